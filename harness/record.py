@@ -1,0 +1,150 @@
+"""One row of the ledger, its schema and its text form.
+
+Schema 1. A change to a field's name, type or meaning needs a new number and a reader for the old one;
+`tests/harness/golden/` holds the text of every schema.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, cast
+
+SCHEMA: Final = 1
+
+
+class Status(StrEnum):
+    """How a cell ended."""
+
+    OK = "ok"
+    SKIPPED = "skipped"
+    OVER_BUDGET = "over-budget"
+    DIVERGED = "diverged"
+    TIMEOUT = "timeout"
+    OOM_HOST = "oom-host"
+    OOM_DEVICE = "oom-device"
+    CRASH = "crash"
+    ERROR = "error"
+
+
+class Kind(StrEnum):
+    """What a row of a ledger file is."""
+
+    CHECKPOINT = "checkpoint"
+    TERMINAL = "terminal"
+    ENVIRONMENT = "environment"
+    PRICE = "price"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row: what was asked, what it cost, how wrong it was, how it ended.
+
+    Counts are exact. Seconds and bytes are null where nothing was measured, and `notes` then says why, by field name.
+    A `checkpoint` row holds the state at one budget of the grid; the `terminal` row holds totals and peaks.
+    """
+
+    kind: Kind
+    cell: str
+    problem: str
+    method: str
+    estimand: str
+    status: Status
+    suite: str = ""
+    problem_hash: str = ""
+    dim: int = 0
+    traits: tuple[str, ...] = ()
+    method_hash: str = ""
+    library_version: str = ""
+    repeat: int = 0
+    seed: int = 0
+    pass_: str = "time"
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 1
+    memory_cap_bytes: int | None = None
+    timeout_s: float | None = None
+    contended: bool = False
+    budget: int = 0
+    checkpoint: int | None = None
+    matvecs: int = 0
+    calls: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    gradient_equivalents: float = 0.0
+    samples: int = 0
+    flops: int | None = None
+    wall_s: float | None = None
+    operator_s: float | None = None
+    build_s: float | None = None
+    warmup_s: float | None = None
+    overhead_s: float | None = None
+    host_peak_bytes: int | None = None
+    device_peak_bytes: int | None = None
+    engine: str = ""
+    own_vectors: float | None = None
+    own_passes: float | None = None
+    error: float | None = None
+    errors: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    reference_source: str = ""
+    reference_bound: float | None = None
+    said_stderr: float | None = None
+    said_converged: bool | None = None
+    said_matvecs: int | None = None
+    diagnostics: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    arrays: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict[str, str])
+    reason: str = ""
+    environment: str = ""
+    time: str = ""
+    schema: int = SCHEMA
+
+    def to_line(self) -> str:
+        """Write the row as one line of JSON; NaN and infinities become null."""
+        row = {_key(f.name): getattr(self, f.name) for f in dataclasses.fields(self)}
+        return json.dumps(finite_or_null(row), ensure_ascii=True, separators=(",", ":"))
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Record:
+        """Rebuild a row read from a ledger.
+
+        Raises:
+            ValueError: If the row is of another schema, or lacks or adds a field.
+        """
+        if row.get("schema") != SCHEMA:
+            raise ValueError(f"ledger row of schema {row.get('schema')!r}: this version reads schema {SCHEMA}")
+        names = {_key(f.name): f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(row) - set(names))
+        if unknown:
+            raise ValueError(f"ledger row has fields that schema {SCHEMA} does not: {', '.join(unknown)}")
+        values = {names[key]: value for key, value in row.items()}
+        try:
+            values["kind"] = Kind(cast("str", values.get("kind")))
+            values["status"] = Status(cast("str", values.get("status")))
+            values["traits"] = tuple(values.get("traits", ()))
+            return cls(**values)
+        except (TypeError, ValueError) as problem:
+            raise ValueError(f"ledger row is not of schema {SCHEMA}: {problem}") from None
+
+
+COLUMNS: Final = tuple("pass" if f.name == "pass_" else f.name for f in dataclasses.fields(Record))
+"""The fields of a row by the names they have in files and frames."""
+
+
+def finite_or_null(value: Any) -> Any:
+    """Replace every NaN and infinity inside a JSON-like value by None, and tuples by lists."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[Any, Any]", value)
+        return {str(key): finite_or_null(inner) for key, inner in mapping.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_null(inner) for inner in cast("list[Any]", value)]
+    return value
+
+
+def _key(name: str) -> str:
+    return "pass" if name == "pass_" else name
