@@ -1,0 +1,224 @@
+"""The one place a product is counted: the operator a method is handed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, final
+
+import torch
+from torch import Tensor
+
+from hessbench.operators import (
+    Factor,
+    Factored,
+    LinearOperator,
+    OperatorInfo,
+    ProductKind,
+    check_product,
+    info_of,
+    multiply,
+)
+
+PRICES: Final[dict[ProductKind, float]] = {
+    ProductKind.PRODUCT: 1.0,
+    ProductKind.GRADIENT: 1.0,
+    ProductKind.HESSIAN: 2.0,
+    ProductKind.GGN: 4 / 3,
+    ProductKind.JVP: 2 / 3,
+    ProductKind.VJP: 2 / 3,
+    ProductKind.PER_EXAMPLE_SQUARE: 2 / 3,
+}
+"""Gradient-equivalents of one column over the whole data, by counting multiplications."""
+
+
+class BudgetExceeded(RuntimeError):  # noqa: N818 -- the name others script against
+    """A product was asked for that the budget does not hold; nothing was computed."""
+
+    def __init__(self, columns: int, spent: int, budget: int) -> None:
+        super().__init__(f"{columns} more products asked for with {spent} of {budget} spent")
+        self.columns = columns
+        self.spent = spent
+        self.budget = budget
+
+
+@final
+class Spending:
+    """What has been charged so far, by kind; shared by an operator and its factor."""
+
+    def __init__(self, num_matvecs: int | None = None, on_charge: Callable[[int], None] | None = None) -> None:
+        self.num_matvecs = num_matvecs
+        self.matvecs = 0
+        self.calls = 0
+        self.counts: dict[ProductKind, int] = {}
+        self.samples = 0
+        self.gradient_equivalents = 0.0
+        self.operator_ns = 0
+        self._on_charge = on_charge
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._checksum: Tensor | None = None
+
+    def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0) -> None:
+        """Charge `columns` products in one call, before they are computed.
+
+        Args:
+            kind: What each column is.
+            columns: Number of columns.
+            samples: Data samples one column touches.
+            population: Samples in the whole data set; the price is scaled by samples / population.
+
+        Raises:
+            BudgetExceeded: If they do not fit; nothing is charged then.
+        """
+        if self.num_matvecs is not None and self.matvecs + columns > self.num_matvecs:
+            raise BudgetExceeded(columns, self.matvecs, self.num_matvecs)
+        self.matvecs += columns
+        self.calls += 1
+        self.counts[kind] = self.counts.get(kind, 0) + columns
+        self.samples += samples * columns
+        self.gradient_equivalents += PRICES[kind] * columns * (samples / population if population else 1.0)
+        if self._on_charge is not None:
+            self._on_charge(self.matvecs)
+
+    def timed(self, compute: Callable[[Tensor], Tensor], block: Tensor) -> Tensor:
+        """Run one product and add its time; on a device by events, read at the end, without a sync."""
+        if block.device.type == "cuda":
+            start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            start.record()
+            product = compute(block)
+            stop.record()
+            self._events.append((start, stop))
+            return product
+        begin = time.perf_counter_ns()
+        product = compute(block)
+        self.operator_ns += time.perf_counter_ns() - begin
+        return product
+
+    def watch(self, product: Tensor) -> None:
+        """Fold a product into the running check for values that are not finite, without reading it."""
+        total = product.detach().sum()
+        self._checksum = total if self._checksum is None else self._checksum + total
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every product so far was free of NaN; reads one number from the device."""
+        return self._checksum is None or not bool(torch.isnan(self._checksum))
+
+    @property
+    def operator_s(self) -> float:
+        """Seconds inside products so far; waits for the device."""
+        if self._events:
+            torch.cuda.synchronize()
+            self.operator_ns += int(sum(start.elapsed_time(stop) for start, stop in self._events) * 1e6)
+            self._events.clear()
+        return self.operator_ns * 1e-9
+
+
+@final
+class CountingOperator:
+    """An operator that charges every product before computing it.
+
+    Args:
+        inner: The operator to count.
+        num_matvecs: Products it may spend; unlimited when None.
+        on_charge: Told the total after every charge.
+    """
+
+    def __init__(
+        self,
+        inner: LinearOperator,
+        num_matvecs: int | None = None,
+        on_charge: Callable[[int], None] | None = None,
+    ) -> None:
+        self._inner = inner
+        self._info: OperatorInfo = info_of(inner)
+        self.spending = Spending(num_matvecs, on_charge)
+        self.dim = inner.dim
+        self.dtype = inner.dtype
+        self.device = inner.device
+
+    def matmat(self, block: Tensor, /) -> Tensor:
+        """Charge and multiply a block of shape (dim, k).
+
+        Raises:
+            ValueError: If the block has another shape, dtype or device.
+            BudgetExceeded: If k products are more than are left.
+        """
+        _check_block(block, self.dim, self.dtype, self.device)
+        self.spending.charge(self._info.kind, block.shape[1], self._info.samples, self._info.population)
+        product = self.spending.timed(self._inner.matmat, block)
+        check_product(self, block, product)
+        self.spending.watch(product)
+        return product
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        return multiply(self, x)
+
+    def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0) -> None:
+        """Charge products computed outside of `matmat`, for adapters of other libraries; call it before them."""
+        self.spending.charge(kind, columns, samples, population)
+
+    @property
+    def factor(self) -> CountingFactor:
+        """The counted factor of a GGN.
+
+        Raises:
+            AttributeError: If the operator has none; a method that needs it requires the trait `factor`.
+        """
+        if not isinstance(self._inner, Factored):
+            raise AttributeError("this operator has no factor: require the trait 'factor'")
+        return CountingFactor(self._inner.factor, self.spending, self._info)
+
+    @property
+    def matvecs(self) -> int:
+        """Products spent so far."""
+        return self.spending.matvecs
+
+    @property
+    def calls(self) -> int:
+        """Block products made so far."""
+        return self.spending.calls
+
+    @property
+    def remaining(self) -> int | None:
+        """Products left, or None without a budget."""
+        budget = self.spending.num_matvecs
+        return None if budget is None else budget - self.spending.matvecs
+
+
+@final
+class CountingFactor:
+    """The factor of a GGN, charged to the spending of its operator."""
+
+    def __init__(self, inner: Factor, spending: Spending, info: OperatorInfo) -> None:
+        self._inner = inner
+        self._spending = spending
+        self._population = info.population
+        self.num_samples = inner.num_samples
+        self.num_outputs = inner.num_outputs
+        self.num_columns = inner.num_columns
+
+    def rmatmat(self, block: Tensor, /) -> Tensor:
+        """Charge and compute F @ block: (num_columns, k) -> (dim, k), k vector-Jacobian products."""
+        return self._charged(ProductKind.VJP, self._inner.rmatmat, block)
+
+    def squared_sum(self, block: Tensor, /) -> Tensor:
+        """Charge and compute the per-sample squares: (num_columns, k) -> (dim, k), k per-example squares."""
+        return self._charged(ProductKind.PER_EXAMPLE_SQUARE, self._inner.squared_sum, block)
+
+    def _charged(self, kind: ProductKind, compute: Callable[[Tensor], Tensor], block: Tensor) -> Tensor:
+        if block.ndim != 2 or block.shape[0] != self.num_columns:
+            raise ValueError(f"the factor takes a block of shape ({self.num_columns}, k), got {tuple(block.shape)}")
+        self._spending.charge(kind, block.shape[1], self.num_samples, self._population)
+        product = self._spending.timed(compute, block)
+        self._spending.watch(product)
+        return product
+
+
+def _check_block(block: Tensor, dim: int, dtype: torch.dtype, device: torch.device) -> None:
+    if block.ndim != 2 or block.shape[0] != dim or block.shape[1] < 1:
+        raise ValueError(f"the operator takes a block of shape ({dim}, k) with k at least 1, got {tuple(block.shape)}")
+    if block.dtype != dtype:
+        raise ValueError(f"the operator takes {dtype}, got {block.dtype}")
+    if (block.device.type, block.device.index or 0) != (device.type, device.index or 0):
+        raise ValueError(f"the operator lives on {device}, got a block on {block.device}")

@@ -1,0 +1,168 @@
+"""Methods: estimators that see only products with the operator they are handed."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from hessbench.counting import CountingOperator
+from hessbench.estimand import ESTIMANDS, Estimand, defaults_of
+from hessbench.problem import Problem, keyword_defaults
+from hessbench.specs import Required, Spec, Value, canonical, check_name, parse_one
+
+_ESTIMAND_FIELDS: Final = frozenset(name for kind in ESTIMANDS.values() for name in defaults_of(kind))
+_HANDED: Final = frozenset({"num_matvecs", "generator"})
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a method needs of its own, for predictions at other sizes.
+
+    Attributes:
+        vectors: Vectors of length n held at the peak, the operator's not counted.
+        passes: Vectors of length n read or written by the method's own arithmetic over the whole run.
+    """
+
+    vectors: float
+    passes: float
+
+
+@dataclass(frozen=True)
+class Method:
+    """An estimator and what it promises.
+
+    Attributes:
+        name: Registered name.
+        run: `run(op, /, *, num_matvecs, generator, ...)`, returning an `Estimate`, or a generator function that
+            yields them. Keywords named as fields of the estimand (`k`) are filled from it; the others, which have
+            defaults, are the method's parameters.
+        estimands: What it answers. The first is what `value` holds; the others come in `also`.
+        requires: Traits a problem must have.
+        citation: Source, for the bibliography of a report.
+        version: Bumped when the numbers change; without it the source file's hash stands for it.
+        min_matvecs: Least budget, a number or a function of `dim` and the keywords of `run`.
+        block_widths: Widths of the blocks it multiplies, warmed up before the clock starts: a function of
+            `num_matvecs` and the keywords of `run`.
+        footprint: Function of `dim`, `num_matvecs` and the keywords of `run`.
+        presets: Specs a glob stands for.
+        library: Distribution whose version belongs in the ledger, for adapters.
+        summary: One line for `list`; the first line of `run`'s docstring by default.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    estimands: tuple[type[Estimand], ...]
+    requires: tuple[str, ...] = ()
+    citation: str = ""
+    version: str = ""
+    min_matvecs: int | Callable[..., int] = 1
+    block_widths: Callable[..., tuple[int, ...]] | None = None
+    footprint: Callable[..., Footprint] | None = None
+    presets: tuple[str, ...] = ()
+    library: str = ""
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "method")
+        if not self.estimands:
+            raise ValueError(f"method {self.name}: estimands must name at least one of {', '.join(ESTIMANDS)}")
+        parameters = inspect.signature(self.run).parameters
+        missing = [name for name in sorted(_HANDED) if name not in parameters]
+        if missing:
+            raise ValueError(
+                f"method {self.name}: run must accept run(op, /, *, num_matvecs, generator); {', '.join(missing)} missing"
+            )
+
+    @property
+    def is_anytime(self) -> bool:
+        """Whether `run` is a generator function."""
+        return inspect.isgeneratorfunction(inspect.unwrap(self.run))
+
+    @property
+    def defaults(self) -> dict[str, Value | Required]:
+        """The method's own parameters with their defaults."""
+        handed = _HANDED | _ESTIMAND_FIELDS
+        return {name: value for name, value in keyword_defaults(self.run).items() if name not in handed}
+
+    @property
+    def hash(self) -> str:
+        """Hash of the declared version, or of the source file: 16 hex digits."""
+        source = f"{self.name}\0{self.version}".encode()
+        if not self.version:
+            file = inspect.getsourcefile(inspect.unwrap(self.run))
+            source = Path(file).read_bytes() if file and Path(file).is_file() else repr(self.run.__code__.co_code).encode()
+        return hashlib.sha256(source).hexdigest()[:16]
+
+    def canonical(self, text: str) -> str:
+        """Canonical text of a spec of this method.
+
+        Raises:
+            ValueError: If a parameter is not accepted.
+        """
+        return str(canonical(parse_one(text), self.defaults))
+
+    def bind(self, text: str, estimand: Estimand) -> BoundMethod:
+        """Fix the parameters and the estimand.
+
+        Raises:
+            ValueError: If a parameter is not accepted, or the method does not answer the estimand.
+        """
+        if type(estimand) not in self.estimands:
+            accepted = ", ".join(kind.key for kind in self.estimands)
+            raise ValueError(f"method {self.name} does not answer {estimand.key}; it answers: {accepted}")
+        return BoundMethod(self, canonical(parse_one(text), self.defaults), estimand)
+
+
+@dataclass(frozen=True)
+class BoundMethod:
+    """A method with its parameters and estimand fixed."""
+
+    method: Method
+    spec: Spec
+    estimand: Estimand
+
+    @property
+    def keywords(self) -> dict[str, Value]:
+        """Keywords of `run` beside `num_matvecs` and `generator`."""
+        declared = inspect.signature(self.method.run).parameters
+        fields = {name: value for name, value in self.estimand.fields.items() if name in declared}
+        return {**fields, **self.spec.as_dict}
+
+    @property
+    def settings(self) -> dict[str, Value]:
+        """`keywords` with every default filled in, for the method's declared functions."""
+        known = keyword_defaults(self.method.run)
+        filled = {k: v for k, v in known.items() if not isinstance(v, Required) and k not in _HANDED}
+        return {**filled, **self.keywords}
+
+    def run(self, op: CountingOperator, num_matvecs: int, generator: torch.Generator) -> Any:
+        """Start the estimator: an `Estimate`, or an iterator of them."""
+        return self.method.run(op, num_matvecs=num_matvecs, generator=generator, **self.keywords)
+
+    def min_matvecs(self, dim: int) -> int:
+        """Least budget for dimension `dim`."""
+        least = self.method.min_matvecs
+        return least if isinstance(least, int) else least(dim, **self.settings)
+
+    def block_widths(self, num_matvecs: int) -> tuple[int, ...]:
+        """Widths of the blocks it will multiply."""
+        widths = self.method.block_widths
+        return (1,) if widths is None else widths(num_matvecs, **self.settings)
+
+    def footprint(self, dim: int, num_matvecs: int) -> Footprint | None:
+        """What it needs of its own, where it says."""
+        declared = self.method.footprint
+        return None if declared is None else declared(dim, num_matvecs, **self.settings)
+
+    def skip_reason(self, problem: Problem) -> str:
+        """Why this method cannot run on this problem; empty when it can."""
+        lacking = [trait for trait in self.method.requires if trait not in problem.traits]
+        if lacking:
+            return f"{self.method.name} requires the trait {lacking[0]!r}, which {problem.name} does not declare"
+        return ""

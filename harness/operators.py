@@ -1,0 +1,313 @@
+"""Linear operators: the protocol methods see, and conversions from matrices, SciPy operators and callables.
+
+Every operator is square, real and symmetric. `matmat` is the one primitive: (n, k) in, (n, k) out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias, final, runtime_checkable
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+Matmat: TypeAlias = Callable[[Tensor], Tensor]
+
+
+class ProductKind(StrEnum):
+    """What one column of a product is, for counting and pricing."""
+
+    PRODUCT = "product"
+    GRADIENT = "gradient"
+    HESSIAN = "hessian"
+    GGN = "ggn"
+    JVP = "jvp"
+    VJP = "vjp"
+    PER_EXAMPLE_SQUARE = "per-example-square"
+
+
+@runtime_checkable
+class LinearOperator(Protocol):
+    """A symmetric real operator of dimension `dim`."""
+
+    @property
+    def dim(self) -> int:
+        """Number of rows and of columns."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating type of blocks in and out."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where blocks live."""
+        ...
+
+    def matmat(self, block: Tensor, /) -> Tensor:
+        """Multiply a block.
+
+        Args:
+            block: Columns to multiply, shape (dim, k).
+
+        Returns:
+            The product, shape (dim, k), of the same dtype and device.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class OperatorInfo:
+    """What one product of an operator is and touches.
+
+    Attributes:
+        kind: Kind charged per column.
+        samples: Data samples one column touches; 0 for an operator without data.
+        population: Samples in the whole data set.
+        engine: How the product is computed, for the ledger.
+    """
+
+    kind: ProductKind = ProductKind.PRODUCT
+    samples: int = 0
+    population: int = 0
+    engine: str = ""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """An operator that says what its products are."""
+
+    @property
+    def info(self) -> OperatorInfo:
+        """What one product is and touches."""
+        ...
+
+
+@runtime_checkable
+class Factor(Protocol):
+    """The factor F = J^T Lambda^(1/2) of a GGN = F F^T, with one column per sample and output.
+
+    Column i * num_outputs + c belongs to sample i and output c; the mean over samples is inside Lambda.
+    """
+
+    @property
+    def num_samples(self) -> int:
+        """Number N of samples."""
+        ...
+
+    @property
+    def num_outputs(self) -> int:
+        """Number C of network outputs per sample."""
+        ...
+
+    @property
+    def num_columns(self) -> int:
+        """N * C."""
+        ...
+
+    def rmatmat(self, block: Tensor, /) -> Tensor:
+        """Compute F @ block by one vector-Jacobian product per column: (num_columns, k) -> (dim, k)."""
+        ...
+
+    def squared_sum(self, block: Tensor, /) -> Tensor:
+        """Sum over samples of the squared per-sample products: (num_columns, k) -> (dim, k).
+
+        Entry (p, j) is sum_i (sum_c F[p, iC+c] block[iC+c, j])^2, one per-example square per column.
+        """
+        ...
+
+
+@runtime_checkable
+class Factored(Protocol):
+    """An operator that offers its factor."""
+
+    @property
+    def factor(self) -> Factor:
+        """The factor F with operator = F F^T."""
+        ...
+
+
+def info_of(op: LinearOperator) -> OperatorInfo:
+    """What the products of `op` are; a plain product where it does not say."""
+    return op.info if isinstance(op, Described) else OperatorInfo()
+
+
+def multiply(op: LinearOperator, x: Tensor) -> Tensor:
+    """Multiply a vector (n,) or a block (n, k)."""
+    return op.matmat(x[:, None])[:, 0] if x.ndim == 1 else op.matmat(x)
+
+
+@final
+class FunctionOperator:
+    """An operator from a function (n, k) -> (n, k)."""
+
+    def __init__(
+        self,
+        function: Matmat,
+        dim: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        info: OperatorInfo | None = None,
+    ) -> None:
+        if dim < 1:
+            raise ValueError(f"dim must be at least 1, got {dim}")
+        if not dtype.is_floating_point:
+            raise ValueError(f"dtype must be a real floating type, got {dtype}")
+        self._function = function
+        self.dim = dim
+        self.dtype = dtype
+        self.device = torch.device(device)
+        self.info = info or OperatorInfo()
+
+    def matmat(self, block: Tensor, /) -> Tensor:
+        """Multiply a block of shape (dim, k)."""
+        return self._function(block)
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        return multiply(self, x)
+
+    def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
+        """View the operator as a SciPy one, over float64 arrays."""
+        return to_scipy(self)
+
+
+def dense_operator(A: Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> FunctionOperator:  # noqa: N803
+    """Wrap a symmetric matrix.
+
+    Args:
+        A: Matrix of shape (n, n).
+        device: Where the operator lives.
+        dtype: Floating type of the operator; that of `A` by default.
+
+    Returns:
+        The operator; one product costs n^2 multiplications a column.
+
+    Raises:
+        ValueError: If `A` is not a real symmetric matrix.
+    """
+    check_symmetric(A)
+    matrix = A.to(device=device, dtype=dtype or A.dtype)
+    return FunctionOperator(lambda block: matrix @ block, matrix.shape[0], matrix.dtype, matrix.device)
+
+
+def diagonal_operator(
+    diagonal: Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+) -> FunctionOperator:
+    """Wrap a diagonal, shape (n,). Sign probes are exact on it: never a fair problem for a trace estimator."""
+    entries = diagonal.to(device=device, dtype=dtype or diagonal.dtype)
+    return FunctionOperator(lambda block: entries[:, None] * block, entries.shape[0], entries.dtype, entries.device)
+
+
+def from_scipy(
+    op: scipy.sparse.linalg.LinearOperator, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> FunctionOperator:
+    """Wrap a SciPy linear operator; blocks travel through NumPy on the CPU.
+
+    Raises:
+        ValueError: If the operator is not square and real.
+    """
+    rows, columns = op.shape
+    if rows != columns:
+        raise ValueError(f"a square operator is needed, got shape {op.shape}")
+    if op.dtype is not None and np.issubdtype(op.dtype, np.complexfloating):
+        raise ValueError(f"a real operator is needed, got dtype {op.dtype}")
+    work = np.dtype(np.float64) if op.dtype is None else op.dtype
+
+    def matmat(block: Tensor) -> Tensor:
+        product = op.matmat(block.detach().cpu().numpy().astype(work, copy=False))
+        return torch.as_tensor(np.asarray(product)).to(device=block.device, dtype=block.dtype)
+
+    return FunctionOperator(matmat, rows, dtype, device)
+
+
+def to_scipy(op: LinearOperator) -> scipy.sparse.linalg.LinearOperator:
+    """View an operator as a SciPy one: arrays in, float64 arrays out, computed in the operator's dtype."""
+
+    def matmat(block: np.ndarray) -> np.ndarray:
+        columns = torch.as_tensor(np.ascontiguousarray(block.reshape(op.dim, -1))).to(device=op.device, dtype=op.dtype)
+        return op.matmat(columns).detach().cpu().double().numpy().reshape(block.shape)
+
+    return scipy.sparse.linalg.LinearOperator(
+        shape=(op.dim, op.dim), matvec=matmat, matmat=matmat, rmatvec=matmat, dtype=np.dtype(np.float64)
+    )
+
+
+def to_dense(op: LinearOperator, block_size: int = 256) -> Tensor:
+    """Multiply the identity: the matrix (n, n) at the price of n products in ceil(n / block_size) calls."""
+    columns: list[Tensor] = []
+    for start in range(0, op.dim, block_size):
+        stop = min(start + block_size, op.dim)
+        block = torch.zeros(op.dim, stop - start, dtype=op.dtype, device=op.device)
+        block[torch.arange(start, stop), torch.arange(stop - start)] = 1
+        columns.append(op.matmat(block))
+    return torch.cat(columns, dim=1)
+
+
+def check_symmetric(A: Tensor) -> None:  # noqa: N803
+    """Refuse anything but a square, real, finite, symmetric matrix.
+
+    Raises:
+        ValueError: Saying which of these fails.
+    """
+    if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape[0] < 1:
+        raise ValueError(f"a square matrix is needed, got shape {tuple(A.shape)}")
+    if not A.dtype.is_floating_point:
+        raise ValueError(f"a real floating matrix is needed, got {A.dtype}")
+    if not bool(torch.isfinite(A).all()):
+        raise ValueError("the matrix has entries that are not finite")
+    gap = float((A - A.T).abs().max())
+    scale = float(A.abs().max())
+    if gap > 8 * torch.finfo(A.dtype).eps * max(scale, torch.finfo(A.dtype).tiny):
+        raise ValueError(f"the matrix is not symmetric: |A - A^T| reaches {gap:.3g} where |A| reaches {scale:.3g}")
+
+
+def check_operator(op: LinearOperator, generator: torch.Generator) -> None:
+    """Hold an operator against the protocol with one block of three columns.
+
+    The dot test: u^T A v = v^T A u for two random vectors, and the third column checks linearity.
+
+    Cost: 3 products in 1 call.
+
+    Raises:
+        ValueError: If shape, dtype or device change, a value is not finite, or the operator is not symmetric or linear.
+    """
+    block = torch.randn(op.dim, 3, generator=generator, dtype=op.dtype, device=op.device)
+    block[:, 2] = block[:, 0] - 2 * block[:, 1]
+    product = op.matmat(block)
+    check_product(op, block, product)
+    if not bool(torch.isfinite(product).all()):
+        raise ValueError("the operator returned values that are not finite")
+    u, v = block[:, 0].double(), block[:, 1].double()
+    Au, Av, Aw = (product[:, column].double() for column in range(3))  # noqa: N806
+    # Rounding of a product of n terms grows like sqrt(n) at worst for the operators met here.
+    tolerance = 100 * torch.finfo(op.dtype).eps * (1 + op.dim**0.5 / 10)
+    scale = float(u.norm() * Av.norm() + v.norm() * Au.norm())
+    gap = abs(float(u @ Av - v @ Au))
+    if gap > tolerance * scale:
+        raise ValueError(f"the operator is not symmetric: u^T A v and v^T A u differ by {gap:.3g} of {scale:.3g}")
+    defect = float((Aw - Au + 2 * Av).norm())
+    size = float(Au.norm() + 2 * Av.norm())
+    if defect > tolerance * size:
+        raise ValueError(f"the operator is not linear: A(u - 2v) is off by {defect:.3g} of {size:.3g}")
+
+
+def check_product(op: LinearOperator, block: Tensor, product: object) -> None:
+    """Refuse a product of another shape, dtype or device than its block.
+
+    Raises:
+        ValueError: Saying what came back and what was expected.
+    """
+    if not isinstance(product, Tensor):
+        raise ValueError(f"the operator returned {type(product).__name__}, expected a tensor")  # noqa: TRY004
+    if product.shape != block.shape:
+        raise ValueError(f"the operator returned shape {tuple(product.shape)}, expected {tuple(block.shape)}")
+    if product.dtype != op.dtype:
+        raise ValueError(f"the operator returned dtype {product.dtype}, expected {op.dtype}")
+    if product.device != block.device:
+        raise ValueError(f"the operator returned a tensor on {product.device}, expected {block.device}")

@@ -1,0 +1,250 @@
+"""Problems: operators with a known answer, cheap to create, built only when a cell runs."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias, cast
+
+import numpy as np
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+from hessbench.estimand import (
+    Array,
+    Density,
+    Diagonal,
+    Estimand,
+    Reference,
+    Source,
+    TopEigenvalues,
+    Trace,
+    density_reference,
+    top_reference,
+    trace_reference,
+)
+from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
+from hessbench.specs import REQUIRED, Required, Value, canonical, check_name, parse_one
+
+Build: TypeAlias = Callable[[torch.device, torch.dtype], LinearOperator]
+References: TypeAlias = Mapping[type[Estimand], Callable[[Any], Reference]]
+
+# Traits: declared facts a method may require.
+PSD: Final = "psd"
+NETWORK: Final = "network"
+SYNTHETIC: Final = "synthetic"
+RANDOM_MATRIX: Final = "random-matrix"
+FACTOR: Final = "factor"
+DIAGONAL: Final = "diagonal"
+
+DENSE_LIMIT: Final = 4096
+"""Largest dimension for which a reference is computed from the dense matrix."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An operator and the truth about it.
+
+    Attributes:
+        name: Canonical spec, or a plain name for a problem of one's own.
+        dim: Dimension n.
+        build: Makes the operator on a device, in a dtype.
+        references: For each estimand with a known answer, a function of the estimand; run once per ledger, apart.
+        traits: Declared facts, such as `psd`.
+        fingerprint: Hash of the spectrum, or of the weights and data, actually used.
+        unavailable: Why it cannot be built here, and the remedy; None when it can.
+        ladder: The same problem at another dimension (the nearest it has), for prices at other sizes.
+        modules: Modules the build needs, imported once by the fork server rather than in every cell.
+    """
+
+    name: str
+    dim: int
+    build: Build
+    references: References = field(default_factory=dict[type[Estimand], Callable[[Any], Reference]])
+    traits: tuple[str, ...] = ()
+    fingerprint: Callable[[], str] | None = None
+    unavailable: Callable[[], str | None] | None = None
+    ladder: Callable[[int], Problem] | None = None
+    modules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ValueError(f"problem {self.name}: dim must be at least 1, got {self.dim}")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the name and the content, 16 hex digits."""
+        content = self.fingerprint() if self.fingerprint else ""
+        return hashlib.sha256(f"{self.name}\0{content}".encode()).hexdigest()[:16]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        source: Any,
+        *,
+        dim: int | None = None,
+        traits: tuple[str, ...] = (),
+    ) -> Problem:
+        """Make a problem from a matrix, a SciPy LinearOperator, an operator or a function.
+
+        Its references come from the dense matrix, computed in float64 by `dim` products, up to dimension 4096.
+
+        Args:
+            name: Lower-case name with hyphens.
+            source: Symmetric array or tensor (n, n); `scipy.sparse.linalg.LinearOperator`; `LinearOperator`; or a
+                function (n, k) -> (n, k), for which `dim` is needed.
+            dim: Dimension, for a function.
+            traits: Declared facts.
+
+        Raises:
+            ValueError: If the matrix is not symmetric, or `dim` is missing.
+            TypeError: If `source` is none of these.
+        """
+        check_name(name, "problem")
+        size, build = _source(source, dim)
+
+        def dense() -> Array:
+            op = build(torch.device("cpu"), torch.float64)
+            A = to_dense(op).double().numpy()  # noqa: N806
+            return (A + A.T) / 2
+
+        references = dense_references(dense) if size <= DENSE_LIMIT else {}
+        content = source if isinstance(source, np.ndarray | Tensor) else None
+        return cls(
+            name=name,
+            dim=size,
+            build=build,
+            references=references,
+            traits=traits,
+            fingerprint=None if content is None else lambda: array_hash(np.asarray(content)),
+        )
+
+
+@dataclass(frozen=True)
+class ProblemFamily:
+    """A registered name and the function that makes its problems.
+
+    Attributes:
+        name: Registered name.
+        make: Function of keyword-only parameters, each with a default, returning a `Problem`.
+        presets: Specs a glob stands for.
+        summary: One line for `list`.
+    """
+
+    name: str
+    make: Callable[..., Problem]
+    presets: tuple[str, ...] = ()
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "problem")
+
+    @property
+    def defaults(self) -> dict[str, Value | Required]:
+        """Parameters with their defaults."""
+        return keyword_defaults(self.make)
+
+    def canonical(self, text: str) -> str:
+        """Canonical text of a spec of this family.
+
+        Raises:
+            ValueError: If a parameter is not accepted.
+        """
+        return str(canonical(parse_one(text), self.defaults))
+
+    def problem(self, text: str) -> Problem:
+        """Make the problem a spec names.
+
+        Raises:
+            ValueError: If a parameter is not accepted.
+        """
+        spec = canonical(parse_one(text), self.defaults)
+        return replace(self.make(**spec.as_dict), name=str(spec))
+
+
+def keyword_defaults(function: Callable[..., Any]) -> dict[str, Value | Required]:
+    """Keyword-only parameters of a function with their defaults."""
+    return {
+        name: REQUIRED if parameter.default is inspect.Parameter.empty else cast("Value", parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def dense_references(dense: Callable[[], Array]) -> References:
+    """References of all four estimands from a function that makes the dense float64 matrix (n, n).
+
+    The bound is that of a backward-stable symmetric eigensolver, n eps ||A||.
+    """
+    solved: list[tuple[Array, Array, float]] = []
+
+    def solve() -> tuple[Array, Array, float]:
+        if not solved:
+            A = dense()  # noqa: N806
+            check_symmetric(torch.as_tensor(A))
+            eigenvalues = np.linalg.eigvalsh(A)
+            solved.append((eigenvalues, A.diagonal().copy(), A.shape[0] * 2.0**-52 * float(np.abs(eigenvalues).max())))
+        return solved[0]
+
+    def top(estimand: TopEigenvalues) -> Reference:
+        eigenvalues, _, bound = solve()
+        return top_reference(eigenvalues, estimand, Source.DENSE, bound)
+
+    def trace(_: Trace) -> Reference:
+        eigenvalues, _diagonal, bound = solve()
+        return trace_reference(eigenvalues, Source.DENSE, bound / eigenvalues.size)
+
+    def density(_: Density) -> Reference:
+        eigenvalues, _diagonal, bound = solve()
+        return density_reference(eigenvalues, Source.DENSE, bound)
+
+    def diagonal(_: Diagonal) -> Reference:
+        eigenvalues, entries, bound = solve()
+        return Reference({"diagonal": entries}, Source.DENSE, float(np.abs(eigenvalues).max()), bound)
+
+    return {TopEigenvalues: top, Trace: trace, Density: density, Diagonal: diagonal}
+
+
+def array_hash(*arrays: Any) -> str:
+    """SHA-256 of the shapes, dtypes and bytes of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        contiguous = np.ascontiguousarray(array)
+        digest.update(f"{contiguous.dtype.str}{contiguous.shape}".encode())
+        digest.update(contiguous.tobytes())
+    return digest.hexdigest()
+
+
+def _source(source: Any, dim: int | None) -> tuple[int, Build]:
+    """Dimension and build function of what a user handed over."""
+    if isinstance(source, np.ndarray):
+        source = torch.as_tensor(source)
+    if isinstance(source, Tensor):
+        matrix = source.detach().clone()
+        check_symmetric(matrix)
+        return matrix.shape[0], lambda device, dtype: dense_operator(matrix, device, dtype)
+    if isinstance(source, scipy.sparse.linalg.LinearOperator):
+        found = source
+        rows = from_scipy(found).dim
+        return rows, lambda device, dtype: from_scipy(found, device, dtype)
+    if isinstance(source, LinearOperator):
+        matmat, rows, own_dtype, own_device = source.matmat, source.dim, source.dtype, source.device
+
+        def cast_product(block: Tensor) -> Tensor:
+            product = matmat(block.to(device=own_device, dtype=own_dtype))
+            return product.to(device=block.device, dtype=block.dtype)
+
+        return rows, lambda device, dtype: FunctionOperator(cast_product, rows, dtype, device)
+    if callable(source):
+        if dim is None:
+            raise ValueError("a function needs dim=, the number of rows it multiplies")
+        function = cast("Callable[[Tensor], Tensor]", source)
+        return dim, lambda device, dtype: FunctionOperator(function, dim, dtype, device)
+    raise TypeError(
+        "a symmetric array or tensor, a SciPy LinearOperator, a LinearOperator or a function is accepted, "
+        f"got {type(source).__name__}"
+    )

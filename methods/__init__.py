@@ -1,0 +1,7 @@
+"""Estimators."""
+
+from __future__ import annotations
+
+from hessbench.method import Method
+
+METHODS: list[Method] = []
