@@ -70,6 +70,7 @@ class Record:
     timeout_s: float | None = None
     contended: bool = False
     budget: int = 0
+    budgets: tuple[int, ...] = ()
     checkpoint: int | None = None
     matvecs: int = 0
     calls: int = 0
@@ -124,7 +125,8 @@ class Record:
         try:
             values["kind"] = Kind(cast("str", values.get("kind")))
             values["status"] = Status(cast("str", values.get("status")))
-            values["traits"] = tuple(values.get("traits", ()))
+            for name in ("traits", "budgets"):
+                values[name] = tuple(values.get(name, ()))
             return cls(**values)
         except (TypeError, ValueError) as problem:
             raise ValueError(f"ledger row is not of schema {SCHEMA}: {problem}") from None

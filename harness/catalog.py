@@ -1,0 +1,133 @@
+"""The catalog: every registered problem and method, from entry points and plugin files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from hessbench.estimand import Estimand
+from hessbench.method import BoundMethod, Method
+from hessbench.problem import Problem, ProblemFamily
+from hessbench.registry import Registry
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Problems and methods by name."""
+
+    problems: Registry[ProblemFamily]
+    methods: Registry[Method]
+
+    def problem(self, spec: str) -> Problem:
+        """Make the problem a spec names.
+
+        Raises:
+            ValueError: If the name or a parameter is not accepted.
+        """
+        return self.problems.entry_of(spec).problem(spec)
+
+    def method(self, spec: str, estimand: Estimand) -> BoundMethod:
+        """Bind the method a spec names.
+
+        Raises:
+            ValueError: If the name or a parameter is not accepted, or the method does not answer the estimand.
+        """
+        return self.methods.entry_of(spec).bind(spec, estimand)
+
+    def add(self, *, problems: Iterable[Any] = (), methods: Iterable[Any] = (), source: str) -> None:
+        """Add what a plugin lists.
+
+        Args:
+            problems: `Problem` or `ProblemFamily` objects.
+            methods: `Method` objects.
+            source: Named in messages.
+
+        Raises:
+            ValueError: If an entry is of another type or its name is taken.
+        """
+        for problem in problems:
+            if not isinstance(problem, Problem | ProblemFamily):
+                raise ValueError(f"{source}: PROBLEMS holds a {type(problem).__name__}; Problem and ProblemFamily are accepted")  # noqa: TRY004
+            self.problems.add(problem if isinstance(problem, ProblemFamily) else family_of(problem))
+        for method in methods:
+            if not isinstance(method, Method):
+                raise ValueError(f"{source}: METHODS holds a {type(method).__name__}; Method is accepted")  # noqa: TRY004
+            self.methods.add(method)
+
+
+def family_of(problem: Problem) -> ProblemFamily:
+    """A family without parameters for one problem."""
+
+    def make() -> Problem:
+        return problem
+
+    return ProblemFamily(problem.name, make)
+
+
+def load_catalog(plugins: Sequence[str | Path] = ()) -> Catalog:
+    """Collect every entry point of `hessbench.problems` and `hessbench.methods`, then plugin files.
+
+    Args:
+        plugins: Python files that define `METHODS = [...]`, `PROBLEMS = [...]` or both.
+
+    Raises:
+        ValueError: If a plugin is missing, fails to import, or lists something else.
+    """
+    catalog = Catalog(Registry("problem"), Registry("method"))
+    for group in ("problems", "methods"):
+        for point in sorted(entry_points(group=f"hessbench.{group}"), key=lambda p: (p.name != "built-in", p.name)):
+            owner = point.dist.name if point.dist else point.value
+            try:
+                listed: Any = point.load()
+            except Exception as failure:  # noqa: BLE001 -- another package's import may raise anything
+                raise ValueError(f"entry point {point.name} of {owner} failed to load: {_named(failure)}") from failure
+            catalog.add(**{group: _listed(listed, owner)}, source=owner)
+    for path in plugins:
+        module = load_plugin(path)
+        found = {key.lower(): _listed(getattr(module, key, []), Path(path).name) for key in ("PROBLEMS", "METHODS")}
+        if not any(found.values()):
+            raise ValueError(f"plugin {Path(path).name} defines neither METHODS = [...] nor PROBLEMS = [...]")
+        catalog.add(**found, source=Path(path).name)
+    return catalog
+
+
+def load_plugin(path: str | Path) -> ModuleType:
+    """Import a file by its path, under a name made from its content.
+
+    Raises:
+        ValueError: If it is missing or its import raises.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"plugin file {file.name} does not exist; a path to a Python file is accepted")
+    name = f"hessbench_plugin_{file.stem}_{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"plugin {file.name} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as failure:  # noqa: BLE001 -- a user's file may raise anything
+        del sys.modules[name]
+        raise ValueError(f"plugin {file.name} failed to import: {_named(failure)}") from failure
+    return module
+
+
+def _listed(found: object, source: str) -> list[Any]:
+    if not isinstance(found, list | tuple):
+        raise ValueError(f"{source}: an explicit list is accepted, got {type(found).__name__}")  # noqa: TRY004
+    return list(cast("list[Any]", found))
+
+
+def _named(failure: Exception) -> str:
+    return f"{type(failure).__name__}: {failure}".splitlines()[0]

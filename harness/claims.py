@@ -1,0 +1,50 @@
+"""Claims: which process runs a cell, by file locks the kernel frees on death."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import final
+
+
+@final
+class Claim:
+    """A held lock on one cell."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Remove the file, then let go, so that no other process can lock a file that is gone and think it rules."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def try_claim(folder: Path, cell: str) -> Claim | None:
+    """Lock a cell without waiting.
+
+    Args:
+        folder: The run's folder.
+        cell: Cell id.
+
+    Returns:
+        The claim, or None where another process holds it.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    path = folder / "claims" / cell
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        # The file may have been removed by its last owner between open and lock: then this lock rules nothing.
+        if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return Claim(path, descriptor)
+        os.close(descriptor)

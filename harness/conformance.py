@@ -1,0 +1,274 @@
+"""The laws every method keeps, checked on small operators with known matrices."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, cast, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hessbench.counting import BudgetExceeded, CountingOperator
+from hessbench.estimand import Arrays, Estimand, Estimate, TopEigenvalues
+from hessbench.method import BoundMethod, Method
+from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
+from hessbench.problem import FACTOR, PSD
+from hessbench.seeding import derive_seed, make_generator
+
+DIM: Final = 48
+_SAMPLES, _OUTPUTS = 6, 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a law held, and what was seen."""
+
+    law: str
+    passed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run spent and yielded."""
+
+    spent: int
+    yields: tuple[tuple[int, Arrays], ...]
+
+
+@final
+class SmallOperator:
+    """A dense symmetric operator, with a factor when it is built from one.
+
+    Args:
+        A: Matrix (n, n).
+        F: Factor (n, samples * outputs) with A = F F^T, or None.
+    """
+
+    def __init__(self, A: Tensor, F: Tensor | None = None) -> None:  # noqa: N803
+        self._A = A
+        self.dim = A.shape[0]
+        self.dtype = A.dtype
+        self.device = A.device
+        self.info = OperatorInfo(ProductKind.PRODUCT if F is None else ProductKind.GGN, _SAMPLES, _SAMPLES)
+        if F is not None:
+            self.factor = SmallFactor(F)
+
+    def matmat(self, block: Tensor, /) -> Tensor:
+        """Multiply a block."""
+        return self._A @ block
+
+
+@final
+class SmallFactor:
+    """A dense factor."""
+
+    num_samples = _SAMPLES
+    num_outputs = _OUTPUTS
+    num_columns = _SAMPLES * _OUTPUTS
+
+    def __init__(self, F: Tensor) -> None:  # noqa: N803
+        self._F = F
+
+    def rmatmat(self, block: Tensor, /) -> Tensor:
+        """F @ block."""
+        return self._F @ block
+
+    def squared_sum(self, block: Tensor, /) -> Tensor:
+        """Per-sample squares, summed."""
+        columns = self._F.reshape(-1, _SAMPLES, _OUTPUTS)
+        return torch.einsum("psc,sck->psk", columns, block.reshape(_SAMPLES, _OUTPUTS, -1)).square().sum(1)
+
+
+def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int = DIM) -> SmallOperator:
+    """An operator a method accepts: with a factor or positive where it requires that, indefinite otherwise."""
+    generator = make_generator(derive_seed("conformance"))
+    if FACTOR in method.requires:
+        F = torch.randn(dim, _SAMPLES * _OUTPUTS, generator=generator, dtype=torch.float64) / dim**0.5  # noqa: N806
+        return SmallOperator((F @ F.T).to(dtype), F.to(dtype))
+    Q, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))  # noqa: N806
+    eigenvalues = 2.0 * 0.8 ** torch.arange(dim, dtype=torch.float64)
+    if PSD not in method.requires:
+        eigenvalues[1::3] *= -1
+    A = (Q * eigenvalues) @ Q.T  # noqa: N806
+    return SmallOperator(((A + A.T) / 2).to(dtype))
+
+
+def check_method(method: Method, spec: str) -> Iterator[Verdict]:
+    """Hold a method against every law, for each estimand it answers.
+
+    Args:
+        method: The method.
+        spec: Its spec, with parameters.
+
+    Yields:
+        One verdict per law and estimand.
+    """
+    for kind in method.estimands:
+        estimand: Estimand = TopEigenvalues(k=3) if kind is TopEigenvalues else cast("Callable[[], Estimand]", kind)()
+        bound = method.bind(spec, estimand)
+        for law, check in LAWS.items():
+            try:
+                detail = check(bound)
+            except _Broken as broken:
+                yield Verdict(f"{law} ({estimand.spec})", passed=False, detail=str(broken))
+            except Exception as failure:  # noqa: BLE001 -- a method may raise anything; that is what is reported
+                yield Verdict(f"{law} ({estimand.spec})", passed=False, detail=f"{type(failure).__name__}: {failure}")
+            else:
+                yield Verdict(f"{law} ({estimand.spec})", passed=True, detail=detail)
+
+
+def run_once(bound: BoundMethod, num_matvecs: int, seed: int = 1, op: LinearOperator | None = None) -> Run:
+    """Run a method on a small operator and evaluate everything it yields."""
+    counting = CountingOperator(op or small_operator(bound.method), num_matvecs)
+    result: Any = bound.run(counting, num_matvecs, make_generator(seed))
+    yields: list[tuple[int, Arrays]] = []
+    for estimate in result if bound.method.is_anytime else [result]:
+        if not isinstance(estimate, Estimate):
+            raise _Broken(f"a method returns or yields Estimate, got {type(estimate).__name__}")
+        yields.append((counting.matvecs, _own_answer(bound, estimate.resolve(), counting.dim)))
+        if counting.matvecs >= num_matvecs:
+            break
+    return Run(counting.matvecs, tuple(yields))
+
+
+class _Broken(Exception):  # noqa: N818
+    """A law does not hold."""
+
+
+def _own_answer(bound: BoundMethod, estimate: Estimate, dim: int) -> Arrays:
+    kind = type(bound.estimand)
+    known = {bound.method.estimands[0]: estimate, **estimate.also}
+    if kind not in known:
+        raise _Broken(f"no answer to {kind.key}: it must be the value of the first estimand, or in `also`")
+    return bound.estimand.to_arrays(known[kind].value, dim)
+
+
+def _budgets(bound: BoundMethod) -> list[int]:
+    least = max(bound.min_matvecs(DIM), 1)
+    return sorted({least, least + 1, least + 5, 2 * least + 3, DIM})
+
+
+def _answers(bound: BoundMethod) -> str:
+    run = run_once(bound, max(_budgets(bound)))
+    if not run.yields:
+        raise _Broken("the method ended without an estimate")
+    for name, array in run.yields[-1][1].items():
+        if not np.isfinite(array).all():
+            raise _Broken(f"{name} is not finite")
+    return f"{len(run.yields)} estimate{'s' if len(run.yields) > 1 else ''} in {run.spent} products"
+
+
+def _budget_is_kept(bound: BoundMethod) -> str:
+    for budget in _budgets(bound):
+        if budget < bound.min_matvecs(DIM):
+            continue
+        try:
+            run = run_once(bound, budget)
+        except BudgetExceeded as exceeded:
+            raise _Broken(f"with num_matvecs={budget}: {exceeded}") from None
+        if not run.yields:
+            raise _Broken(f"with num_matvecs={budget} the method ended without an estimate; "
+                          "raise min_matvecs if that is too few")  # fmt: skip
+    return f"budgets {', '.join(map(str, _budgets(bound)))}"
+
+
+def _prefix(bound: BoundMethod) -> str:
+    if not bound.method.is_anytime:
+        return "one-shot: a cell of its own per budget"
+    short, long = DIM // 2, DIM
+    first, second = run_once(bound, short), run_once(bound, long)
+    early = [entry for entry in second.yields if entry[0] <= short]
+    for (spent, one), (again, two) in zip(first.yields, early, strict=False):
+        if spent != again or not _same(one, two):
+            raise _Broken(f"at {spent} products the run with budget {short} differs from the run with budget {long}")
+    if not early or len(first.yields) < len(early):
+        raise _Broken(f"the run with budget {long} yields {len(early)} estimates within {short} products, "
+                      f"the run with that budget {len(first.yields)}")  # fmt: skip
+    return f"{len(early)} estimates within {short} products agree bit for bit"
+
+
+def _same_seed(bound: BoundMethod) -> str:
+    budget = max(_budgets(bound))
+    one, two = run_once(bound, budget), run_once(bound, budget)
+    if one.spent != two.spent or not all(
+        _same(a[1], b[1]) for a, b in zip(one.yields, two.yields, strict=True)
+    ):
+        raise _Broken("two runs from the same generator state differ")
+    return "same bits twice"
+
+
+def _inputs_untouched(bound: BoundMethod) -> str:
+    op = small_operator(bound.method)
+    witness = torch.randn(DIM, 2, generator=make_generator(3), dtype=op.dtype)
+    before = op.matmat(witness)
+    run_once(bound, max(_budgets(bound)), op=op)
+    if not torch.equal(before, op.matmat(witness)):
+        raise _Broken("the operator's products changed during the run")
+    return "products before and after are equal"
+
+
+def _dtype(bound: BoundMethod) -> str:
+    for dtype in (torch.float32, torch.float64):
+        op = small_operator(bound.method, dtype)
+        run = run_once(bound, max(_budgets(bound)), op=op)
+        if not run.yields:
+            raise _Broken(f"no estimate in {dtype}")
+    return "float32 and float64 blocks only, on the operator's device"
+
+
+def _globals(bound: BoundMethod) -> str:
+    before = _global_state()
+    run_once(bound, max(_budgets(bound)))
+    after = _global_state()
+    changed = [name for name in before if before[name] != after[name]]
+    if changed:
+        raise _Broken(f"changed: {', '.join(changed)}; the only randomness is the generator handed in")
+    return "no global generator or setting changed"
+
+
+def _too_small(bound: BoundMethod) -> str:
+    least = bound.min_matvecs(DIM)
+    if least <= 1:
+        return "every budget from 1 is accepted; the harness refuses less"
+    try:
+        run_once(bound, least - 1)
+    except ValueError as refusal:
+        if str(least) not in str(refusal):
+            raise _Broken(f"the refusal of {least - 1} does not name the least budget {least}: {refusal}") from None
+        return f"{least - 1} refused: {refusal}"
+    except BudgetExceeded:
+        raise _Broken(f"{least - 1} products overran instead of being refused with a ValueError") from None
+    raise _Broken(f"min_matvecs says {least}, but {least - 1} was accepted")
+
+
+def _global_state() -> dict[str, object]:
+    return {
+        "torch's generator": torch.get_rng_state().numpy().tobytes(),
+        "numpy's generator": str(np.random.get_state()),  # noqa: NPY002
+        "random's generator": random.getstate(),
+        "the default dtype": torch.get_default_dtype(),
+        "the number of threads": torch.get_num_threads(),
+        "gradient mode": torch.is_grad_enabled(),
+        "deterministic mode": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def _same(one: Arrays, two: Arrays) -> bool:
+    return all(np.array_equal(one[name], two[name], equal_nan=True) for name in one)
+
+
+LAWS: Final[dict[str, Callable[[BoundMethod], str]]] = {
+    "answers its estimand": _answers,
+    "budget obeyed to the unit": _budget_is_kept,
+    "prefix law or one-shot": _prefix,
+    "same seed, same bits": _same_seed,
+    "inputs untouched": _inputs_untouched,
+    "dtype and device kept": _dtype,
+    "no global generator touched": _globals,
+    "too small a budget refused": _too_small,
+}
+"""Every law by name; each returns what was seen, or raises."""

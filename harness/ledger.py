@@ -1,0 +1,320 @@
+"""The ledger: append-only JSON Lines, one file per writer, read back as one view."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, cast, final
+
+import numpy as np
+import pandas as pd
+
+from hessbench.estimand import Arrays
+from hessbench.record import COLUMNS, SCHEMA, Kind, Record, Status, finite_or_null
+
+ARRAY_LIMIT: Final = 1_000_000
+"""Bytes above which an estimate is not kept for scoring again."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One finished run of a cell: its terminal row and the checkpoint rows before it."""
+
+    terminal: Record
+    checkpoints: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Everything read from a folder: one attempt per cell.
+
+    Attributes:
+        records: The terminal row of every cell, after its checkpoint rows.
+        environments: Facts by environment hash.
+        prices: Measured prices of one product by dimension.
+        torn: Lines that could not be read, each the last thing a killed writer wrote.
+        superseded: Attempts replaced by a later or better one.
+    """
+
+    records: tuple[Record, ...]
+    environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    prices: tuple[Mapping[str, Any], ...] = ()
+    torn: int = 0
+    superseded: int = 0
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Ledger:
+        """Read every file of a ledger folder.
+
+        Args:
+            folder: A run's folder, or its `ledger` folder itself.
+
+        Raises:
+            ValueError: If there is no ledger in it, or one of another schema.
+        """
+        tail = LedgerTail(folder)
+        if not tail.files():
+            raise ValueError(f"{Path(folder).name or 'the folder'} holds no ledger; a folder with ledger/*.jsonl is accepted")
+        tail.refresh()
+        return tail.ledger()
+
+    @property
+    def terminals(self) -> dict[str, Record]:
+        """Terminal row by cell id."""
+        return {record.cell: record for record in self.records if record.kind is Kind.TERMINAL}
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as a table; counts and errors become columns `counts.<kind>` and `errors.<name>`."""
+        return to_frame(self.records)
+
+
+def to_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """Rows as a table with the columns of the schema."""
+    rows: list[dict[str, Any]] = []
+    for record in records:
+        row = cast("dict[str, Any]", json.loads(record.to_line()))
+        for name in ("counts", "errors"):
+            row |= {f"{name}.{key}": value for key, value in row.pop(name).items()}
+        row["traits"] = ",".join(row["traits"])
+        row["budgets"] = ",".join(map(str, row["budgets"]))
+        row["diagnostics"] = json.dumps(row["diagnostics"], sort_keys=True)
+        row["notes"] = json.dumps(row["notes"], sort_keys=True)
+        rows.append(row)
+    fixed = [name for name in COLUMNS if name not in ("counts", "errors")]
+    extra = sorted({key for row in rows for key in row} - set(fixed))
+    return pd.DataFrame(rows, columns=[*fixed, *extra])
+
+
+@final
+class LedgerTail:
+    """Reads the files of a folder and, later, only what was added since."""
+
+    def __init__(self, folder: str | Path) -> None:
+        base = Path(folder)
+        self._folder = base / "ledger" if (base / "ledger").is_dir() else base
+        self._offsets: dict[Path, int] = {}
+        self._open: dict[Path, dict[str, list[Record]]] = {}
+        self._rest: dict[Path, bytes] = {}
+        self._attempts: dict[str, list[Attempt]] = {}
+        self._environments: dict[str, Mapping[str, Any]] = {}
+        self._prices: list[Mapping[str, Any]] = []
+        self._torn = 0
+
+    def files(self) -> list[Path]:
+        """The ledger files, in order of name."""
+        return sorted(self._folder.glob("*.jsonl")) if self._folder.is_dir() else []
+
+    def refresh(self) -> None:
+        """Read what was added.
+
+        Raises:
+            ValueError: If a row is of another schema.
+        """
+        for file in self.files():
+            with file.open("rb") as stream:
+                stream.seek(self._offsets.get(file, 0))
+                added = stream.read()
+            self._offsets[file] = self._offsets.get(file, 0) + len(added)
+            *lines, rest = (self._rest.get(file, b"") + added).split(b"\n")
+            # The last line has no end yet: a whole one is taken, a partial one waits for the rest of its write.
+            if _is_json(rest):
+                lines.append(rest)
+                rest = b""
+            self._rest[file] = rest
+            for line in lines:
+                self._take(file, line)
+
+    def ledger(self) -> Ledger:
+        """The view of what was read so far."""
+        records: list[Record] = []
+        superseded = 0
+        for attempts in self._attempts.values():
+            chosen = best_attempt(attempts)
+            superseded += len(attempts) - 1
+            records += [*chosen.checkpoints, chosen.terminal]
+        torn = self._torn + sum(bool(rest.strip()) for rest in self._rest.values())
+        return Ledger(tuple(records), dict(self._environments), tuple(self._prices), torn, superseded)
+
+    def attempts(self, cell: str) -> Sequence[Attempt]:
+        """Every finished attempt at a cell."""
+        return self._attempts.get(cell, ())
+
+    def _take(self, file: Path, line: bytes) -> None:
+        if not line.strip():
+            return
+        try:
+            row = cast("dict[str, Any]", json.loads(line))
+        except ValueError:
+            self._torn += 1
+            return
+        if not isinstance(row, dict) or row.get("schema") != SCHEMA:  # pyright: ignore[reportUnnecessaryIsInstance]
+            found = row.get("schema") if isinstance(row, dict) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"{file.name} has a row of schema {found!r}; this version reads schema {SCHEMA}")
+        if row.get("kind") == Kind.ENVIRONMENT:
+            self._environments[str(row["environment"])] = cast("Mapping[str, Any]", row["facts"])
+        elif row.get("kind") == Kind.PRICE:
+            self._prices.append(row)
+        else:
+            record = Record.from_row(row)
+            pending = self._open.setdefault(file, {})
+            if record.kind is Kind.CHECKPOINT:
+                pending.setdefault(record.cell, []).append(record)
+            else:
+                checkpoints = tuple(pending.pop(record.cell, ()))
+                self._attempts.setdefault(record.cell, []).append(Attempt(record, checkpoints))
+
+
+def best_attempt(attempts: Sequence[Attempt]) -> Attempt:
+    """The attempt that stands: of the latest hashes, `ok` before anything else, then the latest.
+
+    A skipped row knows no hashes and never replaces a run.
+    """
+    ran = [attempt for attempt in attempts if attempt.terminal.status is not Status.SKIPPED] or list(attempts)
+    latest = max(ran, key=lambda attempt: attempt.terminal.time).terminal
+    current = [attempt for attempt in ran if _hashes(attempt.terminal) == _hashes(latest)]
+    return max(current, key=lambda attempt: (attempt.terminal.status is Status.OK, attempt.terminal.time))
+
+
+@final
+class LedgerWriter:
+    """Appends to a file of its own in a folder.
+
+    Args:
+        folder: A run's folder; `ledger/` and `arrays/` are made in it.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        (self.folder / "ledger").mkdir(parents=True, exist_ok=True)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        self.path = self.folder / "ledger" / f"{stamp}-{uuid.uuid4().hex[:12]}.jsonl"
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+    def append(self, record: Record) -> None:
+        """Write one row.
+
+        Raises:
+            OSError: If the disk is full; what was written before stays readable.
+        """
+        self._write(record.to_line())
+
+    def append_environment(self, environment: str, facts: Mapping[str, Any]) -> None:
+        """Write the conditions that rows refer to by `environment`."""
+        self._write_row({"schema": SCHEMA, "kind": Kind.ENVIRONMENT, "environment": environment, "facts": facts})
+
+    def append_price(self, price: Mapping[str, Any]) -> None:
+        """Write a measured price of one product."""
+        self._write_row({"schema": SCHEMA, "kind": Kind.PRICE, **price})
+
+    def save_arrays(self, name: str, arrays: Arrays) -> str:
+        """Keep small arrays for scoring again; empty where they are above the limit.
+
+        Returns:
+            The file's path inside the run's folder.
+        """
+        if sum(array.nbytes for array in arrays.values()) > ARRAY_LIMIT:
+            return ""
+        buffer = io.BytesIO()
+        np.savez(buffer, **cast("dict[str, Any]", arrays))
+        relative = f"arrays/{name}.npz"
+        write_whole(self.folder / relative, buffer.getvalue())
+        return relative
+
+    def close(self) -> None:
+        """Close the file; one without rows is removed."""
+        os.close(self._file)
+        if self.path.stat().st_size == 0:
+            self.path.unlink()
+
+    def _write_row(self, row: Mapping[str, Any]) -> None:
+        self._write(json.dumps(finite_or_null(row), ensure_ascii=True, separators=(",", ":")))
+
+    def _write(self, line: str) -> None:
+        # Newline first: a line torn by a full disk or a kill costs only itself.
+        data = f"\n{line}".encode()
+        if os.write(self._file, data) != len(data):
+            raise OSError(28, "no space left on device")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_arrays(folder: str | Path, relative: str) -> Arrays:
+    """Read arrays kept by `save_arrays`.
+
+    Raises:
+        ValueError: If the file is missing, damaged or outside of the folder.
+    """
+    base = Path(folder).resolve()
+    path = (base / relative).resolve()
+    if not path.is_relative_to(base):
+        raise ValueError(f"{relative} points outside of the run's folder")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError) as failure:
+        raise ValueError(f"{relative} cannot be read: {type(failure).__name__}") from None
+
+
+def merge(sources: Sequence[str | Path], out: str | Path) -> int:
+    """Put the files of several run folders into one; nothing in the sources changes.
+
+    Returns:
+        Number of ledger files in `out`.
+
+    Raises:
+        ValueError: If a source holds no ledger or one of another schema.
+    """
+    for source in sources:
+        Ledger.read(source)
+    target = Path(out)
+    for source in map(Path, sources):
+        if source.resolve() == target.resolve():
+            continue
+        for name in ("ledger", "arrays", "references"):
+            for file in _files(source / name):
+                destination = target / name / file.relative_to(source / name)
+                if not destination.exists():
+                    write_whole(destination, file.read_bytes())
+    return len(list((target / "ledger").glob("*.jsonl")))
+
+
+def now() -> str:
+    """The time as the ledger writes it: UTC, to the microsecond."""
+    return datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def _hashes(record: Record) -> tuple[str, str, str]:
+    return record.problem_hash, record.method_hash, record.library_version
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

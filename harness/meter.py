@@ -1,0 +1,108 @@
+"""Clock and peak memory around a run."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import time
+from pathlib import Path
+from typing import Final, final
+
+import torch
+
+_STATUS: Final = Path("/proc/self/status")
+_CLEAR_REFS: Final = Path("/proc/self/clear_refs")
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device, so that a clock read next is true."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@final
+class Stopwatch:
+    """Seconds that passed while it was running."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._since: int | None = None
+
+    def start(self) -> None:
+        """Go on."""
+        self._since = time.perf_counter_ns()
+
+    def pause(self) -> None:
+        """Stop counting."""
+        if self._since is not None:
+            self._total += time.perf_counter_ns() - self._since
+            self._since = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is counting."""
+        return self._since is not None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        running = 0 if self._since is None else time.perf_counter_ns() - self._since
+        return (self._total + running) * 1e-9
+
+
+@final
+class PeakMeter:
+    """Peaks above the state at `start`: resident host memory from the kernel, device memory from the allocator.
+
+    The kernel's high-water mark is reset by writing 5 to `clear_refs`; `ru_maxrss` would inherit the parent's.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._host: int | None = None
+        self._on_device = 0
+        self.notes: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Give free memory back and take the base lines."""
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self._device)
+            self._on_device = torch.cuda.memory_allocated(self._device)
+        _trim_heap()
+        try:
+            _CLEAR_REFS.write_text("5", encoding="ascii")
+            self._host = _status_bytes("VmRSS")
+        except OSError:
+            self.notes["host_peak_bytes"] = "this platform does not let a process reset its high-water mark"
+
+    def host_peak(self) -> int | None:
+        """Bytes of host memory above the base line at the peak; None where the platform cannot say."""
+        if self._host is None:
+            return None
+        peak = _status_bytes("VmHWM")
+        return None if peak is None else max(peak - self._host, 0)
+
+    def device_peak(self) -> int | None:
+        """Bytes of device memory above the base line at the peak; None without a device."""
+        if self._device.type != "cuda":
+            self.notes["device_peak_bytes"] = "the cell ran on the CPU"
+            return None
+        torch.cuda.synchronize(self._device)
+        return max(torch.cuda.max_memory_allocated(self._device) - self._on_device, 0)
+
+
+def _status_bytes(field: str) -> int | None:
+    for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _trim_heap() -> None:
+    """Ask the C library to return free pages, where it can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

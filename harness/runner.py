@@ -1,0 +1,359 @@
+"""The runner: a plan, a folder and a pool of workers; cells run, are scored and written, and nothing runs twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, final
+
+from hessbench.catalog import Catalog, load_catalog
+from hessbench.cell import MEMORY, Cell
+from hessbench.claims import Claim, try_claim
+from hessbench.environment import capture, environment_hash, is_loaded, library_version
+from hessbench.estimand import Estimand, parse_estimand
+from hessbench.ledger import LedgerTail, LedgerWriter
+from hessbench.method import BoundMethod
+from hessbench.plan import Conditions, PlannedCell, plan, shard
+from hessbench.problem import Problem
+from hessbench.progress import Reporter, Silent
+from hessbench.record import Record, Status
+from hessbench.references import ReferenceStore, Truth, reference_from
+from hessbench.rows import Context, outcome_rows, skipped_row
+from hessbench.suite import Suite
+from hessbench.workers.pool import Outcome, Pool, WorkerConfig
+
+FAILED: Final = frozenset(Status) - {Status.OK, Status.SKIPPED, Status.OVER_BUDGET}
+_REFERENCE_TIMEOUT_S: Final = 3600.0
+_PRICE_TIMEOUT_S: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a suite is run.
+
+    Attributes:
+        plugins: Plugin files.
+        conditions: Overrides of device, dtype, threads, timeout and memory cap.
+        jobs: Cells at once; more than one makes every time contended.
+        retry: Statuses to run again.
+        shard: Number of this shard, from 1, and of shards.
+        prices: Whether the prices of products at other dimensions are measured.
+    """
+
+    plugins: tuple[str, ...] = ()
+    conditions: Conditions = field(default_factory=Conditions)
+    jobs: int = 1
+    retry: frozenset[Status] = frozenset()
+    shard: tuple[int, int] = (1, 1)
+    prices: bool = True
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    Attributes:
+        planned: Cells of the plan.
+        ran: Cells run now.
+        skipped: Cells that cannot run.
+        kept: Cells that were there already.
+        stale: Cells run again because a problem, method or library had changed.
+        failed: Cells run now that did not end well.
+    """
+
+    planned: int = 0
+    ran: int = 0
+    skipped: int = 0
+    kept: int = 0
+    stale: int = 0
+    failed: int = 0
+
+
+def run(
+    suite: Suite | str | Path,
+    out: str | Path,
+    options: Options | None = None,
+    *,
+    catalog: Catalog | None = None,
+    reporter: Reporter | None = None,
+) -> Summary:
+    """Run a suite into a folder; cells that are there already are kept.
+
+    Args:
+        suite: A `Suite`, the name of one that ships with the package, or a TOML file.
+        out: Folder of the run; the ledger is in `out/ledger`.
+        options: How to run it.
+        catalog: Problems and methods that live only in this process; workers are then forked from it.
+        reporter: Told how the run goes on.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ValueError: If the suite, a name, a parameter or a budget is not accepted.
+        OSError: If the folder cannot be written.
+    """
+    chosen = options or Options()
+    loaded = suite if isinstance(suite, Suite) else Suite.load(suite)
+    known = catalog or load_catalog(chosen.plugins)
+    planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
+    return _Run(loaded, known, planned, Path(out), chosen, reporter or Silent(), forked=catalog is not None).go()
+
+
+@final
+class _Run:
+    """State of one run."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        catalog: Catalog,
+        planned: list[PlannedCell],
+        out: Path,
+        options: Options,
+        reporter: Reporter,
+        *,
+        forked: bool,
+    ) -> None:
+        self._suite = suite
+        self._catalog = catalog
+        self._planned = planned
+        self._out = out
+        self._options = options
+        self._reporter = reporter
+        self._problems: dict[str, Problem] = {}
+        self._tail = LedgerTail(out)
+        self._store = ReferenceStore(out)
+        self._truths: dict[str, Truth] = {}
+        self._claims: dict[str, Claim] = {}
+        self._summary = Summary(planned=len(planned))
+        device = planned[0].cell.device if planned else "cpu"
+        facts = capture(device)
+        self._environment = environment_hash(facts)
+        self._facts = facts
+        todo = [planned_cell.cell for planned_cell in planned if not planned_cell.skip_reason]
+        modules = {module for cell in todo for module in self._problem(cell.problem).modules}
+        self._config = WorkerConfig(
+            plugins=options.plugins,
+            modules=tuple(sorted(modules)),
+            spawn=not device.startswith("cpu"),
+            catalog=catalog if forked else None,
+        )
+
+    def go(self) -> Summary:
+        """Do everything that is left to do."""
+        self._out.mkdir(parents=True, exist_ok=True)
+        writer = LedgerWriter(self._out)
+        try:
+            self._tail = LedgerTail(self._out)
+            self._tail.refresh()
+            writer.append_environment(self._environment, self._facts)
+            self._write_skips(writer)
+            with Pool(self._config, self._options.jobs) as pool:
+                waiting = self._left_to_run(pool)
+                self._reporter.begin(len(waiting))
+                self._run_cells(waiting, pool, writer)
+                if self._options.prices:
+                    self._measure_prices(pool, writer)
+        finally:
+            for claim in self._claims.values():
+                claim.release()
+            writer.close()
+            self._reporter.close()
+        return self._summary
+
+    def _problem(self, spec: str) -> Problem:
+        if spec not in self._problems:
+            self._problems[spec] = self._catalog.problem(spec)
+        return self._problems[spec]
+
+    def _bound(self, cell: Cell) -> BoundMethod:
+        return self._catalog.method(cell.method, parse_estimand(cell.estimand))
+
+    def _context(self, cell: Cell) -> Context:
+        contended = self._options.jobs > 1 or is_loaded(cell.threads)
+        return Context(
+            cell, self._suite.label, self._environment, self._problem(cell.problem), self._bound(cell), contended
+        )
+
+    def _write_skips(self, writer: LedgerWriter) -> None:
+        for planned in self._planned:
+            if planned.skip_reason:
+                self._summary.skipped += 1
+                row = skipped_row(planned, self._context(planned.cell))
+                known = {attempt.terminal.reason for attempt in self._tail.attempts(planned.cell.id)}
+                if row.reason not in known:
+                    writer.append(row)
+
+    def _left_to_run(self, pool: Pool) -> deque[Cell]:
+        """Cells without a row that stands; builds the references they need on the way."""
+        cells = [planned.cell for planned in self._planned if not planned.skip_reason]
+        estimands: dict[str, set[str]] = {}
+        for cell in cells:
+            estimands.setdefault(cell.problem, set()).update(spec for spec in self._answered(cell))
+        for spec in sorted(estimands):
+            self._reporter.phase(f"reference of {spec}")
+            self._truths[spec] = self._truth(pool, spec, sorted(estimands[spec]))
+        waiting: deque[Cell] = deque()
+        for cell in cells:
+            verdict = self._standing(cell)
+            if verdict == "kept":
+                self._summary.kept += 1
+            else:
+                self._summary.stale += verdict == "stale"
+                waiting.append(cell)
+        if self._summary.stale:
+            self._reporter.phase(f"{self._summary.stale} cells are stale: what they ran has changed; they run again")
+        return waiting
+
+    def _answered(self, cell: Cell) -> list[str]:
+        """The cell's estimand, and those its method answers beside it that need no parameters."""
+        found = [cell.estimand]
+        for kind in self._bound(cell).method.estimands:
+            if kind.key != parse_estimand(cell.estimand).key:
+                try:
+                    found.append(_default(kind).spec)
+                except TypeError:
+                    continue
+        return found
+
+    def _standing(self, cell: Cell) -> str:
+        """Whether a cell's row stands: `kept`, `stale`, or `absent`."""
+        attempts = [a.terminal for a in self._tail.attempts(cell.id) if a.terminal.status is not Status.SKIPPED]
+        if not attempts:
+            return "absent"
+        current = [row for row in attempts if self._is_current(row, cell)]
+        if not current:
+            return "stale"
+        statuses = {row.status for row in current}
+        if Status.OK in statuses or max(current, key=lambda row: row.time).status not in self._options.retry:
+            return "kept"
+        return "absent"
+
+    def _is_current(self, row: Record, cell: Cell) -> bool:
+        method = self._bound(cell).method
+        return (
+            row.problem_hash == self._truths[cell.problem].problem_hash
+            and row.method_hash == method.hash
+            and row.library_version == library_version(method.library)
+        )
+
+    def _truth(self, pool: Pool, spec: str, estimands: list[str]) -> Truth:
+        job = {
+            "job": "reference",
+            "problem": spec,
+            "estimands": estimands,
+            "stored": self._store.stored(),
+            "timeout_s": _REFERENCE_TIMEOUT_S,
+        }
+        outcome = pool.perform(job)
+        hashes = [header["hash"] for header, _ in outcome.of_type("problem")]
+        if not hashes:
+            reason = (outcome.end or {}).get("reason") or "the process that builds references ended early"
+            return Truth(missing=dict.fromkeys(estimands, f"no reference: {reason}"))
+        for header, arrays in outcome.of_type("reference"):
+            self._store.save(hashes[0], header, arrays)
+        references = self._store.load(hashes[0], estimands)
+        for header, arrays in outcome.of_type("reference"):
+            references.setdefault(header["estimand"], reference_from(header, arrays))
+        missing = {header["estimand"]: header["reason"] for header, _ in outcome.of_type("no-reference")}
+        return Truth(hashes[0], references, missing)
+
+    def _run_cells(self, waiting: deque[Cell], pool: Pool, writer: LedgerWriter) -> None:
+        deferred: deque[Cell] = deque()
+        while waiting or deferred or pool.running:
+            while waiting and pool.idle() is not None:
+                self._start(waiting.popleft(), pool, deferred)
+            outcomes = pool.wait(0.2) if pool.running else []
+            for slot in pool.running:
+                if slot.outcome:
+                    cell = Cell.from_json(slot.outcome.job["cell"])
+                    self._reporter.running(f"{cell.problem} {cell.method}", slot.matvecs, cell.budget)
+            for outcome in outcomes:
+                self._finish(outcome, writer)
+            if deferred and not waiting and not pool.running:
+                # Another process runs these; when it is done or dead, they are written or free.
+                time.sleep(0.2)
+                waiting, deferred = deferred, deque()
+
+    def _start(self, cell: Cell, pool: Pool, deferred: deque[Cell]) -> None:
+        claim = try_claim(self._out, cell.id)
+        if claim is None:
+            deferred.append(cell)
+            return
+        self._tail.refresh()
+        if self._standing(cell) == "kept":
+            claim.release()
+            self._summary.kept += 1
+            self._reporter.finished(cell.method, "done by another process", failed=False)
+            return
+        self._claims[cell.id] = claim
+        job = {
+            "job": "cell",
+            "cell": cell.to_json(),
+            "timeout_s": cell.timeout_s,
+            "memory_cap_bytes": cell.memory_cap_bytes,
+            "contended": self._context(cell).contended,
+        }
+        pool.hand_out(job, memory=cell.pass_ == MEMORY)
+
+    def _finish(self, outcome: Outcome, writer: LedgerWriter) -> None:
+        begin = time.perf_counter()
+        cell = Cell.from_json(outcome.job["cell"])
+        rows = outcome_rows(self._context(cell), outcome, self._truths[cell.problem], writer)
+        terminal = rows[-1]
+        inside = (outcome.end or {}).get("busy_s")
+        overhead = None if inside is None else outcome.elapsed_s - inside + time.perf_counter() - begin
+        for row in rows[:-1]:
+            writer.append(row)
+        writer.append(_with_overhead(terminal, overhead, bool(outcome.job["contended"])))
+        self._claims.pop(cell.id).release()
+        self._summary.ran += 1
+        failed = terminal.status in FAILED
+        self._summary.failed += failed
+        self._reporter.finished(f"{cell.problem} {cell.method}", f"{terminal.status}: {terminal.reason}", failed)
+
+    def _measure_prices(self, pool: Pool, writer: LedgerWriter) -> None:
+        """Price the products of each family and kind once per folder and set of conditions."""
+        known = {_price_key(row) for row in self._tail.ledger().prices}
+        for cell in {_price_key(_conditions(p.cell)): p.cell for p in self._planned if not p.skip_reason}.values():
+            if self._problem(cell.problem).ladder is None or _price_key(_conditions(cell)) in known:
+                continue
+            self._reporter.phase(f"price of a product of {cell.problem} at other dimensions")
+            job = {"job": "price", **_conditions(cell), "timeout_s": _PRICE_TIMEOUT_S}
+            for header, _ in pool.perform(job).of_type("price"):
+                writer.append_price({key: value for key, value in header.items() if key != "type"})
+
+
+def _default(kind: type[Estimand]) -> Estimand:
+    return kind()
+
+
+def _conditions(cell: Cell) -> dict[str, Any]:
+    return {"problem": cell.problem, "device": cell.device, "dtype": cell.dtype, "threads": cell.threads}
+
+
+def _price_key(row: Any) -> str:
+    return json.dumps([row[name] for name in ("problem", "device", "dtype", "threads")])
+
+
+def _with_overhead(terminal: Record, overhead: float | None, contended: bool) -> Record:
+    return replace(terminal, overhead_s=overhead, contended=contended)
+
+
+def retry_statuses(texts: Sequence[str]) -> frozenset[Status]:
+    """Read the statuses of `--retry`.
+
+    Raises:
+        ValueError: If one is not a status of a cell that ran.
+    """
+    accepted = [status.value for status in Status if status not in (Status.OK, Status.SKIPPED)]
+    for text in texts:
+        if text not in accepted:
+            raise ValueError(f"retry takes statuses among {', '.join(accepted)}, got {text!r}")
+    return frozenset(Status(text) for text in texts)
+

@@ -1,0 +1,174 @@
+"""Suites: TOML files that cross problems, methods, budgets and repeats."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, cast
+
+from hessbench.specs import check_name, suggest
+
+_SUITE_KEYS: Final = {"name", "version", "device", "dtype", "threads", "cross"}
+_CROSS_KEYS: Final = {"estimand", "problems", "methods", "num_matvecs", "repeats", "memory"}
+
+
+@dataclass(frozen=True)
+class Cross:
+    """One crossing: every problem with every method, at every budget, for every repeat.
+
+    Attributes:
+        estimand: Estimand spec.
+        problems: Specs, sweeps or globs.
+        methods: Specs, sweeps or globs.
+        num_matvecs: Budgets; "n" stands for the dimension.
+        repeats: Number of repeats.
+        memory: Whether the memory pass runs as well.
+    """
+
+    estimand: str
+    problems: tuple[str, ...]
+    methods: tuple[str, ...]
+    num_matvecs: tuple[int | str, ...]
+    repeats: int = 1
+    memory: bool = True
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named, versioned list of crossings; frozen once published."""
+
+    name: str
+    version: int
+    crosses: tuple[Cross, ...]
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 1
+
+    @property
+    def label(self) -> str:
+        """Name and version, as the ledger writes them."""
+        return f"{self.name}-{self.version}"
+
+    @classmethod
+    def load(cls, source: str | Path) -> Suite:
+        """Read a suite that ships with the package, by name, or a TOML file.
+
+        Raises:
+            ValueError: If there is no such suite or file, or it is not a suite.
+        """
+        text = str(source)
+        if text.endswith(".toml"):
+            path = Path(text)
+            if not path.is_file():
+                raise ValueError(f"suite file {path.name} does not exist; a path to a TOML file or one of "
+                                 f"{', '.join(built_in_suites())} is accepted")
+            return cls.parse(path.read_text(encoding="utf-8"), path.name)
+        known = built_in_suites()
+        if text not in known:
+            raise ValueError(f"unknown suite {text!r}{suggest(text, known)}; accepted: {', '.join(known)} "
+                             "or a path ending in .toml")
+        return cls.parse((files("hessbench") / "suites" / f"{text}.toml").read_text(encoding="utf-8"), f"{text}.toml")
+
+    @classmethod
+    def parse(cls, text: str, source: str = "suite") -> Suite:
+        """Read the text of a suite.
+
+        Raises:
+            ValueError: If it is not TOML, or a key is unknown, missing or of another type.
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as failure:
+            raise ValueError(f"{source} is not valid TOML: {failure}") from None
+        _check_keys(table, _SUITE_KEYS, {"name", "version", "cross"}, source)
+        name = _typed(table, "name", str, source)
+        check_name(name, "suite")
+        crosses = _typed(table, "cross", list, source)
+        if not crosses:
+            raise ValueError(f"{source}: at least one [[cross]] is needed")
+        suite = cls(
+            name=name,
+            version=_positive(table, "version", source),
+            crosses=tuple(_cross(entry, f"{source}, cross {number}") for number, entry in enumerate(crosses, 1)),
+            device=_typed(table, "device", str, source, "cpu"),
+            dtype=_typed(table, "dtype", str, source, "float32"),
+            threads=_positive(table, "threads", source, 1),
+        )
+        check_dtype(suite.dtype)
+        return suite
+
+
+def built_in_suites() -> list[str]:
+    """Names of the suites that ship with the package."""
+    names = (entry.name for entry in (files("hessbench") / "suites").iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def check_dtype(dtype: str) -> None:
+    """Refuse a dtype cells cannot have.
+
+    Raises:
+        ValueError: If it is not float32 or float64.
+    """
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+
+
+def _cross(entry: object, source: str) -> Cross:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{source}: a table is accepted, as in [[cross]]")  # noqa: TRY004
+    table = cast("Mapping[str, Any]", entry)
+    _check_keys(table, _CROSS_KEYS, {"estimand", "problems", "methods", "num_matvecs"}, source)
+    budgets = tuple(_budget(value, source) for value in _typed(table, "num_matvecs", list, source))
+    if not budgets:
+        raise ValueError(f"{source}: num_matvecs needs at least one budget")
+    return Cross(
+        estimand=_typed(table, "estimand", str, source),
+        problems=_texts(table, "problems", source),
+        methods=_texts(table, "methods", source),
+        num_matvecs=budgets,
+        repeats=_positive(table, "repeats", source, 1),
+        memory=_typed(table, "memory", bool, source, True),
+    )
+
+
+def _budget(value: Any, source: str) -> int | str:
+    if value == "n":
+        return "n"
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f'{source}: num_matvecs takes integers of at least 1, or "n" for the dimension, got {value!r}')
+    return value
+
+
+def _check_keys(table: Mapping[str, Any], accepted: set[str], needed: set[str], source: str) -> None:
+    for key in table:
+        if key not in accepted:
+            raise ValueError(f"{source}: unknown key {key!r}{suggest(key, accepted)}; accepted: {', '.join(sorted(accepted))}")
+    for key in sorted(needed):
+        if key not in table:
+            raise ValueError(f"{source}: the key {key!r} is missing")
+
+
+def _typed(table: Mapping[str, Any], key: str, kind: type, source: str, default: Any = None) -> Any:
+    value = table.get(key, default)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        names = {str: "a text", int: "an integer", list: "a list", bool: "true or false"}
+        raise ValueError(f"{source}: {key} takes {names[kind]}, got {value!r}")
+    return value
+
+
+def _positive(table: Mapping[str, Any], key: str, source: str, default: int | None = None) -> int:
+    value = cast("int", _typed(table, key, int, source, default))
+    if value < 1:
+        raise ValueError(f"{source}: {key} must be at least 1, got {value}")
+    return value
+
+
+def _texts(table: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
+    values = cast("list[Any]", _typed(table, key, list, source))
+    if not values or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{source}: {key} takes a list of at least one text, got {values!r}")
+    return tuple(values)

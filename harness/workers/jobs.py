@@ -1,0 +1,161 @@
+"""What a worker process can be asked to do: run a cell, build references, measure prices, check a method."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import torch
+
+from hessbench.catalog import Catalog
+from hessbench.cell import Cell
+from hessbench.conformance import check_method
+from hessbench.estimand import parse_estimand
+from hessbench.execute import Emit, classify, execute
+from hessbench.operators import info_of
+from hessbench.problem import Problem
+from hessbench.redact import redact
+from hessbench.seeding import derive_seed, make_generator
+
+RUNGS: Final = (10_000, 100_000, 1_000_000, 10_000_000)
+"""Dimensions at which a product is priced."""
+
+_RUNG_LIMIT_S: Final = 4.0
+_COPY_BYTES: Final = 1 << 28
+
+
+def perform(job: dict[str, Any], catalog: Catalog, emit: Emit, on_charge: Callable[[int], None]) -> None:
+    """Do one job, emitting its results; the last message has `"type": "end"`."""
+    kind = job["job"]
+    if kind == "cell":
+        cell = Cell.from_json(job["cell"])
+        problem = catalog.problem(cell.problem)
+        execute(cell, problem, catalog.method(cell.method, parse_estimand(cell.estimand)), emit, on_charge)
+        return
+    try:
+        if kind == "reference":
+            _references(job, catalog.problem(job["problem"]), emit)
+        elif kind == "price":
+            _prices(job, catalog.problem(job["problem"]), emit)
+        elif kind == "conformance":
+            _conformance(job, catalog, emit)
+        else:
+            raise ValueError(f"unknown job {kind!r}")
+    except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything; its cells say what
+        status, reason = classify(failure)
+        emit({"type": "end", "status": status, "reason": reason}, {})
+        return
+    emit({"type": "end", "status": "ok", "reason": ""}, {})
+
+
+def _references(job: dict[str, Any], problem: Problem, emit: Emit) -> None:
+    """Hash the problem's content, then build every reference that is not stored under that hash."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    problem_hash = problem.hash
+    emit({"type": "problem", "hash": problem_hash}, {})
+    stored: list[str] = job["stored"].get(problem_hash, [])
+    for text in job["estimands"]:
+        estimand = parse_estimand(text)
+        build = problem.references.get(type(estimand))
+        if build is None or text in stored:
+            continue
+        try:
+            reference = build(estimand)
+        except Exception as failure:  # noqa: BLE001 -- one reference that fails must not cost the others
+            emit({"type": "no-reference", "estimand": text, "reason": classify(failure)[1]}, {})
+            continue
+        header = {
+            "type": "reference",
+            "estimand": text,
+            "source": reference.source,
+            "norm": reference.norm,
+            "bound": reference.bound,
+            "rounding": reference.rounding,
+            "note": redact(reference.note),
+        }
+        emit(header, reference.arrays)
+
+
+def _prices(job: dict[str, Any], problem: Problem, emit: Emit) -> None:
+    """Time one product at growing dimensions, as long as a rung stays affordable, and the memory bandwidth."""
+    if problem.ladder is None:
+        return
+    torch.set_num_threads(job["threads"])
+    device, dtype = torch.device(job["device"]), cast("torch.dtype", getattr(torch, job["dtype"]))
+    bandwidth = _bandwidth(device)
+    measured: list[tuple[int, float]] = []
+    spent_s = 0.0
+    for rung in RUNGS:
+        if len(measured) >= 2 and _extrapolate(measured, rung) * 4 + spent_s * 10 > _RUNG_LIMIT_S:
+            break
+        begin = time.perf_counter()
+        sized = problem.ladder(rung)
+        op = sized.build(device, dtype)
+        block = torch.randn(op.dim, 1, generator=make_generator(derive_seed("price"), device), device=device, dtype=dtype)
+        seconds = _product_seconds(lambda: op.matmat(block), device)  # noqa: B023 -- called before the loop goes on
+        predicted = _extrapolate(measured, sized.dim) if len(measured) >= 2 else None
+        spent_s = time.perf_counter() - begin
+        measured.append((sized.dim, seconds))
+        row = {
+            "type": "price",
+            "problem": problem.name,
+            "measured_problem": sized.name,
+            "kind_of_product": info_of(op).kind,
+            "dim": sized.dim,
+            "seconds": seconds,
+            "predicted_seconds": predicted,
+            "bandwidth": bandwidth,
+            "device": job["device"],
+            "dtype": job["dtype"],
+            "threads": job["threads"],
+        }
+        emit(row, {})
+        del op, block, sized
+
+
+def _conformance(job: dict[str, Any], catalog: Catalog, emit: Emit) -> None:
+    torch.set_num_threads(1)
+    method = catalog.methods.entry_of(job["method"])
+    for verdict in check_method(method, job["method"]):
+        emit({"type": "law", "law": verdict.law, "passed": verdict.passed, "detail": redact(verdict.detail)}, {})
+
+
+def _product_seconds(product: Callable[[], object], device: torch.device) -> float:
+    """Median time of five products after one that is thrown away; short ones are timed in batches of 5 ms."""
+    product()
+    begin = time.perf_counter()
+    product()
+    _wait(device)
+    once = time.perf_counter() - begin
+    batch = max(1, int(0.005 / max(once, 1e-7)))
+    samples: list[float] = []
+    for _ in range(5 if once < 0.3 else 2):
+        begin = time.perf_counter()
+        for _ in range(batch):
+            product()
+        _wait(device)
+        samples.append((time.perf_counter() - begin) / batch)
+    return statistics.median(samples)
+
+
+def _bandwidth(device: torch.device) -> float:
+    """Bytes per second, read and written, of a copy into place that does not fit any cache."""
+    source = torch.zeros(_COPY_BYTES // 4, device=device)
+    target = torch.zeros_like(source)
+    return 2 * _COPY_BYTES / _product_seconds(lambda: target.copy_(source), device)
+
+
+def _extrapolate(measured: list[tuple[int, float]], dim: int) -> float:
+    """Price at another dimension, on the log-log line through the two largest rungs."""
+    (n0, s0), (n1, s1) = measured[-2:]
+    slope = math.log(s1 / s0) / math.log(n1 / n0)
+    return s1 * (dim / n1) ** slope
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,319 @@
+"""The supervisor's side: slots with their servers, jobs handed out, outcomes collected."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+import torch
+
+from hessbench.catalog import Catalog
+from hessbench.estimand import Arrays
+from hessbench.workers import processes
+from hessbench.workers.server import MESSAGE_LIMIT, PROGRESS, Server, prepare
+from hessbench.workers.wire import Decoder
+
+MEMORY_ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""Settings under which freed memory goes back at once, so that a resident peak is a true peak. They slow the clock."""
+
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
+_READY_S: Final = 300.0
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What every server of a run needs to know.
+
+    Attributes:
+        plugins: Plugin files.
+        modules: Modules imported once, before the first fork.
+        spawn: Whether jobs run in a spawned worker, as devices need.
+        catalog: Given, servers are forked from this process and use it: for functions no file defines.
+    """
+
+    plugins: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    spawn: bool = False
+    catalog: Catalog | None = None
+
+
+@dataclass
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: The job.
+        messages: Headers and arrays, in order; the last has `"type": "end"` where the job handed in its result.
+        ended: The server's report: `cause`, exit `code`, processes `left_behind`, `tail` of the output.
+        matvecs: Products spent, also where the job was killed.
+        elapsed_s: From handing the job out to its end.
+    """
+
+    job: dict[str, Any]
+    messages: list[tuple[dict[str, Any], Arrays]] = field(default_factory=list[tuple[dict[str, Any], Arrays]])
+    ended: dict[str, Any] = field(default_factory=dict[str, Any])
+    matvecs: int = 0
+    elapsed_s: float = 0.0
+
+    @property
+    def end(self) -> dict[str, Any] | None:
+        """The result's last header; None where the process ended without handing it in."""
+        header = self.messages[-1][0] if self.messages else {}
+        return header if header.get("type") == "end" else None
+
+    def of_type(self, kind: str) -> list[tuple[dict[str, Any], Arrays]]:
+        """Messages of one type."""
+        return [message for message in self.messages if message[0]["type"] == kind]
+
+
+@final
+class Slot:
+    """One server process and the job it runs.
+
+    Args:
+        config: What the server needs to know.
+        environment: Environment variables of the server.
+    """
+
+    def __init__(self, config: WorkerConfig, environment: dict[str, str]) -> None:
+        self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.pid = _fork_server(there, config.catalog) if config.catalog else self._start(there, config, environment)
+        there.close()
+        self._is_ready = False
+        self._started = 0.0
+        self._decoder = Decoder()
+        self._result = -1
+        self._page: mmap.mmap | None = None
+        self.outcome: Outcome | None = None
+
+    def _start(self, there: socket.socket, config: WorkerConfig, environment: dict[str, str]) -> int:
+        text = json.dumps(
+            {"parent": os.getpid(), "plugins": config.plugins, "modules": config.modules, "spawn": config.spawn}
+        )
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "hessbench.workers.server", str(there.fileno()), text],
+            stdin=subprocess.DEVNULL, pass_fds=[there.fileno()], start_new_session=True,
+            env={**os.environ, **_ONE_THREAD, **environment},
+        )  # fmt: skip
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        """Wait for the server's first word.
+
+        Raises:
+            RuntimeError: If it ended instead; its message is on standard error.
+        """
+        if self._is_ready:
+            return
+        self._channel.settimeout(_READY_S)
+        with contextlib.suppress(OSError):
+            self._is_ready = bool(self._channel.recv(MESSAGE_LIMIT))
+        self._channel.settimeout(None)
+        if not self._is_ready:
+            raise RuntimeError("a worker could not start; its message is above")
+
+    def hand_out(self, job: dict[str, Any]) -> None:
+        """Give the server a job.
+
+        Raises:
+            OSError: If the server is gone.
+        """
+        self.wait_ready()
+        self._result, result_end = os.pipe()
+        os.set_blocking(self._result, False)
+        progress = os.memfd_create("hessbench-progress")
+        os.ftruncate(progress, PROGRESS.size)
+        self._page = mmap.mmap(progress, PROGRESS.size)
+        self._decoder = Decoder()
+        self.outcome = Outcome(job)
+        self._started = time.perf_counter()
+        try:
+            socket.send_fds(self._channel, [json.dumps(job).encode()], [result_end, progress])
+        finally:
+            os.close(result_end)
+            os.close(progress)
+
+    @property
+    def matvecs(self) -> int:
+        """Products spent by the job in progress."""
+        return 0 if self._page is None else PROGRESS.unpack_from(self._page, 0)[0]
+
+    @property
+    def files(self) -> tuple[int, ...]:
+        """Descriptors to wait on."""
+        return (self._channel.fileno(), self._result) if self.outcome else ()
+
+    def advance(self) -> Outcome | None:
+        """Take what has arrived; the outcome once the job has ended."""
+        if self.outcome is None:
+            return None
+        self._read_result()
+        try:
+            data = self._channel.recv(MESSAGE_LIMIT, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        self._read_result()
+        outcome, self.outcome = self.outcome, None
+        outcome.ended = json.loads(data) if data else {"cause": "server", "code": None, "left_behind": 0, "tail": ""}
+        outcome.matvecs = self.matvecs
+        outcome.elapsed_s = time.perf_counter() - self._started
+        self._close_job()
+        return outcome
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the server can take another job."""
+        if self._process is not None:
+            return self._process.poll() is None
+        return os.waitpid(self.pid, os.WNOHANG) == (0, 0)
+
+    def close(self) -> None:
+        """End the server and everything below it."""
+        self._channel.close()
+        self._close_job()
+        if self._process is not None:
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        else:
+            with contextlib.suppress(ChildProcessError, ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+                os.waitpid(self.pid, 0)
+
+    def _read_result(self) -> None:
+        if self.outcome is None or self._result < 0:
+            return
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._result, 1 << 20):
+                self.outcome.messages += self._decoder.feed(data)
+
+    def _close_job(self) -> None:
+        if self._result >= 0:
+            os.close(self._result)
+            self._result = -1
+        if self._page is not None:
+            self._page.close()
+            self._page = None
+
+
+@final
+class Pool:
+    """Slots for jobs; in each, one server for the clock and one, with other allocator settings, for peaks.
+
+    Args:
+        config: What servers need to know.
+        jobs: Number of slots.
+    """
+
+    def __init__(self, config: WorkerConfig, jobs: int = 1) -> None:
+        self._config = config
+        self._slots: list[dict[str, Slot]] = [{} for _ in range(jobs)]
+        # In the environment of every server and all it starts: finds what a killed server left behind.
+        self._mark = f"HESSBENCH_RUN={uuid.uuid4().hex}"
+
+    def idle(self) -> int | None:
+        """Number of a slot without a job, or None."""
+        for number, servers in enumerate(self._slots):
+            if all(server.outcome is None for server in servers.values()):
+                return number
+        return None
+
+    @property
+    def running(self) -> list[Slot]:
+        """Servers with a job."""
+        return [server for servers in self._slots for server in servers.values() if server.outcome]
+
+    def hand_out(self, job: dict[str, Any], *, memory: bool = False) -> None:
+        """Give a job to an idle slot.
+
+        Raises:
+            RuntimeError: If there is none, or a server could not start.
+        """
+        number = self.idle()
+        if number is None:
+            raise RuntimeError("every slot is busy")
+        kind = "memory" if memory else "time"
+        servers = self._slots[number]
+        if kind in servers and not servers[kind].is_alive:
+            servers.pop(kind).close()
+        if kind not in servers:
+            servers[kind] = self._slot(memory)
+        try:
+            servers[kind].hand_out(job)
+        except OSError:
+            servers.pop(kind).close()
+            servers[kind] = self._slot(memory)
+            servers[kind].hand_out(job)
+
+    def wait(self, timeout: float) -> list[Outcome]:
+        """Wait for something to happen; the outcomes of the jobs that ended."""
+        slots = self.running
+        with selectors.DefaultSelector() as selector:
+            for slot in slots:
+                for descriptor in slot.files:
+                    selector.register(descriptor, selectors.EVENT_READ)
+            selector.select(timeout)
+        found = [outcome for slot in slots if (outcome := slot.advance())]
+        if any(outcome.ended["cause"] == "server" for outcome in found):
+            processes.kill_marked(self._mark)
+        return found
+
+    def perform(self, job: dict[str, Any], tick: Callable[[], None] | None = None) -> Outcome:
+        """Hand out one job and wait for it, with nothing else running."""
+        self.hand_out(job)
+        while True:
+            outcomes = self.wait(0.2)
+            if outcomes:
+                return outcomes[0]
+            if tick:
+                tick()
+
+    def _slot(self, memory: bool) -> Slot:
+        name, _, token = self._mark.partition("=")
+        return Slot(self._config, {name: token, **(MEMORY_ALLOCATOR if memory else {})})
+
+    def close(self) -> None:
+        """End every server."""
+        for servers in self._slots:
+            for slot in servers.values():
+                slot.close()
+            servers.clear()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _fork_server(there: socket.socket, catalog: Catalog) -> int:
+    """Fork a server from this process; its children run on one thread, since a thread pool does not survive a fork."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            prepare(parent)
+            torch.set_num_threads(1)
+            Server(there, catalog).serve()
+            code = 0
+        finally:
+            os._exit(code)
+    return pid

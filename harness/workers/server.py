@@ -1,0 +1,319 @@
+"""The server of one slot: imports once, then runs every job in a process of its own and watches over it.
+
+Started as `python -m hessbench.workers.server SOCKET_FD CONFIG`, or forked from the caller for functions that live
+only in its memory. It never touches a device and creates no thread: on the CPU each job is a fork of it; for a device
+that does not survive a fork, a worker is spawned afresh and kept until its first failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn, final
+
+from hessbench.catalog import Catalog, load_catalog
+from hessbench.estimand import Arrays
+from hessbench.workers import processes
+from hessbench.workers.jobs import perform
+from hessbench.workers.wire import encode
+
+MESSAGE_LIMIT: Final = 1 << 17
+PROGRESS: Final = struct.Struct("<q")
+_TAIL: Final = 4000
+_POLL_S: Final = 0.02
+_RESERVE: Final = 0.03
+
+
+@dataclass
+class _Running:
+    """The job in progress."""
+
+    pid: int
+    pidfd: int
+    output: int
+    base_bytes: int
+    deadline: float | None
+    cap_bytes: int | None
+    oom_before: int
+    tail: bytearray = field(default_factory=bytearray)
+    peak_bytes: int = 0
+    cause: str = ""
+    retire: bool = False
+
+
+@final
+class Server:
+    """Serves one supervisor over one socket.
+
+    Args:
+        channel: Sequenced-packet socket; each request carries the result pipe and the progress page.
+        catalog: Where jobs look names up.
+        spawn: Command of a spawned worker, for devices that do not survive a fork; None to fork.
+    """
+
+    def __init__(self, channel: socket.socket, catalog: Catalog, spawn: list[str] | None = None) -> None:
+        self._channel = channel
+        self._catalog = catalog
+        self._spawn = spawn
+        self._worker: tuple[subprocess.Popen[bytes], socket.socket, int] | None = None
+
+    def serve(self) -> None:
+        """Handle requests until the supervisor closes the socket."""
+        self._send({"event": "ready", "threads": len(os.listdir("/proc/self/task"))})  # noqa: PTH208
+        while True:
+            message, descriptors = _receive(self._channel)
+            if message is None:
+                break
+            result, progress = descriptors
+            running = self._start_spawned(message, result, progress) if self._spawn else self._fork(message, result, progress)
+            os.close(result)
+            os.close(progress)
+            self._watch(running)
+            self._finish(running)
+        processes.kill_descendants(os.getpid())
+
+    def _fork(self, job: dict[str, Any], result: int, progress: int) -> _Running:
+        output, output_end = os.pipe()
+        base, parent = processes.resident_bytes(os.getpid()), os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._channel.close()
+            os.close(output)
+            _child(parent, output_end, lambda: run_job(job, self._catalog, result, progress))
+        os.close(output_end)
+        return self._running(job, pid, output, base)
+
+    def _start_spawned(self, job: dict[str, Any], result: int, progress: int) -> _Running:
+        """Hand the job to the spawned worker, started afresh after any failure."""
+        if self._worker is None or self._worker[0].poll() is not None:
+            self._retire()
+            here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            output, output_end = os.pipe()
+            process = subprocess.Popen(  # noqa: S603
+                [*(self._spawn or []), str(there.fileno()), str(os.getpid())],
+                stdin=subprocess.DEVNULL, stdout=output_end, stderr=output_end, pass_fds=[there.fileno()],
+                start_new_session=True,
+            )  # fmt: skip
+            there.close()
+            os.close(output_end)
+            self._worker = (process, here, output)
+        process, channel, output = self._worker
+        send(channel, job, [result, progress])
+        return self._running(job, process.pid, os.dup(output), processes.resident_bytes(process.pid))
+
+    def _running(self, job: dict[str, Any], pid: int, output: int, base: int) -> _Running:
+        limit = job.get("timeout_s")
+        return _Running(
+            pid=pid,
+            pidfd=os.pidfd_open(pid),
+            output=output,
+            base_bytes=base,
+            deadline=None if limit is None else time.monotonic() + limit,
+            cap_bytes=job.get("memory_cap_bytes"),
+            oom_before=processes.oom_kills(),
+        )
+
+    def _watch(self, running: _Running) -> None:
+        """Wait for the job to end; drain what it prints; hold it to its time and memory."""
+        done = self._worker[1] if self._spawn and self._worker else None
+        watched: list[Any] = [running.pidfd, running.output, self._channel, *([done] if done else [])]
+        while True:
+            ready, _, _ = select.select(watched, [], [], _POLL_S)
+            if running.output in ready:
+                data = os.read(running.output, 1 << 16)
+                running.tail = (running.tail + data)[-_TAIL:]
+                if not data:
+                    watched.remove(running.output)
+            if self._channel in ready and not running.cause:
+                # Nothing is sent while a job runs: the supervisor is gone, or wants the job stopped.
+                message, _none = _receive(self._channel)
+                if message is None:
+                    self._die()
+                self._kill(running, "stopped")
+            if running.pidfd in ready:
+                return
+            if done is not None and done in ready:
+                message, _none = _receive(done)
+                if message is not None:
+                    running.retire = bool(message["retire"])
+                    return
+                watched.remove(done)
+            if not running.cause:
+                self._enforce(running)
+
+    def _enforce(self, running: _Running) -> None:
+        held = processes.tree_bytes(running.pid) - running.base_bytes
+        running.peak_bytes = max(running.peak_bytes, held)
+        if running.deadline is not None and time.monotonic() > running.deadline:
+            self._kill(running, "timeout")
+        elif (running.cap_bytes is not None and held > running.cap_bytes) or (
+            held > (1 << 28) and processes.memory_left() < _RESERVE
+        ):
+            self._kill(running, "memory")
+
+    def _kill(self, running: _Running, cause: str) -> None:
+        running.cause = cause
+        processes.kill_descendants(running.pid, frozenset({running.pid}))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGKILL)
+
+    def _finish(self, running: _Running) -> None:
+        """Collect the ended process, kill what it left behind, and report."""
+        spawned = self._worker[0] if self._worker else None
+        code: int | None = None
+        if spawned is None:
+            code = os.waitstatus_to_exitcode(os.waitpid(running.pid, 0)[1])
+            left = processes.kill_descendants(os.getpid())
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = spawned.wait(5.0 if running.cause else 0.0)
+            left = processes.kill_descendants(os.getpid(), frozenset({running.pid}))
+        self._drain(running)
+        os.close(running.pidfd)
+        os.close(running.output)
+        killed_for_memory = code == -signal.SIGKILL and not running.cause and processes.oom_kills() > running.oom_before
+        self._send(
+            {
+                "event": "ended",
+                "cause": "memory" if killed_for_memory else running.cause,
+                "code": code,
+                "left_behind": left,
+                "peak_bytes": running.peak_bytes,
+                "tail": running.tail.decode(errors="replace"),
+            }
+        )
+        if code is not None or running.retire:
+            self._retire()
+
+    def _drain(self, running: _Running) -> None:
+        """Read what is still in the pipe, without waiting for a process that keeps it open."""
+        os.set_blocking(running.output, False)
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(running.output, 1 << 16):
+                running.tail = (running.tail + data)[-_TAIL:]
+
+    def _retire(self) -> None:
+        if self._worker is not None:
+            process, channel, output = self._worker
+            process.kill()
+            process.wait()
+            channel.close()
+            os.close(output)
+            self._worker = None
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._channel.send(json.dumps(message).encode())
+        except OSError:
+            self._die()
+
+    def _die(self) -> NoReturn:
+        processes.kill_descendants(os.getpid())
+        os._exit(1)
+
+
+def run_job(job: dict[str, Any], catalog: Catalog, result: int, progress: int) -> str:
+    """Perform a job in this process, writing its messages to the result pipe and its count to the progress page.
+
+    Returns:
+        The status it ended with.
+    """
+    page = mmap.mmap(progress, PROGRESS.size)
+    status = ""
+
+    def on_charge(matvecs: int) -> None:
+        PROGRESS.pack_into(page, 0, matvecs)
+
+    def emit(header: dict[str, Any], arrays: Arrays) -> None:
+        nonlocal status
+        status = header.get("status", status)
+        data = memoryview(encode(header, arrays))
+        while data:
+            data = data[os.write(result, data) :]
+
+    perform(job, catalog, emit, on_charge)
+    return status
+
+
+def send(channel: socket.socket, message: dict[str, Any], descriptors: list[int]) -> None:
+    """Send a message with file descriptors."""
+    socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
+
+
+def _receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """Receive one message and its descriptors; None when the other side is gone."""
+    try:
+        data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 2)
+    except OSError:
+        return None, []
+    return (json.loads(data) if data else None), list(descriptors)
+
+
+def _child(parent: int, output: int, work: Callable[[], object]) -> NoReturn:
+    """Become a job's process: own session, output to the pipe, first in line when memory runs out."""
+    code = 1
+    try:
+        os.setsid()
+        processes.die_with_parent(parent, signal.SIGKILL)
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(signum, signal.SIG_DFL)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
+            score.write("1000")
+        work()
+        code = 0
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException as failure:  # noqa: BLE001 -- the last frame of the process: it must not return
+        sys.__stderr__ and print(f"{type(failure).__name__}: {failure}", file=sys.__stderr__)
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def prepare(parent: int) -> None:
+    """Make this process a server: it dies with the supervisor and takes everything below it along."""
+
+    def leave(_signum: int, _frame: object) -> None:
+        processes.kill_descendants(os.getpid())
+        os._exit(1)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    processes.become_subreaper()
+    processes.die_with_parent(parent, signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the socket inherited as a file descriptor."""
+    descriptor, text = arguments
+    config: dict[str, Any] = json.loads(text)
+    prepare(config["parent"])
+    channel = socket.socket(fileno=int(descriptor))
+    os.set_inheritable(int(descriptor), False)  # noqa: FBT003
+    for name in config["modules"]:
+        __import__(name)
+    catalog = load_catalog(config["plugins"])
+    spawn = [sys.executable, "-m", "hessbench.workers.spawned", text] if config["spawn"] else None
+    Server(channel, catalog, spawn).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+

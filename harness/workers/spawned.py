@@ -1,0 +1,40 @@
+"""A spawned worker: runs jobs one after another in one fresh process, for devices that do not survive a fork."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+from hessbench.catalog import load_catalog
+from hessbench.workers import processes
+from hessbench.workers.server import MESSAGE_LIMIT, run_job
+
+
+def main(arguments: list[str]) -> None:
+    """Run jobs from the socket until the server closes it.
+
+    Args:
+        arguments: Configuration, file descriptor of the socket, process id of the server.
+    """
+    text, descriptor, parent = arguments
+    config: dict[str, Any] = json.loads(text)
+    processes.die_with_parent(int(parent), signal.SIGKILL)
+    channel = socket.socket(fileno=int(descriptor))
+    catalog = load_catalog(config["plugins"])
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 2)
+        if not data:
+            return
+        result, progress = descriptors
+        status = run_job(json.loads(data), catalog, result, progress)
+        os.close(result)
+        os.close(progress)
+        channel.send(json.dumps({"event": "done", "retire": status != "ok"}).encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

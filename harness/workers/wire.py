@@ -1,0 +1,55 @@
+"""Messages between a worker and the supervisor: a JSON header and named arrays, length first."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from typing import Any, Final, cast, final
+
+import numpy as np
+
+from hessbench.estimand import Arrays
+
+_SIZES: Final = struct.Struct(">QQ")
+
+
+def encode(header: dict[str, Any], arrays: Arrays) -> bytes:
+    """Write one message."""
+    text = json.dumps(header).encode()
+    body = b""
+    if arrays:
+        buffer = io.BytesIO()
+        np.savez(buffer, **cast("dict[str, Any]", arrays))
+        body = buffer.getvalue()
+    return _SIZES.pack(len(text), len(body)) + text + body
+
+
+@final
+class Decoder:
+    """Reads messages from a stream of bytes; a message cut short is never given out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[dict[str, Any], Arrays]]:
+        """Add bytes and return the messages they complete."""
+        self._buffer += data
+        found: list[tuple[dict[str, Any], Arrays]] = []
+        while len(self._buffer) >= _SIZES.size:
+            text_size, body_size = _SIZES.unpack_from(self._buffer)
+            end = _SIZES.size + text_size + body_size
+            if len(self._buffer) < end:
+                break
+            text = bytes(self._buffer[_SIZES.size : _SIZES.size + text_size])
+            body = bytes(self._buffer[_SIZES.size + text_size : end])
+            del self._buffer[:end]
+            found.append((json.loads(text), _arrays(body)))
+        return found
+
+
+def _arrays(body: bytes) -> Arrays:
+    if not body:
+        return {}
+    with np.load(io.BytesIO(body), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
