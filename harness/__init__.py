@@ -4,10 +4,14 @@ from importlib.metadata import version as _version
 
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import Density, Diagonal, Estimand, Estimate, Reference, Source, TopEigenvalues, Trace
+from hessbench.evaluate import evaluate
+from hessbench.ledger import Ledger
 from hessbench.method import Footprint, Method
 from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
 from hessbench.problem import Problem, ProblemFamily
 from hessbench.record import Record, Status
+from hessbench.runner import Options, run
+from hessbench.suite import Suite
 
 __version__ = _version("hessbench")
 
@@ -19,9 +23,11 @@ __all__ = [
     "Estimand",
     "Estimate",
     "Footprint",
+    "Ledger",
     "LinearOperator",
     "Method",
     "OperatorInfo",
+    "Options",
     "Problem",
     "ProblemFamily",
     "ProductKind",
@@ -29,7 +35,10 @@ __all__ = [
     "Reference",
     "Source",
     "Status",
+    "Suite",
     "TopEigenvalues",
     "Trace",
     "__version__",
+    "evaluate",
+    "run",
 ]

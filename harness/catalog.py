@@ -54,11 +54,13 @@ class Catalog:
         """
         for problem in problems:
             if not isinstance(problem, Problem | ProblemFamily):
-                raise ValueError(f"{source}: PROBLEMS holds a {type(problem).__name__}; Problem and ProblemFamily are accepted")  # noqa: TRY004
+                raise ValueError(
+                    f"{source}: PROBLEMS holds a {type(problem).__name__}; Problem and ProblemFamily are accepted"
+                )
             self.problems.add(problem if isinstance(problem, ProblemFamily) else family_of(problem))
         for method in methods:
             if not isinstance(method, Method):
-                raise ValueError(f"{source}: METHODS holds a {type(method).__name__}; Method is accepted")  # noqa: TRY004
+                raise ValueError(f"{source}: METHODS holds a {type(method).__name__}; Method is accepted")
             self.methods.add(method)
 
 
@@ -86,7 +88,7 @@ def load_catalog(plugins: Sequence[str | Path] = ()) -> Catalog:
             owner = point.dist.name if point.dist else point.value
             try:
                 listed: Any = point.load()
-            except Exception as failure:  # noqa: BLE001 -- another package's import may raise anything
+            except Exception as failure:
                 raise ValueError(f"entry point {point.name} of {owner} failed to load: {_named(failure)}") from failure
             catalog.add(**{group: _listed(listed, owner)}, source=owner)
     for path in plugins:
@@ -117,7 +119,7 @@ def load_plugin(path: str | Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as failure:  # noqa: BLE001 -- a user's file may raise anything
+    except Exception as failure:
         del sys.modules[name]
         raise ValueError(f"plugin {file.name} failed to import: {_named(failure)}") from failure
     return module
@@ -125,7 +127,7 @@ def load_plugin(path: str | Path) -> ModuleType:
 
 def _listed(found: object, source: str) -> list[Any]:
     if not isinstance(found, list | tuple):
-        raise ValueError(f"{source}: an explicit list is accepted, got {type(found).__name__}")  # noqa: TRY004
+        raise ValueError(f"{source}: an explicit list is accepted, got {type(found).__name__}")
     return list(cast("list[Any]", found))
 
 

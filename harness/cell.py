@@ -63,13 +63,10 @@ class Cell:
 
     def to_json(self) -> dict[str, Any]:
         """The cell as JSON values."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {**dataclasses.asdict(self), "budgets": list(self.budgets)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Cell:
         """Rebuild a cell from `to_json`."""
-        return cls(**{**values, "budgets": tuple(values["budgets"])})
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType]
+        fields: dict[str, Any] = {**values, "budgets": tuple(values["budgets"])}
+        return cls(**fields)

@@ -9,14 +9,13 @@ from typing import Any, Final, cast, final
 
 import numpy as np
 import torch
-from torch import Tensor
-
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import Arrays, Estimand, Estimate, TopEigenvalues
 from hessbench.method import BoundMethod, Method
 from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
 from hessbench.problem import FACTOR, PSD
 from hessbench.seeding import derive_seed, make_generator
+from torch import Tensor
 
 DIM: Final = 48
 _SAMPLES, _OUTPUTS = 6, 3
@@ -194,9 +193,7 @@ def _prefix(bound: BoundMethod) -> str:
 def _same_seed(bound: BoundMethod) -> str:
     budget = max(_budgets(bound))
     one, two = run_once(bound, budget), run_once(bound, budget)
-    if one.spent != two.spent or not all(
-        _same(a[1], b[1]) for a, b in zip(one.yields, two.yields, strict=True)
-    ):
+    if one.spent != two.spent or not all(_same(a[1], b[1]) for a, b in zip(one.yields, two.yields, strict=True)):
         raise _Broken("two runs from the same generator state differ")
     return "same bits twice"
 
@@ -248,7 +245,7 @@ def _too_small(bound: BoundMethod) -> str:
 def _global_state() -> dict[str, object]:
     return {
         "torch's generator": torch.get_rng_state().numpy().tobytes(),
-        "numpy's generator": str(np.random.get_state()),  # noqa: NPY002
+        "numpy's generator": str(np.random.get_state()),
         "random's generator": random.getstate(),
         "the default dtype": torch.get_default_dtype(),
         "the number of threads": torch.get_num_threads(),

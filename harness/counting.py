@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Final, final
 
 import torch
-from torch import Tensor
-
 from hessbench.operators import (
     Factor,
     Factored,
@@ -19,6 +17,7 @@ from hessbench.operators import (
     info_of,
     multiply,
 )
+from torch import Tensor
 
 PRICES: Final[dict[ProductKind, float]] = {
     ProductKind.PRODUCT: 1.0,

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import psutil
 import torch
-
 from hessbench.redact import redact
 
 _PACKAGES: Final = (
@@ -98,8 +97,8 @@ def _commit() -> dict[str, Any]:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(  # noqa: S603
-            ["git", "-C", str(folder), *arguments],  # noqa: S607
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
             capture_output=True, text=True, timeout=10, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

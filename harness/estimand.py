@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, cast, final
 
 import numpy as np
 import torch
+from hessbench.specs import REQUIRED, Required, Spec, Value, canonical, parse_one, suggest
 from numpy.typing import NDArray
 from torch import Tensor
-
-from hessbench.specs import REQUIRED, Required, Spec, Value, canonical, parse_one, suggest
+from typing_extensions import override
 
 Array: TypeAlias = NDArray[np.float64]
 Arrays: TypeAlias = dict[str, Array]
@@ -162,6 +162,7 @@ class TopEigenvalues(Estimand):
         if self.which not in ("magnitude", "algebraic", "smallest"):
             raise ValueError(f"top-eigenvalues: which must be magnitude, algebraic or smallest, got {self.which!r}")
 
+    @override
     def check(self, dim: int) -> None:
         if self.k > dim:
             raise ValueError(f"top-eigenvalues: k must be between 1 and the dimension {dim}, got {self.k}")
@@ -171,12 +172,14 @@ class TopEigenvalues(Estimand):
         key = {"magnitude": -np.abs(eigenvalues), "algebraic": -eigenvalues, "smallest": eigenvalues}[self.which]
         return eigenvalues[np.argsort(key, kind="stable")]
 
+    @override
     def to_arrays(self, value: Any, dim: int) -> Arrays:
         values = _vector(value, "eigenvalues")
         if values.size > dim:
             raise ValueError(f"at most {dim} eigenvalues are accepted, got {values.size}")
         return {"eigenvalues": self.rank(values)[: self.k]}
 
+    @override
     def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:
         truth = reference.arrays["eigenvalues"][: self.k]
         bound = reference.bound_in(dtype)
@@ -199,6 +202,7 @@ class TopEigenvalues(Estimand):
             "missing": float(truth.size - here),
         }
 
+    @override
     def floor(self, reference: Reference, dtype: str) -> float:
         bound = reference.bound_in(dtype)
         truth = np.abs(reference.arrays["eigenvalues"][: self.k])
@@ -216,12 +220,14 @@ class Trace(Estimand):
     key: ClassVar[str] = "trace"
     primary: ClassVar[str] = "relative_to_abs_sum"
 
+    @override
     def to_arrays(self, value: Any, dim: int) -> Arrays:
         values = np.atleast_1d(_to_numpy(value))
         if values.shape != (1,):
             raise ValueError(f"a trace is one number, got shape {values.shape}")
         return {"trace": values}
 
+    @override
     def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:
         truth = float(reference.arrays["trace"][0])
         gap = abs(float(arrays["trace"][0]) - truth)
@@ -230,6 +236,7 @@ class Trace(Estimand):
         scale = self._scale(reference)
         return {"relative_to_abs_sum": gap / max(scale, bound) if gap else 0.0, "relative": relative}
 
+    @override
     def floor(self, reference: Reference, dtype: str) -> float:
         bound = self._bound(reference, dtype)
         return bound / max(self._scale(reference), bound) if bound else 0.0
@@ -263,6 +270,7 @@ class Density(Estimand):
         if not 0 < self.delta < 1:
             raise ValueError(f"density: delta must be above 0 and below 1, as a fraction of the norm, got {self.delta}")
 
+    @override
     def to_arrays(self, value: Any, dim: int) -> Arrays:
         if not isinstance(value, tuple) or len(cast("tuple[Any, ...]", value)) != 2:
             raise ValueError("a density is a pair (nodes, weights)")
@@ -272,6 +280,7 @@ class Density(Estimand):
         order = np.argsort(nodes, kind="stable")
         return {"nodes": nodes[order], "weights": weights[order]}
 
+    @override
     def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:
         nodes, weights = arrays["nodes"], arrays["weights"]
         truth, mass = reference.arrays["nodes"], reference.arrays["weights"]
@@ -290,6 +299,7 @@ class Density(Estimand):
             found["wasserstein1_to_law"] = wasserstein1(nodes, weights, law, law_mass) / spread
         return found
 
+    @override
     def floor(self, reference: Reference, dtype: str) -> float:
         bound = reference.bound_in(dtype)
         spread = _spread(reference.arrays["nodes"], reference.arrays["weights"])
@@ -307,12 +317,14 @@ class Diagonal(Estimand):
     key: ClassVar[str] = "diagonal"
     primary: ClassVar[str] = "relative_norm"
 
+    @override
     def to_arrays(self, value: Any, dim: int) -> Arrays:
         values = _vector(value, "a diagonal")
         if values.shape != (dim,):
             raise ValueError(f"a diagonal of shape ({dim},) is accepted, got {values.shape}")
         return {"diagonal": values}
 
+    @override
     def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:
         truth = reference.arrays["diagonal"]
         gap = arrays["diagonal"] - truth
@@ -324,6 +336,7 @@ class Diagonal(Estimand):
             "max_relative": float(np.abs(gap).max()) / largest if gap.any() else 0.0,
         }
 
+    @override
     def floor(self, reference: Reference, dtype: str) -> float:
         # A rotated or network operator spreads its rounding over the entries: norm * eps bounds each of them.
         truth = reference.arrays["diagonal"]
@@ -332,9 +345,7 @@ class Diagonal(Estimand):
         return min(1.0, bound * truth.size**0.5 / size) if size else float(bound > 0)
 
 
-ESTIMANDS: Final[dict[str, type[Estimand]]] = {
-    kind.key: kind for kind in (TopEigenvalues, Trace, Density, Diagonal)
-}
+ESTIMANDS: Final[dict[str, type[Estimand]]] = {kind.key: kind for kind in (TopEigenvalues, Trace, Density, Diagonal)}
 
 
 def defaults_of(kind: type[Estimand]) -> dict[str, Value | Required]:
@@ -410,7 +421,7 @@ def _spread(nodes: Array, weights: Array) -> float:
 
 
 def _quotient(gap: Array, size: Array | float) -> Array:
-    """gap / size with 0 / 0 = 0."""
+    """Gap / size with 0 / 0 = 0."""
     scale = np.broadcast_to(np.asarray(size, dtype=np.float64), gap.shape)
     return np.divide(gap, scale, out=np.where(gap == 0, 0.0, np.inf), where=scale > 0)
 

@@ -13,9 +13,6 @@ from typing import Any, Final, cast, final
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
-
 from hessbench.cell import MEMORY, Cell
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import ESTIMANDS, Arrays, Estimand, Estimate
@@ -26,6 +23,8 @@ from hessbench.problem import Problem
 from hessbench.record import Status, finite_or_null
 from hessbench.redact import redact
 from hessbench.seeding import derive_seed, make_generator
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 Emit = Callable[[dict[str, Any], Arrays], None]
 _OUT_OF_MEMORY: Final = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
@@ -65,7 +64,11 @@ def execute(
         status, reason = session.run()
     except Exception as failure:  # noqa: BLE001 -- a method may raise anything; its row says what
         status, reason = classify(failure)
-    if session.op is not None and status in (Status.OK, Status.ERROR, Status.DIVERGED) and not session.op.spending.is_finite:
+    if (
+        session.op is not None
+        and status in (Status.OK, Status.ERROR, Status.DIVERGED)
+        and not session.op.spending.is_finite
+    ):
         status, reason = Status.ERROR, "the operator returned values that are not finite"
     emit(session.summary(status, reason), {})
 
@@ -133,7 +136,15 @@ class _Session:
         notes = dict(self._peaks.notes)
         if self.cell.pass_ != MEMORY:
             notes |= dict.fromkeys(("host_peak_bytes", "device_peak_bytes", "flops"), "measured in the memory pass")
-        return {"type": "end", "status": status, "reason": reason, "notes": notes, "busy_s": self._busy.seconds, **spent, **self._info}
+        return {
+            "type": "end",
+            "status": status,
+            "reason": reason,
+            "notes": notes,
+            "busy_s": self._busy.seconds,
+            **spent,
+            **self._info,
+        }
 
     def _build(self) -> LinearOperator:
         watch = Stopwatch()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from typing import Any, Final, cast, final
 
 import numpy as np
 import pandas as pd
-
 from hessbench.estimand import Arrays
 from hessbench.record import COLUMNS, SCHEMA, Kind, Record, Status, finite_or_null
 
@@ -62,7 +60,9 @@ class Ledger:
         """
         tail = LedgerTail(folder)
         if not tail.files():
-            raise ValueError(f"{Path(folder).name or 'the folder'} holds no ledger; a folder with ledger/*.jsonl is accepted")
+            raise ValueError(
+                f"{Path(folder).name or 'the folder'} holds no ledger; a folder with ledger/*.jsonl is accepted"
+            )
         tail.refresh()
         return tail.ledger()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-
 from hessbench.counting import CountingOperator
 from hessbench.estimand import ESTIMANDS, Estimand, defaults_of
 from hessbench.problem import Problem, keyword_defaults
@@ -76,7 +75,7 @@ class Method:
         missing = [name for name in sorted(_HANDED) if name not in parameters]
         if missing:
             raise ValueError(
-                f"method {self.name}: run must accept run(op, /, *, num_matvecs, generator); {', '.join(missing)} missing"
+                f"method {self.name}: run(op, /, *, num_matvecs, generator) is accepted; {', '.join(missing)} missing"
             )
 
     @property
@@ -96,7 +95,9 @@ class Method:
         source = f"{self.name}\0{self.version}".encode()
         if not self.version:
             file = inspect.getsourcefile(inspect.unwrap(self.run))
-            source = Path(file).read_bytes() if file and Path(file).is_file() else repr(self.run.__code__.co_code).encode()
+            source = (
+                Path(file).read_bytes() if file and Path(file).is_file() else repr(self.run.__code__.co_code).encode()
+            )
         return hashlib.sha256(source).hexdigest()[:16]
 
     def canonical(self, text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias, final, runtime_checkable
+from typing import Protocol, TypeAlias, cast, final, runtime_checkable
 
 import numpy as np
 import scipy.sparse
@@ -233,9 +233,9 @@ def to_scipy(op: LinearOperator) -> scipy.sparse.linalg.LinearOperator:
         columns = torch.as_tensor(np.ascontiguousarray(block.reshape(op.dim, -1))).to(device=op.device, dtype=op.dtype)
         return op.matmat(columns).detach().cpu().double().numpy().reshape(block.shape)
 
-    return scipy.sparse.linalg.LinearOperator(
-        shape=(op.dim, op.dim), matvec=matmat, matmat=matmat, rmatvec=matmat, dtype=np.dtype(np.float64)
-    )
+    # LinearOperator(shape, matvec, ...) makes an instance of a hidden subclass, which the signature does not show.
+    make = cast("Callable[..., scipy.sparse.linalg.LinearOperator]", scipy.sparse.linalg.LinearOperator)
+    return make((op.dim, op.dim), matvec=matmat, matmat=matmat, rmatvec=matmat, dtype=np.dtype(np.float64))
 
 
 def to_dense(op: LinearOperator, block_size: int = 256) -> Tensor:
@@ -304,7 +304,7 @@ def check_product(op: LinearOperator, block: Tensor, product: object) -> None:
         ValueError: Saying what came back and what was expected.
     """
     if not isinstance(product, Tensor):
-        raise ValueError(f"the operator returned {type(product).__name__}, expected a tensor")  # noqa: TRY004
+        raise ValueError(f"the operator returned {type(product).__name__}, expected a tensor")
     if product.shape != block.shape:
         raise ValueError(f"the operator returned shape {tuple(product.shape)}, expected {tuple(block.shape)}")
     if product.dtype != op.dtype:

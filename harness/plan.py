@@ -56,7 +56,7 @@ def plan(suite: Suite, catalog: Catalog, conditions: Conditions | None = None) -
     for cross in suite.crosses:
         for planned in _cells(cross, suite, catalog, conditions or Conditions()):
             found.setdefault(planned.cell.id, planned)
-    order = random.Random(derive_seed("order", suite.label))  # noqa: S311
+    order = random.Random(derive_seed("order", suite.label))
     keyed = [((p.cell.pass_ == MEMORY, p.cell.repeat, order.random()), p) for p in found.values()]
     return [planned for _, planned in sorted(keyed, key=lambda pair: pair[0])]
 

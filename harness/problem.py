@@ -11,8 +11,6 @@ from typing import Any, Final, TypeAlias, cast
 import numpy as np
 import scipy.sparse.linalg
 import torch
-from torch import Tensor
-
 from hessbench.estimand import (
     Array,
     Density,
@@ -28,6 +26,7 @@ from hessbench.estimand import (
 )
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
 from hessbench.specs import REQUIRED, Required, Value, canonical, check_name, parse_one
+from torch import Tensor
 
 Build: TypeAlias = Callable[[torch.device, torch.dtype], LinearOperator]
 References: TypeAlias = Mapping[type[Estimand], Callable[[Any], Reference]]
@@ -186,7 +185,7 @@ def dense_references(dense: Callable[[], Array]) -> References:
         if not solved:
             A = dense()  # noqa: N806
             check_symmetric(torch.as_tensor(A))
-            eigenvalues = np.linalg.eigvalsh(A)
+            eigenvalues = cast("Array", np.linalg.eigvalsh(A))
             solved.append((eigenvalues, A.diagonal().copy(), A.shape[0] * 2.0**-52 * float(np.abs(eigenvalues).max())))
         return solved[0]
 

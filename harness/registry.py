@@ -103,9 +103,7 @@ class Registry(Generic[E]):
             ValueError: If nothing matches or a parameter is not accepted.
         """
         if "*" not in pattern and "?" not in pattern:
-            return [
-                Selected(self[spec.name].canonical(str(spec)), by_glob=False) for spec in _unique(parse(pattern))
-            ]
+            return [Selected(self[spec.name].canonical(str(spec)), by_glob=False) for spec in _unique(parse(pattern))]
         found: list[str] = []
         for entry in self:
             offered = entry.presets or (entry.name,)

@@ -17,7 +17,7 @@ from hessbench.record import Kind, Record, Status
 from hessbench.redact import redact
 from hessbench.references import Truth
 from hessbench.scoring import scored, with_errors_of
-from hessbench.workers.pool import Outcome
+from hessbench.workers.outcome import Outcome
 
 _SPENT = ("matvecs", "calls", "counts", "gradient_equivalents", "samples", "operator_s", "wall_s")
 

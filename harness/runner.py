@@ -24,7 +24,8 @@ from hessbench.record import Record, Status
 from hessbench.references import ReferenceStore, Truth, reference_from
 from hessbench.rows import Context, outcome_rows, skipped_row
 from hessbench.suite import Suite
-from hessbench.workers.pool import Outcome, Pool, WorkerConfig
+from hessbench.workers.outcome import Outcome
+from hessbench.workers.pool import Pool, WorkerConfig
 
 FAILED: Final = frozenset(Status) - {Status.OK, Status.SKIPPED, Status.OVER_BUDGET}
 _REFERENCE_TIMEOUT_S: Final = 3600.0
@@ -356,4 +357,3 @@ def retry_statuses(texts: Sequence[str]) -> frozenset[Status]:
         if text not in accepted:
             raise ValueError(f"retry takes statuses among {', '.join(accepted)}, got {text!r}")
     return frozenset(Status(text) for text in texts)
-

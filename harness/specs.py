@@ -65,8 +65,10 @@ def check_name(name: str, what: str) -> None:
         ValueError: If `name` is not lower-case words joined by hyphens.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{what} name {name!r} is not accepted: use lower-case letters, digits, '+' and single hyphens, "
-                         "starting with a letter")
+        raise ValueError(
+            f"{what} name {name!r} is not accepted: use lower-case letters, digits, '+' and single hyphens, "
+            "starting with a letter"
+        )
 
 
 def parse(text: str) -> list[Spec]:
@@ -203,5 +205,4 @@ def _split(body: str, text: str) -> list[str]:
 
 
 def _malformed(text: str, why: str) -> ValueError:
-    return ValueError(f"malformed spec {text!r}: {why}; accepted: name or name[key=value,...], "
-                      "lists as key=[a,b]")
+    return ValueError(f"malformed spec {text!r}: {why}; accepted: name or name[key=value,...], lists as key=[a,b]")

@@ -63,13 +63,16 @@ class Suite:
         if text.endswith(".toml"):
             path = Path(text)
             if not path.is_file():
-                raise ValueError(f"suite file {path.name} does not exist; a path to a TOML file or one of "
-                                 f"{', '.join(built_in_suites())} is accepted")
+                raise ValueError(
+                    f"suite file {path.name} does not exist; a path to a TOML file or one of "
+                    f"{', '.join(built_in_suites())} is accepted"
+                )
             return cls.parse(path.read_text(encoding="utf-8"), path.name)
         known = built_in_suites()
         if text not in known:
-            raise ValueError(f"unknown suite {text!r}{suggest(text, known)}; accepted: {', '.join(known)} "
-                             "or a path ending in .toml")
+            raise ValueError(
+                f"unknown suite {text!r}{suggest(text, known)}; accepted: {', '.join(known)} or a path ending in .toml"
+            )
         return cls.parse((files("hessbench") / "suites" / f"{text}.toml").read_text(encoding="utf-8"), f"{text}.toml")
 
     @classmethod
@@ -119,7 +122,7 @@ def check_dtype(dtype: str) -> None:
 
 def _cross(entry: object, source: str) -> Cross:
     if not isinstance(entry, Mapping):
-        raise ValueError(f"{source}: a table is accepted, as in [[cross]]")  # noqa: TRY004
+        raise ValueError(f"{source}: a table is accepted, as in [[cross]]")
     table = cast("Mapping[str, Any]", entry)
     _check_keys(table, _CROSS_KEYS, {"estimand", "problems", "methods", "num_matvecs"}, source)
     budgets = tuple(_budget(value, source) for value in _typed(table, "num_matvecs", list, source))
@@ -146,7 +149,9 @@ def _budget(value: Any, source: str) -> int | str:
 def _check_keys(table: Mapping[str, Any], accepted: set[str], needed: set[str], source: str) -> None:
     for key in table:
         if key not in accepted:
-            raise ValueError(f"{source}: unknown key {key!r}{suggest(key, accepted)}; accepted: {', '.join(sorted(accepted))}")
+            raise ValueError(
+                f"{source}: unknown key {key!r}{suggest(key, accepted)}; accepted: {', '.join(sorted(accepted))}"
+            )
     for key in sorted(needed):
         if key not in table:
             raise ValueError(f"{source}: the key {key!r} is missing")

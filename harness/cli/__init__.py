@@ -1,0 +1,75 @@
+"""The command line: one verb a file. This package is where core, plugins and reports are put together."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from importlib import import_module
+from typing import Any, Final, NoReturn, final
+
+import click
+
+VERBS: Final = (
+    "list", "plan", "run", "report", "compare", "check", "replay", "rescore", "export", "merge", "doctor",
+)  # fmt: skip
+
+
+@final
+class Verbs(click.Group):
+    """Loads a verb's module when it is asked for, and turns what went wrong into one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order of a day's work."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        return import_module(f"hessbench.cli.{cmd_name}_verb").command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse an unknown verb with the nearest one."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from hessbench.specs import suggest
+
+            raise click.UsageError(f"unknown verb {args[0]!r}{suggest(args[0], VERBS)}; accepted: {', '.join(VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; bad input and a full disk end it with a sentence and exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except ValueError as refusal:
+            _refuse(str(refusal))
+        except OSError as failure:
+            _refuse(_said(failure))
+        except KeyboardInterrupt:
+            click.echo("interrupted; the same command completes the rest", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hessbench")
+def main() -> None:
+    """Compare matrix-free estimators of curvature spectra, with a ledger of what each one cost."""
+
+
+def _refuse(sentence: str) -> NoReturn:
+    click.echo(f"hessbench: {' '.join(sentence.split())}", err=True)
+    sys.exit(2)
+
+
+def _said(failure: OSError) -> str:
+    from pathlib import Path
+
+    where = f" ({Path(failure.filename).name})" if isinstance(failure.filename, str) else ""
+    if failure.errno == errno.ENOSPC:
+        return "the disk is full; every row written before is kept, and the same command completes the rest" + where
+    if failure.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        return f"the folder cannot be written{where}: {failure.strerror}; a writable folder is accepted"
+    return f"{failure.strerror or failure}{where}"

@@ -7,10 +7,10 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 import torch
-
 from hessbench.catalog import Catalog
 from hessbench.cell import Cell
 from hessbench.conformance import check_method
@@ -95,8 +95,10 @@ def _prices(job: dict[str, Any], problem: Problem, emit: Emit) -> None:
         begin = time.perf_counter()
         sized = problem.ladder(rung)
         op = sized.build(device, dtype)
-        block = torch.randn(op.dim, 1, generator=make_generator(derive_seed("price"), device), device=device, dtype=dtype)
-        seconds = _product_seconds(lambda: op.matmat(block), device)  # noqa: B023 -- called before the loop goes on
+        block = torch.randn(
+            op.dim, 1, generator=make_generator(derive_seed("price"), device), device=device, dtype=dtype
+        )
+        seconds = _product_seconds(partial(op.matmat, block), device)
         predicted = _extrapolate(measured, sized.dim) if len(measured) >= 2 else None
         spent_s = time.perf_counter() - begin
         measured.append((sized.dim, seconds))
@@ -114,7 +116,6 @@ def _prices(job: dict[str, Any], problem: Problem, emit: Emit) -> None:
             "threads": job["threads"],
         }
         emit(row, {})
-        del op, block, sized
 
 
 def _conformance(job: dict[str, Any], catalog: Catalog, emit: Emit) -> None:

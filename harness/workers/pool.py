@@ -14,14 +14,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import torch
-
 from hessbench.catalog import Catalog
-from hessbench.estimand import Arrays
 from hessbench.workers import processes
+from hessbench.workers.outcome import Outcome
 from hessbench.workers.server import MESSAGE_LIMIT, PROGRESS, Server, prepare
 from hessbench.workers.wire import Decoder
 
@@ -49,35 +48,6 @@ class WorkerConfig:
     catalog: Catalog | None = None
 
 
-@dataclass
-class Outcome:
-    """What became of a job.
-
-    Attributes:
-        job: The job.
-        messages: Headers and arrays, in order; the last has `"type": "end"` where the job handed in its result.
-        ended: The server's report: `cause`, exit `code`, processes `left_behind`, `tail` of the output.
-        matvecs: Products spent, also where the job was killed.
-        elapsed_s: From handing the job out to its end.
-    """
-
-    job: dict[str, Any]
-    messages: list[tuple[dict[str, Any], Arrays]] = field(default_factory=list[tuple[dict[str, Any], Arrays]])
-    ended: dict[str, Any] = field(default_factory=dict[str, Any])
-    matvecs: int = 0
-    elapsed_s: float = 0.0
-
-    @property
-    def end(self) -> dict[str, Any] | None:
-        """The result's last header; None where the process ended without handing it in."""
-        header = self.messages[-1][0] if self.messages else {}
-        return header if header.get("type") == "end" else None
-
-    def of_type(self, kind: str) -> list[tuple[dict[str, Any], Arrays]]:
-        """Messages of one type."""
-        return [message for message in self.messages if message[0]["type"] == kind]
-
-
 @final
 class Slot:
     """One server process and the job it runs.
@@ -103,8 +73,8 @@ class Slot:
         text = json.dumps(
             {"parent": os.getpid(), "plugins": config.plugins, "modules": config.modules, "spawn": config.spawn}
         )
-        self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "hessbench.workers.server", str(there.fileno()), text],
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hessbench.workers.serve", str(there.fileno()), text],
             stdin=subprocess.DEVNULL, pass_fds=[there.fileno()], start_new_session=True,
             env={**os.environ, **_ONE_THREAD, **environment},
         )  # fmt: skip

@@ -1,7 +1,6 @@
 """The server of one slot: imports once, then runs every job in a process of its own and watches over it.
 
-Started as `python -m hessbench.workers.server SOCKET_FD CONFIG`, or forked from the caller for functions that live
-only in its memory. It never touches a device and creates no thread: on the CPU each job is a fork of it; for a device
+Started by `hessbench.workers.serve`, or forked from the caller for functions that live only in its memory. It never touches a device and creates no thread: on the CPU each job is a fork of it; for a device
 that does not survive a fork, a worker is spawned afresh and kept until its first failure.
 """
 
@@ -22,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, final
 
-from hessbench.catalog import Catalog, load_catalog
+from hessbench.catalog import Catalog
 from hessbench.estimand import Arrays
 from hessbench.workers import processes
 from hessbench.workers.jobs import perform
@@ -76,7 +75,9 @@ class Server:
             if message is None:
                 break
             result, progress = descriptors
-            running = self._start_spawned(message, result, progress) if self._spawn else self._fork(message, result, progress)
+            running = (
+                self._start_spawned(message, result, progress) if self._spawn else self._fork(message, result, progress)
+            )
             os.close(result)
             os.close(progress)
             self._watch(running)
@@ -100,7 +101,7 @@ class Server:
             self._retire()
             here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             output, output_end = os.pipe()
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 [*(self._spawn or []), str(there.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL, stdout=output_end, stderr=output_end, pass_fds=[there.fileno()],
                 start_new_session=True,
@@ -279,7 +280,7 @@ def _child(parent: int, output: int, work: Callable[[], object]) -> NoReturn:
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     except BaseException as failure:  # noqa: BLE001 -- the last frame of the process: it must not return
-        sys.__stderr__ and print(f"{type(failure).__name__}: {failure}", file=sys.__stderr__)
+        sys.stderr.write(f"{type(failure).__name__}: {failure}\n")
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -298,22 +299,3 @@ def prepare(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     processes.become_subreaper()
     processes.die_with_parent(parent, signal.SIGTERM)
-
-
-def main(arguments: list[str]) -> None:
-    """Serve the socket inherited as a file descriptor."""
-    descriptor, text = arguments
-    config: dict[str, Any] = json.loads(text)
-    prepare(config["parent"])
-    channel = socket.socket(fileno=int(descriptor))
-    os.set_inheritable(int(descriptor), False)  # noqa: FBT003
-    for name in config["modules"]:
-        __import__(name)
-    catalog = load_catalog(config["plugins"])
-    spawn = [sys.executable, "-m", "hessbench.workers.spawned", text] if config["spawn"] else None
-    Server(channel, catalog, spawn).serve()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
-

@@ -8,7 +8,6 @@ import struct
 from typing import Any, Final, cast, final
 
 import numpy as np
-
 from hessbench.estimand import Arrays
 
 _SIZES: Final = struct.Struct(">QQ")

@@ -1,0 +1,5 @@
+"""`python -m hessbench`."""
+
+from hessbench.cli import main
+
+main()

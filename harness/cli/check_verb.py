@@ -1,0 +1,116 @@
+"""`hessbench check`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+from hessbench.catalog import Catalog, load_catalog
+from hessbench.cli.folders import finish
+from hessbench.estimand import TopEigenvalues
+from hessbench.evaluate import PROBLEMS
+from hessbench.method import Method
+from hessbench.plan import Conditions
+from hessbench.progress import reporter
+from hessbench.runner import Options, run
+from hessbench.suite import Cross, Suite
+from hessbench.workers.pool import Pool, WorkerConfig
+from rich.console import Console
+
+_BUDGETS = (20, 40, 80)
+_LAWS_TIMEOUT_S = 30.0
+
+
+@click.command("check", epilog="Example: hessbench check my_estimator.py:my_method")
+@click.argument("target", metavar="FILE:METHOD")
+@click.option("--laws-only", is_flag=True, help="Leave the comparison with the baselines out.")
+def command(target: str, laws_only: bool) -> None:
+    """Hold a method of one's own against the laws, then compare it quickly with the baselines of its estimand.
+
+    METHOD is a name in the file's METHODS list, with parameters where wanted, or the name of a variable that holds
+    a Method; a registered method is checked by its name alone. Exit code 1 when a law is broken.
+    """
+    plugins, name = _split(target)
+    catalog = load_catalog(plugins)
+    method = catalog.methods.entry_of(name)
+    spec = method.canonical(name)
+    console = Console()
+    broken = _laws(console, plugins, spec)
+    if not laws_only:
+        _comparison(console, catalog, plugins, method, spec)
+    if broken:
+        console.print(f"{broken} law{'s' if broken > 1 else ''} broken", highlight=False)
+        sys.exit(1)
+
+
+def _split(target: str) -> tuple[tuple[str, ...], str]:
+    file, colon, name = target.rpartition(":")
+    if not colon:
+        if target.endswith(".py"):
+            raise ValueError(f"name the method as well, as in {Path(target).name}:my-method")
+        return (), target
+    catalog = load_catalog((file,))
+    known = [method.name for method in catalog.methods]
+    wanted = name.partition("[")[0]
+    dashed = wanted.replace("_", "-")
+    return (file,), name.replace(wanted, dashed, 1) if wanted not in known and dashed in known else name
+
+
+def _laws(console: Console, plugins: tuple[str, ...], spec: str) -> int:
+    """Check the laws in a process of their own: a method that hangs or dies breaks a law and not the check."""
+    with Pool(WorkerConfig(plugins=plugins)) as pool:
+        outcome = pool.perform({"job": "conformance", "method": spec, "timeout_s": _LAWS_TIMEOUT_S})
+    broken = 0
+    for verdict, _ in outcome.of_type("law"):
+        broken += not verdict["passed"]
+        mark = "kept  " if verdict["passed"] else "BROKEN"
+        console.print(f"{mark}  {verdict['law']}: {verdict['detail']}", markup=False, highlight=False, soft_wrap=True)
+    end = outcome.end
+    if end is None or end["status"] != "ok":
+        why = "took more than 30 s" if outcome.ended["cause"] == "timeout" else "ended the process"
+        said = (end or {}).get("reason") or why
+        console.print(f"BROKEN  ends by itself: the check {said}", markup=False, highlight=False)
+        broken += 1
+    return broken
+
+
+def _comparison(console: Console, catalog: Catalog, plugins: tuple[str, ...], method: Method, spec: str) -> None:
+    kind = method.estimands[0]
+    estimand = TopEigenvalues(k=10).spec if kind is TopEigenvalues else kind.key
+    problems = [name for name in PROBLEMS[kind.key] if not _unfit(catalog, method, name)]
+    if not problems:
+        console.print("no comparison: no small problem has the traits the method requires", highlight=False)
+        return
+    crosses = [
+        Cross(estimand, (problem,), (f"{spec}", *_baselines(catalog, method)), _fitting(catalog, method, spec, problem),
+              repeats=3, memory=False)
+        for problem in problems
+    ]  # fmt: skip
+    suite = Suite("check", 1, tuple(crosses))
+    with tempfile.TemporaryDirectory() as folder:
+        options = Options(plugins=plugins, conditions=Conditions(timeout_s=10.0), prices=False)
+        run(suite, folder, options, reporter=reporter(Console(stderr=True)))
+        finish(folder, console, report=False)
+
+
+def _unfit(catalog: Catalog, method: Method, problem: str) -> bool:
+    return not set(method.requires) <= set(catalog.problem(problem).traits)
+
+
+def _baselines(catalog: Catalog, method: Method) -> list[str]:
+    """Registered methods whose first estimand is the same and which need no more than the method does."""
+    return [
+        f"{other.name}*" for other in catalog.methods
+        if other.estimands[0] is method.estimands[0] and other.name not in (method.name, "dense")
+    ]  # fmt: skip
+
+
+def _fitting(catalog: Catalog, method: Method, spec: str, problem: str) -> tuple[int | str, ...]:
+    """Budgets the method accepts."""
+    made = catalog.problem(problem)
+    kind = method.estimands[0]
+    estimand = TopEigenvalues(k=10) if kind is TopEigenvalues else kind()
+    least = method.bind(spec, estimand).min_matvecs(made.dim)
+    return tuple(budget for budget in _BUDGETS if budget >= least) or (least,)

@@ -1,0 +1,58 @@
+"""Options that `plan`, `run` and `check` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from hessbench.plan import Conditions
+from hessbench.quantities import parse_bytes, parse_seconds
+from hessbench.suite import check_dtype
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def condition_options(function: F) -> F:
+    """Add --plugin, --device, --dtype, --threads, --timeout, --memory and --shard."""
+    for option in reversed(
+        (
+            click.option(
+                "--plugin", "plugins", multiple=True, metavar="FILE", help="Python file with METHODS or PROBLEMS."
+            ),
+            click.option("--device", help="cpu or cuda; the suite's own by default."),
+            click.option("--dtype", help="float32 or float64; the suite's own by default."),
+            click.option("--threads", type=int, help="Threads of the tensor library; the suite's own by default."),
+            click.option("--timeout", default="none", show_default=True, help="Limit of a cell: 10s, 5m, 1h or none."),
+            click.option("--memory", default="none", show_default=True, help="Cap of a cell: 500MiB, 2GiB or none."),
+            click.option("--shard", default="1/1", show_default=True, help="Run one part of N, as in 1/4."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def read_conditions(
+    device: str | None, dtype: str | None, threads: int | None, timeout: str, memory: str
+) -> Conditions:
+    """Read the shared options.
+
+    Raises:
+        ValueError: If one is not accepted.
+    """
+    import torch
+
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    if dtype is not None:
+        check_dtype(dtype)
+    if device is not None and torch.device(_device(device)).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
+    return Conditions(device, dtype, threads, parse_seconds(timeout), parse_bytes(memory))
+
+
+def _device(text: str) -> str:
+    kind, _, index = text.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise ValueError(f"device takes cpu, cuda or cuda:N, got {text!r}")
+    return text

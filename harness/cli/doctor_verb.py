@@ -1,0 +1,92 @@
+"""`hessbench doctor`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+import torch
+from hessbench.catalog import load_catalog
+from hessbench.cell import MEMORY, Cell
+from hessbench.environment import capture, is_loaded
+from hessbench.estimand import parse_estimand
+from hessbench.workers.pool import Pool, WorkerConfig
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_PROBE = {"problem": "student-t", "method": "hutchinson", "estimand": "trace"}
+
+
+@click.command("doctor", epilog="Example: hessbench doctor")
+def command() -> None:
+    """Say what this machine can measure, and which problems cannot be built here; exit code 1 on a defect."""
+    facts = capture("cuda" if _has_cuda() else "cpu")
+    console = Console(width=None if Console().is_terminal else 160)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("fact", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    for name, value in facts.items():
+        table.add_row(Text(name), Text(_written(value)))
+    console.print(table)
+    console.print()
+    defects = 0
+    for name, (passed, detail) in _findings().items():
+        defects += passed is False
+        mark = {True: "ok     ", False: "DEFECT ", None: "note   "}[passed]
+        console.print(f"{mark} {name}: {detail}", markup=False, highlight=False, soft_wrap=True)
+    if defects:
+        sys.exit(1)
+
+
+def _findings() -> dict[str, tuple[bool | None, str]]:
+    found: dict[str, tuple[bool | None, str]] = {}
+    catalog = load_catalog()
+    found["registry"] = (True, f"{len(catalog.problems)} problems, {len(catalog.methods)} methods")
+    found["worker"] = _worker()
+    found["load"] = (
+        None if is_loaded(1) else True,
+        f"{os.getloadavg()[0]:.2f} over the last minute" + ("; times will be marked contended" if is_loaded(1) else ""),
+    )
+    for family in catalog.problems:
+        for spec in family.presets[:1] or (family.name,):
+            problem = catalog.problem(spec)
+            reason = problem.unavailable() if problem.unavailable else None
+            if reason:
+                found[spec] = (None, reason)
+    return found
+
+
+def _worker() -> tuple[bool, str]:
+    """Run one cell in a worker of the memory pass and see what it could measure."""
+    catalog = load_catalog()
+    problem = catalog.problem(_PROBE["problem"])
+    cell = Cell(
+        problem=problem.name,
+        method=str(catalog.method(_PROBE["method"], parse_estimand(_PROBE["estimand"])).spec),
+        estimand=_PROBE["estimand"],
+        budgets=(20,),
+        pass_=MEMORY,
+    )
+    with Pool(WorkerConfig()) as pool:
+        pool.hand_out({"job": "cell", "cell": cell.to_json(), "timeout_s": 60.0, "memory_cap_bytes": None}, memory=True)
+        while not (outcomes := pool.wait(0.2)):
+            pass
+    end = outcomes[0].end
+    if end is None or end["status"] != "ok":
+        return False, f"a cell did not end well: {(end or {}).get('reason') or outcomes[0].ended}"
+    peak = end.get("host_peak_bytes")
+    what = "host peaks can be measured" if peak is not None else end["notes"].get("host_peak_bytes", "no host peak")
+    return True, f"a cell ran in {outcomes[0].elapsed_s * 1e3:.0f} ms; {what}"
+
+
+def _has_cuda() -> bool:
+    return torch.cuda.is_available()
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {inner}" for key, inner in value.items()) or "none"  # pyright: ignore[reportUnknownVariableType]
+    return str(value)

@@ -1,0 +1,65 @@
+"""`hessbench plan`."""
+
+from __future__ import annotations
+
+import click
+from hessbench.catalog import load_catalog
+from hessbench.cli.conditions import condition_options, read_conditions
+from hessbench.estimand import parse_estimand
+from hessbench.plan import PlannedCell, plan, shard
+from hessbench.quantities import parse_shard
+from hessbench.suite import Suite
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+@click.command("plan", epilog="Example: hessbench plan quick --shard 1/4")
+@click.argument("suite")
+@condition_options
+@click.option("--cells", is_flag=True, help="One line per cell, with its id.")
+def command(
+    suite: str,
+    plugins: tuple[str, ...],
+    device: str | None,
+    dtype: str | None,
+    threads: int | None,
+    timeout: str,
+    memory: str,
+    shard: str,
+    cells: bool,
+) -> None:
+    """Show what a suite would run, without running it: cells, budgets, least budgets, and what is skipped and why."""
+    catalog = load_catalog(plugins)
+    conditions = read_conditions(device, dtype, threads, timeout, memory)
+    planned = _sharded(plan(Suite.load(suite), catalog, conditions), shard)
+    console = Console(width=None if Console().is_terminal else 200)
+    if cells:
+        for entry in planned:
+            cell = entry.cell
+            line = f"{cell.id}  {cell.pass_:6}  {cell.estimand}  {cell.problem}  {cell.method}  repeat {cell.repeat}"
+            console.print(Text(f"{line}  {entry.skip_reason and 'skipped: ' + entry.skip_reason}"), soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False)
+    for head in ("estimand", "problem", "method", "budgets", "least", "repeats", "skipped because"):
+        table.add_column(head, overflow="fold")
+    groups: dict[tuple[str, str, str, str], list[PlannedCell]] = {}
+    for entry in planned:
+        groups.setdefault((entry.cell.estimand, entry.cell.problem, entry.cell.method, entry.skip_reason), []).append(
+            entry
+        )
+    for (estimand, problem, method, reason), group in sorted(groups.items()):
+        budgets = sorted({budget for entry in group for budget in entry.cell.budgets})
+        least = catalog.method(method, parse_estimand(estimand)).min_matvecs(catalog.problem(problem).dim)
+        repeats = len({entry.cell.repeat for entry in group})
+        row = (estimand, problem, method, " ".join(map(str, budgets)), str(least), str(repeats), reason)
+        table.add_row(*map(Text, row))
+    console.print(table)
+    timed = [entry.cell for entry in planned if not entry.skip_reason]
+    products = sum(cell.budget for cell in timed)
+    skipped = len(planned) - len(timed)
+    console.print(f"{len(timed)} cells to run, at most {products} products; {skipped} skipped", highlight=False)
+
+
+def _sharded(planned: list[PlannedCell], text: str) -> list[PlannedCell]:
+    return shard(planned, *parse_shard(text))

@@ -1,0 +1,45 @@
+"""`hessbench replay`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+
+import click
+from hessbench.catalog import load_catalog
+from hessbench.ledger import Ledger
+from hessbench.record import Status
+from hessbench.replay import cell_of, differences, find_cell, replay
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+@click.command("replay", epilog="Example: hessbench replay runs/demo 3f9c2a7b")
+@click.argument("folder")
+@click.argument("cell")
+@click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Python file with METHODS or PROBLEMS.")
+def command(folder: str, cell: str, plugins: tuple[str, ...]) -> None:
+    """Run one cell of a ledger again, by its id or the first digits of it, and compare; exit code 1 if it differs.
+
+    Counters must agree exactly, the error within a factor of 1.5; times and peaks are shown.
+    """
+    before = find_cell(Ledger.read(folder), cell)
+    if before.status is Status.SKIPPED:
+        raise ValueError(f"cell {before.cell} was skipped: {before.reason}; a cell that ran is accepted")
+    with tempfile.TemporaryDirectory() as scratch:
+        after = replay(folder, cell_of(before), load_catalog(plugins), plugins, scratch)[-1]
+    console = Console()
+    console.print(
+        f"{before.problem}  {before.method}  {before.estimand}  repeat {before.repeat}", markup=False, highlight=False
+    )
+    table = Table(box=None, pad_edge=False)
+    for head in ("quantity", "before", "now", ""):
+        table.add_column(head)
+    lines = differences(before, after)
+    for line in lines:
+        verdict = {True: "agrees", False: "DIFFERS", None: ""}[line.agrees]
+        table.add_row(*map(Text, (line.what, line.before, line.after, verdict)))
+    console.print(table)
+    if any(line.agrees is False for line in lines):
+        sys.exit(1)

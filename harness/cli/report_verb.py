@@ -1,0 +1,20 @@
+"""`hessbench report`."""
+
+from __future__ import annotations
+
+import click
+from hessbench.cli.folders import write_report
+from hessbench.ledger import Ledger
+from hessbench.reports.console import print_ledger
+from rich.console import Console
+
+
+@click.command("report", epilog="Example: hessbench report runs/demo")
+@click.argument("folder")
+@click.option("--out", metavar="DIR", help="Where to write it; FOLDER/report by default.")
+def command(folder: str, out: str | None) -> None:
+    """Write the report of a run: one static folder with the cost ledger, the figures and their data."""
+    console = Console()
+    ledger = Ledger.read(folder)
+    print_ledger(ledger.records, console)
+    console.print(f"report: {write_report(folder, ledger, out)}", highlight=False, soft_wrap=True)

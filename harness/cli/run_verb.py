@@ -1,0 +1,62 @@
+"""`hessbench run`."""
+
+from __future__ import annotations
+
+import click
+from hessbench.cli.conditions import condition_options, read_conditions
+from hessbench.cli.folders import finish
+from hessbench.progress import reporter
+from hessbench.quantities import parse_shard
+from hessbench.runner import Options, retry_statuses, run
+from hessbench.suite import Suite
+from rich.console import Console
+
+
+@click.command("run", epilog="Example: hessbench run quick --out runs/first --threads 2 --timeout 60s")
+@click.argument("suite")
+@click.option("--out", metavar="DIR", help="Folder of the run; runs/SUITE by default. An existing run is resumed.")
+@condition_options
+@click.option("--jobs", type=int, default=1, show_default=True, help="Cells at once; above 1, times are contended.")
+@click.option("--retry", default="", help="Statuses to run again, as in timeout,oom-host.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Write DIR/report at the end.")
+@click.option("--prices/--no-prices", default=True, show_default=True, help="Measure the price of products up to 10^7.")
+def command(
+    suite: str,
+    out: str | None,
+    plugins: tuple[str, ...],
+    device: str | None,
+    dtype: str | None,
+    threads: int | None,
+    timeout: str,
+    memory: str,
+    shard: str,
+    jobs: int,
+    retry: str,
+    report: bool,
+    prices: bool,
+) -> None:
+    """Run a suite (a name or a TOML file) and print its cost ledger.
+
+    Every cell ends as one row, whatever becomes of it. The same command on an existing folder runs only what is
+    missing, or stale because a problem, a method or a library has changed.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    loaded = Suite.load(suite)
+    options = Options(
+        plugins=plugins,
+        conditions=read_conditions(device, dtype, threads, timeout, memory),
+        jobs=jobs,
+        retry=retry_statuses([text for text in retry.split(",") if text]),
+        shard=parse_shard(shard),
+        prices=prices,
+    )
+    folder = out or f"runs/{loaded.name}"
+    console = Console()
+    summary = run(loaded, folder, options, reporter=reporter(Console(stderr=True)))
+    finish(folder, console, report=report)
+    console.print(
+        f"{summary.planned} cells planned: {summary.ran} run, {summary.failed} of them failed, {summary.kept} kept, "
+        f"{summary.stale} stale, {summary.skipped} skipped",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip

@@ -1,0 +1,37 @@
+"""What became of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hessbench.estimand import Arrays
+
+
+@dataclass
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: The job.
+        messages: Headers and arrays, in order; the last has `"type": "end"` where the job handed in its result.
+        ended: The server's report: `cause`, exit `code`, processes `left_behind`, `tail` of the output.
+        matvecs: Products spent, also where the job was killed.
+        elapsed_s: From handing the job out to its end.
+    """
+
+    job: dict[str, Any]
+    messages: list[tuple[dict[str, Any], Arrays]] = field(default_factory=list[tuple[dict[str, Any], Arrays]])
+    ended: dict[str, Any] = field(default_factory=dict[str, Any])
+    matvecs: int = 0
+    elapsed_s: float = 0.0
+
+    @property
+    def end(self) -> dict[str, Any] | None:
+        """The result's last header; None where the process ended without handing it in."""
+        header = self.messages[-1][0] if self.messages else {}
+        return header if header.get("type") == "end" else None
+
+    def of_type(self, kind: str) -> list[tuple[dict[str, Any], Arrays]]:
+        """Messages of one type."""
+        return [message for message in self.messages if message[0]["type"] == kind]
