@@ -1,7 +1,22 @@
-"""Operators with a known answer."""
+"""Operators with a known answer, each family in a module of its own."""
 
 from __future__ import annotations
 
 from hessbench.problem import Problem, ProblemFamily
+from hessbench.problems.diagonal import DIAGONAL_FAMILY
+from hessbench.problems.digits_mlp import DIGITS_MLP
+from hessbench.problems.random_matrix import SPIKED_WISHART, WIGNER, WISHART
+from hessbench.problems.resnet20_cifar10 import RESNET20_CIFAR10
+from hessbench.problems.synthetic import SPECTRUM, STUDENT_T
 
-PROBLEMS: list[Problem | ProblemFamily] = []
+PROBLEMS: list[Problem | ProblemFamily] = [
+    STUDENT_T,
+    SPECTRUM,
+    DIAGONAL_FAMILY,
+    WIGNER,
+    WISHART,
+    SPIKED_WISHART,
+    DIGITS_MLP,
+    RESNET20_CIFAR10,
+]
+"""What the entry point offers."""

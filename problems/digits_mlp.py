@@ -1,0 +1,71 @@
+"""The family `digits-mlp`: a small perceptron really trained on real digits, small enough for a dense answer."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from hessbench.problem import (
+    DENSE_LIMIT,
+    FACTOR,
+    NETWORK,
+    PSD,
+    Problem,
+    ProblemFamily,
+    array_hash,
+    dense_references,
+)
+from hessbench.problems.curvature import OPERATORS, curvature_operator
+from hessbench.problems.mlp import digits_network, mlp_dim
+from hessbench.problems.network_references import dense_ggn, dense_hessian
+from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
+
+STEPS: Final = (0, 10, 100, 500)
+MAX_WIDTH: Final = 200_000
+
+
+def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int = 32) -> Problem:
+    """Hessian or GGN of the mean cross-entropy of a 49-width-10 tanh perceptron over 500 handwritten digits.
+
+    All 60 width + 10 parameters (1930 by default), after `step` steps of SGD; see `hessbench.problems.mlp`.
+
+    Args:
+        step: Training steps made: 0, 10, 100 or 500.
+        operator: hessian or ggn.
+        width: Hidden units, 1 to 200000; other widths than 32 are meant for prices at other sizes.
+
+    Raises:
+        ValueError: If a parameter is out of range.
+    """
+    family = "digits-mlp"
+    one_of(family, "step", step, STEPS)
+    one_of(family, "operator", operator, OPERATORS)
+    in_range(family, "width", width, 1, MAX_WIDTH)
+
+    def fingerprint() -> str:
+        network = digits_network(width, step)
+        return array_hash(network.parameters.numpy(), network.inputs.numpy(), network.labels.numpy())
+
+    dim = mlp_dim(width)
+    dense = dense_hessian if operator == "hessian" else dense_ggn
+    return Problem(
+        name=spec_text(family, digits_mlp_problem, step=step, operator=operator, width=width),
+        dim=dim,
+        build=lambda device, dtype: curvature_operator(digits_network(width, step).to(device, dtype), operator),
+        references=dense_references(lambda: dense(digits_network(width, step))) if dim <= DENSE_LIMIT else {},
+        traits=(NETWORK, PSD, FACTOR) if operator == "ggn" else (NETWORK,),
+        fingerprint=cache(fingerprint),
+        # Untrained at other sizes: a price depends on the shapes alone.
+        ladder=lambda n: digits_mlp_problem(
+            step=0, operator=operator, width=nearest(round((n - mlp_dim(0)) / 60), 1, MAX_WIDTH)
+        ),
+        modules=("sklearn.datasets",),
+    )
+
+
+DIGITS_MLP: Final = ProblemFamily(
+    "digits-mlp",
+    digits_mlp_problem,
+    presets=tuple(f"digits-mlp[operator={operator},step={step}]" for operator in OPERATORS for step in STEPS),
+    summary="Hessian or GGN of a 1930-parameter perceptron trained 0 to 500 steps on handwritten digits",
+)
