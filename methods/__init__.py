@@ -1,7 +1,29 @@
-"""Estimators."""
+"""Estimators: plain functions of an operator, a budget and a generator, usable without the harness."""
 
 from __future__ import annotations
 
 from hessbench.method import Method
+from hessbench.methods.dense import DENSE
+from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
+from hessbench.methods.kpm import KPM
+from hessbench.methods.lanczos import LANCZOS
+from hessbench.methods.power import POWER_ITERATION
+from hessbench.methods.sketch import RANDOMIZED_EIGH, SKETCH
+from hessbench.methods.slq import SLQ
+from hessbench.methods.trace import HUTCHINSON, HUTCHPP
 
-METHODS: list[Method] = []
+METHODS: list[Method] = [
+    POWER_ITERATION,
+    LANCZOS,
+    SKETCH,
+    RANDOMIZED_EIGH,
+    HUTCHINSON,
+    HUTCHPP,
+    SLQ,
+    KPM,
+    HUTCHINSON_DIAGONAL,
+    GGN_DIAGONAL_EXACT,
+    GGN_DIAGONAL_MC,
+    DENSE,
+]
+"""The built-in methods, in the order they are listed."""

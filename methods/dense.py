@@ -1,0 +1,82 @@
+"""Everything, exactly, at the price of n products: the baseline every estimator must beat."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+
+from hessbench.estimand import Density, Diagonal, Estimate, TopEigenvalues, Trace
+from hessbench.method import Footprint, Method
+from hessbench.methods.arguments import Which, check_at_least
+from hessbench.methods.projected import eigenvalues_of
+from hessbench.operators import LinearOperator, to_dense
+
+_BLOCK: Final = 256
+
+
+def dense(
+    op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generator, k: int = 10, which: Which = "magnitude"
+) -> Estimate:
+    """Multiply the identity, then diagonalise the symmetric part in float64.
+
+    Args:
+        op: Symmetric operator of dimension n.
+        num_matvecs: Most products; n are spent.
+        generator: Not used.
+        k: Number of eigenvalues.
+        which: Their order: `magnitude`, `algebraic` or `smallest`.
+
+    Returns:
+        The first k eigenvalues, and in `also` the trace, the density (every eigenvalue with weight 1/n) and the
+        diagonal. What error there is comes from the products.
+
+    Cost:
+        n products in ceil(n / 256) calls; own work of order n^3, and n^2 numbers of memory.
+
+    Raises:
+        ValueError: If `num_matvecs` is below n.
+
+    Source:
+        Anderson et al., LAPACK Users' Guide (1999), doi:10.1137/1.9780898719604.
+    """
+    del generator
+    n = op.dim
+    check_at_least("num_matvecs", num_matvecs, n)
+    A = to_dense(op, block_size=_BLOCK).detach().cpu().double().numpy()
+    eigenvalues = eigenvalues_of(A)
+    return Estimate(
+        value=TopEigenvalues(k, which).rank(eigenvalues)[:k],
+        also={
+            Trace: Estimate(float(A.trace())),
+            Density: Estimate((eigenvalues, np.full(n, 1 / n))),
+            Diagonal: Estimate(A.diagonal().copy()),
+        },
+    )
+
+
+def _least(dim: int, **_: object) -> int:
+    return dim
+
+
+def _widths(num_matvecs: int, **_: object) -> tuple[int, ...]:
+    return (min(num_matvecs, _BLOCK),)
+
+
+def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:
+    del num_matvecs
+    # The matrix in its own dtype, its joined copy, and copies in float64 for the symmetric part.
+    return Footprint(vectors=6.0 * dim, passes=8.0 * dim)
+
+
+DENSE = Method(
+    name="dense",
+    run=dense,
+    estimands=(TopEigenvalues, Trace, Density, Diagonal),
+    citation="Anderson et al., LAPACK Users' Guide, third edition, SIAM (1999), doi:10.1137/1.9780898719604",
+    version="1",
+    min_matvecs=_least,
+    block_widths=_widths,
+    footprint=_footprint,
+)

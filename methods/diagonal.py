@@ -1,0 +1,203 @@
+"""The diagonal: a ratio of probe products for any operator, and per-example squares for a Gauss-Newton matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hessbench.estimand import Diagonal, Estimate, Trace
+from hessbench.method import Footprint, Method
+from hessbench.methods.arguments import check_at_least, check_choice
+from hessbench.methods.probes import PROBES, block_schedule, draw_probes, draw_signs, schedule_widths
+from hessbench.methods.trace import average
+from hessbench.operators import Factored, LinearOperator
+
+
+class FactoredOperator(LinearOperator, Factored, Protocol):
+    """A GGN that offers its factor F, with F F^T the operator."""
+
+
+def hutchinson_diagonal(
+    op: LinearOperator,
+    /,
+    *,
+    num_matvecs: int,
+    generator: torch.Generator,
+    probe: str = "signs",
+    block: int = 5,
+) -> Iterator[Estimate]:
+    """Entrywise ratio sum x * A x / sum x * x over random probes.
+
+    With sign probes the denominator is their number and entry i is unbiased with variance sum_{j != i} A_ij^2 a probe.
+
+    Args:
+        op: Symmetric operator of dimension n.
+        num_matvecs: Most products; up to block - 1 may stay unspent (see `block_schedule`).
+        generator: Source of the probes.
+        probe: `signs` or `normal`.
+        block: Probes multiplied at once, after the first `block`, which go one at a time.
+
+    Yields:
+        After each block the diagonal so far, shape (n,).
+
+    Cost:
+        One product per probe in calls of width 1, then `block`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Source:
+        Bekas, Kokiopoulou and Saad, Appl. Numer. Math. 57 (2007), doi:10.1016/j.apnum.2007.01.003.
+    """
+    check_at_least("num_matvecs", num_matvecs, 1)
+    check_at_least("block", block, 1)
+    check_choice("probe", probe, PROBES)
+    above = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
+    below: Tensor | int = 0
+    for width in block_schedule(num_matvecs, block):
+        X = draw_probes(probe, op.dim, width, op, generator)
+        # New tensors each time: a checkpoint keeps the sums it was made from.
+        above = above + (X * op.matmat(X).detach()).sum(dim=1)
+        below = below + (width if probe == "signs" else (X * X).sum(dim=1))
+        yield Estimate(value=partial(torch.div, above, below))
+
+
+def ggn_diagonal_exact(
+    op: FactoredOperator, /, *, num_matvecs: int, generator: torch.Generator, block: int = 10
+) -> Estimate:
+    """Diagonal of a GGN, exactly: per-example squares of each network output, summed.
+
+    Entry p is sum_i sum_c F[p, iC+c]^2, where the block handed to `squared_sum` selects output c of every sample.
+
+    Args:
+        op: GGN with a factor of N samples and C outputs.
+        num_matvecs: Most per-example squares; C are spent.
+        generator: Not used.
+        block: Outputs squared at once.
+
+    Returns:
+        The diagonal, shape (n,), and in `also` its sum, the trace.
+
+    Cost:
+        C per-example squares in ceil(C / block) calls.
+
+    Raises:
+        ValueError: If `num_matvecs` is below the number C of outputs, which the dimension does not tell.
+
+    Source:
+        Dangel, Kunstner and Hennig, BackPACK (2020), arXiv:1912.10985.
+    """
+    del generator
+    check_at_least("block", block, 1)
+    factor = op.factor
+    check_at_least("num_matvecs", num_matvecs, factor.num_outputs)
+    diagonal = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
+    select = torch.eye(factor.num_outputs, dtype=op.dtype, device=op.device)
+    for columns in select.split(block, dim=1):
+        diagonal += factor.squared_sum(columns.repeat(factor.num_samples, 1)).detach().sum(dim=1)
+    trace = float(diagonal.sum(dtype=torch.float64))
+    return Estimate(diagonal, stderr=0.0, converged=True, also={Trace: Estimate(trace, stderr=0.0, converged=True)})
+
+
+def ggn_diagonal_mc(
+    op: FactoredOperator, /, *, num_matvecs: int, generator: torch.Generator, block: int = 5
+) -> Iterator[Estimate]:
+    """Diagonal of a GGN by per-example squares of random sign combinations of the outputs.
+
+    Each sample i has its own signs u_i in R^C; entry p of one probe is sum_i (sum_c F[p, iC+c] u_ic)^2, which is
+    unbiased and never negative, with variance sum_i 2 ((sum_c F^2)^2 - sum_c F^4): samples do not mix.
+
+    Args:
+        op: GGN with a factor of N samples and C outputs.
+        num_matvecs: Most per-example squares; up to block - 1 may stay unspent (see `block_schedule`).
+        generator: Source of the signs.
+        block: Probes squared at once, after the first `block`, which go one at a time.
+
+    Yields:
+        After each block the mean so far, shape (n,), and in `also` its sum, the trace, with the standard error of the
+        probes' sums from two on.
+
+    Cost:
+        One per-example square per probe in calls of width 1, then `block`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Source:
+        Dangel, Kunstner and Hennig, BackPACK (2020), arXiv:1912.10985, with signs for the sampled gradients; Hutchinson
+        (1990), doi:10.1080/03610919008812866.
+    """
+    check_at_least("num_matvecs", num_matvecs, 1)
+    check_at_least("block", block, 1)
+    factor = op.factor
+    total = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
+    probes = 0
+    sums: list[Tensor] = []
+    for width in block_schedule(num_matvecs, block):
+        squares = factor.squared_sum(draw_signs(factor.num_columns, width, op, generator)).detach()
+        total = total + squares.sum(dim=1)
+        probes += width
+        sums.append(squares.sum(dim=0))
+        yield Estimate(
+            value=partial(torch.div, total, probes),
+            also={Trace: Estimate(value=partial(average, sums, len(sums)))},
+        )
+
+
+def _footprint_hutchinson(dim: int, num_matvecs: int, *, block: int, **_: object) -> Footprint:
+    del dim
+    return Footprint(vectors=3 * block + 3, passes=9.0 * num_matvecs)
+
+
+def _footprint_squares(dim: int, num_matvecs: int, *, block: int, **_: object) -> Footprint:
+    del dim
+    return Footprint(vectors=block + 3, passes=5.0 * num_matvecs)
+
+
+def _widths_exact(num_matvecs: int, *, block: int, **_: object) -> tuple[int, ...]:
+    return (min(num_matvecs, block),)
+
+
+_BACKPACK = "Dangel, Kunstner and Hennig, BackPACK: Packing more into backprop, ICLR (2020), arXiv:1912.10985"
+
+HUTCHINSON_DIAGONAL = Method(
+    name="hutchinson-diagonal",
+    run=hutchinson_diagonal,
+    estimands=(Diagonal,),
+    citation=(
+        "Bekas, Kokiopoulou and Saad, An estimator for the diagonal of a matrix, Appl. Numer. Math. 57 (2007) "
+        "1214-1229, doi:10.1016/j.apnum.2007.01.003"
+    ),
+    version="1",
+    min_matvecs=1,
+    block_widths=schedule_widths,
+    footprint=_footprint_hutchinson,
+)
+
+GGN_DIAGONAL_EXACT = Method(
+    name="ggn-diagonal-exact",
+    run=ggn_diagonal_exact,
+    estimands=(Diagonal, Trace),
+    requires=("factor",),
+    citation=_BACKPACK,
+    version="1",
+    min_matvecs=1,
+    block_widths=_widths_exact,
+    footprint=_footprint_squares,
+)
+
+GGN_DIAGONAL_MC = Method(
+    name="ggn-diagonal-mc",
+    run=ggn_diagonal_mc,
+    estimands=(Diagonal, Trace),
+    requires=("factor",),
+    citation=_BACKPACK,
+    version="1",
+    min_matvecs=1,
+    block_widths=schedule_widths,
+    footprint=_footprint_squares,
+)

@@ -1,0 +1,251 @@
+"""The spectral density by the kernel polynomial method."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import scipy.fft
+import torch
+from torch import Tensor
+
+from hessbench.estimand import Array, Density, Estimate
+from hessbench.method import Footprint, Method
+from hessbench.methods.arguments import check_at_least, check_choice
+from hessbench.methods.krylov import lanczos_steps, norm, solve_tridiagonal
+from hessbench.methods.probes import draw_normal, draw_probes
+from hessbench.operators import LinearOperator
+
+BOUNDS: Final = ("safe", "tight")
+_MARGIN: Final = 0.01  # share of its width the interval is widened by
+_SLACK: Final = 1e-3  # a moment may pass 1 by this much: rounding, in float32 too
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where the spectrum is taken to lie."""
+
+    low: float
+    high: float
+
+    @property
+    def center(self) -> float:
+        """Its middle."""
+        return (self.low + self.high) / 2
+
+    @property
+    def half(self) -> float:
+        """Half its width, widened by the margin."""
+        return (1 + _MARGIN) * (self.high - self.low) / 2
+
+    def hull(self, other: Interval) -> Interval:
+        """The smallest interval that holds both."""
+        return Interval(min(self.low, other.low), max(self.high, other.high))
+
+
+def kpm(
+    op: LinearOperator,
+    /,
+    *,
+    num_matvecs: int,
+    generator: torch.Generator,
+    bound_steps: int = 8,
+    bounds: str = "safe",
+    num_probes: int = 1,
+    probe: str = "normal",
+) -> Estimate:
+    """Kernel polynomial method: Chebyshev moments of random probes, damped by Jackson's kernel.
+
+    Bounds come first and from the same budget: min(bound_steps, n) Lanczos steps, the extreme Ritz values moved out and
+    the interval widened by 1 %. `safe` moves them by the norm of the last residual, which hardly ever fails but may
+    widen the interval by a third; `tight` by their own residuals, which resolves finer and misses now and then. What
+    remains is shared by the probes, p products each. They give moments 0 to 2p, because T_j x yields moment 2j as
+    2 |T_j x|^2 - mu_0 and moment 2j - 1 as 2 <T_j x, T_(j-1) x> - mu_1. The damped series is a non-negative measure;
+    its Gauss-Chebyshev quadrature on twice as many nodes as moments is what is returned.
+
+    A moment above mu_0 = 1 shows an eigenvalue outside the bounds. The vector that shows it is dominated by that
+    eigenvalue, so once the bounds are found again, `safe` ones, by Lanczos steps from there, and the moments restart
+    with what remains. A second such moment, or too little left, is reported by NaN.
+
+    Args:
+        op: Symmetric operator of dimension n.
+        num_matvecs: Most products; fewer than `num_probes` may stay unspent.
+        generator: Source of the starts.
+        bound_steps: Lanczos steps that bound the spectrum.
+        bounds: `safe` or `tight`.
+        num_probes: Probes, multiplied as one block.
+        probe: Distribution of the probes before normalisation: `normal` or `signs`.
+
+    Returns:
+        (nodes, weights), the weights summing to one. Where the bounds show a multiple of the identity, that point.
+        Where the bounds failed, NaN and why in `diagnostics["reason"]`. Other diagnostics: `low`, `high`, `moments`,
+        `bounded`, how often bounds were computed.
+
+    Cost:
+        min(bound_steps, n) calls of width 1, then calls of width `num_probes`; own work of five passes over the block a
+        call. Each call is followed by reading one number from the device, for the check.
+
+    Raises:
+        ValueError: If `num_matvecs` is below min(bound_steps, n) + num_probes, or another argument is out of range.
+
+    Source:
+        Weisse, Wellein, Alvermann and Fehske, Rev. Mod. Phys. 78 (2006), doi:10.1103/RevModPhys.78.275; bounds: Zhou
+        and Li, Linear Algebra Appl. 435 (2011), doi:10.1016/j.laa.2010.06.034.
+    """
+    check_at_least("bound_steps", bound_steps, 1)
+    check_at_least("num_probes", num_probes, 1)
+    check_choice("bounds", bounds, BOUNDS)
+    depth = min(bound_steps, op.dim)
+    check_at_least("num_matvecs", num_matvecs, depth + num_probes)
+    probes = draw_probes(probe, op.dim, num_probes, op, generator)
+    X = probes / norm(probes, dim=0)
+    start = draw_normal(op.dim, 1, op, generator)[:, 0]
+    interval, exhausted = find_interval(op, start, depth, bounds, generator)
+    left = num_matvecs - depth
+    for bounded in (1, 2):
+        if not np.isfinite(interval.half):
+            return _diverged("the products that bound the spectrum are not finite", interval, bounded)
+        size = max(abs(interval.low), abs(interval.high))
+        if exhausted and interval.half <= 32 * torch.finfo(op.dtype).eps * size:
+            said = {"low": interval.low, "high": interval.high, "moments": 0, "bounded": bounded}
+            return Estimate((np.asarray([interval.center]), np.ones(1)), diagnostics=said)
+        moments, spent, outlier = chebyshev_moments(op, X, interval, left // num_probes)
+        left -= spent
+        if outlier is None:
+            return _density(moments, interval, bounded)
+        depth = min(depth, left - num_probes)
+        if bounded == 2 or depth < 1:
+            return _diverged("a Chebyshev moment exceeds 1: an eigenvalue is outside the bounds", interval, bounded)
+        found, exhausted = find_interval(op, outlier, depth, "safe", generator)
+        interval = interval.hull(found)
+        left -= depth
+    raise AssertionError  # pragma: no cover -- the second round returns
+
+
+def find_interval(
+    op: LinearOperator, start: Tensor, steps: int, bounds: str, generator: torch.Generator
+) -> tuple[Interval, bool]:
+    """Bound the spectrum by Lanczos steps: extreme Ritz values, moved out by a residual.
+
+    Args:
+        op: Symmetric operator.
+        start: First direction, shape (n,).
+        steps: Number of steps.
+        bounds: `safe` moves out by the norm of the last residual, `tight` by the residual of each extreme Ritz pair.
+        generator: Source of the directions after an invariant subspace.
+
+    Returns:
+        The interval, and whether the space of the start was exhausted, which makes the bounds exact for it.
+
+    Cost:
+        `steps` products, one at a time.
+    """
+    recurrence = lanczos_steps(op, start, reorth="full", num_steps=steps, generator=generator)
+    alphas, betas = deque(recurrence, maxlen=1)[0].read()
+    ritz = solve_tridiagonal(alphas, betas)
+    below, above = betas[-1] * (np.abs(ritz.last[[0, -1]]) if bounds == "tight" else np.ones(2))
+    return Interval(float(ritz.values[0] - below), float(ritz.values[-1] + above)), bool((betas == 0).any())
+
+
+def chebyshev_moments(
+    op: LinearOperator, X: Tensor, interval: Interval, degree: int
+) -> tuple[Array, int, Tensor | None]:
+    """Moments <x, T_k(A') x> of unit columns, averaged, A' being A moved and scaled into [-1, 1].
+
+    Args:
+        op: Symmetric operator.
+        X: Columns of norm one, shape (n, p).
+        interval: Bounds of the spectrum.
+        degree: Most products per column.
+
+    Returns:
+        Moments 0 to 2 * degree, shape (2 * degree + 1,); the products spent; and None, or the vector T_j(A') x whose
+        norm showed an eigenvalue outside the interval, where the recurrence was stopped.
+
+    Cost:
+        degree products per column, in calls of width p.
+    """
+    center, half = interval.center, interval.half
+    before, current = X, X
+    even, odd = [torch.ones_like(X[0])], []
+    for j in range(1, degree + 1):
+        product = op.matmat(current).detach()
+        image = torch.sub(product, current, alpha=center).div_(half)
+        before, current = current, image if j == 1 else image.mul_(2).sub_(before)
+        lengths = torch.linalg.vecdot(current, current, dim=0)
+        even.append(lengths)
+        odd.append(torch.linalg.vecdot(current, before, dim=0))
+        # Moment 2j is 2 |T_j x|^2 - 1, so it passes 1 when the length does; the others are bounded by lengths.
+        if not bool((lengths <= 1 + _SLACK).all()):
+            worst = current[:, int(lengths.nan_to_num(posinf=torch.inf, nan=torch.inf).argmax())]
+            return np.full(2 * degree + 1, np.nan), j * X.shape[1], worst
+    # By T_j T_k = (T_(j+k) + T_|j-k|) / 2, on the CPU in float64.
+    evens = torch.stack(even).cpu().double().numpy()
+    odds = torch.stack(odd).cpu().double().numpy()
+    moments = np.empty((2 * degree + 1, X.shape[1]))
+    moments[0] = 1
+    moments[2::2] = 2 * evens[1:] - 1
+    moments[1::2] = 2 * odds - odds[0]
+    moments[1] = odds[0]
+    return moments.mean(axis=1), degree * X.shape[1], None
+
+
+def jackson_kernel(count: int) -> Array:
+    """Jackson's damping factors g_0 = 1 to g_(count-1), which make the truncated series non-negative."""
+    k = np.arange(count)
+    angle = np.pi / (count + 1)
+    return ((count - k + 1) * np.cos(k * angle) + np.sin(k * angle) / np.tan(angle)) / (count + 1)
+
+
+def _density(moments: Array, interval: Interval, bounded: int) -> Estimate:
+    """Sum the damped series on Gauss-Chebyshev nodes, where its quadrature is exact."""
+    count = moments.size
+    points = 2 * count
+    padded = np.zeros(points)
+    padded[:count] = moments * jackson_kernel(count)
+    series = np.asarray(scipy.fft.dct(padded, type=3), dtype=np.float64)
+    weights = np.maximum(series / points, 0.0)  # below zero by rounding only
+    x = np.cos(np.pi * (np.arange(points) + 0.5) / points)
+    nodes = interval.center + interval.half * x
+    said = {"low": interval.low, "high": interval.high, "moments": count, "bounded": bounded}
+    return Estimate((nodes[::-1].copy(), (weights / weights.sum())[::-1].copy()), diagnostics=said)
+
+
+def _diverged(reason: str, interval: Interval, bounded: int) -> Estimate:
+    said = {"reason": reason, "low": interval.low, "high": interval.high, "moments": 0, "bounded": bounded}
+    return Estimate((np.full(1, np.nan), np.full(1, np.nan)), converged=False, diagnostics=said)
+
+
+def _least(dim: int, *, bound_steps: int, num_probes: int, **_: object) -> int:
+    return min(bound_steps, dim) + num_probes
+
+
+def _widths(num_matvecs: int, *, num_probes: int, **_: object) -> tuple[int, ...]:
+    del num_matvecs
+    return (1, num_probes) if num_probes > 1 else (1,)
+
+
+def _footprint(dim: int, num_matvecs: int, *, bound_steps: int, num_probes: int, **_: object) -> Footprint:
+    depth = min(bound_steps, dim)
+    products = max(0, num_matvecs - depth)
+    return Footprint(
+        vectors=max(depth + 2.0, 5.0 * num_probes), passes=depth * (depth + 1) + 14.0 * depth + 14.0 * products
+    )
+
+
+KPM = Method(
+    name="kpm",
+    run=kpm,
+    estimands=(Density,),
+    citation=(
+        "Weisse, Wellein, Alvermann and Fehske, The kernel polynomial method, Rev. Mod. Phys. 78 (2006) 275-306, "
+        "doi:10.1103/RevModPhys.78.275"
+    ),
+    version="1",
+    min_matvecs=_least,
+    block_widths=_widths,
+    footprint=_footprint,
+    presets=("kpm", "kpm[bounds=tight]"),
+)

@@ -1,0 +1,80 @@
+"""Random probes, and the widths of the blocks in which anytime methods multiply them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from hessbench.methods.arguments import check_choice
+from hessbench.operators import LinearOperator
+
+PROBES: Final = ("signs", "normal")
+
+
+def draw_signs(rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
+    """Draw independent entries -1 and +1 of equal probability.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+        like: Operator whose dtype and device they take.
+        generator: Source of randomness, on the same device.
+
+    Returns:
+        Block of shape (rows, columns).
+    """
+    bits = torch.randint(0, 2, (rows, columns), generator=generator, dtype=like.dtype, device=like.device)
+    return bits.mul_(2).sub_(1)
+
+
+def draw_normal(rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
+    """Draw independent standard normal entries; arguments and result as in `draw_signs`."""
+    return torch.randn(rows, columns, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def draw_probes(probe: str, rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
+    """Draw a block by the name of its distribution, `signs` or `normal`.
+
+    Raises:
+        ValueError: If `probe` is another word.
+    """
+    check_choice("probe", probe, PROBES)
+    draw = draw_signs if probe == "signs" else draw_normal
+    return draw(rows, columns, like, generator)
+
+
+def block_schedule(num_matvecs: int, block: int) -> Iterator[int]:
+    """Widths of successive blocks: the first `block` probes one at a time, then `block` at a time.
+
+    A run stops before the first block that does not fit, so the widths of a small budget begin those of a large one.
+    A last block cut to what is left would not: the bits of a product may depend on the width of its block. Starting
+    with single probes keeps the smallest budgets usable.
+
+    Args:
+        num_matvecs: Products that may be spent; at most block - 1 of them stay unspent.
+        block: Width of the full blocks.
+
+    Yields:
+        Widths whose sum does not exceed `num_matvecs`.
+    """
+    spent = 0
+    while True:
+        width = 1 if spent < block else min(block, max(1, num_matvecs - spent))
+        spent += width
+        if spent > num_matvecs:
+            return
+        yield width
+
+
+def single_columns(num_matvecs: int, **_: object) -> tuple[int, ...]:
+    """Block widths of a method that multiplies vectors."""
+    del num_matvecs
+    return (1,)
+
+
+def schedule_widths(num_matvecs: int, *, block: int, **_: object) -> tuple[int, ...]:
+    """The different widths of `block_schedule`, for warming up."""
+    return (1,) if block == 1 or num_matvecs < 2 * block else (1, block)

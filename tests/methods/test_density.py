@@ -1,0 +1,171 @@
+"""Density estimators: stochastic Lanczos quadrature and the kernel polynomial method."""
+
+import numpy as np
+import pytest
+import torch
+
+from hessbench.estimand import Density, Source, Trace, density_reference
+from hessbench.methods.kpm import Interval, chebyshev_moments, find_interval, jackson_kernel
+from hessbench.methods.krylov import norm
+from hessbench.operators import FunctionOperator, dense_operator
+from hessbench.seeding import make_generator
+
+DENSITY = Density()
+
+
+def error(estimate, eigenvalues, name="wasserstein1"):
+    reference = density_reference(np.asarray(eigenvalues, dtype=np.float64), Source.ANALYTIC)
+    arrays = DENSITY.to_arrays(estimate.value, len(eigenvalues))
+    return DENSITY.errors(arrays, reference, "float64")[name]
+
+
+@pytest.mark.parametrize("name", ["slq", "kpm"])
+@pytest.mark.parametrize("num_matvecs", [20, 50, 121])
+def test_a_density_is_a_probability_measure(run, student, name, num_matvecs):
+    nodes, weights = run(name, student(n=200)[1], num_matvecs).last.value
+    assert weights.min() >= 0
+    assert weights.sum() == pytest.approx(1, abs=1e-12)
+    assert nodes.shape == weights.shape
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("value", [0.0, 1.0, -3.5])
+@pytest.mark.parametrize("name", ["slq", "kpm"])
+def test_a_multiple_of_the_identity_is_one_point(run, rotated, name, value, dtype):
+    nodes, weights = run(name, rotated(np.full(30, value), dtype=dtype), 30).last.value
+    assert np.allclose(nodes, value, atol=50 * torch.finfo(dtype).eps)
+    assert weights.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("num_matvecs", "starts"), [(20, 1), (39, 1), (40, 2), (205, 10)])
+def test_slq_runs_as_many_starts_as_whole_runs_fit(run, student, num_matvecs, starts):
+    outcome = run("slq", student(n=100)[1], num_matvecs)
+    assert outcome.last.diagnostics == {"starts": starts}
+    assert (outcome.op.matvecs, outcome.op.calls) == (20 * starts, 20)
+
+
+def test_slq_needs_no_more_steps_than_the_dimension(run, rotated):
+    values = np.array([1.0, 2.0, 5.0])
+    outcome = run("slq", rotated(values), 30)
+    assert outcome.last.diagnostics == {"starts": 10}
+    assert np.allclose(np.unique(outcome.last.value[0].round(9)), values)
+
+
+def test_the_trace_of_slq_with_signs_is_that_of_hutchinson_on_the_same_probes(run, rotated):
+    A = rotated(np.linspace(-1, 4, 40))
+    X = 2 * torch.randint(0, 2, (40, 3), generator=make_generator(0), dtype=torch.float64) - 1
+    forms = torch.einsum("nk,nm,mk->k", X, A, X)
+    trace = run("slq", A, 60, probe="signs").last.also[Trace]
+    assert trace.value == pytest.approx(float(forms.mean()), rel=1e-11)
+    assert trace.stderr == pytest.approx(float(forms.std()) / 3**0.5, rel=1e-9)
+
+
+def test_more_starts_bring_slq_nearer(run, student):
+    values, A = student(n=300)
+    errors = [np.median([error(run("slq", A, m, seed=s).last, values) for s in range(5)]) for m in (20, 640)]
+    assert errors[1] < errors[0] / 2
+
+
+def test_more_moments_bring_kpm_nearer(run, student):
+    values, A = student(n=300, zeros=0.0)
+    errors = [np.median([error(run("kpm", A, m, seed=s).last, values) for s in range(5)]) for m in (20, 160)]
+    assert errors[1] < errors[0] / 2
+
+
+@pytest.mark.parametrize("degree", [1, 2, 7])
+def test_moments_are_those_of_chebyshev_polynomials_at_twice_the_products(rotated, degree):
+    values = np.linspace(-2, 3, 30)
+    A = rotated(values)
+    X = torch.randn(30, 4, generator=make_generator(2), dtype=torch.float64)
+    X = X / norm(X, dim=0)
+    interval = Interval(-2.5, 3.5)
+    moments, spent, outlier = chebyshev_moments(dense_operator(A), X, interval, degree)
+    basis = torch.linalg.eigh(A)
+    mass = ((basis.eigenvectors.T @ X) ** 2).mean(dim=1).numpy()
+    angles = np.arccos((basis.eigenvalues.numpy() - interval.center) / interval.half)
+    expected = [mass @ np.cos(k * angles) for k in range(2 * degree + 1)]
+    assert np.allclose(moments, expected, atol=1e-13)
+    assert spent == 4 * degree
+    assert outlier is None
+
+
+def test_jacksons_kernel_starts_at_one_falls_and_keeps_the_series_positive():
+    g = jackson_kernel(25)
+    assert g[0] == pytest.approx(1)
+    assert (np.diff(g) < 0).all()
+    x = np.linspace(0, np.pi, 500)
+    delta = g[0] + 2 * np.cos(np.outer(x, np.arange(1, 25))) @ (g[1:] * np.cos(np.arange(1, 25) * 0.7))
+    assert delta.min() > -1e-12
+
+
+@pytest.mark.parametrize("bounds", ["safe", "tight"])
+def test_bounds_are_exact_once_the_space_is_exhausted(rotated, bounds):
+    op = dense_operator(rotated(np.repeat([-1.0, 4.0], 10)))
+    start = torch.ones(20, dtype=torch.float64)
+    interval, exhausted = find_interval(op, start, 8, bounds, make_generator(0))
+    assert exhausted
+    assert (interval.low, interval.high) == pytest.approx((-1, 4))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_safe_bounds_hold_the_spectrum(student, seed):
+    values, A = student(n=300, seed=seed)
+    start = torch.randn(300, generator=make_generator(seed), dtype=torch.float64)
+    interval, _ = find_interval(dense_operator(A), start, 8, "safe", make_generator(0))
+    assert interval.low < values.min()
+    assert interval.high > values.max()
+
+
+def test_an_eigenvalue_outside_the_bounds_shows_in_a_moment_and_its_vector_points_to_it(rotated):
+    values = np.concatenate([np.linspace(-1, 1, 59), [3.0]])
+    A = rotated(values)
+    X = torch.randn(60, 1, generator=make_generator(0), dtype=torch.float64)
+    moments, spent, outlier = chebyshev_moments(dense_operator(A), X / norm(X, dim=0), Interval(-1, 1), 30)
+    assert np.isnan(moments).all()
+    assert spent < 10
+    quotient = float(outlier @ A @ outlier / (outlier @ outlier))
+    assert quotient > 1.5
+
+
+def missing_operator(eigenvalues, rotated, hidden_calls):
+    """An operator that hides its largest eigenvalue from the first products, as a start without it would."""
+    whole, part = rotated(eigenvalues), rotated(np.where(eigenvalues == eigenvalues.max(), 0.0, eigenvalues))
+    calls = []
+
+    def matmat(block):
+        calls.append(block.shape[1])
+        return (part if len(calls) <= hidden_calls else whole) @ block
+
+    return FunctionOperator(matmat, len(eigenvalues), torch.float64)
+
+
+def test_a_missed_bound_is_found_again_once(run, rotated):
+    values = np.concatenate([np.linspace(-1, 1, 99), [3.0]])
+    outcome = run("kpm", missing_operator(values, rotated, 8), 80)
+    assert outcome.last.diagnostics["bounded"] == 2
+    assert outcome.last.diagnostics["high"] >= 3
+    assert error(outcome.last, values) < 0.3
+    assert outcome.op.matvecs == 80
+
+
+def test_a_missed_bound_without_a_product_left_is_reported_as_nan_with_the_reason(run, rotated):
+    values = np.concatenate([np.linspace(-1, 1, 99), [30.0]])
+    outcome = run("kpm", missing_operator(values, rotated, 8), 9)
+    assert np.isnan(outcome.last.value[0]).all()
+    assert "outside the bounds" in outcome.last.diagnostics["reason"]
+    assert outcome.last.diagnostics["bounded"] == 1
+
+
+def test_a_bound_missed_twice_is_reported_as_nan_with_the_reason(run, rotated):
+    A = rotated(np.linspace(-1, 1, 50))
+    calls = []
+
+    def growing(block):
+        calls.append(1)
+        return A @ block * 2.0 ** len(calls)
+
+    outcome = run("kpm", FunctionOperator(growing, 50, torch.float64), 60)
+    assert np.isnan(outcome.last.value[1]).all()
+    assert "outside the bounds" in outcome.last.diagnostics["reason"]
+    assert outcome.last.diagnostics["bounded"] == 2
+    assert outcome.op.matvecs < 60
