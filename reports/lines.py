@@ -1,0 +1,230 @@
+"""Rows of a ledger brought together into the lines of the cost table.
+
+A line is one method on one problem for one estimand, on one device, in one dtype, with one number of threads, at the
+largest budget it was given. Cost and error come from the time pass, peaks from the memory pass at the same budget.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hessbench.record import Record, Status
+from hessbench.reports.answers import Answer, Key, answers, namer, timed_or_all
+from hessbench.reports.predict import PREDICTED_DIM, Prediction, predict
+from hessbench.reports.prices import Ladder, ladders
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, least and most of the repeats that have a value, and how many do."""
+
+    median: float
+    low: float
+    high: float
+    number: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the cost table.
+
+    Attributes:
+        key: What its rows share.
+        problem: Name to show, with a short hash where there are variants.
+        method: Name to show, likewise, and the run it comes from where that answered another estimand.
+        dim: Dimension of the operator.
+        budget: Products allowed.
+        answers: One per repeat, in the order of the repeats.
+        statuses: How many cells ended how.
+        matvecs: Products spent.
+        calls: Block products made.
+        gradient_equivalents: The common unit.
+        wall_s: Seconds of the iteration.
+        build_s: Seconds to build the operator.
+        operator_s: Seconds inside products.
+        error: Primary error.
+        bound: Error bound of the reference, in the unit of the error.
+        bound_source: Where the reference comes from.
+        host_peak_bytes: Host memory above the built operator.
+        device_peak_bytes: Device memory above the built operator.
+        flops: Floating-point operations.
+        prediction: Cost at `PREDICTED_DIM`.
+        reasons: Why a value is missing, or what a reader must know of it, by field name.
+    """
+
+    key: Key
+    problem: str
+    method: str
+    dim: int
+    budget: int
+    answers: tuple[Answer, ...]
+    statuses: Mapping[str, int]
+    matvecs: Spread | None
+    calls: Spread | None
+    gradient_equivalents: Spread | None
+    wall_s: Spread | None
+    build_s: Spread | None
+    operator_s: Spread | None
+    error: Spread | None
+    bound: float | None
+    bound_source: str
+    host_peak_bytes: int | None
+    device_peak_bytes: int | None
+    flops: int | None
+    prediction: Prediction
+    reasons: Mapping[str, str]
+
+    @property
+    def is_at_bound(self) -> bool:
+        """Whether the median error is at or below what the reference can tell."""
+        return self.error is not None and self.bound is not None and self.error.median <= self.bound
+
+
+def spread(values: Iterable[float | None]) -> Spread | None:
+    """Median and range of the values that are there; None when none is."""
+    known = [value for value in values if value is not None]
+    return Spread(statistics.median(known), min(known), max(known), len(known)) if known else None
+
+
+def lines(
+    records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = (), dim: int = PREDICTED_DIM
+) -> tuple[Line, ...]:
+    """The lines of the cost table, by problem, estimand and method.
+
+    Args:
+        records: Rows of a ledger.
+        prices: Price rows of a ledger.
+        dim: Size to predict for.
+
+    Returns:
+        One line per key that has a cell which was not skipped.
+    """
+    known = ladders(prices)
+    memory = _memory_cells(records)
+    groups = timed_or_all(records)
+    name = namer(groups)
+    made: list[Line] = []
+    for key, group in groups.items():
+        budget = max(answer.terminal.budget for answer in group)
+        at_budget = [answer for answer in group if answer.row.budget == budget]
+        peak, peak_reasons = _peaks(memory.get(_run(key)), budget)
+        timed = [answer for answer in at_budget if answer.terminal.pass_ == "time"]
+        bounds = [answer.row.reference_bound for answer in at_budget if answer.row.reference_bound is not None]
+        sources = sorted({answer.row.reference_source for answer in at_budget} - {""})
+        problem, method = name(key)
+        line = Line(
+            key=key,
+            problem=problem,
+            method=method,
+            dim=max(answer.terminal.dim for answer in at_budget),
+            budget=budget,
+            answers=tuple(at_budget),
+            statuses=dict(sorted(Counter(answer.terminal.status.value for answer in at_budget).items())),
+            matvecs=spread(answer.terminal.matvecs for answer in at_budget),
+            calls=spread(answer.terminal.calls for answer in at_budget),
+            gradient_equivalents=spread(answer.terminal.gradient_equivalents for answer in at_budget),
+            wall_s=spread(answer.wall_s for answer in timed),
+            build_s=spread(answer.build_s for answer in timed),
+            operator_s=spread(answer.terminal.operator_s for answer in timed),
+            error=spread(answer.error for answer in at_budget),
+            bound=max(bounds, default=None),
+            bound_source=", ".join(sources),
+            host_peak_bytes=None if peak is None else peak.host_peak_bytes,
+            device_peak_bytes=None if peak is None else peak.device_peak_bytes,
+            flops=None if peak is None else peak.flops,
+            prediction=_prediction(key, at_budget, known, dim),
+            reasons={},
+        )
+        made.append(dataclasses.replace(line, reasons=_reasons(line, peak_reasons)))
+    return tuple(sorted(made, key=lambda line: (line.problem, line.key.estimand, line.method, line.key)))
+
+
+def _run(key: Key) -> Key:
+    """The key of the run an answer comes from."""
+    return dataclasses.replace(key, estimand=key.source)
+
+
+def _memory_cells(records: Sequence[Record]) -> dict[Key, list[Record]]:
+    cells: dict[Key, list[Record]] = defaultdict(list)
+    for answer in answers(records, ("memory",)):
+        if answer.key.estimand == answer.key.source and answer.row.budget == answer.terminal.budget:
+            cells[answer.key].append(answer.terminal)
+    return cells
+
+
+def _peaks(cells: Sequence[Record] | None, budget: int) -> tuple[Record | None, dict[str, str]]:
+    """The memory-pass row at this budget, and why a peak is missing."""
+    names = ("host_peak_bytes", "device_peak_bytes")
+    if not cells:
+        return None, dict.fromkeys(names, "no memory pass in this ledger")
+    fitting = [row for row in cells if row.budget == budget]
+    if not fitting:
+        seen = ", ".join(str(size) for size in sorted({row.budget for row in cells}))
+        return None, dict.fromkeys(names, f"the memory pass ran at budget {seen}, not {budget}")
+    row = min(fitting, key=lambda it: (it.status is not Status.OK, it.repeat))
+    fallback = "not measured" if row.status is Status.OK else f"the memory pass ended with {row.status.value}"
+    reasons = {name: row.notes.get(name, fallback) for name in names if getattr(row, name) is None}
+    return row, reasons
+
+
+def _prediction(key: Key, group: Sequence[Answer], known: Sequence[Ladder], dim: int) -> Prediction:
+    """What the runs that came to an end would cost at size `dim`; one cut short says nothing of it."""
+    ended = [answer for answer in group if answer.terminal.status in (Status.OK, Status.OVER_BUDGET)]
+    if not ended:
+        reason = f"nothing to predict from: ended with {group[0].terminal.status.value}"
+        return Prediction(None, None, None, reason, reason)
+    return predict(
+        known,
+        problem=key.problem,
+        method=key.method,
+        device=key.device,
+        dtype=key.dtype,
+        threads=key.threads,
+        counts=_counts(ended),
+        own_vectors=_declared(ended, lambda row: row.own_vectors),
+        own_passes=_declared(ended, lambda row: row.own_passes),
+        dim=dim,
+    )
+
+
+def _counts(group: Sequence[Answer]) -> dict[str, float]:
+    """Median number of products by kind."""
+    kinds = sorted({kind for answer in group for kind in answer.terminal.counts})
+    if not kinds:
+        return {"product": statistics.median(answer.terminal.matvecs for answer in group)}
+    return {kind: statistics.median(answer.terminal.counts.get(kind, 0) for answer in group) for kind in kinds}
+
+
+def _declared(group: Sequence[Answer], value: Callable[[Record], float | None]) -> float | None:
+    known = (value(row) for answer in group for row in (answer.row, answer.terminal))
+    return max((number for number in known if number is not None), default=None)
+
+
+def _reasons(line: Line, peak_reasons: Mapping[str, str]) -> dict[str, str]:
+    """Why a value is missing, and what a reader must know, by field."""
+    reasons = dict(peak_reasons)
+    notes: dict[str, str] = {}
+    for answer in line.answers:
+        notes = {**answer.terminal.notes, **answer.row.notes, **notes}
+    failed = ", ".join(status for status in line.statuses if status != Status.OK.value)
+    for name in ("wall_s", "build_s", "operator_s", "error"):
+        if getattr(line, name) is None:
+            reasons[name] = notes.get(name, f"ended with {failed}" if failed else "not measured")
+    if line.error is None and not failed:
+        reasons["error"] = notes.get("error", "not scored: no reference")
+    elif line.error is not None and line.error.number < len(line.answers):
+        reasons["error"] = f"median over the {line.error.number} of {len(line.answers)} repeats that have an error"
+    if line.bound is None:
+        reasons["bound"] = notes.get("reference_bound", "no reference")
+    if any(answer.row.contended or answer.terminal.contended for answer in line.answers):
+        reasons["wall_s"] = "timed while other work ran on the machine"
+    if line.prediction.time_reason:
+        reasons["predicted_s"] = line.prediction.time_reason
+    if line.prediction.memory_bytes is None:
+        reasons["predicted_bytes"] = line.prediction.memory_reason
+    return reasons

@@ -1,0 +1,297 @@
+"""A ledger as one folder of static files that opens from a disk, with no network and nothing to install."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from hessbench.ledger import to_frame
+from hessbench.record import SCHEMA, Kind, Record, Status
+from hessbench.reports import units
+from hessbench.reports.captions import caption
+from hessbench.reports.curves import Chart, chart_frame, charts
+from hessbench.reports.escaping import clean, file_stem, short_hash
+from hessbench.reports.export import export
+from hessbench.reports.figures import Cost, Look, draw, looks
+from hessbench.reports.lines import lines
+from hessbench.reports.predict import PREDICTED_DIM
+from hessbench.reports.prices import Ladder, exponent, ladders, last_miss, price_at
+from hessbench.reports.tables import frame, repeats_frame, sheet, to_csv, to_latex, to_markdown
+
+_MARK: Final = '<meta name="generator" content="hessbench">'
+
+
+class ReadableLedger(Protocol):
+    """What a report needs of a ledger."""
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """Checkpoint and terminal rows."""
+        ...
+
+    @property
+    def environments(self) -> Mapping[str, Mapping[str, Any]]:
+        """Facts by environment hash."""
+        ...
+
+    @property
+    def prices(self) -> Sequence[Mapping[str, Any]]:
+        """Price rows."""
+        ...
+
+    @property
+    def torn(self) -> int:
+        """Lines that could not be read."""
+        ...
+
+
+@dataclass(frozen=True)
+class FigureFile:
+    """A figure on the page."""
+
+    file: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class ChartSection:
+    """The figures of one problem and one estimand, and where their numbers are."""
+
+    anchor: str
+    title: str
+    subtitle: str
+    csv: str
+    figures: tuple[FigureFile, ...]
+    missing: tuple[str, ...]
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Terminal rows that ended the same way for the same reason."""
+
+    status: str
+    problem: str
+    estimand: str
+    method: str
+    budget: int
+    pass_: str
+    repeats: str
+    reason: str
+    cells: tuple[str, ...]
+
+
+def render_report(ledger: ReadableLedger, out: Path | str, command: str) -> Path:
+    """Write a report: a page, its figures, the numbers behind each, and the cost table in four formats.
+
+    The same ledger and command give the same bytes. A report that is already in `out` is replaced.
+
+    Args:
+        ledger: What was read.
+        out: Folder to write.
+        command: Command line that made the report, shown on the page.
+
+    Returns:
+        The page, `index.html` in `out`.
+
+    Raises:
+        ValueError: If `out` is a file, or a folder that holds something other than a report.
+    """
+    folder = _prepare(Path(out))
+    records = [_encodable(row) for row in ledger.records]
+    prices = [{name: _text(value) for name, value in row.items()} for row in ledger.prices]
+    environments = {str(_text(name)): facts for name, facts in ledger.environments.items()}
+    made = lines(records, prices)
+    laid_out = sheet(made)
+    _write(folder / "table.md", to_markdown(laid_out))
+    _write(folder / "table.tex", to_latex(laid_out))
+    _write(folder / "table.csv", to_csv(frame(made)))
+    _write(folder / "repeats.csv", to_csv(repeats_frame(made)))
+    _write(folder / "failures.csv", to_csv(_failures_frame(records)))
+    export(to_frame(records), "csv", folder / "rows.csv")
+    known = looks([row.method for row in records])
+    sections = [_chart_section(chart, known, folder) for chart in charts(records)]
+    failed = failures(records)
+    terminals = [row for row in records if row.kind is Kind.TERMINAL]
+    templates = Environment(
+        loader=PackageLoader("hessbench.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    script = templates.get_template("sort.html").render()
+    page = templates.get_template("index.html").render(
+        script=Markup(script),  # our own file, and nothing is put into it
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        title=_title(terminals),
+        suites=sorted({row.suite for row in terminals} - {""}),
+        statuses=_statuses(terminals),
+        number=len(terminals),
+        torn=ledger.torn,
+        schema=SCHEMA,
+        command=command,
+        sheet=laid_out,
+        sections=sections,
+        failures=[failure for failure in failed if failure.status != Status.SKIPPED.value],
+        skipped=[failure for failure in failed if failure.status == Status.SKIPPED.value],
+        environments=_environments(environments, terminals),
+        predicted_dim=f"{PREDICTED_DIM:,}",
+        ladders=[_ladder(ladder) for ladder in ladders(prices)],
+    )
+    index = folder / "index.html"
+    _write(index, page)
+    return index
+
+
+def failures(records: Sequence[Record]) -> tuple[Failure, ...]:
+    """Terminal rows that did not end with ok; rows that differ in the repeat only are put together."""
+    groups: dict[tuple[str, str, str, str, int, str, str], list[Record]] = {}
+    for row in _failed(records):
+        key = (row.status.value, row.problem, row.estimand, row.method, row.budget, row.pass_, row.reason)
+        groups.setdefault(key, []).append(row)
+    return tuple(
+        Failure(*key[:6], ", ".join(str(row.repeat) for row in rows), key[6], tuple(row.cell for row in rows))
+        for key, rows in groups.items()
+    )
+
+
+def _failed(records: Sequence[Record]) -> list[Record]:
+    rows = (row for row in records if row.kind is Kind.TERMINAL and row.status is not Status.OK)
+    return sorted(
+        rows,
+        key=lambda it: (it.status, it.problem, it.estimand, it.method, it.budget, it.pass_, it.repeat, it.cell),
+    )
+
+
+def _failures_frame(records: Sequence[Record]) -> pd.DataFrame:
+    names = ("status", "problem", "estimand", "method", "budget", "pass_", "repeat", "reason", "cell")
+    rows = [[getattr(row, name) for name in names] for row in _failed(records)]
+    return pd.DataFrame(rows, columns=[name.rstrip("_") for name in names])
+
+
+def _prepare(folder: Path) -> Path:
+    """Make the folder, or clear the figures of the report that is in it."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"out must be a folder, {folder.name} is a file")
+    figures = folder / "figures"
+    if folder.is_dir() and any(folder.iterdir()):
+        page = folder / "index.html"
+        if not page.is_file() or _MARK not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
+            raise ValueError(f"out must be new, empty or an earlier report; {folder.name} holds something else")
+        for file in figures.glob("*"):
+            if file.suffix in (".svg", ".csv"):
+                file.unlink()
+    figures.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _encodable(row: Record) -> Record:
+    """The row with lone surrogates replaced: undecodable bytes of a file name, which no file or frame takes."""
+    texts = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    return dataclasses.replace(row, **{name: _text(value) for name, value in texts.items() if type(value) is str})
+
+
+def _text(value: Any) -> Any:
+    return value.encode("utf-8", "replace").decode() if type(value) is str else value
+
+
+def _shown(value: Any) -> Any:
+    """What the page writes for a value: text without control characters; it is escaped after this."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8", errors="replace", newline="")
+
+
+def _title(terminals: Sequence[Record]) -> str:
+    suites = sorted({row.suite for row in terminals} - {""})
+    return f"hessbench report: {', '.join(suites)}" if suites else "hessbench report"
+
+
+def _statuses(terminals: Sequence[Record]) -> list[tuple[str, int]]:
+    numbers = Counter(row.status for row in terminals)
+    return [(status.value, numbers[status]) for status in Status if numbers[status]]
+
+
+def _chart_section(chart: Chart, known: Mapping[str, Look], folder: Path) -> ChartSection:
+    stem = file_stem(chart.problem, chart.estimand, apart=chart.problem_hash)
+    csv = f"figures/{stem}.csv"
+    _write(folder / csv, to_csv(chart_frame(chart)))
+    figures: list[FigureFile] = []
+    missing: list[str] = []
+    costs: tuple[tuple[Cost, str], ...] = (("matvecs", "products"), ("seconds", "build and wall seconds"))
+    for cost, name in costs:
+        drawing = draw(chart, cost, known)
+        if drawing is None:
+            missing.append(f"No cell has {name}, so error against {name} is not drawn.")
+            continue
+        file = f"figures/{stem}-{cost}.svg"
+        (folder / file).write_bytes(drawing.svg)
+        alt = f"Error ({chart.primary}) against {name}, {chart.estimand} of {chart.problem}, one curve per repeat"
+        figures.append(FigureFile(file, alt, caption(chart, cost, drawing)))
+    return ChartSection(
+        anchor=f"figure-{short_hash(stem)}",
+        title=f"{chart.problem}: {chart.estimand}",
+        subtitle=f"{len(chart.series)} method{'s' * (len(chart.series) != 1)}, {len(chart.cells)} cells",
+        csv=csv,
+        figures=tuple(figures),
+        missing=tuple(missing),
+        cells=chart.cells,
+    )
+
+
+def _environments(environments: Mapping[str, Mapping[str, Any]], terminals: Sequence[Record]) -> dict[str, Any]:
+    """Facts as rows, environments as columns, nested facts written out by dotted names."""
+    used = Counter(row.environment for row in terminals)
+    flat = {name: _flatten(facts) for name, facts in sorted(environments.items())}
+    names = list(dict.fromkeys(fact for facts in flat.values() for fact in facts))
+    return {
+        "heads": [(name[:12], used[name]) for name in flat],
+        "rows": [(fact, [facts.get(fact, units.DASH) for facts in flat.values()]) for fact in names],
+        "commands": sorted({str(facts["command"]) for facts in flat.values() if "command" in facts}),
+    }
+
+
+def _flatten(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flatten(value, f"{prefix}{name}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            flat[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def _ladder(ladder: Ladder) -> dict[str, str]:
+    """One row of the table of prices."""
+    miss = last_miss(ladder)
+    return {
+        "problem": ladder.problem + (f", {ladder.method}" if ladder.method else ""),
+        "kind": ladder.kind,
+        "where": f"{ladder.device}, {ladder.dtype}, {ladder.threads} thread{'s' * (ladder.threads != 1)}",
+        "rungs": "; ".join(f"{rung.dim:,}: {units.seconds(rung.seconds)}" for rung in ladder.rungs),
+        "bandwidth": units.DASH if ladder.bandwidth is None else f"{units.significant(ladder.bandwidth / 1e9)} GB/s",
+        "exponent": f"{exponent(ladder.rungs, PREDICTED_DIM):.2f}" if len(ladder.rungs) > 1 else units.DASH,
+        "price": units.seconds(price_at(ladder.rungs, PREDICTED_DIM))
+        if ladder.can_price(PREDICTED_DIM)
+        else units.DASH,
+        "miss": units.DASH
+        if miss is None
+        else f"{units.seconds(miss.predicted_s)} predicted, {units.seconds(miss.measured_s)} measured "
+        f"at {miss.dim:,}: {units.ratio(miss.factor)}",
+    }

@@ -1,0 +1,56 @@
+"""Numbers with their units, as a reader of a table wants them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DASH: Final = "\N{EN DASH}"
+
+
+def seconds(value: float) -> str:
+    """Seconds with three significant digits: 12.3 ms, 4.56 s, 1.5 h."""
+    if value == 0:
+        return "0 s"
+    for limit, scale, unit in (
+        (1e-3, 1e6, "\N{MICRO SIGN}s"),
+        (1.0, 1e3, "ms"),
+        (600.0, 1.0, "s"),
+        (7200.0, 1 / 60, "min"),
+        (172800.0, 1 / 3600, "h"),
+    ):
+        if value < limit:
+            return f"{significant(value * scale)} {unit}"
+    return f"{significant(value / 86400)} d"
+
+
+def size(value: float) -> str:
+    """Bytes in powers of 1024, three significant digits."""
+    if value < 1024:
+        return f"{value:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        value /= 1024
+        if value < 1024:
+            return f"{significant(value)} {unit}"
+    return f"{significant(value / 1024)} PiB"
+
+
+def count(value: float) -> str:
+    """A number of products or calls: whole, or with one decimal, thousands grouped."""
+    return f"{value:,.0f}" if float(value).is_integer() or value >= 1000 else f"{value:.1f}"
+
+
+def error(value: float) -> str:
+    """An error, two significant digits, in scientific form."""
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def ratio(value: float) -> str:
+    """A factor, three significant digits."""
+    return f"{significant(value)}\N{MULTIPLICATION SIGN}"
+
+
+def significant(value: float) -> str:
+    """Three significant digits without an exponent between 0.01 and 10^6."""
+    if 100 <= value < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}".rstrip(".") if 0.01 <= value < 100 else f"{value:.3g}"

@@ -1,0 +1,185 @@
+"""The page: complete, safe, whole on a disk, and the same every time."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from hessbench.ledger import Ledger
+from hessbench.record import Status
+from hessbench.reports.page import failures, render_report
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", r"\input{x}", "|", "=cmd()",
+           "x" * 2000, "日本\u202e", "\ud800\x00"]  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Collects tags, links, ids and text, and checks that tags close in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.links, self.ids, self.words, self.handlers = [], [], set(), [], []
+        self.stack = []
+        self.feed(text)
+        self.close()
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("href", "src"):
+                self.links.append(value)
+            if name == "id":
+                assert value not in self.ids
+                self.ids.add(value)
+            if name.startswith("on"):
+                self.handlers.append(name)
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def _files(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+@pytest.fixture(scope="session")
+def folder(ledger, tmp_path_factory):
+    return render_report(ledger, tmp_path_factory.mktemp("report") / "page", "hessbench report out").parent
+
+
+@pytest.fixture
+def page(folder):
+    return Page((folder / "index.html").read_text(encoding="utf-8"))
+
+
+def test_the_head_says_what_was_run_and_how_it_ended(page):
+    for words in ("Suite quick-1", "Cells 43: 36 ok 3 skipped 1 timeout 3 error", "Torn lines 1", "Schema 1",
+                  "Report made by hessbench report out", "Runs made by hessbench run quick-1"):  # fmt: skip
+        assert words in page.text
+
+
+def test_every_link_leads_to_a_file_or_a_place_on_the_page(page, folder):
+    assert len([link for link in page.links if link.endswith(".svg")]) == 4 * 2 * 2
+    for link in page.links:
+        assert not re.match(r"[a-z]+:|//", link)
+        if link.startswith("#"):
+            assert link[1:] in page.ids
+        else:
+            assert (folder / link).is_file()
+
+
+def test_nothing_is_fetched_from_a_network(folder):
+    text = (folder / "index.html").read_text()
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "@import" not in text
+    for file in (folder / "figures").glob("*.svg"):
+        assert not re.search(r"(?:href|src)=\"(?!#)", file.read_text())
+
+
+def test_every_figure_has_a_caption_that_says_what_is_special(page):
+    assert page.tags.count("figcaption") == page.tags.count("img") == 8
+    assert "Each thin line is one repeat" in page.text
+    assert "With fewer than 8 repeats no interval is drawn" in page.text
+    assert "at or below the bound: drawn on it, with an open marker" in page.text
+    assert "3 answers without an error not drawn" in page.text
+
+
+def test_the_prediction_says_that_it_is_one_and_how_far_off_the_last_was(page):
+    assert "are predictions, not measurements" in page.text
+    assert "14.4 ms predicted, 15.0 ms measured at 1,000,000: 1.04\N{MULTIPLICATION SIGN}" in page.text
+
+
+def test_every_failure_is_listed_and_skips_are_apart(page):
+    failed, _, skipped = page.text.partition("Cells that were not run")
+    assert "ValueError: |r| is 0 at line 3" in failed
+    assert "60 s passed" in failed
+    assert "factor" in skipped
+    assert "mc-diag" not in failed
+
+
+def test_the_environment_is_a_table(page):
+    assert "versions.torch 2.13.0" in page.text
+
+
+def test_repeats_that_failed_alike_are_one_row_with_all_cells(ledger):
+    error = next(failure for failure in failures(ledger.records) if failure.status == "error")
+    assert error.repeats == "0, 1, 2"
+    assert len(set(error.cells)) == 3
+
+
+def test_two_renders_are_the_same_bytes(ledger, folder, tmp_path):
+    again = render_report(ledger, tmp_path / "again", "hessbench report out").parent
+    assert _files(again) == _files(folder)
+    assert all(len(data) < 300_000 for name, data in _files(folder).items() if name.endswith(".svg"))
+
+
+def test_a_report_replaces_an_earlier_one_and_its_figures(builder, tmp_path):
+    builder.cell("first", also=("density",))
+    render_report(Ledger(tuple(builder.rows)), tmp_path, "c")
+    assert len(list((tmp_path / "figures").glob("*.svg"))) == 4
+    builder.rows.clear()
+    builder.cell("only")
+    render_report(Ledger(tuple(builder.rows)), tmp_path, "c")
+    assert len(list((tmp_path / "figures").glob("*.svg"))) == 2
+
+
+def test_a_folder_with_something_else_is_refused_and_left_alone(ledger, tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(ValueError, match="holds something else"):
+        render_report(ledger, tmp_path, "c")
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(ValueError, match="out must be a folder"):
+        render_report(ledger, tmp_path / "thesis.tex", "c")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_adds_no_tag_and_no_handler(builder, make_price, tmp_path, name):
+    def tags(text):
+        builder.rows.clear()
+        builder.cell(text, text, "trace", suite=text, environment=text)
+        builder.cell(text, text, "trace", repeat=1, status=Status.CRASH, reason=text)
+        builder.cell(text, text, text, repeat=2, status=Status.SKIPPED, reason=text)
+        prices = (make_price(10, 1.0, problem=text), make_price(20, 2.0, problem=text))
+        made = Ledger(tuple(builder.rows), {text: {text: text, "command": text, "nested": {text: [text]}}}, prices)
+        folder = tmp_path / hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        parsed = Page(render_report(made, folder, text).read_text(encoding="utf-8"))
+        for link in parsed.links:
+            assert link.startswith("#") or (folder / link).is_file()
+        return parsed
+
+    hostile, plain = tags(name), tags("plain")
+    assert hostile.tags == plain.tags
+    assert hostile.handlers == []
+    assert "49" not in hostile.text or "{{" not in name or "{{ 7*7 }}" in hostile.text
+
+
+def test_only_our_script_may_run(folder):
+    text = (folder / "index.html").read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", text, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
+
+
+def test_an_empty_ledger_still_gives_a_page(tmp_path):
+    text = Page(render_report(Ledger(()), tmp_path, "c").read_text()).text
+    assert "No cell has run yet" in text
+    assert "Every cell that ran ended with ok" in text
+
+
+def test_the_page_holds_the_table_in_every_format(folder):
+    names = {file.name for file in folder.iterdir() if file.is_file()}
+    assert names == {"index.html", "table.md", "table.tex", "table.csv", "repeats.csv", "rows.csv", "failures.csv"}
