@@ -119,7 +119,7 @@ def load_plugin(path: str | Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         del sys.modules[name]
         raise ValueError(f"plugin {file.name} failed to import: {_named(failure)}") from failure
     return module
@@ -131,5 +131,5 @@ def _listed(found: object, source: str) -> list[Any]:
     return list(cast("list[Any]", found))
 
 
-def _named(failure: Exception) -> str:
+def _named(failure: BaseException) -> str:
     return f"{type(failure).__name__}: {failure}".splitlines()[0]

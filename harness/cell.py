@@ -63,7 +63,9 @@ class Cell:
 
     def to_json(self) -> dict[str, Any]:
         """The cell as JSON values."""
-        return {**dataclasses.asdict(self), "budgets": list(self.budgets)}
+        # 60 and 60.0 are one limit, and one cell.
+        timeout_s = None if self.timeout_s is None else float(self.timeout_s)
+        return {**dataclasses.asdict(self), "budgets": list(self.budgets), "timeout_s": timeout_s}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Cell:

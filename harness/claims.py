@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -45,6 +46,7 @@ def try_claim(folder: Path, cell: str) -> Claim | None:
             os.close(descriptor)
             return None
         # The file may have been removed by its last owner between open and lock: then this lock rules nothing.
-        if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
-            return Claim(path, descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return Claim(path, descriptor)
         os.close(descriptor)

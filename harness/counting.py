@@ -67,8 +67,11 @@ class Spending:
             population: Samples in the whole data set; the price is scaled by samples / population.
 
         Raises:
+            ValueError: If `columns` is below 1.
             BudgetExceeded: If they do not fit; nothing is charged then.
         """
+        if columns < 1:
+            raise ValueError(f"columns must be at least 1, got {columns}")
         if self.num_matvecs is not None and self.matvecs + columns > self.num_matvecs:
             raise BudgetExceeded(columns, self.matvecs, self.num_matvecs)
         self.matvecs += columns
@@ -93,9 +96,16 @@ class Spending:
         self.operator_ns += time.perf_counter_ns() - begin
         return product
 
-    def watch(self, product: Tensor) -> None:
-        """Fold a product into the running check for values that are not finite, without reading it."""
+    def watch(self, block: Tensor, product: Tensor) -> None:
+        """Fold a product into the running check for values that are not finite, without reading it on a device.
+
+        A product of a block that is not finite itself says nothing about the operator.
+        """
         total = product.detach().sum()
+        if total.device.type == "cuda":
+            total = torch.where(block.detach().sum().isfinite(), total, 0)
+        elif bool(total.isnan()) and not bool(block.detach().isfinite().all()):
+            return
         self._checksum = total if self._checksum is None else self._checksum + total
 
     @property
@@ -147,7 +157,7 @@ class CountingOperator:
         self.spending.charge(self._info.kind, block.shape[1], self._info.samples, self._info.population)
         product = self.spending.timed(self._inner.matmat, block)
         check_product(self, block, product)
-        self.spending.watch(product)
+        self.spending.watch(block, product)
         return product
 
     def __matmul__(self, x: Tensor) -> Tensor:
@@ -166,7 +176,7 @@ class CountingOperator:
         """
         if not isinstance(self._inner, Factored):
             raise AttributeError("this operator has no factor: require the trait 'factor'")
-        return CountingFactor(self._inner.factor, self.spending, self._info)
+        return CountingFactor(self._inner.factor, self.spending, self._info, self.dtype, self.device)
 
     @property
     def matvecs(self) -> int:
@@ -189,9 +199,13 @@ class CountingOperator:
 class CountingFactor:
     """The factor of a GGN, charged to the spending of its operator."""
 
-    def __init__(self, inner: Factor, spending: Spending, info: OperatorInfo) -> None:
+    def __init__(
+        self, inner: Factor, spending: Spending, info: OperatorInfo, dtype: torch.dtype, device: torch.device
+    ) -> None:
         self._inner = inner
         self._spending = spending
+        self._dtype = dtype
+        self._device = device
         self._population = info.population
         self.num_samples = inner.num_samples
         self.num_outputs = inner.num_outputs
@@ -206,18 +220,17 @@ class CountingFactor:
         return self._charged(ProductKind.PER_EXAMPLE_SQUARE, self._inner.squared_sum, block)
 
     def _charged(self, kind: ProductKind, compute: Callable[[Tensor], Tensor], block: Tensor) -> Tensor:
-        if block.ndim != 2 or block.shape[0] != self.num_columns:
-            raise ValueError(f"the factor takes a block of shape ({self.num_columns}, k), got {tuple(block.shape)}")
+        _check_block(block, self.num_columns, self._dtype, self._device, "factor")
         self._spending.charge(kind, block.shape[1], self.num_samples, self._population)
         product = self._spending.timed(compute, block)
-        self._spending.watch(product)
+        self._spending.watch(block, product)
         return product
 
 
-def _check_block(block: Tensor, dim: int, dtype: torch.dtype, device: torch.device) -> None:
-    if block.ndim != 2 or block.shape[0] != dim or block.shape[1] < 1:
-        raise ValueError(f"the operator takes a block of shape ({dim}, k) with k at least 1, got {tuple(block.shape)}")
+def _check_block(block: Tensor, rows: int, dtype: torch.dtype, device: torch.device, what: str = "operator") -> None:
+    if block.ndim != 2 or block.shape[0] != rows or block.shape[1] < 1:
+        raise ValueError(f"the {what} takes a block of shape ({rows}, k) with k at least 1, got {tuple(block.shape)}")
     if block.dtype != dtype:
-        raise ValueError(f"the operator takes {dtype}, got {block.dtype}")
+        raise ValueError(f"the {what} takes {dtype}, got {block.dtype}")
     if (block.device.type, block.device.index or 0) != (device.type, device.index or 0):
-        raise ValueError(f"the operator lives on {device}, got a block on {block.device}")
+        raise ValueError(f"the {what} lives on {device}, got a block on {block.device}")

@@ -50,7 +50,7 @@ def capture(device: str = "cpu") -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
         "tf32_cudnn": torch.backends.cudnn.allow_tf32,
-        "allocator": {key: value for key, value in sorted(os.environ.items()) if key.startswith("MALLOC_")},
+        "allocator": {key: redact(value) for key, value in sorted(os.environ.items()) if key.startswith("MALLOC_")},
         "device": _device(device),
         "command": redact(" ".join(_program(sys.argv))),
     }

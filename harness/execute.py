@@ -295,15 +295,16 @@ class _Session:
         if not finite and estimand is self.bound.estimand:
             said = str(answer.diagnostics.get("reason", ""))
             self._diverged = redact(said) or "the estimate is not finite"
+        diagnostics = _plain(answer.diagnostics)
         header = {
             "type": "checkpoint",
             "budget": budget,
             "estimand": estimand.spec,
             "finite": finite,
             "said_stderr": _number(answer.stderr),
-            "said_converged": answer.converged,
-            "said_matvecs": answer.diagnostics.get("matvecs"),
-            "diagnostics": _plain(answer.diagnostics),
+            "said_converged": None if answer.converged is None else bool(answer.converged),
+            "said_matvecs": diagnostics.get("matvecs"),
+            "diagnostics": diagnostics,
             **costs,
         }
         self._emit(header, arrays)

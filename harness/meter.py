@@ -29,8 +29,9 @@ class Stopwatch:
         self._since: int | None = None
 
     def start(self) -> None:
-        """Go on."""
-        self._since = time.perf_counter_ns()
+        """Go on; nothing changes where it is running."""
+        if self._since is None:
+            self._since = time.perf_counter_ns()
 
     def pause(self) -> None:
         """Stop counting."""
@@ -76,6 +77,8 @@ class PeakMeter:
             _CLEAR_REFS.write_text("5", encoding="ascii")
             self._host = _status_bytes("VmRSS")
         except OSError:
+            self._host = None
+        if self._host is None or _status_bytes("VmHWM") is None:
             self.notes["host_peak_bytes"] = "this platform does not let a process reset its high-water mark"
 
     def host_peak(self) -> int | None:

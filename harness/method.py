@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from hessbench.counting import CountingOperator
@@ -15,7 +17,6 @@ from hessbench.estimand import ESTIMANDS, Estimand, defaults_of
 from hessbench.problem import Problem, keyword_defaults
 from hessbench.specs import Required, Spec, Value, canonical, check_name, parse_one
 
-_ESTIMAND_FIELDS: Final = frozenset(name for kind in ESTIMANDS.values() for name in defaults_of(kind))
 _HANDED: Final = frozenset({"num_matvecs", "generator"})
 
 
@@ -81,12 +82,12 @@ class Method:
     @property
     def is_anytime(self) -> bool:
         """Whether `run` is a generator function."""
-        return inspect.isgeneratorfunction(inspect.unwrap(self.run))
+        return inspect.isgeneratorfunction(_function(self.run))
 
     @property
     def defaults(self) -> dict[str, Value | Required]:
         """The method's own parameters with their defaults."""
-        handed = _HANDED | _ESTIMAND_FIELDS
+        handed = _HANDED.union(*(defaults_of(kind) for kind in self.estimands))
         return {name: value for name, value in keyword_defaults(self.run).items() if name not in handed}
 
     @property
@@ -94,10 +95,11 @@ class Method:
         """Hash of the declared version, or of the source file: 16 hex digits."""
         source = f"{self.name}\0{self.version}".encode()
         if not self.version:
-            file = inspect.getsourcefile(inspect.unwrap(self.run))
-            source = (
-                Path(file).read_bytes() if file and Path(file).is_file() else repr(self.run.__code__.co_code).encode()
-            )
+            function = _function(self.run)
+            file = inspect.getsourcefile(function)
+            source = Path(file).read_bytes() if file and Path(file).is_file() else _code_text(function).encode()
+            # A partial is told from its function by what it fixes.
+            source += "".join(f"\0{name}={_stable(value)}" for name, value in _fixed(self.run)).encode()
         return hashlib.sha256(source).hexdigest()[:16]
 
     def canonical(self, text: str) -> str:
@@ -167,3 +169,46 @@ class BoundMethod:
         if lacking:
             return f"{self.method.name} requires the trait {lacking[0]!r}, which {problem.name} does not declare"
         return ""
+
+
+def _function(run: Callable[..., Any]) -> Callable[..., Any]:
+    """The function behind partials, decorators and objects that can be called."""
+    while True:
+        inner = run.func if isinstance(run, functools.partial) else inspect.unwrap(run)
+        if inner is run:
+            break
+        run = inner
+    return run if inspect.isroutine(run) else type(run).__call__
+
+
+def _fixed(run: Callable[..., Any]) -> list[tuple[str, Any]]:
+    """Arguments fixed by partials, outermost last."""
+    found: list[tuple[str, Any]] = []
+    while isinstance(run, functools.partial):
+        numbered = ((str(position), value) for position, value in enumerate(run.args))
+        found = [*numbered, *sorted(run.keywords.items()), *found]
+        run = run.func
+    return found
+
+
+def _code_text(function: Callable[..., Any]) -> str:
+    """What a function without a source file does: byte code, names, constants and defaults, not where it was typed."""
+    code: types.CodeType = function.__code__
+    defaults = [(name, _stable(value)) for name, value in keyword_defaults(function).items()]
+    return f"{_instructions(code)} {defaults}"
+
+
+def _instructions(code: types.CodeType) -> str:
+    constants = [_instructions(c) if isinstance(c, types.CodeType) else _stable(c) for c in code.co_consts]
+    return f"{code.co_code!r} {code.co_names} {code.co_freevars} {constants}"
+
+
+def _stable(value: object) -> str:
+    """A text that is the same in every process: no address, and no order that depends on a hash seed."""
+    if isinstance(value, tuple | list):
+        return str([_stable(inner) for inner in cast("tuple[object, ...]", value)])
+    if isinstance(value, frozenset | set):
+        return str(sorted(_stable(inner) for inner in cast("set[object]", value)))
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        return repr(value)
+    return str(getattr(value, "__qualname__", type(value).__qualname__))

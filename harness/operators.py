@@ -199,7 +199,15 @@ def dense_operator(A: Tensor, device: torch.device | str = "cpu", dtype: torch.d
 def diagonal_operator(
     diagonal: Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
 ) -> FunctionOperator:
-    """Wrap a diagonal, shape (n,). Sign probes are exact on it: never a fair problem for a trace estimator."""
+    """Wrap a diagonal, shape (n,). Sign probes are exact on it: never a fair problem for a trace estimator.
+
+    Raises:
+        ValueError: If `diagonal` is not one-dimensional, real and finite.
+    """
+    if diagonal.ndim != 1:
+        raise ValueError(f"a diagonal of shape (n,) is needed, got shape {tuple(diagonal.shape)}")
+    if not bool(torch.isfinite(diagonal).all()):
+        raise ValueError("the diagonal has entries that are not finite")
     entries = diagonal.to(device=device, dtype=dtype or diagonal.dtype)
     return FunctionOperator(lambda block: entries[:, None] * block, entries.shape[0], entries.dtype, entries.device)
 
@@ -217,11 +225,13 @@ def from_scipy(
         raise ValueError(f"a square operator is needed, got shape {op.shape}")
     if op.dtype is not None and np.issubdtype(op.dtype, np.complexfloating):
         raise ValueError(f"a real operator is needed, got dtype {op.dtype}")
-    work = np.dtype(np.float64) if op.dtype is None else op.dtype
+    # An operator of integers multiplies floating blocks as well: its own dtype would cut them to integers.
+    work = np.dtype(np.float32 if op.dtype == np.float32 else np.float64)
 
     def matmat(block: Tensor) -> Tensor:
         product = op.matmat(block.detach().cpu().numpy().astype(work, copy=False))
-        return torch.as_tensor(np.asarray(product)).to(device=block.device, dtype=block.dtype)
+        # A copy: what comes back may be a reversed or read-only view, which the tensor library does not take.
+        return torch.as_tensor(np.array(product, dtype=work)).to(device=block.device, dtype=block.dtype)
 
     return FunctionOperator(matmat, rows, dtype, device)
 

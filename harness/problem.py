@@ -104,6 +104,8 @@ class Problem:
             TypeError: If `source` is none of these.
         """
         check_name(name, "problem")
+        if isinstance(source, np.ndarray | Tensor):
+            source = _own_matrix(source)
         size, build = _source(source, dim)
 
         def dense() -> Array:
@@ -112,14 +114,14 @@ class Problem:
             return (A + A.T) / 2
 
         references = dense_references(dense) if size <= DENSE_LIMIT else {}
-        content = source if isinstance(source, np.ndarray | Tensor) else None
+        content = source if isinstance(source, Tensor) else None
         return cls(
             name=name,
             dim=size,
             build=build,
             references=references,
             traits=traits,
-            fingerprint=None if content is None else lambda: array_hash(np.asarray(content)),
+            fingerprint=None if content is None else lambda: array_hash(content.cpu().double().numpy()),
         )
 
 
@@ -218,13 +220,23 @@ def array_hash(*arrays: Any) -> str:
     return digest.hexdigest()
 
 
+def _own_matrix(source: Any) -> Tensor:
+    """A copy of a matrix, so that the problem stays the same when its giver writes into the original.
+
+    Raises:
+        ValueError: If it is not a real symmetric matrix.
+    """
+    if isinstance(source, np.ndarray) and source.dtype.kind not in "biufc":
+        raise ValueError(f"a real floating matrix is needed, got an array of {source.dtype}")
+    matrix = source.detach().clone() if isinstance(source, Tensor) else torch.as_tensor(np.array(source))
+    check_symmetric(matrix)
+    return matrix
+
+
 def _source(source: Any, dim: int | None) -> tuple[int, Build]:
-    """Dimension and build function of what a user handed over."""
-    if isinstance(source, np.ndarray):
-        source = torch.as_tensor(source)
+    """Dimension and build function of what a user handed over, a matrix being checked already."""
     if isinstance(source, Tensor):
-        matrix = source.detach().clone()
-        check_symmetric(matrix)
+        matrix = source
         return matrix.shape[0], lambda device, dtype: dense_operator(matrix, device, dtype)
     if isinstance(source, scipy.sparse.linalg.LinearOperator):
         found = source

@@ -45,6 +45,7 @@ def _parse(text: str, units: dict[str, float], accepted: str) -> float | None:
     if text == "none":
         return None
     match = _QUANTITY.fullmatch(text.strip())
-    if not match or match[2] not in units or float(match[1]) <= 0:
+    number = float(match[1]) if match else 0.0
+    if not match or match[2] not in units or not 0 < number < float("inf"):
         raise ValueError(f"{accepted} is accepted, got {text!r}")
-    return float(match[1]) * units[match[2]]
+    return number * units[match[2]]

@@ -10,7 +10,7 @@ from hessbench.cell import MEMORY, Cell
 from hessbench.environment import library_version
 from hessbench.estimand import Arrays, parse_estimand
 from hessbench.ledger import LedgerWriter, now
-from hessbench.method import BoundMethod
+from hessbench.method import BoundMethod, Footprint
 from hessbench.plan import PlannedCell
 from hessbench.problem import Problem
 from hessbench.record import Kind, Record, Status
@@ -36,7 +36,7 @@ class Context:
     def base(self, kind: Kind, status: Status, problem_hash: str = "") -> Record:
         """A row with what was asked and nothing of what came."""
         cell = self.cell
-        footprint = self.bound.footprint(self.problem.dim, cell.budget)
+        footprint = _footprint(self.bound, self.problem.dim, cell.budget)
         return Record(
             kind=kind,
             cell=cell.id,
@@ -101,7 +101,10 @@ def _checkpoint(
         **{name: header[name] for name in _SPENT},
     )
     if header["finite"]:
-        row = scored(row, arrays, truth.references.get(row.estimand))
+        try:
+            row = scored(row, arrays, truth.references.get(row.estimand))
+        except Exception as failure:  # noqa: BLE001 -- a problem's own reference may hold anything
+            row = replace(row, notes={"error": redact(f"not scored: {type(failure).__name__}: {failure}")})
         kind = parse_estimand(row.estimand).key
         kept = writer.save_arrays(f"{context.cell.id}/{number}-{kind}", arrays)
         row = replace(row, arrays=kept)
@@ -110,7 +113,7 @@ def _checkpoint(
 
 def _terminal(context: Context, outcome: Outcome, truth: Truth, checkpoints: list[Record]) -> Record:
     end = outcome.end
-    status, reason = _verdict(outcome)
+    status, reason = verdict(outcome)
     row = context.base(Kind.TERMINAL, status, truth.problem_hash)
     notes: dict[str, str] = {}
     if end is None:
@@ -128,6 +131,7 @@ def _terminal(context: Context, outcome: Outcome, truth: Truth, checkpoints: lis
         if "final_wall_s" in end:
             row = replace(row, wall_s=end["final_wall_s"])
     row = with_errors_of(row, checkpoints)
+    notes |= {name: says for kept in checkpoints if kept.estimand == row.estimand for name, says in kept.notes.items()}
     if context.cell.estimand not in truth.references:
         notes["error"] = truth.missing.get(context.cell.estimand, "the problem has no reference for this estimand")
     left = outcome.ended["left_behind"]
@@ -140,17 +144,19 @@ def _terminal(context: Context, outcome: Outcome, truth: Truth, checkpoints: lis
     return replace(row, reason=redact(reason), notes=notes)
 
 
-def _verdict(outcome: Outcome) -> tuple[Status, str]:
+def verdict(outcome: Outcome) -> tuple[Status, str]:
     """Status and reason: what the result says, or what ended the process before it could."""
     cause, code = outcome.ended["cause"], outcome.ended["code"]
     end = outcome.end
     job = outcome.job
+    if outcome.damaged:
+        return Status.CRASH, "something else than its result came through the pipe to the harness"
     if end is not None and cause != "memory":
         return Status(end["status"]), end["reason"]
     if cause == "timeout":
         return Status.TIMEOUT, f"stopped after the time limit of {job['timeout_s']:g} s"
     if cause == "memory":
-        cap = job["memory_cap_bytes"]
+        cap = job.get("memory_cap_bytes")
         held = f"{outcome.ended.get('peak_bytes', 0) / 2**20:.0f} MiB"
         limit = f"the memory cap of {cap / 2**20:.0f} MiB" if cap else "the memory of the machine"
         return Status.OOM_HOST, f"killed above {limit}, holding {held}"
@@ -159,5 +165,19 @@ def _verdict(outcome: Outcome) -> tuple[Status, str]:
     tail = outcome.ended["tail"].strip().splitlines()
     said = f"; its last line: {tail[-1]}" if tail else ""
     if isinstance(code, int) and code < 0:
-        return Status.CRASH, f"killed by {signal.Signals(-code).name}{said}"
+        return Status.CRASH, f"killed by {_signal_name(-code)}{said}"
     return Status.CRASH, f"ended with exit code {code} before handing in its result{said}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _footprint(bound: BoundMethod, dim: int, budget: int) -> Footprint | None:
+    try:
+        return bound.footprint(dim, budget)
+    except Exception:  # noqa: BLE001 -- what a method declares of itself must not cost the row of what it did
+        return None

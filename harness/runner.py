@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -22,7 +24,7 @@ from hessbench.problem import Problem
 from hessbench.progress import Reporter, Silent
 from hessbench.record import Record, Status
 from hessbench.references import ReferenceStore, Truth, reference_from
-from hessbench.rows import Context, outcome_rows, skipped_row
+from hessbench.rows import Context, outcome_rows, skipped_row, verdict
 from hessbench.suite import Suite
 from hessbench.workers.outcome import Outcome
 from hessbench.workers.pool import Pool, WorkerConfig
@@ -102,6 +104,8 @@ def run(
     loaded = suite if isinstance(suite, Suite) else Suite.load(suite)
     known = catalog or load_catalog(chosen.plugins)
     planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
+    if catalog and any(entry.cell.threads > 1 for entry in planned):
+        raise ValueError("threads must be 1 where cells are forked from the caller; register the functions in a plugin")
     return _Run(loaded, known, planned, Path(out), chosen, reporter or Silent(), forked=catalog is not None).go()
 
 
@@ -201,11 +205,11 @@ class _Run:
             self._truths[spec] = self._truth(pool, spec, sorted(estimands[spec]))
         waiting: deque[Cell] = deque()
         for cell in cells:
-            verdict = self._standing(cell)
-            if verdict == "kept":
+            standing = self._standing(cell)
+            if standing == "kept":
                 self._summary.kept += 1
             else:
-                self._summary.stale += verdict == "stale"
+                self._summary.stale += standing == "stale"
                 waiting.append(cell)
         if self._summary.stale:
             self._reporter.phase(f"{self._summary.stale} cells are stale: what they ran has changed; they run again")
@@ -249,19 +253,25 @@ class _Run:
             "problem": spec,
             "estimands": estimands,
             "stored": self._store.stored(),
+            # The thread pool of the process this was forked from, if it had one, is not there on the other side.
+            "threads": 1 if self._config.catalog else os.cpu_count() or 1,
+            # A fork of a process that has computed in threads must not use them again.
+            "threads": 1 if self._config.catalog else os.cpu_count() or 1,
             "timeout_s": _REFERENCE_TIMEOUT_S,
         }
         outcome = pool.perform(job)
         hashes = [header["hash"] for header, _ in outcome.of_type("problem")]
+        missing: dict[str, str] = {}
+        if outcome.end is None or outcome.end["status"] != Status.OK:
+            missing = dict.fromkeys(estimands, f"no reference: {verdict(outcome)[1]}")
         if not hashes:
-            reason = (outcome.end or {}).get("reason") or "the process that builds references ended early"
-            return Truth(missing=dict.fromkeys(estimands, f"no reference: {reason}"))
+            return Truth(missing=missing)
         for header, arrays in outcome.of_type("reference"):
             self._store.save(hashes[0], header, arrays)
         references = self._store.load(hashes[0], estimands)
         for header, arrays in outcome.of_type("reference"):
             references.setdefault(header["estimand"], reference_from(header, arrays))
-        missing = {header["estimand"]: header["reason"] for header, _ in outcome.of_type("no-reference")}
+        missing |= {header["estimand"]: header["reason"] for header, _ in outcome.of_type("no-reference")}
         return Truth(hashes[0], references, missing)
 
     def _run_cells(self, waiting: deque[Cell], pool: Pool, writer: LedgerWriter) -> None:

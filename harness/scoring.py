@@ -88,4 +88,8 @@ def _again(record: Record, folder: Path, store: ReferenceStore) -> Record | None
     reference = store.load(record.problem_hash, [record.estimand]).get(record.estimand)
     if not record.arrays or reference is None:
         return None
-    return scored(record, load_arrays(folder, record.arrays), reference)
+    try:
+        arrays = load_arrays(folder, record.arrays)
+    except ValueError:
+        return None
+    return scored(record, arrays, reference)

@@ -23,6 +23,9 @@ _INT = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
+_KINDS: Final[dict[type, str]] = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
+
+
 class Required:
     """Marks a parameter without a default."""
 
@@ -177,15 +180,14 @@ def suggest(word: str, known: Iterable[str]) -> str:
 def _coerce(name: str, key: str, value: Value, default: Value) -> Value:
     """Give a value the type of its default; only lossless changes are made."""
     wanted = type(default)
-    if type(value) is wanted:
-        return value
+    if type(value) is wanted or wanted not in _KINDS:
+        return value  # a default such as None says nothing about the type
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted is float and numeric:
         return float(value)
     if wanted is int and isinstance(value, float) and value.is_integer():
         return int(value)
-    kinds: dict[type, str] = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
-    raise ValueError(f"{name}: parameter {key!r} takes {kinds[wanted]}, got {format_value(value)}")
+    raise ValueError(f"{name}: parameter {key!r} takes {_KINDS[wanted]}, got {format_value(value)}")
 
 
 def _split(body: str, text: str) -> list[str]:

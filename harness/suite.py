@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -34,6 +35,14 @@ class Cross:
     num_matvecs: tuple[int | str, ...]
     repeats: int = 1
     memory: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.num_matvecs:
+            raise ValueError("num_matvecs needs at least one budget")
+        for budget in self.num_matvecs:
+            check_budget(budget)
+        if self.repeats < 1:
+            raise ValueError(f"repeats must be at least 1, got {self.repeats}")
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,17 @@ def built_in_suites() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
+def check_budget(value: object) -> None:
+    """Refuse a budget that is no number of products.
+
+    Raises:
+        ValueError: If it is neither an integer of at least 1 nor "n".
+    """
+    whole = isinstance(value, Integral) and value is not True and value is not False and int(value) >= 1
+    if not whole and value != "n":
+        raise ValueError(f'num_matvecs takes integers of at least 1, or "n" for the dimension, got {value!r}')
+
+
 def check_dtype(dtype: str) -> None:
     """Refuse a dtype cells cannot have.
 
@@ -125,25 +145,18 @@ def _cross(entry: object, source: str) -> Cross:
         raise ValueError(f"{source}: a table is accepted, as in [[cross]]")
     table = cast("Mapping[str, Any]", entry)
     _check_keys(table, _CROSS_KEYS, {"estimand", "problems", "methods", "num_matvecs"}, source)
-    budgets = tuple(_budget(value, source) for value in _typed(table, "num_matvecs", list, source))
-    if not budgets:
-        raise ValueError(f"{source}: num_matvecs needs at least one budget")
-    return Cross(
-        estimand=_typed(table, "estimand", str, source),
-        problems=_texts(table, "problems", source),
-        methods=_texts(table, "methods", source),
-        num_matvecs=budgets,
-        repeats=_positive(table, "repeats", source, 1),
-        memory=_typed(table, "memory", bool, source, True),
+    estimand, problems, methods = (
+        _typed(table, "estimand", str, source),
+        _texts(table, "problems", source),
+        _texts(table, "methods", source),
     )
-
-
-def _budget(value: Any, source: str) -> int | str:
-    if value == "n":
-        return "n"
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f'{source}: num_matvecs takes integers of at least 1, or "n" for the dimension, got {value!r}')
-    return value
+    budgets = tuple(_typed(table, "num_matvecs", list, source))
+    repeats = _positive(table, "repeats", source, 1)
+    memory = _typed(table, "memory", bool, source, True)
+    try:
+        return Cross(estimand, problems, methods, budgets, repeats, memory)
+    except ValueError as failure:
+        raise ValueError(f"{source}: {failure}") from None
 
 
 def _check_keys(table: Mapping[str, Any], accepted: set[str], needed: set[str], source: str) -> None:

@@ -62,7 +62,7 @@ def block_schedule(num_matvecs: int, block: int) -> Iterator[int]:
     """
     spent = 0
     while True:
-        width = 1 if spent < block else min(block, max(1, num_matvecs - spent))
+        width = 1 if spent < block else block
         spent += width
         if spent > num_matvecs:
             return

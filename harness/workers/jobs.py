@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -54,7 +53,7 @@ def perform(job: dict[str, Any], catalog: Catalog, emit: Emit, on_charge: Callab
 
 def _references(job: dict[str, Any], problem: Problem, emit: Emit) -> None:
     """Hash the problem's content, then build every reference that is not stored under that hash."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(job["threads"])
     problem_hash = problem.hash
     emit({"type": "problem", "hash": problem_hash}, {})
     stored: list[str] = job["stored"].get(problem_hash, [])

@@ -18,6 +18,7 @@ class Outcome:
         ended: The server's report: `cause`, exit `code`, processes `left_behind`, `tail` of the output.
         matvecs: Products spent, also where the job was killed.
         elapsed_s: From handing the job out to its end.
+        damaged: Whether something else than messages came through the job's pipe.
     """
 
     job: dict[str, Any]
@@ -25,6 +26,7 @@ class Outcome:
     ended: dict[str, Any] = field(default_factory=dict[str, Any])
     matvecs: int = 0
     elapsed_s: float = 0.0
+    damaged: bool = False
 
     @property
     def end(self) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import mmap
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -58,11 +60,14 @@ class Slot:
     """
 
     def __init__(self, config: WorkerConfig, environment: dict[str, str]) -> None:
+        # In the environment of all that the server starts and the name of a file all its forks hold open: finds what
+        # a killed server left behind.
+        self.mark = f"hessbench-{uuid.uuid4().hex}"
         self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = _fork_server(there, config.catalog) if config.catalog else self._start(there, config, environment)
         there.close()
-        self._is_ready = False
+        self._is_ready = self._is_collected = False
         self._started = 0.0
         self._decoder = Decoder()
         self._result = -1
@@ -76,7 +81,7 @@ class Slot:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hessbench.workers.serve", str(there.fileno()), text],
             stdin=subprocess.DEVNULL, pass_fds=[there.fileno()], start_new_session=True,
-            env={**os.environ, **_ONE_THREAD, **environment},
+            env={**os.environ, **_ONE_THREAD, "HESSBENCH_RUN": self.mark, **environment},
         )  # fmt: skip
         return self._process.pid
 
@@ -84,7 +89,7 @@ class Slot:
         """Wait for the server's first word.
 
         Raises:
-            RuntimeError: If it ended instead; its message is on standard error.
+            ChildProcessError: If it ended instead; its message is on standard error.
         """
         if self._is_ready:
             return
@@ -93,7 +98,7 @@ class Slot:
             self._is_ready = bool(self._channel.recv(MESSAGE_LIMIT))
         self._channel.settimeout(None)
         if not self._is_ready:
-            raise RuntimeError("a worker could not start; its message is above")
+            raise ChildProcessError("a worker could not start; its message is above")
 
     def hand_out(self, job: dict[str, Any]) -> None:
         """Give the server a job.
@@ -104,8 +109,10 @@ class Slot:
         self.wait_ready()
         self._result, result_end = os.pipe()
         os.set_blocking(self._result, False)
-        progress = os.memfd_create("hessbench-progress")
+        progress = os.memfd_create(self.mark, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(progress, PROGRESS.size)
+        # A page cut away by the job would end this process at the next look at it.
+        fcntl.fcntl(progress, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         self._page = mmap.mmap(progress, PROGRESS.size)
         self._decoder = Decoder()
         self.outcome = Outcome(job)
@@ -124,7 +131,8 @@ class Slot:
     @property
     def files(self) -> tuple[int, ...]:
         """Descriptors to wait on."""
-        return (self._channel.fileno(), self._result) if self.outcome else ()
+        result = () if self._result < 0 else (self._result,)
+        return (self._channel.fileno(), *result) if self.outcome else ()
 
     def advance(self) -> Outcome | None:
         """Take what has arrived; the outcome once the job has ended."""
@@ -150,7 +158,9 @@ class Slot:
         """Whether the server can take another job."""
         if self._process is not None:
             return self._process.poll() is None
-        return os.waitpid(self.pid, os.WNOHANG) == (0, 0)
+        if not self._is_collected:
+            self._is_collected = os.waitpid(self.pid, os.WNOHANG) != (0, 0)
+        return not self._is_collected
 
     def close(self) -> None:
         """End the server and everything below it."""
@@ -162,22 +172,32 @@ class Slot:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        else:
-            with contextlib.suppress(ChildProcessError, ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
-                os.waitpid(self.pid, 0)
+                processes.kill_marked(self.mark)
+        elif self.is_alive:
+            os.kill(self.pid, signal.SIGTERM)
+            os.waitpid(self.pid, 0)
+            self._is_collected = True
 
     def _read_result(self) -> None:
         if self.outcome is None or self._result < 0:
             return
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._result, 1 << 20):
-                self.outcome.messages += self._decoder.feed(data)
+                try:
+                    self.outcome.messages += self._decoder.feed(data)
+                except ValueError:
+                    self.outcome.damaged = True
+                    break
+            # Every writer is gone, or writes nothing of use: what is closed does not wake the selector again and again.
+            self._close_result()
 
-    def _close_job(self) -> None:
+    def _close_result(self) -> None:
         if self._result >= 0:
             os.close(self._result)
             self._result = -1
+
+    def _close_job(self) -> None:
+        self._close_result()
         if self._page is not None:
             self._page.close()
             self._page = None
@@ -195,8 +215,6 @@ class Pool:
     def __init__(self, config: WorkerConfig, jobs: int = 1) -> None:
         self._config = config
         self._slots: list[dict[str, Slot]] = [{} for _ in range(jobs)]
-        # In the environment of every server and all it starts: finds what a killed server left behind.
-        self._mark = f"HESSBENCH_RUN={uuid.uuid4().hex}"
 
     def idle(self) -> int | None:
         """Number of a slot without a job, or None."""
@@ -214,7 +232,8 @@ class Pool:
         """Give a job to an idle slot.
 
         Raises:
-            RuntimeError: If there is none, or a server could not start.
+            RuntimeError: If there is none.
+            OSError: If a server could not start.
         """
         number = self.idle()
         if number is None:
@@ -240,9 +259,12 @@ class Pool:
                 for descriptor in slot.files:
                     selector.register(descriptor, selectors.EVENT_READ)
             selector.select(timeout)
-        found = [outcome for slot in slots if (outcome := slot.advance())]
-        if any(outcome.ended["cause"] == "server" for outcome in found):
-            processes.kill_marked(self._mark)
+        found: list[Outcome] = []
+        for slot in slots:
+            if outcome := slot.advance():
+                found.append(outcome)
+                if outcome.ended["cause"] == "server":
+                    processes.kill_marked(slot.mark)
         return found
 
     def perform(self, job: dict[str, Any], tick: Callable[[], None] | None = None) -> Outcome:
@@ -256,8 +278,7 @@ class Pool:
                 tick()
 
     def _slot(self, memory: bool) -> Slot:
-        name, _, token = self._mark.partition("=")
-        return Slot(self._config, {name: token, **(MEMORY_ALLOCATOR if memory else {})})
+        return Slot(self._config, MEMORY_ALLOCATOR if memory else {})
 
     def close(self) -> None:
         """End every server."""
@@ -276,7 +297,10 @@ class Pool:
 def _fork_server(there: socket.socket, catalog: Catalog) -> int:
     """Fork a server from this process; its children run on one thread, since a thread pool does not survive a fork."""
     parent = os.getpid()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Later versions of Python warn of the caller's threads; none of them is used on the other side.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         code = 1
         try:

@@ -14,7 +14,6 @@ import psutil
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def die_with_parent(parent: int, signum: signal.Signals) -> None:
@@ -35,7 +34,7 @@ def become_subreaper() -> None:
 
 
 def kill_descendants(root: int, spare: frozenset[int] = frozenset()) -> int:
-    """Kill everything below a process with SIGKILL, until nothing new turns up.
+    """Kill everything below a process with SIGKILL, until nothing new turns up, and collect what has ended.
 
     Args:
         root: Process whose descendants go.
@@ -45,26 +44,36 @@ def kill_descendants(root: int, spare: frozenset[int] = frozenset()) -> int:
         Number of processes killed.
     """
     killed: set[int] = set()
-    for _ in range(100):
+    quiet = 0
+    for _ in range(200):
         living = [pid for pid in descendants(root) if pid not in spare and _is_running(pid)]
-        if not living:
+        # A process that forks while it is looked for can be missed once, so a second look confirms.
+        quiet = 0 if living else quiet + 1
+        if quiet > bool(killed):
             break
         for pid in living:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
         time.sleep(0.002)
-        _collect(spare)
+    _collect(spare)
     return len(killed)
 
 
 def kill_marked(mark: str) -> None:
-    """Kill every process that was started with `mark`, a text NAME=VALUE, in its environment."""
+    """Kill every process that was started with `mark` in its environment or holds an open file named by it."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and _is_marked(entry, mark):
             with contextlib.suppress(OSError):
-                if mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(entry.name), signal.SIGKILL)
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+def _is_marked(entry: Path, mark: str) -> bool:
+    with contextlib.suppress(OSError):
+        if mark.encode() in (entry / "environ").read_bytes():
+            return True
+        return any(mark in str(link.readlink()) for link in (entry / "fd").iterdir())
+    return False
 
 
 def _collect(spare: frozenset[int]) -> None:
@@ -77,47 +86,55 @@ def _collect(spare: frozenset[int]) -> None:
 
 def descendants(root: int) -> list[int]:
     """Process ids below a process."""
+    by_parent = None if _tells_children() else _by_parent()
     found: list[int] = []
     waiting = [root]
     while waiting:
-        children = _children(waiting.pop())
+        pid = waiting.pop()
+        children = _children(pid) if by_parent is None else by_parent.get(pid, [])
         found += children
         waiting += children
     return found
 
 
-def tree_bytes(root: int) -> int:
-    """Resident bytes of a process and its descendants."""
-    return sum(_resident(pid) for pid in (root, *descendants(root)))
+def own_bytes(pid: int) -> int:
+    """Resident bytes of a process that no file backs; 0 when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    names = ("RssAnon", "RssShmem") if "RssAnon" in fields else ("VmRSS",)
+    return sum(int(fields[name].split()[0]) * 1024 for name in names if name in fields)
 
 
-def resident_bytes(pid: int) -> int:
-    """Resident bytes of one process; 0 when it is gone."""
-    return _resident(pid)
+def shared_out_bytes(pid: int) -> int:
+    """Resident bytes of a process, those it shares divided among its sharers; `own_bytes` where nothing tells."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return own_bytes(pid)
+    lines = (line.split() for line in rollup.splitlines())
+    return sum(int(words[1]) * 1024 for words in lines if words[0] in ("Pss_Anon:", "Pss_Shmem:"))
 
 
 def memory_left() -> float:
     """Fraction of the memory this process may use that is still free: the machine's, or the control group's."""
     machine = psutil.virtual_memory()
     left = machine.available / machine.total
-    for limit, used in ((_cgroup("memory.max"), _cgroup("memory.current")),
-                        (_cgroup("memory.limit_in_bytes"), _cgroup("memory.usage_in_bytes"))):  # fmt: skip
+    for limit, used, cached in (
+        (_cgroup("memory.max"), _cgroup("memory.current"), "inactive_file"),
+        (_cgroup("memory.limit_in_bytes"), _cgroup("memory.usage_in_bytes"), "total_inactive_file"),
+    ):
         if limit is not None and used is not None and 0 < limit < machine.total:
-            left = min(left, 1 - used / limit)
+            # Cached file pages count as used, yet the kernel gives them back before it kills.
+            left = min(left, 1 - (used - _cgroup_field("memory.stat", cached)) / limit)
     return left
 
 
 def oom_kills() -> int:
     """Processes the kernel has killed for want of memory in this control group, as far as it tells."""
-    for file in ("memory.events", "memory.oom_control"):
-        for folder in _cgroup_folders():
-            path = folder / file
-            with contextlib.suppress(OSError):
-                for line in path.read_text(encoding="ascii").splitlines():
-                    name, _, count = line.partition(" ")
-                    if name == "oom_kill":
-                        return int(count)
-    return 0
+    return _cgroup_field("memory.events", "oom_kill") or _cgroup_field("memory.oom_control", "oom_kill")
 
 
 def _prctl(option: int, value: int) -> None:
@@ -126,32 +143,42 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl failed")
 
 
+def _tells_children() -> bool:
+    """Whether the kernel lists the children of a process; otherwise every process is asked for its parent."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").exists()
+
+
 def _children(pid: int) -> list[int]:
+    if not _tells_children():
+        return _by_parent().get(pid, [])
     found: list[int] = []
-    try:
+    with contextlib.suppress(OSError, ValueError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             found += map(int, (task / "children").read_text(encoding="ascii").split())
-    except (OSError, ValueError):
-        with contextlib.suppress(psutil.Error):
-            return [child.pid for child in psutil.Process(pid).children()]
     return found
+
+
+def _by_parent() -> dict[int, list[int]]:
+    """Every process id under its parent's."""
+    found: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 -- in the loop of the watch: names alone, no objects
+        if name.isdigit() and (fields := _stat(int(name))):
+            found.setdefault(int(fields[1]), []).append(int(name))
+    return found
+
+
+def _stat(pid: int) -> list[bytes]:
+    """State, parent and what follows the command in a process's `stat`; empty when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 -- see above
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
 
 
 def _is_running(pid: int) -> bool:
     """Whether a process is there and no zombie."""
-    try:
-        return (
-            Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] != "Z"
-        )
-    except (OSError, IndexError):
-        return False
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-    except (OSError, IndexError, ValueError):
-        return 0
+    return _stat(pid)[:1] not in ([], [b"Z"], [b"X"])
 
 
 def _cgroup_folders() -> list[Path]:
@@ -171,3 +198,14 @@ def _cgroup(file: str) -> int | None:
         with contextlib.suppress(OSError, ValueError):
             return int((folder / file).read_text(encoding="ascii"))
     return None
+
+
+def _cgroup_field(file: str, name: str) -> int:
+    """A number by its name in a file of the control group; 0 where it is not told."""
+    for folder in _cgroup_folders():
+        with contextlib.suppress(OSError, ValueError):
+            for line in (folder / file).read_text(encoding="ascii").splitlines():
+                key, _, count = line.partition(" ")
+                if key == name:
+                    return int(count)
+    return 0

@@ -1,7 +1,8 @@
 """The server of one slot: imports once, then runs every job in a process of its own and watches over it.
 
-Started by `hessbench.workers.serve`, or forked from the caller for functions that live only in its memory. It never touches a device and creates no thread: on the CPU each job is a fork of it; for a device
-that does not survive a fork, a worker is spawned afresh and kept until its first failure.
+Started by `hessbench.workers.serve`, or forked from the caller for functions that live only in its memory. It never
+touches a device and creates no thread: on the CPU each job is a fork of it; for a device that does not survive a fork,
+a worker is spawned afresh and kept until its first failure.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ PROGRESS: Final = struct.Struct("<q")
 _TAIL: Final = 4000
 _POLL_S: Final = 0.02
 _RESERVE: Final = 0.03
+_START_S: Final = 300.0
+_LEAVE_S: Final = 5
 
 
 @dataclass
@@ -47,6 +50,7 @@ class _Running:
     oom_before: int
     tail: bytearray = field(default_factory=bytearray)
     peak_bytes: int = 0
+    next_look: float = 0.0
     cause: str = ""
     retire: bool = False
 
@@ -86,7 +90,8 @@ class Server:
 
     def _fork(self, job: dict[str, Any], result: int, progress: int) -> _Running:
         output, output_end = os.pipe()
-        base, parent = processes.resident_bytes(os.getpid()), os.getpid()
+        parent = os.getpid()
+        base = processes.own_bytes(parent)
         pid = os.fork()
         if pid == 0:
             self._channel.close()
@@ -109,9 +114,13 @@ class Server:
             there.close()
             os.close(output_end)
             self._worker = (process, here, output)
+            # Starting takes seconds and memory that are not the job's; one that cannot start ends, and is found so.
+            select.select([here], [], [], _START_S)
+            _receive(here)
         process, channel, output = self._worker
-        send(channel, job, [result, progress])
-        return self._running(job, process.pid, os.dup(output), processes.resident_bytes(process.pid))
+        with contextlib.suppress(OSError):
+            send(channel, job, [result, progress])
+        return self._running(job, process.pid, os.dup(output), processes.own_bytes(process.pid))
 
     def _running(self, job: dict[str, Any], pid: int, output: int, base: int) -> _Running:
         limit = job.get("timeout_s")
@@ -154,11 +163,19 @@ class Server:
                 self._enforce(running)
 
     def _enforce(self, running: _Running) -> None:
-        held = processes.tree_bytes(running.pid) - running.base_bytes
-        running.peak_bytes = max(running.peak_bytes, held)
-        if running.deadline is not None and time.monotonic() > running.deadline:
+        begin = time.monotonic()
+        if running.deadline is not None and begin > running.deadline:
             self._kill(running, "timeout")
-        elif (running.cap_bytes is not None and held > running.cap_bytes) or (
+            return
+        if begin < running.next_look:
+            return
+        # Everything below this server is the job's; what it shares with its children counts once.
+        others = (pid for pid in processes.descendants(os.getpid()) if pid != running.pid)
+        held = processes.own_bytes(running.pid) - running.base_bytes + sum(map(processes.shared_out_bytes, others))
+        running.peak_bytes = max(running.peak_bytes, held)
+        now = time.monotonic()
+        running.next_look = now + max(_POLL_S, 10 * (now - begin))
+        if (running.cap_bytes is not None and held > running.cap_bytes) or (
             held > (1 << 28) and processes.memory_left() < _RESERVE
         ):
             self._kill(running, "memory")
@@ -242,6 +259,11 @@ def run_job(job: dict[str, Any], catalog: Catalog, result: int, progress: int) -
         data = memoryview(encode(header, arrays))
         while data:
             data = data[os.write(result, data) :]
+        if header["type"] == "end":
+            # The result is in: what hangs from here on, in a finaliser or a flush, is ended by the kernel.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+            signal.alarm(_LEAVE_S)
 
     perform(job, catalog, emit, on_charge)
     return status
@@ -278,14 +300,14 @@ def _child(parent: int, output: int, work: Callable[[], object]) -> NoReturn:
         work()
         code = 0
     except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else 1
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException as failure:  # noqa: BLE001 -- the last frame of the process: it must not return
         sys.stderr.write(f"{type(failure).__name__}: {failure}\n")
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(code)
+        os._exit(code & 0xFF)
 
 
 def prepare(parent: int) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from importlib import import_module
 from typing import Any
 
 from hessbench.catalog import load_catalog
@@ -25,12 +26,16 @@ def main(arguments: list[str]) -> None:
     processes.die_with_parent(int(parent), signal.SIGKILL)
     channel = socket.socket(fileno=int(descriptor))
     catalog = load_catalog(config["plugins"])
+    for name in config["modules"]:
+        import_module(name)
+    channel.send(json.dumps({"event": "ready"}).encode())
     while True:
         data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 2)
         if not data:
             return
         result, progress = descriptors
         status = run_job(json.loads(data), catalog, result, progress)
+        signal.alarm(0)
         os.close(result)
         os.close(progress)
         channel.send(json.dumps({"event": "done", "retire": status != "ok"}).encode())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import struct
+import zipfile
 from typing import Any, Final, cast, final
 
 import numpy as np
 from hessbench.estimand import Arrays
 
 _SIZES: Final = struct.Struct(">QQ")
+_LIMIT: Final = 1 << 34
 
 
 def encode(header: dict[str, Any], arrays: Arrays) -> bytes:
@@ -32,23 +34,39 @@ class Decoder:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[tuple[dict[str, Any], Arrays]]:
-        """Add bytes and return the messages they complete."""
+        """Add bytes and return the messages they complete.
+
+        Raises:
+            ValueError: If they are no messages: something else was written into the pipe.
+        """
         self._buffer += data
         found: list[tuple[dict[str, Any], Arrays]] = []
         while len(self._buffer) >= _SIZES.size:
             text_size, body_size = _SIZES.unpack_from(self._buffer)
             end = _SIZES.size + text_size + body_size
+            if end > _LIMIT:
+                raise ValueError(f"a message of {end} bytes was announced; at most {_LIMIT} are accepted")
             if len(self._buffer) < end:
                 break
             text = bytes(self._buffer[_SIZES.size : _SIZES.size + text_size])
             body = bytes(self._buffer[_SIZES.size + text_size : end])
             del self._buffer[:end]
-            found.append((json.loads(text), _arrays(body)))
+            found.append((_header(text), _arrays(body)))
         return found
+
+
+def _header(text: bytes) -> dict[str, Any]:
+    header: Any = json.loads(text)
+    if not isinstance(header, dict) or "type" not in header:
+        raise ValueError("a message without a type was written")
+    return cast("dict[str, Any]", header)
 
 
 def _arrays(body: bytes) -> Arrays:
     if not body:
         return {}
-    with np.load(io.BytesIO(body), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    try:
+        with np.load(io.BytesIO(body), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as failure:
+        raise ValueError(f"arrays that cannot be read: {type(failure).__name__}") from None

@@ -1,0 +1,44 @@
+"""What tests of the whole repository share: a copy of it, and this environment's packages without its own."""
+
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def borrowed_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of links to everything installed here but this package, to put on another interpreter's path."""
+    folder = tmp_path_factory.mktemp("borrowed")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if (
+            "hessbench" not in entry.name
+            and entry.suffix != ".pth"
+            and not entry.name.startswith(("_virtualenv", "pip"))
+        ):
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+@pytest.fixture
+def working_copy(tmp_path: Path) -> Path:
+    """A clone of the repository on a branch `main`, with what is changed or new here laid over it, not committed."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    subprocess.run(["git", "checkout", "--quiet", "-B", "main"], cwd=clone, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        there = clone / name
+        if (ROOT / name).is_file():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, there)
+        else:
+            there.unlink(missing_ok=True)
+    return clone

@@ -1,0 +1,222 @@
+"""The shape of the tree: packages, who imports whom, lengths, and what no file may say."""
+
+import ast
+import doctest
+import fnmatch
+import importlib
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("problems", "methods", "reports")}}
+
+CORE = frozenset(
+    f"hessbench.{name}"
+    for name in (
+        "counting", "estimand", "method", "operators", "problem", "record", "registry", "seeding", "specs",
+    )
+)  # fmt: skip
+READABLE = frozenset(f"hessbench.{name}" for name in ("record", "ledger", "estimand"))
+
+# Modules over 300 lines, each with the reason it is still one idea. None may pass 500.
+LONG = {
+    "harness/estimand.py": "four estimands, each with its reference and its errors, held side by side",
+    "harness/execute.py": "one run's state, from build to the last message",
+    "harness/ledger.py": "the writer and its reader, which must agree line by line",
+    "harness/operators.py": "the protocol with every conversion into it",
+    "harness/runner.py": "one run's state, from plan to the last row",
+    "harness/workers/pool.py": "a slot, its pool and what became of a job",
+    "harness/workers/server.py": "the fork server: everything that must hold between a fork and a reaped child",
+    "reports/lines.py": "how rows become lines, for every table and figure alike",
+    "reports/page.py": "the page from top to bottom",
+    "reports/predict.py": "one model of cost with its fit and its miss",
+}
+
+# Addresses of a machine or of a package index have no place in a tracked file.
+MACHINE = re.compile(
+    r"(?<![\w.])/(?:work|root|opt|Users|home)/\w"
+    r"|(?<![\w.])/tmp/\w"
+    r"|file:/{3}\w"
+    r"|--(?:extra-)?index[-]url"
+    r"|--find[-]links"
+    r"|https?:/{2}\S*/simple\b"
+)
+# Files whose business is such an address.
+EXEMPT: dict[str, str] = {}
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join([FOLDERS[parts[0]], *(part for part in parts[1:] if part != "__init__")])
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+SOURCES = [path for folder in FOLDERS for path in modules(folder)]
+NAMES = frozenset(dotted(path) for path in SOURCES)
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Modules of this package that a module imports; `from hessbench import Problem` counts as `hessbench`."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            inner = {f"{base}.{alias.name}" for alias in node.names}
+            found |= {name if name in NAMES else base for name in inner}
+    return {name for name in found if name.split(".")[0] in ("hessbench", "")}
+
+
+def may_import(importer: str, name: str) -> bool:
+    """Whether the arrows allow it: problems -> core <- methods, reports -> rows, the command line -> everything."""
+    parts = importer.split(".")
+    family = parts[1] if len(parts) > 1 else ""
+    if name.startswith("."):
+        return False
+    if family in ("cli", "__main__"):
+        return True
+    if family in ("problems", "methods"):
+        return name == "hessbench" or name in CORE or f"{name}.".startswith(f"hessbench.{family}.")
+    if family == "reports":
+        return name in READABLE or f"{name}.".startswith("hessbench.reports.")
+    return not re.match(r"hessbench\.(problems|methods|reports|cli)(\.|$)", name)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_module_imports_only_along_the_arrows(path: Path) -> None:
+    names = imported(ast.parse(path.read_text(encoding="utf-8")))
+    assert [name for name in sorted(names) if not may_import(dotted(path), name)] == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "text"),
+    [
+        ("hessbench.runner", "from hessbench.methods import METHODS"),
+        ("hessbench.runner", "from hessbench import reports"),
+        ("hessbench.workers.server", "import hessbench.problems.synthetic"),
+        ("hessbench.plan", "from hessbench.cli import main"),
+        ("hessbench.problems.mlp", "from hessbench import methods"),
+        ("hessbench.methods.power", "from hessbench.problems.spectra import step"),
+        ("hessbench.methods.power", "from hessbench.runner import run"),
+        ("hessbench.methods.power", "from .krylov import norm"),
+        ("hessbench.reports.page", "from hessbench.runner import run"),
+        ("hessbench.reports.page", "def late():\n    from hessbench import Problem"),
+    ],
+)
+def test_an_import_against_the_arrows_is_seen(importer: str, text: str) -> None:
+    assert not all(may_import(importer, name) for name in imported(ast.parse(text)))
+
+
+def test_the_packages_declared_are_the_folders_with_modules() -> None:
+    found = {
+        FOLDERS[folder] + "".join(f".{part}" for part in path.parent.relative_to(ROOT / folder).parts)
+        for folder in FOLDERS
+        for path in modules(folder)
+    }
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == found
+    assert PYPROJECT["tool"]["setuptools"]["package-dir"] == {name: folder for folder, name in FOLDERS.items()}
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES}), ids=relative)
+def test_every_folder_of_a_package_is_a_package(folder: Path) -> None:
+    assert (folder / "__init__.py").is_file()
+
+
+def test_every_data_file_of_a_package_is_declared() -> None:
+    declared = PYPROJECT["tool"]["setuptools"]["package-data"]
+    patterns = [f"{folder}/{pattern}" for folder, name in FOLDERS.items() for pattern in declared.get(name, [])]
+    data = [
+        name
+        for name in tracked()
+        if name.split("/")[0] in FOLDERS and not name.endswith(".py")
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+    assert data == []
+
+
+def test_the_tests_are_no_package() -> None:
+    assert [name for name in tracked() if re.match(r"tests/(?!asv_suite/).*__init__\.py$", name)] == []
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_module_is_short_or_says_why_not(path: Path) -> None:
+    assert lines_of(path) <= (500 if relative(path) in LONG else 300)
+
+
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_only_long_modules_are_excused(name: str) -> None:
+    assert lines_of(ROOT / name) > 300
+
+
+def tracked() -> list[str]:
+    """Files git tracks, or would after the next commit."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return sorted({name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()})
+
+
+def test_no_file_names_a_machine_or_an_index() -> None:
+    found = [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name in tracked()
+        if name not in EXEMPT
+        for number, line in enumerate((ROOT / name).read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if MACHINE.search(line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text", ["cd /" + "root/x", "'/" + "home/ada/runs'", "file:" + "///srv/x", "pip install --" + "index-url x"]
+)
+def test_an_address_is_seen(text: str) -> None:
+    assert MACHINE.search(text)
+
+
+@pytest.mark.parametrize("text", ["/proc/self/status", "/dev/null", "runs/demo", "https://example.org/home/page"])
+def test_what_every_machine_has_is_no_address(text: str) -> None:
+    assert not MACHINE.search(text)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_examples_in_docstrings_hold(folder: str) -> None:
+    for path in modules(folder):
+        if ">>>" in path.read_text(encoding="utf-8"):
+            # By its dotted name: the folder's own name would make a second copy of the module.
+            assert doctest.testmod(importlib.import_module(dotted(path))).failed == 0
+
+
+def test_the_pins_and_the_benchmarks_name_every_dependency() -> None:
+    names = {re.split(r"[<>=]", entry)[0].lower() for entry in PYPROJECT["project"]["dependencies"]}
+    pinned = dict(
+        line.lower().replace("_", "-").split("==")
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
+    oldest = (ROOT / "constraints-oldest.txt").read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^\s*//.*$", "", (ROOT / "asv.conf.json").read_text(encoding="utf-8"))
+    requirements = json.loads(text)["matrix"]["req"]
+    assert names <= set(pinned)
+    assert names <= set(re.findall(r"(?m)^([a-z0-9-]+)==", oldest))
+    assert set(requirements) == names
+    assert all(version in ("", pinned[name]) for name, (version,) in requirements.items())
