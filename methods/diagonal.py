@@ -61,7 +61,7 @@ def hutchinson_diagonal(
     for width in block_schedule(num_matvecs, block):
         X = draw_probes(probe, op.dim, width, op, generator)
         # New tensors each time: a checkpoint keeps the sums it was made from.
-        above += (X * op.matmat(X).detach()).sum(dim=1)
+        above = above + (X * op.matmat(X).detach()).sum(dim=1)
         below = below + (width if probe == "signs" else (X * X).sum(dim=1))
         yield Estimate(value=partial(torch.div, above, below))
 

@@ -65,8 +65,7 @@ def twin(A, start, steps):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)], ids=str)
 def test_full_reorthogonalisation_keeps_the_identity_and_the_orthogonality(rotated, dtype, tolerance, on_host):
     recorder = Recorder(rotated(np.linspace(-2, 3, 60), dtype=dtype))
-    start, generator = start_of(60, dtype), make_generator(0)
-    alphas, betas = last(full(recorder.operator(), start, 25, on_host))
+    alphas, betas = last(full(recorder.operator(), start_of(60, dtype), 25, on_host))
     Q = torch.cat(recorder.blocks, dim=1).double().numpy()
     T = np.diag(alphas) + np.diag(betas[:-1], 1) + np.diag(betas[:-1], -1)
     remainder = recorder.A.double().numpy() @ Q - Q @ T
@@ -224,6 +223,8 @@ def test_the_first_block_ends_at_the_first_zero_beta():
     assert betas.tolist() == [1, 0]
 
 
-def test_norms_of_tiny_float32_vectors_do_not_underflow():
-    x = torch.full((100,), 1e-25)
-    assert float(norm(x)) == pytest.approx(1e-24, rel=1e-6)
+@pytest.mark.parametrize("dim", [None, 0, 1])
+def test_norms_of_tiny_float32_vectors_do_not_underflow(dim):
+    x = torch.full((100, 100), 1e-25)
+    found = norm(x, dim=dim).double().numpy()
+    assert np.allclose(found, 1e-25 * (100 if dim is None else 10), rtol=1e-6, atol=0)
