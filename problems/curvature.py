@@ -11,14 +11,15 @@ as a traced linearisation, which takes seconds to set up but does half the convo
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import torch
-from hessbench.operators import FunctionOperator, LinearOperator, OperatorInfo, ProductKind, multiply
 from torch import Tensor
+
+from hessbench.operators import FunctionOperator, LinearOperator, OperatorInfo, ProductKind, multiply
 
 Forward: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -66,7 +67,7 @@ class Network:
 
 
 @contextmanager
-def quiet_transforms() -> Iterator[None]:
+def quiet_transforms() -> Generator[None]:
     """Silence what forward mode and tracing warn of: deprecated parts of torch that torch itself uses in them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -215,6 +216,7 @@ def _linearised_push(network: Network) -> Callable[[Tensor], Tensor]:
     """J @ block, (n, k) -> (N C, k), by a traced linearisation, column by column."""
     with quiet_transforms():
         _, push = torch.func.linearize(network.logits, network.parameters.detach())
+        push(torch.zeros_like(network.parameters))  # the first call computes what all others share
     return lambda block: torch.stack([push(column).flatten() for column in block.T.contiguous().unbind()], dim=1)
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from hessbench.estimand import Array, Diagonal, Reference, Source, Trace
 from hessbench.operators import FunctionOperator, OperatorInfo, to_dense
 from hessbench.problem import (
@@ -23,7 +25,6 @@ from hessbench.problem import (
 from hessbench.problems.parameters import at_least, in_range, nearest, one_of, spec_text
 from hessbench.problems.spectra import Spectrum, clustered, linear, power_law, spiked, step
 from hessbench.seeding import derive_seed
-from torch import Tensor
 
 MAX_DIM: Final = 10_000_000
 
@@ -88,12 +89,14 @@ def scaled_circulant(diagonal: Array, spectrum: Array, device: torch.device, dty
     """
     n = diagonal.size
     root = torch.as_tensor(np.sqrt(diagonal)).to(device=device, dtype=dtype)
-    response = torch.as_tensor(spectrum).to(device=device, dtype=dtype)
+    response = torch.as_tensor(spectrum).to(device=device, dtype=dtype)[:, None]
 
     def matmat(block: Tensor) -> Tensor:
         rows = torch.mul(block.T, root, out=block.new_empty(block.shape[1], n))
-        spread = torch.fft.irfft(torch.fft.rfft(rows).mul_(response), n=n)
-        return spread.mul_(root).T
+        waves = torch.fft.rfft(rows)
+        torch.view_as_real(waves).mul_(response)
+        torch.fft.irfft(waves, n=n, out=rows)
+        return torch.mul(rows.T, root[:, None], out=torch.empty_like(block, memory_format=torch.contiguous_format))
 
     return FunctionOperator(matmat, n, dtype, device, OperatorInfo(engine="scaled circulant, real FFTs"))
 

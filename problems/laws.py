@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+
 from hessbench.estimand import Array, Arrays
 
 NODES: Final = 2000

@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from hessbench.problems.curvature import Network
 from hessbench.seeding import derive_seed
-from torch import Tensor
 
 PIXELS: Final = 49
 CLASSES: Final = 10

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from hessbench.estimand import (
     Array,
     Density,
@@ -21,7 +23,6 @@ from hessbench.estimand import (
 )
 from hessbench.problem import References
 from hessbench.problems.curvature import Network, example_gradients, quiet_transforms
-from torch import Tensor
 
 _COLUMNS = 128
 _GRAM_ENTRIES = 2**27

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 import torch
+
 from hessbench.estimand import Array, Arrays, Density, Reference
 from hessbench.operators import dense_operator
 from hessbench.problem import (

@@ -13,10 +13,11 @@ from typing import Final, cast
 
 import numpy as np
 import torch
-from hessbench.problems.curvature import Forward
-from hessbench.seeding import derive_seed
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from hessbench.problems.curvature import Forward
+from hessbench.seeding import derive_seed
 
 CHANNELS: Final = (16, 32, 64)
 BLOCKS: Final = 3

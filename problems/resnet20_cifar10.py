@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, References, array_hash
 from hessbench.problems.curvature import OPERATORS, Network, curvature_operator
 from hessbench.problems.network_references import gram_references
 from hessbench.problems.parameters import in_range, one_of, spec_text
 from hessbench.problems.resnet20 import CLASSES, flat_parameters, random_state, resnet20_logits, state_from
-from numpy.typing import NDArray
-from torch import Tensor
 
 FAMILY: Final = "resnet20-cifar10"
 DATA_VARIABLE: Final = "HESSBENCH_DATA"
@@ -128,7 +129,7 @@ def _trouble(file: str) -> str | None:
 
 def _read(file: str, names: tuple[str, ...] = ()) -> dict[str, NDArray[Any]]:
     """Arrays of a file of the data folder, all of them by default."""
-    with np.load(_path(file), allow_pickle=False) as stored:
+    with _path(file).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         return {name: stored[name] for name in names or stored.files}
 
 

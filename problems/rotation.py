@@ -1,10 +1,11 @@
 """A spectrum hidden behind a random orthogonal transform that costs four real FFTs and no matrix.
 
-A = Q diag(l) Q^T with Q = D_2 U^T D_1 U^T, where D_1 and D_2 are diagonal matrices of random signs and U is the
-orthogonal real Fourier transform: cosines and sines of every frequency, in order, each row of unit norm. U exists for
-every n, so does Q, and its eigenvectors (the columns of Q) are spread like random ones, because the signs between the
-two transforms break every pattern of the first. This is the sign-and-transform idea of the fast Johnson-Lindenstrauss
-transform, https://doi.org/10.1137/060673096, applied twice and with nothing sampled.
+A = Q diag(l) Q^T with Q = D_2 U^T D_1 U^T P, where D_1 and D_2 are diagonal matrices of random signs, P is a random
+permutation and U is the orthogonal real Fourier transform: cosines and sines of every frequency, in order, each row of
+unit norm. U exists for every n, and so does Q. Its columns are spread like random ones: the signs between the two
+transforms break every pattern of the first, and the permutation, which costs nothing in a product, keeps a smooth
+spectrum from making U^T P diag(l) P^T U a narrow band. This is the sign-and-transform idea of the fast
+Johnson-Lindenstrauss transform, https://doi.org/10.1137/060673096, applied twice and with nothing sampled.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from typing import Final
 
 import numpy as np
 import torch
-from hessbench.estimand import Array
-from hessbench.operators import FunctionOperator, OperatorInfo
 from torch import Tensor
 
-ROTATION_VERSION: Final = "signs-real-fourier-twice-1"
+from hessbench.estimand import Array
+from hessbench.operators import FunctionOperator, OperatorInfo
+
+ROTATION_VERSION: Final = "signs-real-fourier-twice-permuted-1"
 """Part of every fingerprint: changes when the same seed gives another matrix."""
 
 _ROOT_HALF: Final = 0.5**0.5
 
 
-def random_signs(n: int, seed: int) -> tuple[Array, Array]:
+def random_signs(n: int, generator: np.random.Generator) -> tuple[Array, Array]:
     """Two independent sequences of n signs, as float64 arrays of -1 and 1."""
-    generator = np.random.default_rng(seed)
     inner, outer = (generator.integers(0, 2, size=n, dtype=np.int8).astype(np.float64) for _ in range(2))
     return 2 * inner - 1, 2 * outer - 1
 
@@ -35,7 +36,7 @@ def rotated_operator(eigenvalues: Array, seed: int, device: torch.device, dtype:
 
     Args:
         eigenvalues: The spectrum, shape (n,), in any order.
-        seed: Seed of the signs.
+        seed: Seed of the signs and of the permutation.
         device: Where the operator lives.
         dtype: Floating type it computes in.
 
@@ -46,12 +47,13 @@ def rotated_operator(eigenvalues: Array, seed: int, device: torch.device, dtype:
     Raises:
         ValueError: If an eigenvalue is not a finite number in `dtype`.
     """
-    scale = torch.as_tensor(eigenvalues).to(device=device, dtype=dtype)
+    generator = np.random.default_rng(seed)
+    scale = torch.as_tensor(generator.permutation(eigenvalues)).to(device=device, dtype=dtype)
     if not bool(torch.isfinite(scale).all()):
         largest = float(np.abs(eigenvalues).max())
         raise ValueError(f"eigenvalues up to {largest:.3g} do not fit {dtype}: use float64 or a lighter tail")
     n = scale.numel()
-    inner, outer = (torch.as_tensor(signs).to(device=device, dtype=dtype) for signs in random_signs(n, seed))
+    inner, outer = (torch.as_tensor(signs).to(device=device, dtype=dtype) for signs in random_signs(n, generator))
     rotation = _Rotation(scale, inner, outer)
     return FunctionOperator(rotation.matmat, n, dtype, device, OperatorInfo(engine="rotated spectrum, real FFTs"))
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+
 from hessbench.estimand import Array
 
 Spectrum = Callable[[int], Array]
@@ -19,19 +20,21 @@ def power_law(n: int) -> Array:
 
 def geometric(n: int) -> Array:
     """0.9^(i - 1): the trace tends to 10 and most of a large matrix is below any rounding."""
-    return np.power(0.9, np.arange(n)).astype(np.float64)
+    return np.power(0.9, np.arange(n, dtype=np.float64))
 
 
 def step(n: int) -> Array:
     """1 for the first tenth (rounded up), 1e-3 for the rest."""
-    return np.where(np.arange(n) < -(-n // 10), 1.0, 1e-3)
+    values = np.full(n, 1e-3)
+    values[: -(-n // 10)] = 1.0
+    return values
 
 
 def spiked(n: int) -> Array:
     """100, 90, ..., 10 above a bulk evenly spaced from just below 1 down to 0, as near a minimum of a classifier."""
-    spikes = 10.0 * np.arange(10, 0, -1)[:n]
+    spikes = np.arange(100, 0, -10, dtype=np.float64)[:n]
     bulk = n - spikes.size
-    return np.concatenate([spikes, np.arange(bulk - 1, -1, -1) / max(bulk, 1)])
+    return np.concatenate([spikes, np.arange(bulk - 1, -1, -1, dtype=np.float64) / max(bulk, 1)])
 
 
 def clustered(n: int) -> Array:

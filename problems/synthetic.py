@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import torch
+
 from hessbench.estimand import (
     Array,
     Density,

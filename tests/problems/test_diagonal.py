@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from hessbench.operators import to_dense
 from hessbench.problems.diagonal import correlation_spectrum, diagonal_problem
 from hessbench.problems.spectra import SPECTRA

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+
 from hessbench.estimand import Density, Diagonal, TopEigenvalues, Trace
 from hessbench.operators import check_operator, to_dense
 from hessbench.problem import FACTOR, PSD

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+
 from hessbench.estimand import Density, Diagonal, wasserstein1
 from hessbench.problems.laws import NODES, marchenko_pastur, outlier_positions, semicircle
 from hessbench.problems.random_matrix import spiked_wishart_problem, wigner_problem, wishart_problem
-from scipy.integrate import quad
 
 
 def reference(problem):

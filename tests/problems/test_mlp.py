@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
+
 from hessbench.estimand import Density, Diagonal
 from hessbench.problems.digits_mlp import STEPS, digits_mlp_problem
 from hessbench.problems.mlp import digits, digits_network, mlp_dim, train
@@ -24,6 +25,7 @@ def test_the_digits_are_balanced_pooled_and_exact_in_float32():
 def test_every_prefix_of_whole_tens_is_balanced():
     _, labels = digits()
     assert torch.bincount(labels[:30], minlength=10).tolist() == [3] * 10
+    assert not torch.equal(labels[:10], labels[10:20])
 
 
 def test_the_network_has_1930_parameters():

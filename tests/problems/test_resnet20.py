@@ -5,6 +5,8 @@ import os
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from hessbench.estimand import TopEigenvalues, Trace
 from hessbench.operators import check_operator
 from hessbench.problems.curvature import curvature_operator
@@ -25,7 +27,6 @@ from hessbench.problems.resnet20_cifar10 import (
     resnet20_problem,
     unavailable,
 )
-from torch import nn
 
 CPU = torch.device("cpu")
 needs_data = pytest.mark.skipif(

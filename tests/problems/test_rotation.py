@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from hessbench.operators import check_operator, to_dense
 from hessbench.problems.rotation import random_signs, rotated_operator
 
@@ -84,10 +85,10 @@ def test_the_diagonal_is_nearly_flat():
 
 
 def test_signs_are_plus_and_minus_one_and_differ_from_seed_to_seed():
-    inner, outer = random_signs(1000, 1)
+    inner, outer = random_signs(1000, np.random.default_rng(1))
     assert set(np.unique(inner)) == {-1.0, 1.0} == set(np.unique(outer))
     assert abs(inner @ outer) < 5 * 1000**0.5
-    assert abs(inner @ random_signs(1000, 2)[0]) < 5 * 1000**0.5
+    assert abs(inner @ random_signs(1000, np.random.default_rng(2))[0]) < 5 * 1000**0.5
 
 
 def test_an_eigenvalue_that_does_not_fit_the_type_is_refused():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hessbench.problems.spectra import SPECTRA, alternate, student_t
 
 
