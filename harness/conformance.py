@@ -9,13 +9,14 @@ from typing import Any, Final, cast, final
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import Arrays, Estimand, Estimate, TopEigenvalues
 from hessbench.method import BoundMethod, Method
 from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
 from hessbench.problem import FACTOR, PSD
 from hessbench.seeding import derive_seed, make_generator
-from torch import Tensor
 
 DIM: Final = 48
 _SAMPLES, _OUTPUTS = 6, 3

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Final, final
 
 import torch
+from torch import Tensor
+
 from hessbench.operators import (
     Factor,
     Factored,
@@ -17,7 +19,6 @@ from hessbench.operators import (
     info_of,
     multiply,
 )
-from torch import Tensor
 
 PRICES: Final[dict[ProductKind, float]] = {
     ProductKind.PRODUCT: 1.0,

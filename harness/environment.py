@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import psutil
 import torch
+
 from hessbench.redact import redact
 
 _PACKAGES: Final = (
@@ -52,7 +53,7 @@ def capture(device: str = "cpu") -> dict[str, Any]:
         "tf32_cudnn": torch.backends.cudnn.allow_tf32,
         "allocator": {key: redact(value) for key, value in sorted(os.environ.items()) if key.startswith("MALLOC_")},
         "device": _device(device),
-        "command": redact(" ".join(_program(sys.argv))),
+        "command": current_command(),
     }
 
 
@@ -60,6 +61,11 @@ def environment_hash(facts: dict[str, Any]) -> str:
     """SHA-256 of the facts that do not change from run to run, 12 hex digits."""
     stable = {key: value for key, value in facts.items() if key not in _VOLATILE}
     return hashlib.sha256(json.dumps(stable, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def current_command() -> str:
+    """The command of this process as a user would type it, without absolute paths."""
+    return redact(" ".join(_program(sys.argv)))
 
 
 def library_version(distribution: str) -> str:

@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, cast, final
 
 import numpy as np
 import torch
-from hessbench.specs import REQUIRED, Required, Spec, Value, canonical, parse_one, suggest
 from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
+
+from hessbench.specs import REQUIRED, Required, Spec, Value, canonical, parse_one, suggest
 
 Array: TypeAlias = NDArray[np.float64]
 Arrays: TypeAlias = dict[str, Array]
@@ -436,9 +437,13 @@ def _to_numpy(value: Any) -> Array:
             raise ValueError(f"a real value is accepted, got {value.dtype}")
         return value.detach().to("cpu", torch.float64).numpy()
     try:
-        return np.asarray(value, dtype=np.float64)
+        found = np.asarray(value)
     except (TypeError, ValueError):
-        raise ValueError(f"a tensor or real numbers are accepted, got {type(value).__name__}") from None
+        found = np.empty(0, dtype=object)
+    # Asked for float64 at once, NumPy would make NaN of None and drop an imaginary part.
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"a tensor or real numbers are accepted, got {type(value).__name__}")
+    return found.astype(np.float64)
 
 
 def _vector(value: Any, what: str) -> Array:

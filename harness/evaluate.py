@@ -6,9 +6,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.estimand import ESTIMANDS, Estimand, parse_estimand
 from hessbench.inline import run_inline
@@ -18,6 +17,9 @@ from hessbench.plan import Conditions
 from hessbench.problem import Problem
 from hessbench.runner import Options, run
 from hessbench.suite import Cross, Suite
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROBLEMS: Final[dict[str, tuple[str, ...]]] = {
     "top-eigenvalues": ("student-t[n=1000,zero_fraction=0.9]", "digits-mlp[step=500]"),

@@ -13,18 +13,19 @@ from typing import Any, Final, cast, final
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
 from hessbench.cell import MEMORY, Cell
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import ESTIMANDS, Arrays, Estimand, Estimate
 from hessbench.meter import PeakMeter, Stopwatch, synchronize
 from hessbench.method import BoundMethod
-from hessbench.operators import LinearOperator, check_operator, check_product, info_of
-from hessbench.problem import Problem
+from hessbench.operators import Factored, LinearOperator, check_operator, check_product, info_of
+from hessbench.problem import FACTOR, Problem
 from hessbench.record import Status, finite_or_null
 from hessbench.redact import redact
 from hessbench.seeding import derive_seed, make_generator
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 Emit = Callable[[dict[str, Any], Arrays], None]
 _OUT_OF_MEMORY: Final = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
@@ -168,6 +169,9 @@ class _Session:
         check_operator(inner, generator)
         for width in self.bound.block_widths(self.cell.budget):
             inner.matmat(_normal(inner, min(width, inner.dim), generator))
+        if FACTOR in self.bound.method.requires and isinstance(inner, Factored):
+            factor = inner.factor
+            factor.squared_sum(torch.ones(factor.num_columns, 1, dtype=inner.dtype, device=inner.device))
         witness = _normal(inner, 1, generator)
         image = inner.matmat(witness)
         check_product(inner, witness, image)

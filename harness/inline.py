@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from hessbench.catalog import Catalog
 from hessbench.cell import MEMORY
 from hessbench.environment import capture, environment_hash

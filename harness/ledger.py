@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import numpy as np
-import pandas as pd
+
 from hessbench.estimand import Arrays
 from hessbench.record import COLUMNS, SCHEMA, Kind, Record, Status, finite_or_null
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ARRAY_LIMIT: Final = 1_000_000
 """Bytes above which an estimate is not kept for scoring again."""
@@ -78,6 +81,9 @@ class Ledger:
 
 def to_frame(records: Sequence[Record]) -> pd.DataFrame:
     """Rows as a table with the columns of the schema."""
+    # Here and not above: importing pandas may start a thread (pyarrow's), and the fork server must have none.
+    import pandas as pd
+
     rows: list[dict[str, Any]] = []
     for record in records:
         row = cast("dict[str, Any]", json.loads(record.to_line()))

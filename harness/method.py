@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
+
 from hessbench.counting import CountingOperator
 from hessbench.estimand import ESTIMANDS, Estimand, defaults_of
 from hessbench.problem import Problem, keyword_defaults
 from hessbench.specs import Required, Spec, Value, canonical, check_name, parse_one
 
+_ORDERS: Final = frozenset({"which"})
+"""Fields that change what a method has to compute, unlike those only its score reads."""
 _HANDED: Final = frozenset({"num_matvecs", "generator"})
 
 
@@ -165,6 +168,11 @@ class BoundMethod:
 
     def skip_reason(self, problem: Problem) -> str:
         """Why this method cannot run on this problem; empty when it can."""
+        declared = inspect.signature(self.method.run).parameters
+        for name, default in defaults_of(type(self.estimand)).items():
+            asked = self.estimand.fields[name]
+            if name not in declared and not isinstance(default, Required) and asked != default and name in _ORDERS:
+                return f"{self.method.name} answers {name}={default} only, {asked} is asked for"
         lacking = [trait for trait in self.method.requires if trait not in problem.traits]
         if lacking:
             return f"{self.method.name} requires the trait {lacking[0]!r}, which {problem.name} does not declare"

@@ -11,6 +11,8 @@ from typing import Any, Final, TypeAlias, cast
 import numpy as np
 import scipy.sparse.linalg
 import torch
+from torch import Tensor
+
 from hessbench.estimand import (
     Array,
     Density,
@@ -26,7 +28,6 @@ from hessbench.estimand import (
 )
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
 from hessbench.specs import REQUIRED, Required, Value, canonical, check_name, parse_one
-from torch import Tensor
 
 Build: TypeAlias = Callable[[torch.device, torch.dtype], LinearOperator]
 References: TypeAlias = Mapping[type[Estimand], Callable[[Any], Reference]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast, final
 
 import numpy as np
+
 from hessbench.estimand import Arrays, Reference, Source
 from hessbench.ledger import load_arrays, write_whole
 

@@ -107,15 +107,16 @@ class Registry(Generic[E]):
         found: list[str] = []
         for entry in self:
             offered = entry.presets or (entry.name,)
-            whole = fnmatch.fnmatchcase(entry.name, pattern)
-            found += [
-                entry.canonical(spec)
-                for spec in offered
-                if whole or fnmatch.fnmatchcase(spec.replace("[", "<"), pattern.replace("[", "<"))
-            ]
+            whole = _matches(entry.name, pattern)
+            found += [entry.canonical(spec) for spec in offered if whole or _matches(spec, pattern)]
         if not found:
             raise ValueError(f"no {self.what} matches {pattern!r}; `hessbench list` shows what is registered")
         return [Selected(spec, by_glob=True) for spec in _unique(found)]
+
+
+def _matches(text: str, pattern: str) -> bool:
+    """Whether a glob matches; a bracket stands for itself, not for a set of characters."""
+    return fnmatch.fnmatchcase(text.replace("[", "<"), pattern.replace("[", "<"))
 
 
 T = TypeVar("T")

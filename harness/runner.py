@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -253,8 +252,6 @@ class _Run:
             "problem": spec,
             "estimands": estimands,
             "stored": self._store.stored(),
-            # The thread pool of the process this was forked from, if it had one, is not there on the other side.
-            "threads": 1 if self._config.catalog else os.cpu_count() or 1,
             # A fork of a process that has computed in threads must not use them again.
             "threads": 1 if self._config.catalog else os.cpu_count() or 1,
             "timeout_s": _REFERENCE_TIMEOUT_S,

@@ -59,7 +59,7 @@ def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int
         ladder=lambda n: digits_mlp_problem(
             step=0, operator=operator, width=nearest(round((n - mlp_dim(0)) / 60), 1, MAX_WIDTH)
         ),
-        modules=("sklearn.datasets",),
+        modules=("sklearn.datasets", "torch._dynamo"),
     )
 
 

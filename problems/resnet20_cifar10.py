@@ -73,6 +73,7 @@ def resnet20_problem(*, samples: int = 64, operator: str = "hessian", weights: s
         traits=(NETWORK, PSD, FACTOR) if operator == "ggn" else (NETWORK,),
         fingerprint=cache(fingerprint),
         unavailable=lambda: unavailable(weights),
+        modules=("torch._dynamo",),
     )
 
 

@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 
 import click
+from rich.console import Console
+
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.cli.folders import finish
 from hessbench.estimand import TopEigenvalues
@@ -17,7 +19,6 @@ from hessbench.progress import reporter
 from hessbench.runner import Options, run
 from hessbench.suite import Cross, Suite
 from hessbench.workers.pool import Pool, WorkerConfig
-from rich.console import Console
 
 _BUDGETS = (20, 40, 80)
 _LAWS_TIMEOUT_S = 30.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+
 from hessbench.ledger import Ledger
 from hessbench.reports.compare import compare, to_text
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
 from hessbench.plan import Conditions
 from hessbench.quantities import parse_bytes, parse_seconds
 from hessbench.suite import check_dtype

@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from hessbench.catalog import load_catalog
 from hessbench.cell import MEMORY, Cell
 from hessbench.environment import capture, is_loaded
 from hessbench.estimand import parse_estimand
 from hessbench.workers.pool import Pool, WorkerConfig
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 _PROBE = {"problem": "student-t", "method": "hutchinson", "estimand": "trace"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from hessbench.ledger import Ledger
 from hessbench.reports.export import export
 

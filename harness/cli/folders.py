@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.console import Console
+
+from hessbench.environment import current_command
 from hessbench.ledger import Ledger
 from hessbench.reports.console import print_ledger
 from hessbench.reports.page import render_report
-from rich.console import Console
 
 
 def finish(folder: str | Path, console: Console, *, report: bool) -> None:
@@ -25,5 +27,4 @@ def finish(folder: str | Path, console: Console, *, report: bool) -> None:
 
 def write_report(folder: str | Path, ledger: Ledger, out: str | Path | None = None) -> Path:
     """Write the report of a ledger; by default into `report` inside the run's folder."""
-    commands = [str(facts.get("command", "")) for facts in ledger.environments.values()]
-    return render_report(ledger, Path(out) if out else Path(folder) / "report", "; ".join(dict.fromkeys(commands)))
+    return render_report(ledger, Path(out) if out else Path(folder) / "report", current_command())

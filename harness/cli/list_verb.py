@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from hessbench.catalog import load_catalog
 from hessbench.estimand import ESTIMANDS, defaults_of
 from hessbench.specs import Required, Value, format_value
 from hessbench.suite import Suite, built_in_suites
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 SECTIONS = ("problems", "methods", "estimands", "suites")
 

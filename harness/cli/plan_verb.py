@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from hessbench.catalog import load_catalog
 from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.estimand import parse_estimand
 from hessbench.plan import PlannedCell, plan, shard
 from hessbench.quantities import parse_shard
 from hessbench.suite import Suite
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 
 @click.command("plan", epilog="Example: hessbench plan quick --shard 1/4")

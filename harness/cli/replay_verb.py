@@ -6,13 +6,14 @@ import sys
 import tempfile
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from hessbench.catalog import load_catalog
 from hessbench.ledger import Ledger
 from hessbench.record import Status
 from hessbench.replay import cell_of, differences, find_cell, replay
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 
 @click.command("replay", epilog="Example: hessbench replay runs/demo 3f9c2a7b")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import click
+from rich.console import Console
+
 from hessbench.cli.folders import write_report
 from hessbench.ledger import Ledger
 from hessbench.reports.console import print_ledger
-from rich.console import Console
 
 
 @click.command("report", epilog="Example: hessbench report runs/demo")

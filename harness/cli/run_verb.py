@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import click
+from rich.console import Console
+
 from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.cli.folders import finish
 from hessbench.progress import reporter
 from hessbench.quantities import parse_shard
 from hessbench.runner import Options, retry_statuses, run
 from hessbench.suite import Suite
-from rich.console import Console
 
 
 @click.command("run", epilog="Example: hessbench run quick --out runs/first --threads 2 --timeout 60s")

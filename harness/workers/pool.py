@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import mmap
 import os
 import selectors
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 import torch
+
 from hessbench.catalog import Catalog
 from hessbench.workers import processes
 from hessbench.workers.outcome import Outcome
@@ -31,6 +33,7 @@ MEMORY_ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRES
 
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
 _READY_S: Final = 300.0
+_LEAVE_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Slot:
         there.close()
         self._is_ready = self._is_collected = False
         self._started = 0.0
+        self._leave_by: float | None = None
         self._decoder = Decoder()
         self._result = -1
         self._page: mmap.mmap | None = None
@@ -117,6 +121,7 @@ class Slot:
         self._decoder = Decoder()
         self.outcome = Outcome(job)
         self._started = time.perf_counter()
+        self._leave_by = None
         try:
             socket.send_fds(self._channel, [json.dumps(job).encode()], [result_end, progress])
         finally:
@@ -142,6 +147,7 @@ class Slot:
         try:
             data = self._channel.recv(MESSAGE_LIMIT, socket.MSG_DONTWAIT)
         except BlockingIOError:
+            self._hurry()
             return None
         except OSError:
             data = b""
@@ -177,6 +183,17 @@ class Slot:
             os.kill(self.pid, signal.SIGTERM)
             os.waitpid(self.pid, 0)
             self._is_collected = True
+
+    def _hurry(self) -> None:
+        """Have a job stopped that has handed in its result and does not end."""
+        if self.outcome is None or self.outcome.end is None:
+            return
+        if self._leave_by is None:
+            self._leave_by = time.perf_counter() + _LEAVE_S
+        elif time.perf_counter() > self._leave_by:
+            self._leave_by = math.inf
+            with contextlib.suppress(OSError):
+                self._channel.send(b"{}")
 
     def _read_result(self) -> None:
         if self.outcome is None or self._result < 0:

@@ -6,25 +6,44 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn, cast
 
 from hessbench.catalog import load_catalog
 from hessbench.workers.server import Server, prepare
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str]) -> NoReturn:
     """Serve the socket inherited as a file descriptor."""
     descriptor, text = arguments
     config: dict[str, Any] = json.loads(text)
     prepare(config["parent"])
     channel = socket.socket(fileno=int(descriptor))
     os.set_inheritable(int(descriptor), False)
-    for name in config["modules"]:
-        import_module(name)
-    catalog = load_catalog(config["plugins"])
+    with _without_threads():
+        for name in config["modules"]:
+            import_module(name)
+        catalog = load_catalog(config["plugins"])
     spawn = [sys.executable, "-m", "hessbench.workers.spawned", text] if config["spawn"] else None
     Server(channel, catalog, spawn).serve()
+    # Nothing is left to tidy up, and taking the interpreter down would take half a second.
+    os._exit(0)
+
+
+@contextmanager
+def _without_threads() -> Generator[None, None, None]:
+    """Import without pyarrow, which pandas takes when it is there and which starts a thread; a fork must meet none."""
+    absent = "pyarrow" not in sys.modules
+    if absent:
+        sys.modules["pyarrow"] = cast("ModuleType", None)
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules["pyarrow"]
 
 
 if __name__ == "__main__":

@@ -34,7 +34,6 @@ _TAIL: Final = 4000
 _POLL_S: Final = 0.02
 _RESERVE: Final = 0.03
 _START_S: Final = 300.0
-_LEAVE_S: Final = 5
 
 
 @dataclass
@@ -78,6 +77,8 @@ class Server:
             message, descriptors = _receive(self._channel)
             if message is None:
                 break
+            if not descriptors:
+                continue  # asked to stop a job that had just ended
             result, progress = descriptors
             running = (
                 self._start_spawned(message, result, progress) if self._spawn else self._fork(message, result, progress)
@@ -259,11 +260,6 @@ def run_job(job: dict[str, Any], catalog: Catalog, result: int, progress: int) -
         data = memoryview(encode(header, arrays))
         while data:
             data = data[os.write(result, data) :]
-        if header["type"] == "end":
-            # The result is in: what hangs from here on, in a finaliser or a flush, is ended by the kernel.
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
-            signal.alarm(_LEAVE_S)
 
     perform(job, catalog, emit, on_charge)
     return status
@@ -301,13 +297,16 @@ def _child(parent: int, output: int, work: Callable[[], object]) -> NoReturn:
         code = 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        if not isinstance(leaving.code, int | None):
+            sys.stderr.write(f"{leaving.code}\n")
     except BaseException as failure:  # noqa: BLE001 -- the last frame of the process: it must not return
         sys.stderr.write(f"{type(failure).__name__}: {failure}\n")
     finally:
-        with contextlib.suppress(Exception):
+        try:
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(code & 0xFF)
+        finally:
+            os._exit(code & 0xFF)
 
 
 def prepare(parent: int) -> None:

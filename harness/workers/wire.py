@@ -9,6 +9,7 @@ import zipfile
 from typing import Any, Final, cast, final
 
 import numpy as np
+
 from hessbench.estimand import Arrays
 
 _SIZES: Final = struct.Struct(">QQ")
