@@ -119,7 +119,9 @@ def namer(keys: Iterable[Key]) -> Callable[[Key], tuple[str, str]]:
     problems: dict[str, set[str]] = defaultdict(set)
     methods: dict[str, set[str]] = defaultdict(set)
     versions: dict[str, set[str]] = defaultdict(set)
+    sources: dict[str, set[str]] = defaultdict(set)
     for key in keys:
+        sources[key.source.partition("[")[0]].add(key.source)
         problems[key.problem].add(key.problem_hash)
         methods[key.method].add(key.method_hash)
         versions[key.method].add(key.library_version)
@@ -133,7 +135,8 @@ def namer(keys: Iterable[Key]) -> Callable[[Key], tuple[str, str]]:
         if len(methods[key.method]) > 1:
             method += f" #{key.method_hash[:6] or 'no hash'}"
         if key.source != key.estimand:
-            method += f" (from its {key.source} run)"
+            short = key.source.partition("[")[0]
+            method += f" (from its {short if len(sources[short]) == 1 else key.source} run)"
         return problem, method
 
     return name

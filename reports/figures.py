@@ -31,7 +31,7 @@ _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 _DASHES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 _GREY: Final = "#767676"
-_LABEL_WIDTH: Final = 40
+_LABEL_WIDTH: Final = 56
 _AXES: Final[Mapping[Cost, str]] = {
     "matvecs": "products with the operator (matvecs, columns)",
     "seconds": "time to this answer: build + wall (seconds)",
