@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from hessbench.counting import PRICES, BudgetExceeded, CountingOperator, Spending
-from hessbench.operators import FunctionOperator, LinearOperator, OperatorInfo, ProductKind, dense_operator
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hessbench.counting import PRICES, BudgetExceeded, CountingOperator, Spending
+from hessbench.operators import FunctionOperator, LinearOperator, OperatorInfo, ProductKind, dense_operator
 
 N = 5
 

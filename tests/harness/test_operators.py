@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg
 import torch
+
 from hessbench.operators import (
     FunctionOperator,
     LinearOperator,

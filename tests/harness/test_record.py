@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from hessbench.record import COLUMNS, SCHEMA, Kind, Record, Status
 
 GOLDEN = Path(__file__).parent / "golden" / "record-schema-1.jsonl"

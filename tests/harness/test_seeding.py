@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from hessbench.seeding import cell_seed, derive_seed, make_generator
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "seeds.json").read_text())

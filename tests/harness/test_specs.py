@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from hessbench.specs import REQUIRED, Spec, canonical, format_value, parse, parse_one, suggest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hessbench.specs import REQUIRED, Spec, canonical, format_value, parse, parse_one, suggest
 
 DEFAULTS = {"n": 1000, "zero_fraction": 0.0, "df": 3.0, "signed": True}
 GOLDEN = Path(__file__).parent / "golden" / "specs.txt"

@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
-from hessbench import Density, Estimate, Method, Problem, Reference, Source, TopEigenvalues, Trace
+
+from hessbench import Estimate, Method, Problem, Reference, Source, Trace
 from hessbench.operators import FunctionOperator
 
 N = 32
@@ -54,7 +56,29 @@ def says_tensors(op, /, *, num_matvecs, generator):
 
 
 def sleeper(op, /, *, num_matvecs, generator):
-    time.sleep(float(os.environ.get("HOSTILE_SLEEP", "0.3")))
+    time.sleep(float(os.environ.get("HOSTILE_SLEEP", "0.1")))
+    yield from _hutchinson(op, num_matvecs, generator)
+
+
+def logs(op, /, *, num_matvecs, generator):
+    """Behaves, and writes a line into a file when it is done."""
+    time.sleep(0.05)
+    estimates = list(_hutchinson(op, num_matvecs, generator))
+    with Path(os.environ["HOSTILE_LOG"]).open("a") as log:
+        log.write(f"{os.getpid()}\n")
+    yield estimates[-1]
+
+
+def _once(flag):
+    """Sleep for ever the first time, after saying so by a file."""
+    told = Path(os.environ["HOSTILE_FLAG"])
+    if told.name == flag and not told.exists():
+        told.touch()
+        time.sleep(600)
+
+
+def hangs_once(op, /, *, num_matvecs, generator):
+    _once("cell")
     yield from _hutchinson(op, num_matvecs, generator)
 
 
@@ -62,8 +86,8 @@ def witness(op, /, *, num_matvecs, generator):
     """Behaves, and tells which process it ran in and what that process had seen before."""
     seen = getattr(torch, "hostile_witness", 0)
     torch.hostile_witness = seen + 1
-    yield Estimate(float(op.matmat(torch.ones(op.dim, 1, dtype=op.dtype)).sum()),
-                   diagnostics={"pid": os.getpid(), "seen": seen, "cwd": os.getcwd()})  # fmt: skip
+    said = {"pid": os.getpid(), "parent": os.getppid(), "seen": seen, "cwd": str(Path.cwd())}
+    yield Estimate(float(op.matmat(torch.ones(op.dim, 1, dtype=op.dtype)).sum()), diagnostics=said)
 
 
 # --- methods that end badly ---
@@ -74,17 +98,21 @@ def raises(op, /, *, num_matvecs, generator):
     raise RuntimeError("nothing works in /home/someone/secret/place.py")
 
 
-class Unspeakable(Exception):
+class NoExceptionError(BaseException):
+    pass
+
+
+class UnspeakableError(Exception):
     def __str__(self):
         raise ValueError("not even my name")
 
 
 def raises_unspeakable(op, /, *, num_matvecs, generator):
-    raise Unspeakable
+    raise UnspeakableError
 
 
 def raises_base(op, /, *, num_matvecs, generator):
-    raise BaseException("not an Exception")
+    raise NoExceptionError("not an Exception")
 
 
 def interrupts(op, /, *, num_matvecs, generator):
@@ -225,7 +253,7 @@ def prints(op, /, *, num_matvecs, generator):
     for _ in range(64):
         os.write(1, b"o" * (1 << 16))
         os.write(2, b"e" * (1 << 16))
-        print("w" * 1000, "\ud800" if False else "")
+        print("w" * 1000)
     yield from _hutchinson(op, num_matvecs, generator)
 
 
@@ -238,15 +266,39 @@ def prints_and_dies(op, /, *, num_matvecs, generator):
 
 class _Clinging:
     def __del__(self):
+        self.flush()
+
+    def write(self, text):
+        return len(text)
+
+    def flush(self):
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
         while True:
             time.sleep(1)
 
 
 def lingers(op, /, *, num_matvecs, generator):
-    clinging = _Clinging()
+    """Hangs after its result is in."""
+    sys.stdout = _Clinging()
+    yield from _hutchinson(op, num_matvecs, generator)
+
+
+def clings(op, /, *, num_matvecs, generator):
+    """Hangs while its last estimate is freed."""
     value = list(_hutchinson(op, num_matvecs, generator))[-1].value
-    torch.hostile_cycle = clinging  # freed at the earliest when the process ends
-    return Estimate(lambda held=_Clinging(): value)
+    clinging = _Clinging()
+    return Estimate(lambda: value if clinging else 0.0)
+
+
+class _Spiteful:
+    def flush(self):
+        raise NoExceptionError("spite")
+
+
+def leaves_in_spite(op, /, *, num_matvecs, generator):
+    """Raises what is no Exception from the last thing its process does."""
+    sys.stdout = _Spiteful()
+    yield from _hutchinson(op, num_matvecs, generator)
 
 
 def closes_standard_files(op, /, *, num_matvecs, generator):
@@ -357,12 +409,13 @@ def bad_widths(op, /, *, num_matvecs, generator):
 
 
 _TRACES = [
-    good, good_shot, says_tensors, sleeper, witness, raises, raises_unspeakable, raises_base, interrupts, loops,
-    stops_itself, exits_at_once, exits, exits_with_a_word, exits_hugely, segfaults, signals_itself, hoards, gulps,
-    hoards_in_orphans, asks_too_much_memory, asks_too_much_tensor, forks_sharing, orphans, daemonises, leaves_zombies,
-    comet, prints, prints_and_dies, lingers, closes_standard_files, closes_everything, scribbles, truncates, moves,
-    patricide, nan, diverges, wrong_type, yields_wrong_type, wrong_shape, wrong_value, empty, mutates, greedy,
-    greedy_at_once,
+    good, good_shot, says_tensors, sleeper, logs, hangs_once, witness, raises, raises_unspeakable, raises_base,
+    interrupts,
+    loops, stops_itself, exits_at_once, exits, exits_with_a_word, exits_hugely, segfaults, signals_itself,
+    hoards, gulps, hoards_in_orphans, asks_too_much_memory, asks_too_much_tensor, forks_sharing, orphans,
+    daemonises, leaves_zombies, comet, prints, prints_and_dies, lingers, clings, leaves_in_spite,
+    closes_standard_files, closes_everything, scribbles, truncates, moves, patricide, nan, diverges,
+    wrong_type, yields_wrong_type, wrong_shape, wrong_value, empty, mutates, greedy, greedy_at_once,
 ]  # fmt: skip
 
 METHODS = [Method(run.__name__.replace("_", "-"), run, (Trace,)) for run in _TRACES]
@@ -418,7 +471,7 @@ PROBLEMS = [
     *(_operator_problem(f"{name}-at-once", bad) for name, bad in BAD_OPERATORS.items()),
     *(_operator_problem(f"{name}-in-the-run", bad, IN_THE_RUN) for name, bad in BAD_OPERATORS.items()),
     _operator_problem("not-symmetric", lambda block, product: product + torch.roll(block, 1, 0)),
-    _operator_problem("not-linear", lambda block, product: product + 1),
+    _operator_problem("not-linear", lambda block, product: product * (1 + 0 * product) + block.abs()),
 ]
 
 
@@ -442,6 +495,11 @@ def _raising_reference(_):
     raise RuntimeError("no truth today")
 
 
+def _slow_reference(_):
+    _once("reference")
+    return Reference({"trace": np.array([float(N)]), "abs_sum": np.array([float(N)])}, Source.ANALYTIC, 1.0)
+
+
 def _identity(device, dtype):
     return FunctionOperator(lambda block: block.clone(), N, dtype, device)
 
@@ -452,5 +510,6 @@ PROBLEMS += [
     Problem("dying-reference", N, _identity, references={Trace: _dying_reference}),
     Problem("odd-reference", N, _identity, references={Trace: _odd_reference}),
     Problem("raising-reference", N, _identity, references={Trace: _raising_reference}),
+    Problem("slow-reference", N, _identity, references={Trace: _slow_reference}),
     Problem("no-reference", N, _identity),
 ]

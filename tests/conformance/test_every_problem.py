@@ -1,0 +1,113 @@
+"""Every registered problem at a small size: symmetric, linear, the same bits twice, and its references are true."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from hessbench.catalog import load_catalog
+from hessbench.estimand import Density, Diagonal, TopEigenvalues, Trace
+from hessbench.operators import check_operator, to_dense
+from hessbench.seeding import make_generator
+from hessbench.specs import Spec, parse_one
+
+CATALOG = load_catalog()
+CPU = torch.device("cpu")
+# What makes a family small, by parameter; a family with none of these is taken as it is.
+SMALL = {"n": 48, "width": 1, "samples": 2}
+LARGEST = 600
+ESTIMANDS = [TopEigenvalues(k=10), TopEigenvalues(k=5, which="smallest"), Trace(), Density(), Diagonal()]
+
+
+def small_specs():
+    for family in CATALOG.problems:
+        size = {key: value for key, value in SMALL.items() if key in family.defaults}
+        for text in (family.name, *family.presets):
+            spec = parse_one(text)
+            params = {**spec.as_dict, **size}
+            yield family.canonical(str(Spec(spec.name, tuple(sorted(params.items())))))
+
+
+SPECS = list(dict.fromkeys(small_specs()))
+
+
+@functools.cache
+def dense(spec):
+    return to_dense(CATALOG.problem(spec).build(CPU, torch.float64)).numpy()
+
+
+@pytest.fixture(params=SPECS)
+def spec(request):
+    why = CATALOG.problem(request.param).unavailable
+    reason = why() if why else None
+    if reason:
+        pytest.skip(reason)
+    return request.param
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_operator_is_linear_symmetric_and_what_its_problem_says(spec, dtype):
+    problem = CATALOG.problem(spec)
+    op = problem.build(CPU, dtype)
+    assert (op.dim, op.dtype, op.device.type) == (problem.dim, dtype, "cpu")
+    assert problem.name == spec
+    check_operator(op, make_generator(0))
+
+
+def test_two_builds_give_the_same_bits_and_the_same_hash(spec):
+    block = torch.randn(CATALOG.problem(spec).dim, 3, generator=make_generator(1))
+    one, two = (CATALOG.problem(spec).build(CPU, torch.float32).matmat(block) for _ in range(2))
+    assert torch.equal(one, two)
+    assert CATALOG.problem(spec).hash == CATALOG.problem(spec).hash
+
+
+@pytest.mark.parametrize("estimand", ESTIMANDS, ids=lambda e: e.spec)
+def test_a_reference_is_that_of_the_dense_matrix(spec, estimand):
+    problem = CATALOG.problem(spec)
+    if problem.dim > LARGEST:
+        pytest.skip(f"dimension {problem.dim} is too large for a dense comparison")
+    if type(estimand) not in problem.references:
+        pytest.skip("the problem has no reference for this estimand")
+    reference = problem.references[type(estimand)](estimand)
+    A = dense(spec)
+    eigenvalues = np.linalg.eigvalsh((A + A.T) / 2)
+    answers = {
+        TopEigenvalues: eigenvalues,
+        Trace: np.trace(A),
+        Density: (eigenvalues, np.full(problem.dim, 1 / problem.dim)),
+        Diagonal: A.diagonal(),
+    }
+    found = estimand.errors(estimand.to_arrays(answers[type(estimand)], problem.dim), reference, "float64")
+    # The floor is what the reference claims of itself in float64; the eigensolver here may be off by as much again.
+    assert found[estimand.primary] <= 2 * max(estimand.floor(reference, "float64"), 1e-14)
+    norm = np.abs(eigenvalues).max()
+    assert norm * (1 - 1e-12) <= reference.norm <= max(10 * norm, 1e-300)
+
+
+def test_declared_traits_are_true(spec):
+    problem = CATALOG.problem(spec)
+    if problem.dim > LARGEST:
+        pytest.skip(f"dimension {problem.dim} is too large for a dense comparison")
+    A = dense(spec)
+    eigenvalues = np.linalg.eigvalsh((A + A.T) / 2)
+    norm = max(np.abs(eigenvalues).max(), 1e-300)
+    if "psd" in problem.traits:
+        assert eigenvalues.min() >= -1e-12 * norm
+    for share in (float(trait.partition("=")[2]) for trait in problem.traits if trait.startswith("zeros=")):
+        assert np.mean(np.abs(eigenvalues) <= 1e-12 * norm) == pytest.approx(share, abs=1e-6)
+    if "diagonal" in problem.traits:
+        assert np.abs(A - np.diag(A.diagonal())).max() <= 1e-12 * norm
+    if "factor" in problem.traits:
+        factor = problem.build(CPU, torch.float64).factor
+        F = factor.rmatmat(torch.eye(factor.num_columns, dtype=torch.float64)).numpy()
+        assert np.abs(F @ F.T - A).max() <= 1e-12 * norm
+
+
+def test_the_ladder_gives_the_dimension_nearest_to_the_one_asked_for(spec):
+    problem = CATALOG.problem(spec)
+    if problem.ladder is None:
+        pytest.skip("the problem has no ladder")
+    dims = [problem.ladder(size).dim for size in (50, 500, 3000)]
+    assert dims == sorted(dims)
+    assert all(abs(dim - size) <= 65 for dim, size in zip(dims, (50, 500, 3000), strict=True))

@@ -1,0 +1,173 @@
+"""The pool of one process: nothing leaks from cell to cell, a server that dies takes no other down, spawned workers."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hessbench.cell import Cell
+from hessbench.workers.pool import Pool, WorkerConfig
+
+
+def job_of(method, *, problem="tiny", timeout_s=60.0, cap=None, budget=8):
+    """A job that runs one cell."""
+    cell = Cell(problem=problem, method=method, estimand="trace", budgets=(budget,), timeout_s=timeout_s)
+    return {"job": "cell", "cell": cell.to_json(), "timeout_s": timeout_s, "memory_cap_bytes": cap}
+
+
+def perform(pool, method, **rest):
+    return pool.perform(job_of(method, **rest))
+
+
+def said(outcome, name):
+    """What a method put into its diagnostics."""
+    return outcome.of_type("checkpoint")[-1][0]["diagnostics"][name]
+
+
+def children_of(pid):
+    """Ids and states of the children of a process, as /proc tells."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            if int(parent) == pid:
+                found[int(entry.name)] = state
+    return found
+
+
+def open_files(pid):
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+@pytest.fixture(scope="module")
+def pool(hostile, marked):
+    with Pool(WorkerConfig(plugins=(hostile,))) as opened:
+        yield opened
+    assert not children_of(os.getpid())
+
+
+def server_of(outcome):
+    """The server a cell was forked from."""
+    return said(outcome, "parent")
+
+
+def test_a_server_that_serves_cpu_cells_says_it_has_one_thread(hostile):
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    config = json.dumps({"parent": os.getpid(), "plugins": [hostile], "modules": [], "spawn": False})
+    server = subprocess.Popen(
+        [sys.executable, "-m", "hessbench.workers.serve", str(there.fileno()), config],
+        pass_fds=[there.fileno()], env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    there.close()
+    assert json.loads(here.recv(1 << 12)) == {"event": "ready", "threads": 1}
+    here.close()
+    assert server.wait(60) == 0
+
+
+def test_cells_are_forked_afresh_and_leak_neither_files_nor_zombies(pool):
+    first = perform(pool, "witness")
+    server = server_of(first)
+    perform(pool, "leaves-zombies")
+    before = open_files(os.getpid()), open_files(server)
+    outcomes = [perform(pool, "witness") for _ in range(50)]
+    assert {server_of(outcome) for outcome in outcomes} == {server}
+    assert {said(outcome, "seen") for outcome in outcomes} == {0}
+    assert len({said(outcome, "pid") for outcome in outcomes}) == 50
+    assert (open_files(os.getpid()), open_files(server)) == before
+    assert children_of(server) == {}
+
+
+def test_what_a_method_changes_in_its_process_is_gone_in_the_next_cell(pool):
+    before = said(perform(pool, "witness"), "cwd")
+    assert perform(pool, "moves").end["status"] == "ok"
+    assert said(perform(pool, "witness"), "cwd") == before
+
+
+def test_a_process_that_hangs_after_its_result_is_ended_without_a_time_limit(pool):
+    outcome = perform(pool, "lingers", timeout_s=None)
+    assert outcome.end["status"] == "ok"
+    assert outcome.ended["cause"] == "stopped"
+
+
+def test_a_killed_server_costs_its_cell_and_the_next_gets_a_fresh_one(pool):
+    before = server_of(perform(pool, "witness"))
+    pool.hand_out(job_of("loops"))
+    os.kill(before, signal.SIGKILL)
+    while not (outcomes := pool.wait(1.0)):
+        pass
+    assert outcomes[0].end is None
+    assert outcomes[0].ended["cause"] == "server"
+    assert server_of(perform(pool, "witness")) != before
+
+
+def test_a_server_killed_between_cells_is_replaced(pool, wait_until):
+    before = server_of(perform(pool, "witness"))
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: children_of(os.getpid()).get(before, "Z") == "Z")
+    assert server_of(perform(pool, "witness")) != before
+
+
+def test_a_server_killed_by_its_cell_leaves_the_cell_in_the_other_slot_alone(hostile, marked):
+    with Pool(WorkerConfig(plugins=(hostile,)), jobs=2) as pool:
+        perform(pool, "witness")
+        pool.hand_out(job_of("sleeper"))
+        pool.hand_out(job_of("patricide"))
+        pool.running[0].wait_ready()
+        ended = {}
+        while len(ended) < 2:
+            for outcome in pool.wait(1.0):
+                ended[outcome.job["cell"]["method"]] = outcome
+    assert ended["patricide"].ended["cause"] == "server"
+    assert ended["sleeper"].end["status"] == "ok"
+    marked.assert_gone()
+
+
+def test_spawned_workers_run_cell_after_cell_and_are_retired_by_any_failure(hostile, marked):
+    with Pool(WorkerConfig(plugins=(hostile,), spawn=True)) as pool:
+        one, two = perform(pool, "witness", timeout_s=1.0), perform(pool, "witness")
+        assert [said(outcome, "seen") for outcome in (one, two)] == [0, 1]
+        assert said(one, "pid") == said(two, "pid")
+        assert one.elapsed_s > 1.0, "starting the worker is not on the clock of the cell"
+        failed = perform(pool, "raises")
+        assert failed.end["status"] == "error"
+        fresh = perform(pool, "witness")
+        assert said(fresh, "seen") == 0
+        assert said(fresh, "pid") != said(one, "pid")
+        held = perform(pool, "gulps", cap=200 << 20)
+        assert held.ended["cause"] == "memory"
+        hung = perform(pool, "loops", timeout_s=1.0)
+        assert hung.ended["cause"] == "timeout"
+        assert hung.matvecs == 1
+        left = perform(pool, "daemonises")
+        assert left.ended["left_behind"] == 1
+        crashed = perform(pool, "segfaults")
+        assert crashed.ended["code"] == -signal.SIGSEGV
+        assert perform(pool, "good").end["status"] == "ok"
+    marked.assert_gone()
+
+
+def test_a_spawned_worker_that_cannot_start_costs_its_cell_and_says_why(tmp_path, marked):
+    plugin = tmp_path / "fickle.py"
+    plugin.write_text(
+        "import os, sys\n"
+        "if 'hessbench.workers.spawned' in ' '.join(sys.orig_argv):\n"
+        "    raise SystemExit('no spawning today')\n"
+        "from hessbench import Estimate, Method, Problem, Trace\n"
+        "import numpy as np\n"
+        "def run(op, /, *, num_matvecs, generator):\n"
+        "    return Estimate(1.0)\n"
+        "METHODS = [Method('fickle', run, (Trace,))]\n"
+        "PROBLEMS = [Problem.of('tiny', np.eye(4))]\n"
+    )
+    with Pool(WorkerConfig(plugins=(str(plugin),), spawn=True)) as pool:
+        outcome = perform(pool, "fickle", budget=2)
+    assert outcome.end is None
+    assert "no spawning today" in outcome.ended["tail"]
