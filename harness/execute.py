@@ -106,7 +106,7 @@ class _Session:
         self._peaks = PeakMeter(self.device)
         self._info: dict[str, Any] = {}
         self._waiting = list(cell.budgets)
-        self._latest: tuple[Estimate, Spent] | None = None
+        self._latest: tuple[Estimate, Spent, float | None] | None = None
         self._diverged = ""
         self._pending: list[tuple[int, Estimand, Estimate, dict[str, Any]]] = []
 
@@ -221,7 +221,7 @@ class _Session:
             spent = self._operator.matvecs
             while self._waiting and spent > self._waiting[0]:
                 self._checkpoint(self._waiting.pop(0))
-            self._latest = (estimate, self._spent())
+            self._latest = (estimate, self._spent(), None)
             if self._waiting and spent == self._waiting[0]:
                 self._checkpoint(self._waiting.pop(0))
             if not self._waiting:
@@ -259,15 +259,16 @@ class _Session:
             return
         synchronize(self.device)
         self._clock.pause()
-        estimate, spent = self._latest
+        estimate, spent, evaluation_s = self._latest
         if self.device.type == "cuda":
             spent = dataclasses.replace(spent, wall_s=self._clock.seconds)
         watch = Stopwatch()
         watch.start()
         resolved = estimate.resolve()
         synchronize(self.device)
-        evaluation_s = watch.seconds
-        self._latest = (resolved, spent)
+        # An estimate that fills several budgets is evaluated once, and each of them owes that evaluation.
+        evaluation_s = watch.seconds if evaluation_s is None else evaluation_s
+        self._latest = (resolved, spent, evaluation_s)
         costs = dataclasses.asdict(spent) | {"wall_s": spent.wall_s + evaluation_s}
         self._busy.pause()
         self._pending += [(budget, estimand, answer, costs) for estimand, answer in self._answers(resolved)]

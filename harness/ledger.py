@@ -7,6 +7,8 @@ import json
 import os
 import time
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -233,7 +235,8 @@ class LedgerWriter:
             return ""
         buffer = io.BytesIO()
         np.savez(buffer, **cast("dict[str, Any]", arrays))
-        relative = f"arrays/{name}.npz"
+        # Under the writer's own name: another attempt at the cell, or a merged run, never takes its place.
+        relative = f"arrays/{self.path.stem}/{name}.npz"
         write_whole(self.folder / relative, buffer.getvalue())
         return relative
 
@@ -275,9 +278,10 @@ def load_arrays(folder: str | Path, relative: str) -> Arrays:
     if not path.is_relative_to(base):
         raise ValueError(f"{relative} points outside of the run's folder")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # From memory: NumPy leaves a damaged file open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError) as failure:
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as failure:
         raise ValueError(f"{relative} cannot be read: {type(failure).__name__}") from None
 
 
@@ -297,8 +301,9 @@ def merge(sources: Sequence[str | Path], out: str | Path) -> int:
         if source.resolve() == target.resolve():
             continue
         for name in ("ledger", "arrays", "references"):
-            for file in _files(source / name):
-                destination = target / name / file.relative_to(source / name)
+            here = source if name == "ledger" and not (source / name).is_dir() else source / name
+            for file in _files(here, "*.jsonl" if name == "ledger" else "*"):
+                destination = target / name / file.relative_to(here)
                 if not destination.exists():
                     write_whole(destination, file.read_bytes())
     return len(list((target / "ledger").glob("*.jsonl")))
@@ -309,9 +314,9 @@ def now() -> str:
     return datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, pattern: str) -> Iterator[Path]:
     if folder.is_dir():
-        yield from sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        yield from sorted(path for path in folder.rglob(pattern) if path.is_file() and not path.name.startswith("."))
 
 
 def _hashes(record: Record) -> tuple[str, str, str]:

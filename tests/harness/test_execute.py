@@ -196,7 +196,6 @@ def test_the_wall_of_a_checkpoint_holds_its_own_evaluation_and_no_earlier_one():
     assert SLOW <= end["final_wall_s"] < 1.9 * SLOW
 
 
-@pytest.mark.xfail(strict=True, reason="a budget filled by an estimate evaluated before loses that evaluation's time")
 def test_the_wall_of_a_filled_budget_is_that_of_the_estimate_that_fills_it():
     checkpoints, end = run(slow_thunks(1))
     assert [header["wall_s"] >= SLOW for header, _ in checkpoints] == [True] * 3

@@ -236,13 +236,11 @@ def test_merging_something_else_is_refused_before_anything_is_written(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="merge looks for ledger/ inside of what Ledger.read accepts as a ledger folder")
 def test_merging_the_ledger_folder_itself_takes_its_rows(tmp_path):
     write(tmp_path / "a", terminal())
     assert merge([tmp_path / "a" / "ledger"], tmp_path / "out") == 1
 
 
-@pytest.mark.xfail(strict=True, reason="arrays are named by the cell alone: the first source's stay, whichever stands")
 def test_merging_two_runs_of_one_cell_keeps_the_arrays_of_the_attempt_that_stands(tmp_path):
     for name, time, value in (("a", "1", 1.0), ("b", "2", 2.0)):
         writer = LedgerWriter(tmp_path / name)
@@ -289,9 +287,6 @@ def test_a_link_that_leads_outside_is_refused(tmp_path):
         load_arrays(tmp_path / "run", "link.npz")
 
 
-BAD_ZIP = "load_arrays lets zipfile.BadZipFile through, and a file cut short stays open"
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -299,9 +294,8 @@ BAD_ZIP = "load_arrays lets zipfile.BadZipFile through, and a file cut short sta
         "empty",
         "rubbish",
         "pickled",
-        # Not run: the file left open would end the whole session with a ResourceWarning.
-        pytest.param("cut", marks=pytest.mark.xfail(run=False, reason=BAD_ZIP)),
-        pytest.param("flipped", marks=pytest.mark.xfail(strict=True, reason=BAD_ZIP)),
+        "cut",
+        "flipped",
     ],
 )
 def test_damaged_arrays_are_refused_in_one_sentence(tmp_path, damage):
