@@ -50,7 +50,7 @@ demo: install ## Run the quick suite into runs/demo and print where its report i
 	@$(BIN)/hessbench run quick --out $(DEMO)
 
 test: lint types ## Check style and types, then run the fast tests
-	@$(BIN)/pytest -q -n $(JOBS) -m "not slow" tests
+	@$(BIN)/pytest -q -n $(JOBS) --benchmark-disable -m "not slow" tests
 
 test-slow: install ## Run the slow tests: statistics, asv, the built wheel
 	@$(BIN)/pytest -q -m slow tests
@@ -70,4 +70,4 @@ test-oldest: ## Run the fast tests on the oldest versions accepted, in .venv-old
 	@$(OLDEST)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(OLDEST)
 	@$(OLDEST)/bin/python $(PIP_INSTALL) -c constraints-oldest.txt setuptools torch numpy
 	@$(OLDEST)/bin/python $(PIP_INSTALL) -c constraints-oldest.txt -e '.[dev]' $(EDITABLE)
-	@$(OLDEST)/bin/pytest -q -n $(JOBS) -m "not slow" tests
+	@$(OLDEST)/bin/pytest -q -n $(JOBS) --benchmark-disable -m "not slow" tests

@@ -12,9 +12,10 @@ from hessbench.catalog import Catalog
 from hessbench.cell import MEMORY
 from hessbench.environment import capture, environment_hash
 from hessbench.estimand import Arrays, parse_estimand
-from hessbench.execute import execute
+from hessbench.execute import classify, execute
 from hessbench.ledger import LedgerWriter
 from hessbench.plan import Conditions, plan
+from hessbench.problem import Problem
 from hessbench.references import Truth
 from hessbench.rows import Context, outcome_rows, skipped_row
 from hessbench.suite import Suite
@@ -45,9 +46,7 @@ def run_inline(suite: Suite, catalog: Catalog, folder: str | Path, conditions: C
             elif cell.pass_ != MEMORY:
                 key = (cell.problem, cell.estimand)
                 if key not in truths:
-                    estimand = parse_estimand(cell.estimand)
-                    build = problem.references.get(type(estimand))
-                    truths[key] = Truth(problem.hash, {cell.estimand: build(estimand)} if build else {})
+                    truths[key] = _truth(problem, cell.estimand)
                 outcome = Outcome({"job": "cell", "timeout_s": None, "memory_cap_bytes": None})
 
                 def emit(header: dict[str, Any], arrays: Arrays, outcome: Outcome = outcome) -> None:
@@ -61,3 +60,12 @@ def run_inline(suite: Suite, catalog: Catalog, folder: str | Path, conditions: C
     finally:
         torch.set_num_threads(threads)
         writer.close()
+
+
+def _truth(problem: Problem, spec: str) -> Truth:
+    estimand = parse_estimand(spec)
+    build = problem.references.get(type(estimand))
+    try:
+        return Truth(problem.hash, {spec: build(estimand)} if build else {})
+    except Exception as failure:  # noqa: BLE001 -- a reference that fails must not cost the rows
+        return Truth(problem.hash, missing={spec: classify(failure)[1]})

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, final
 
+import torch
+
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.cell import MEMORY, Cell
 from hessbench.claims import Claim, try_claim
@@ -103,6 +105,8 @@ def run(
     loaded = suite if isinstance(suite, Suite) else Suite.load(suite)
     known = catalog or load_catalog(chosen.plugins)
     planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
+    if any(entry.cell.device.startswith("cuda") for entry in planned) and not torch.cuda.is_available():
+        raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
     if catalog and any(entry.cell.threads > 1 for entry in planned):
         raise ValueError("threads must be 1 where cells are forked from the caller; register the functions in a plugin")
     return _Run(loaded, known, planned, Path(out), chosen, reporter or Silent(), forked=catalog is not None).go()

@@ -76,7 +76,10 @@ class Suite:
                     f"suite file {path.name} does not exist; a path to a TOML file or one of "
                     f"{', '.join(built_in_suites())} is accepted"
                 )
-            return cls.parse(path.read_text(encoding="utf-8"), path.name)
+            try:
+                return cls.parse(path.read_text(encoding="utf-8"), path.name)
+            except UnicodeDecodeError:
+                raise ValueError(f"{path.name} is not valid TOML: text in UTF-8 is accepted") from None
         known = built_in_suites()
         if text not in known:
             raise ValueError(
@@ -110,6 +113,7 @@ class Suite:
             threads=_positive(table, "threads", source, 1),
         )
         check_dtype(suite.dtype)
+        check_device(suite.device)
         return suite
 
 
@@ -138,6 +142,17 @@ def check_dtype(dtype: str) -> None:
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+
+
+def check_device(device: str) -> None:
+    """Refuse a device cells cannot run on.
+
+    Raises:
+        ValueError: If it is not cpu, cuda or cuda:N.
+    """
+    kind, colon, index = device.partition(":")
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and index.isdigit())):
+        raise ValueError(f"device takes cpu, cuda or cuda:N, got {device!r}")
 
 
 def _cross(entry: object, source: str) -> Cross:

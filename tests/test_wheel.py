@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 
-def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+def run(*command: str | Path, cwd: Path) -> str:
     """Run a command with nothing of this checkout on its path; its output, or a failure that shows it."""
     kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=kept | environment, text=True, check=False,
+        list(map(str, command)), cwd=cwd, env=kept, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:]
@@ -77,5 +77,6 @@ def test_the_wheel_works_without_the_checkout(python: Path, tmp_path: Path) -> N
     shutil.copytree(ROOT / "tests" / "harness", elsewhere / "tests" / "harness")
     shutil.copy(ROOT / "tests" / "conftest.py", elsewhere / "tests")
     shutil.copy(ROOT / "pyproject.toml", elsewhere)
-    summary = run(python, "-m", "pytest", "-x", "-q", "-m", "not slow", "tests/harness", cwd=elsewhere)
+    arguments = ("-x", "-q", "-n", "auto", "-m", "not slow", "tests/harness")
+    summary = run(python, "-m", "pytest", *arguments, cwd=elsewhere)
     assert " passed" in summary

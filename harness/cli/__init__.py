@@ -40,12 +40,23 @@ class Verbs(click.Group):
             raise click.UsageError(f"unknown verb {args[0]!r}{suggest(args[0], VERBS)}; accepted: {', '.join(VERBS)}")
         return super().resolve_command(ctx, args)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an unknown option before the verb like everything else."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as misuse:
+            _refuse_use(misuse, ctx)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; bad input and a full disk end it with a sentence and exit code 2."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as misuse:
+            _refuse_use(misuse, ctx)
         except ValueError as refusal:
             _refuse(str(refusal))
+        except BrokenPipeError:
+            raise  # the reader of a pipe had enough, as `head` does: click ends in silence
         except OSError as failure:
             _refuse(_said(failure))
         except KeyboardInterrupt:
@@ -62,6 +73,11 @@ def main() -> None:
 def _refuse(sentence: str) -> NoReturn:
     click.echo(f"hessbench: {' '.join(sentence.split())}", err=True)
     sys.exit(2)
+
+
+def _refuse_use(misuse: click.UsageError, ctx: click.Context) -> NoReturn:
+    path = (misuse.ctx or ctx).command_path
+    _refuse(f"{misuse.format_message().rstrip('.')}; `{path} --help` shows what is accepted")
 
 
 def _said(failure: OSError) -> str:

@@ -9,7 +9,7 @@ import click
 
 from hessbench.plan import Conditions
 from hessbench.quantities import parse_bytes, parse_seconds
-from hessbench.suite import check_dtype
+from hessbench.suite import check_device, check_dtype
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,13 +47,8 @@ def read_conditions(
         raise ValueError(f"threads must be at least 1, got {threads}")
     if dtype is not None:
         check_dtype(dtype)
-    if device is not None and torch.device(_device(device)).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
+    if device is not None:
+        check_device(device)
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
     return Conditions(device, dtype, threads, parse_seconds(timeout), parse_bytes(memory))
-
-
-def _device(text: str) -> str:
-    kind, _, index = text.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise ValueError(f"device takes cpu, cuda or cuda:N, got {text!r}")
-    return text

@@ -28,6 +28,17 @@ class Outcome:
     elapsed_s: float = 0.0
     damaged: bool = False
 
+    def add(self, messages: list[tuple[dict[str, Any], Arrays]]) -> None:
+        """Add messages that have arrived.
+
+        Raises:
+            ValueError: If one has no type: something else than the job wrote it.
+        """
+        for message in messages:
+            if "type" not in message[0]:
+                raise ValueError("a message without a type")
+            self.messages.append(message)
+
     @property
     def end(self) -> dict[str, Any] | None:
         """The result's last header; None where the process ended without handing it in."""

@@ -193,7 +193,7 @@ class Slot:
         elif time.perf_counter() > self._leave_by:
             self._leave_by = math.inf
             with contextlib.suppress(OSError):
-                self._channel.send(b"{}")
+                pass
 
     def _read_result(self) -> None:
         if self.outcome is None or self._result < 0:
@@ -201,7 +201,7 @@ class Slot:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._result, 1 << 20):
                 try:
-                    self.outcome.messages += self._decoder.feed(data)
+                    self.outcome.add(self._decoder.feed(data))
                 except ValueError:
                     self.outcome.damaged = True
                     break

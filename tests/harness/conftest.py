@@ -6,7 +6,7 @@ import os
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,9 @@ class Marked:
                 continue
         return found
 
-    def assert_gone(self) -> None:
-        """Wait until none is left."""
-        wait_until(lambda: not self.living)
+    def assert_gone(self, but: Collection[int] = ()) -> None:
+        """Wait until none is left but the named."""
+        wait_until(lambda: set(self.living) <= set(but))
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
