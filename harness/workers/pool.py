@@ -193,7 +193,7 @@ class Slot:
         elif time.perf_counter() > self._leave_by:
             self._leave_by = math.inf
             with contextlib.suppress(OSError):
-                pass
+                self._channel.send(b"{}")
 
     def _read_result(self) -> None:
         if self.outcome is None or self._result < 0:
