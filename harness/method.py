@@ -15,7 +15,7 @@ import torch
 
 from hessbench.counting import CountingOperator
 from hessbench.estimand import ESTIMANDS, Estimand, defaults_of
-from hessbench.problem import Problem, keyword_defaults
+from hessbench.problem import Problem, keyword_choices, keyword_defaults
 from hessbench.specs import Required, Spec, Value, canonical, check_name, parse_one
 
 _ORDERS: Final = frozenset({"which"})
@@ -111,7 +111,7 @@ class Method:
         Raises:
             ValueError: If a parameter is not accepted.
         """
-        return str(canonical(parse_one(text), self.defaults))
+        return str(self._spec(text))
 
     def bind(self, text: str, estimand: Estimand) -> BoundMethod:
         """Fix the parameters and the estimand.
@@ -122,7 +122,16 @@ class Method:
         if type(estimand) not in self.estimands:
             accepted = ", ".join(kind.key for kind in self.estimands)
             raise ValueError(f"method {self.name} does not answer {estimand.key}; it answers: {accepted}")
-        return BoundMethod(self, canonical(parse_one(text), self.defaults), estimand)
+        return BoundMethod(self, self._spec(text), estimand)
+
+    def _spec(self, text: str) -> Spec:
+        """The canonical spec, each parameter that `run` annotates with a Literal held against its choices."""
+        spec = canonical(parse_one(text), self.defaults)
+        for name, accepted in keyword_choices(self.run).items():
+            value = spec.as_dict.get(name)
+            if value is not None and value not in accepted:
+                raise ValueError(f"{self.name}: parameter {name!r} takes {' or '.join(accepted)}, got {value!r}")
+        return spec
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 import scipy.sparse.linalg
@@ -175,6 +175,15 @@ def keyword_defaults(function: Callable[..., Any]) -> dict[str, Value | Required
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+
+
+def keyword_choices(function: Callable[..., Any]) -> dict[str, tuple[str, ...]]:
+    """Words that keyword parameters annotated with a Literal accept."""
+    try:
+        hints = get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # annotations that cannot be read say nothing
+        return {}
+    return {name: tuple(map(str, get_args(hint))) for name, hint in hints.items() if get_origin(hint) is Literal}
 
 
 def dense_references(dense: Callable[[], Array]) -> References:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+Reorth: TypeAlias = Literal["full", "none"]
+Probe: TypeAlias = Literal["signs", "normal"]
+Bounds: TypeAlias = Literal["safe", "tight"]
+
 Which: TypeAlias = Literal["magnitude", "algebraic", "smallest"]
 """Orders of `TopEigenvalues`."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import check_at_least, check_choice
+from hessbench.methods.arguments import Probe, check_at_least, check_choice
 from hessbench.methods.probes import PROBES, block_schedule, draw_probes, draw_signs, schedule_widths
 from hessbench.methods.trace import average
 from hessbench.operators import Factored, LinearOperator
@@ -27,7 +27,7 @@ def hutchinson_diagonal(
     *,
     num_matvecs: int,
     generator: torch.Generator,
-    probe: str = "signs",
+    probe: Probe = "signs",
     block: int = 5,
 ) -> Iterator[Estimate]:
     """Entrywise ratio sum x * A x / sum x * x over random probes.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hessbench.estimand import Array, Density, Estimate
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import check_at_least, check_choice
+from hessbench.methods.arguments import Bounds, Probe, check_at_least, check_choice
 from hessbench.methods.krylov import lanczos_steps, norm, solve_tridiagonal
 from hessbench.methods.probes import draw_normal, draw_probes
 from hessbench.operators import LinearOperator
@@ -52,9 +52,9 @@ def kpm(
     num_matvecs: int,
     generator: torch.Generator,
     bound_steps: int = 8,
-    bounds: str = "safe",
+    bounds: Bounds = "safe",
     num_probes: int = 1,
-    probe: str = "normal",
+    probe: Probe = "normal",
 ) -> Estimate:
     """Kernel polynomial method: Chebyshev moments of random probes, damped by Jackson's kernel.
 

@@ -10,7 +10,7 @@ import torch
 
 from hessbench.estimand import Density, Estimate, TopEigenvalues
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import Which, check_at_least, check_choice
+from hessbench.methods.arguments import Reorth, Which, check_at_least, check_choice
 from hessbench.methods.krylov import REORTH, Tridiagonal, first_block, lanczos_steps, solve_tridiagonal
 from hessbench.methods.probes import draw_normal, single_columns
 from hessbench.operators import LinearOperator
@@ -22,7 +22,7 @@ def lanczos(
     *,
     num_matvecs: int,
     generator: torch.Generator,
-    reorth: str = "full",
+    reorth: Reorth = "full",
     k: int = 10,
     which: Which = "magnitude",
 ) -> Iterator[Estimate]:

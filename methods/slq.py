@@ -7,7 +7,7 @@ import torch
 
 from hessbench.estimand import Density, Estimate, Trace
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import check_at_least
+from hessbench.methods.arguments import Probe, check_at_least
 from hessbench.methods.krylov import lanczos_lockstep, quadrature
 from hessbench.methods.probes import draw_probes
 from hessbench.methods.projected import mean_and_stderr
@@ -21,7 +21,7 @@ def slq(
     num_matvecs: int,
     generator: torch.Generator,
     steps: int = 20,
-    probe: str = "normal",
+    probe: Probe = "normal",
 ) -> Estimate:
     """Stochastic Lanczos quadrature: Gauss quadratures of the spectral measures of random starts, averaged.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hessbench.estimand import Estimate, Trace
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import check_at_least, check_choice
+from hessbench.methods.arguments import Probe, check_at_least, check_choice
 from hessbench.methods.probes import PROBES, block_schedule, draw_probes, draw_signs, schedule_widths
 from hessbench.methods.projected import mean_and_stderr
 from hessbench.operators import LinearOperator
@@ -22,7 +22,7 @@ def hutchinson(
     *,
     num_matvecs: int,
     generator: torch.Generator,
-    probe: str = "signs",
+    probe: Probe = "signs",
     block: int = 5,
 ) -> Iterator[Estimate]:
     """Mean of x^T A x over random probes.

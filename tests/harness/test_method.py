@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from typing import Literal
 
 import pytest
 
@@ -221,3 +222,13 @@ def test_a_missing_trait_is_a_reason_to_skip():
 def test_a_partial_shows_its_fixed_keyword_as_the_default():
     assert method(functools.partial(one_shot, depth=9)).defaults["depth"] == 9
     assert inspect.isfunction(one_shot)
+
+
+def test_a_word_outside_of_a_literal_is_refused_with_the_accepted_ones():
+    def run(op, /, *, num_matvecs, generator, reorth: Literal["full", "none"] = "full"):
+        return Estimate(0.0)
+
+    method = Method(name="choosy", run=run, estimands=(Trace,))
+    assert method.canonical("choosy[reorth=none]") == "choosy[reorth=none]"
+    with pytest.raises(ValueError, match="'reorth' takes full or none, got 'maybe'"):
+        method.bind("choosy[reorth=maybe]", Trace())
