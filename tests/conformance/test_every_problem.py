@@ -15,7 +15,7 @@ from hessbench.specs import Spec, parse_one
 CATALOG = load_catalog()
 CPU = torch.device("cpu")
 # What makes a family small, by parameter; a family with none of these is taken as it is.
-SMALL = {"n": 48, "width": 1, "samples": 2}
+SMALL = {"n": 48, "width": 1, "samples": 4}
 LARGEST = 600
 ESTIMANDS = [TopEigenvalues(k=10), TopEigenvalues(k=5, which="smallest"), Trace(), Density(), Diagonal()]
 
