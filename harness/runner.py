@@ -67,6 +67,7 @@ class Summary:
         kept: Cells that were there already.
         stale: Cells run again because a problem, method or library had changed.
         failed: Cells run now that did not end well.
+        reasons: Why cells are skipped, each reason with its number of cells.
     """
 
     planned: int = 0
@@ -75,6 +76,7 @@ class Summary:
     kept: int = 0
     stale: int = 0
     failed: int = 0
+    reasons: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def run(
@@ -193,6 +195,7 @@ class _Run:
             if planned.skip_reason:
                 self._summary.skipped += 1
                 row = skipped_row(planned, self._context(planned.cell))
+                self._summary.reasons[row.reason] = self._summary.reasons.get(row.reason, 0) + 1
                 known = {attempt.terminal.reason for attempt in self._tail.attempts(planned.cell.id)}
                 if row.reason not in known:
                     writer.append(row)

@@ -56,6 +56,8 @@ def command(
     console = Console()
     summary = run(loaded, folder, options, reporter=reporter(Console(stderr=True)))
     finish(folder, console, report=report)
+    for reason, cells in summary.reasons.items():
+        console.print(f"skipped ({cells}): {reason}", markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"{summary.planned} cells planned: {summary.ran} run, {summary.failed} of them failed, {summary.kept} kept, "
         f"{summary.stale} stale, {summary.skipped} skipped",
