@@ -77,6 +77,6 @@ def test_the_wheel_works_without_the_checkout(python: Path, tmp_path: Path) -> N
     shutil.copytree(ROOT / "tests" / "harness", elsewhere / "tests" / "harness")
     shutil.copy(ROOT / "tests" / "conftest.py", elsewhere / "tests")
     shutil.copy(ROOT / "pyproject.toml", elsewhere)
-    arguments = ("-x", "-q", "-n", "auto", "-m", "not slow", "tests/harness")
+    arguments = ("-x", "-q", "-m", "not slow", "tests/harness")
     summary = run(python, "-m", "pytest", *arguments, cwd=elsewhere)
     assert " passed" in summary
