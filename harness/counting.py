@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Final, final
@@ -57,6 +58,7 @@ class Spending:
         self._on_charge = on_charge
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
         self._checksum: Tensor | None = None
+        self._met_nan = False
 
     def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0) -> None:
         """Charge `columns` products in one call, before they are computed.
@@ -85,7 +87,7 @@ class Spending:
 
     def timed(self, compute: Callable[[Tensor], Tensor], block: Tensor) -> Tensor:
         """Run one product and add its time; on a device by events, read at the end, without a sync."""
-        if block.device.type == "cuda":
+        if block.is_cuda:
             start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             start.record()
             product = compute(block)
@@ -102,17 +104,16 @@ class Spending:
 
         A product of a block that is not finite itself says nothing about the operator.
         """
-        total = product.detach().sum()
-        if total.device.type == "cuda":
-            total = torch.where(block.detach().sum().isfinite(), total, 0)
-        elif bool(total.isnan()) and not bool(block.detach().isfinite().all()):
-            return
-        self._checksum = total if self._checksum is None else self._checksum + total
+        if product.is_cuda:
+            total = torch.where(block.detach().sum().isfinite(), product.detach().sum(), 0)
+            self._checksum = total if self._checksum is None else self._checksum + total
+        elif math.isnan(product.sum().item()) and bool(block.isfinite().all()):
+            self._met_nan = True
 
     @property
     def is_finite(self) -> bool:
         """Whether every product so far was free of NaN; reads one number from the device."""
-        return self._checksum is None or not bool(torch.isnan(self._checksum))
+        return not self._met_nan and (self._checksum is None or not bool(torch.isnan(self._checksum)))
 
     @property
     def operator_s(self) -> float:
@@ -141,6 +142,7 @@ class CountingOperator:
         on_charge: Callable[[int], None] | None = None,
     ) -> None:
         self._inner = inner
+        self._matmat = inner.matmat
         self._info: OperatorInfo = info_of(inner)
         self.spending = Spending(num_matvecs, on_charge)
         self.dim = inner.dim
@@ -154,11 +156,21 @@ class CountingOperator:
             ValueError: If the block has another shape, dtype or device.
             BudgetExceeded: If k products are more than are left.
         """
-        _check_block(block, self.dim, self.dtype, self.device)
-        self.spending.charge(self._info.kind, block.shape[1], self._info.samples, self._info.population)
-        product = self.spending.timed(self._inner.matmat, block)
-        check_product(self, block, product)
-        self.spending.watch(block, product)
+        shape, spending, info = block.shape, self.spending, self._info
+        # Asked here at once, since a call more is felt in a product of a millisecond; the checks say which it was.
+        if len(shape) != 2 or shape[0] != self.dim or block.dtype is not self.dtype or block.device != self.device:
+            _check_block(block, self.dim, self.dtype, self.device)
+        spending.charge(info.kind, shape[1], info.samples, info.population)
+        product = spending.timed(self._matmat, block)
+        # A subclass of Tensor, or no tensor at all, takes the long way too.
+        if (
+            product.__class__ is not Tensor
+            or product.shape != shape
+            or product.dtype is not self.dtype
+            or product.device != block.device
+        ):
+            check_product(self, block, product)
+        spending.watch(block, product)
         return product
 
     def __matmul__(self, x: Tensor) -> Tensor:
