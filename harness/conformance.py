@@ -48,7 +48,7 @@ class SmallOperator:
         F: Factor (n, samples * outputs) with A = F F^T, or None.
     """
 
-    def __init__(self, A: Tensor, F: Tensor | None = None) -> None:  # noqa: N803
+    def __init__(self, A: Tensor, F: Tensor | None = None) -> None:
         self._A = A
         self.dim = A.shape[0]
         self.dtype = A.dtype
@@ -70,7 +70,7 @@ class SmallFactor:
     num_outputs = _OUTPUTS
     num_columns = _SAMPLES * _OUTPUTS
 
-    def __init__(self, F: Tensor) -> None:  # noqa: N803
+    def __init__(self, F: Tensor) -> None:
         self._F = F
 
     def rmatmat(self, block: Tensor, /) -> Tensor:
@@ -87,13 +87,13 @@ def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int 
     """An operator a method accepts: with a factor or positive where it requires that, indefinite otherwise."""
     generator = make_generator(derive_seed("conformance"))
     if FACTOR in method.requires:
-        F = torch.randn(dim, _SAMPLES * _OUTPUTS, generator=generator, dtype=torch.float64) / dim**0.5  # noqa: N806
+        F = torch.randn(dim, _SAMPLES * _OUTPUTS, generator=generator, dtype=torch.float64) / dim**0.5
         return SmallOperator((F @ F.T).to(dtype), F.to(dtype))
-    Q, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))  # noqa: N806
+    Q, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))
     eigenvalues = 2.0 * 0.8 ** torch.arange(dim, dtype=torch.float64)
     if PSD not in method.requires:
         eigenvalues[1::3] *= -1
-    A = (Q * eigenvalues) @ Q.T  # noqa: N806
+    A = (Q * eigenvalues) @ Q.T
     return SmallOperator(((A + A.T) / 2).to(dtype))
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
+from hessbench.distances import kolmogorov_smirnov, spread_of, wasserstein1
 from hessbench.specs import REQUIRED, Required, Spec, Value, canonical, parse_one, suggest
 
 Array: TypeAlias = NDArray[np.float64]
@@ -286,7 +287,7 @@ class Density(Estimand):
         nodes, weights = arrays["nodes"], arrays["weights"]
         truth, mass = reference.arrays["nodes"], reference.arrays["weights"]
         bound = reference.bound_in(dtype)
-        spread = max(_spread(truth, mass), bound)
+        spread = max(spread_of(truth, mass), bound)
         near = max(self.delta * reference.norm, bound)
         gap = wasserstein1(nodes, weights, truth, mass)
         found = {
@@ -303,7 +304,7 @@ class Density(Estimand):
     @override
     def floor(self, reference: Reference, dtype: str) -> float:
         bound = reference.bound_in(dtype)
-        spread = _spread(reference.arrays["nodes"], reference.arrays["weights"])
+        spread = spread_of(reference.arrays["nodes"], reference.arrays["weights"])
         return bound / max(spread, bound) if bound else 0.0
 
 
@@ -394,31 +395,6 @@ def density_reference(eigenvalues: Array, source: Source, bound: float = 0.0) ->
     nodes, counts = np.unique(eigenvalues, return_counts=True)
     arrays = {"nodes": nodes.astype(np.float64), "weights": counts / eigenvalues.size}
     return Reference(arrays, source, _norm(eigenvalues), bound)
-
-
-def wasserstein1(x: Array, p: Array, y: Array, q: Array) -> float:
-    """Integral of |F - G| for two discrete measures with sorted nodes."""
-    grid = np.concatenate([x, y])
-    steps = np.concatenate([p, -q])
-    order = np.argsort(grid, kind="stable")
-    heights = np.cumsum(steps[order])[:-1]
-    return float(np.abs(heights) @ np.diff(grid[order]))
-
-
-def kolmogorov_smirnov(x: Array, p: Array, y: Array, q: Array, slack: float = 0.0) -> float:
-    """Largest difference of two distribution functions, a shift of `slack` in position being free.
-
-    The larger of sup F(t - slack) - G(t) and sup G(t - slack) - F(t), for sorted nodes; 0 when negative.
-    """
-    F, G = np.concatenate([[0.0], np.cumsum(p)]), np.concatenate([[0.0], np.cumsum(q)])  # noqa: N806
-    ahead = F[1:] - G[np.searchsorted(y, x + slack, side="right")]
-    behind = G[1:] - F[np.searchsorted(x, y + slack, side="right")]
-    return float(max(ahead.max(), behind.max(), 0.0))
-
-
-def _spread(nodes: Array, weights: Array) -> float:
-    """Mean |lambda - mean|."""
-    return float(np.abs(nodes - nodes @ weights) @ weights)
 
 
 def _quotient(gap: Array, size: Array | float) -> Array:

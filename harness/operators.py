@@ -177,7 +177,7 @@ class FunctionOperator:
         return to_scipy(self)
 
 
-def dense_operator(A: Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> FunctionOperator:  # noqa: N803
+def dense_operator(A: Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> FunctionOperator:
     """Wrap a symmetric matrix.
 
     Args:
@@ -259,7 +259,7 @@ def to_dense(op: LinearOperator, block_size: int = 256) -> Tensor:
     return torch.cat(columns, dim=1)
 
 
-def check_symmetric(A: Tensor) -> None:  # noqa: N803
+def check_symmetric(A: Tensor) -> None:
     """Refuse anything but a square, real, finite, symmetric matrix.
 
     Raises:
@@ -294,7 +294,7 @@ def check_operator(op: LinearOperator, generator: torch.Generator) -> None:
     if not bool(torch.isfinite(product).all()):
         raise ValueError("the operator returned values that are not finite")
     u, v = block[:, 0].double(), block[:, 1].double()
-    Au, Av, Aw = (product[:, column].double() for column in range(3))  # noqa: N806
+    Au, Av, Aw = (product[:, column].double() for column in range(3))
     # Rounding of a product of n terms grows like sqrt(n) at worst for the operators met here.
     eps = torch.finfo(op.dtype).eps
     # A network that is sure of every sample cancels digits inside its products: half of them may go.

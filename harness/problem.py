@@ -111,7 +111,7 @@ class Problem:
 
         def dense() -> Array:
             op = build(torch.device("cpu"), torch.float64)
-            A = to_dense(op).double().numpy()  # noqa: N806
+            A = to_dense(op).double().numpy()
             return (A + A.T) / 2
 
         references = dense_references(dense) if size <= DENSE_LIMIT else {}
@@ -195,7 +195,7 @@ def dense_references(dense: Callable[[], Array]) -> References:
 
     def solve() -> tuple[Array, Array, float]:
         if not solved:
-            A = dense()  # noqa: N806
+            A = dense()
             check_symmetric(torch.as_tensor(A))
             eigenvalues = cast("Array", np.linalg.eigvalsh(A))
             solved.append((eigenvalues, A.diagonal().copy(), A.shape[0] * 2.0**-52 * float(np.abs(eigenvalues).max())))

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,11 +20,9 @@ from hessbench.estimand import (
     TopEigenvalues,
     Trace,
     density_reference,
-    kolmogorov_smirnov,
     parse_estimand,
     top_reference,
     trace_reference,
-    wasserstein1,
 )
 
 SPECTRUM = np.array([-4.0, 3.0, 2.0, -1.0, 0.5, 0.0, 0.0, 0.0])
@@ -52,46 +49,6 @@ def exact_value(estimand, eigenvalues=SPECTRUM):
 
 def error_of(estimand, value, truth=None, dtype="float64"):
     return estimand.errors(estimand.to_arrays(value, SPECTRUM.size), truth or reference(estimand), dtype)
-
-
-counts = st.lists(st.tuples(st.integers(-8, 8), st.integers(1, 4)), min_size=1, max_size=8)
-
-
-def measure(atoms):
-    nodes = np.array([node / 4 for node, _ in atoms])
-    weights = np.array([count for _, count in atoms], dtype=float)
-    order = np.argsort(nodes, kind="stable")
-    return nodes[order], weights[order] / weights.sum()
-
-
-@given(counts, counts)
-def test_wasserstein_distance_is_that_of_scipy(one, two):
-    (x, p), (y, q) = measure(one), measure(two)
-    assert wasserstein1(x, p, y, q) == pytest.approx(scipy.stats.wasserstein_distance(x, y, p, q), abs=1e-12)
-
-
-@given(counts, counts)
-def test_kolmogorov_smirnov_distance_is_that_of_scipy(one, two):
-    samples = [np.repeat([node / 4 for node, _ in atoms], [count for _, count in atoms]) for atoms in (one, two)]
-    with np.errstate(all="ignore"):  # its p-value, which is not used, overflows for small samples
-        expected = scipy.stats.ks_2samp(*samples, method="asymp").statistic
-    (x, p), (y, q) = measure(one), measure(two)
-    assert kolmogorov_smirnov(x, p, y, q) == pytest.approx(expected, abs=1e-12)
-
-
-@given(counts, st.floats(0, 0.99))
-def test_a_shift_within_the_slack_is_free_and_a_larger_one_is_not(atoms, part):
-    x, p = measure(atoms)
-    assert kolmogorov_smirnov(x, p, x + 0.1 * part, p, slack=0.1) == pytest.approx(0, abs=1e-12)
-    assert kolmogorov_smirnov(x, p, x + 0.2, p, slack=0.1) > 0.01
-
-
-@given(counts, counts)
-def test_both_distances_are_symmetric_and_zero_only_between_equals(one, two):
-    (x, p), (y, q) = measure(one), measure(two)
-    for distance in (wasserstein1, kolmogorov_smirnov):
-        assert distance(x, p, y, q) == pytest.approx(distance(y, q, x, p), abs=1e-12)
-        assert distance(x, p, x, p) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("estimand", ALL, ids=lambda e: e.key)
