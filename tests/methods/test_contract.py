@@ -290,12 +290,25 @@ def test_each_estimand_can_be_asked_for_alone_at_dimension_two(spec, operator_fo
         assert ESTIMANDS[kind].to_arrays(estimate.also[kind].value, 2)
 
 
-@pytest.mark.parametrize(
-    "spec", ["lanczos[reorth=some]", "hutchinson[probe=cauchy]", "kpm[bounds=loose]", "slq[probe=x]"]
-)
-def test_an_unknown_word_is_refused_by_name(spec, operator_for):
-    with pytest.raises(ValueError, match=r"must be .* or .*, got"):
-        run(spec, operator_for(spec), 40)
+WORDS = [("lanczos", "reorth"), ("hutchinson", "probe"), ("kpm", "bounds"), ("slq", "probe")]
+
+
+@pytest.mark.parametrize(("name", "parameter"), WORDS)
+def test_an_unknown_word_in_a_spec_is_refused_by_name(name, parameter, operator_for):
+    with pytest.raises(ValueError, match=f"'{parameter}' takes .* or .*, got 'other'"):
+        run(f"{name}[{parameter}=other]", operator_for(name), 40)
+
+
+@pytest.mark.parametrize(("name", "parameter"), WORDS)
+def test_an_unknown_word_handed_to_the_function_is_refused_by_name(name, parameter, operator_for):
+    function = next(method.run for method in METHODS if method.name == name)
+
+    def start():
+        keywords = {"num_matvecs": 40, "generator": make_generator(0), parameter: "other"}
+        return next(iter(function(operator_for(name), **keywords)))
+
+    with pytest.raises(ValueError, match=f"{parameter} must be .* or .*, got 'other'"):
+        start()
 
 
 @pytest.mark.parametrize(
