@@ -229,7 +229,7 @@ def _dtype(bound: BoundMethod) -> str:
         run = run_once(bound, max(_budgets(bound)), op=op)
         if not run.yields:
             raise _Broken(f"no estimate in {dtype}")
-    return "float32 and float64 blocks only, on the operator's device"
+    return "float32 and float64, on the CPU"
 
 
 def _globals(bound: BoundMethod) -> str:

@@ -27,6 +27,7 @@ from hessbench.estimand import (
     trace_reference,
 )
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
+from hessbench.seeding import derive_seed, make_generator
 from hessbench.specs import REQUIRED, Required, Value, canonical, check_name, parse_one
 
 Build: TypeAlias = Callable[[torch.device, torch.dtype], LinearOperator]
@@ -54,7 +55,7 @@ class Problem:
         build: Makes the operator on a device, in a dtype.
         references: For each estimand with a known answer, a function of the estimand; run once per ledger, apart.
         traits: Declared facts, such as `psd`.
-        fingerprint: Hash of the spectrum, or of the weights and data, actually used.
+        fingerprint: Hash of the spectrum, or of the weights and data, actually used; of a few products by default.
         unavailable: Why it cannot be built here, and the remedy; None when it can.
         ladder: The same problem at another dimension (the nearest it has), for prices at other sizes.
         modules: Modules the build needs, imported once by the fork server rather than in every cell.
@@ -77,7 +78,7 @@ class Problem:
     @property
     def hash(self) -> str:
         """SHA-256 over the name and the content, 16 hex digits."""
-        content = self.fingerprint() if self.fingerprint else ""
+        content = self.fingerprint() if self.fingerprint else product_hash(self.build, self.dim)
         return hashlib.sha256(f"{self.name}\0{content}".encode()).hexdigest()[:16]
 
     @classmethod
@@ -241,6 +242,23 @@ def _own_matrix(source: Any) -> Tensor:
     matrix = source.detach().clone() if isinstance(source, Tensor) else torch.as_tensor(np.array(source))
     check_symmetric(matrix)
     return matrix
+
+
+def product_hash(build: Build, dim: int) -> str:
+    """SHA-256 of eight numbers u^T A v, to six digits: the content of an operator that shows nothing but products.
+
+    In float64, in float32 where the operator refuses that; empty where it gives no product at all, which its cells say.
+    """
+    generator = make_generator(derive_seed("fingerprint"))
+    u, v = (torch.randn(dim, 8, generator=generator, dtype=torch.float64) for _ in range(2))
+    for dtype in (torch.float64, torch.float32):
+        try:
+            product = build(torch.device("cpu"), dtype).matmat(v.to(dtype))
+            numbers = (u * product.detach().cpu().double()).sum(dim=0).tolist()
+        except Exception:  # noqa: BLE001 -- a problem of the user's may raise anything; building it says what
+            continue
+        return hashlib.sha256(" ".join(f"{number:.5e}" for number in numbers).encode()).hexdigest()
+    return ""
 
 
 def _source(source: Any, dim: int | None) -> tuple[int, Build]:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, final
@@ -27,6 +27,7 @@ from hessbench.record import Record, Status
 from hessbench.references import ReferenceStore, Truth, reference_from
 from hessbench.rows import Context, outcome_rows, skipped_row, verdict
 from hessbench.suite import Suite
+from hessbench.workers.jobs import RUNGS
 from hessbench.workers.outcome import Outcome
 from hessbench.workers.pool import Pool, WorkerConfig
 
@@ -334,10 +335,17 @@ class _Run:
 
     def _measure_prices(self, pool: Pool, writer: LedgerWriter) -> None:
         """Price the products of each family and kind once per folder and set of conditions."""
-        known = {_price_key(row) for row in self._tail.ledger().prices}
-        for cell in {_price_key(_conditions(p.cell)): p.cell for p in self._planned if not p.skip_reason}.values():
-            if self._problem(cell.problem).ladder is None or _price_key(_conditions(cell)) in known:
+        known = {_price_key(row["measured_problem"], row) for row in self._tail.ledger().prices}
+        for planned in self._planned:
+            cell = planned.cell
+            ladder = self._problem(cell.problem).ladder
+            if planned.skip_reason or ladder is None:
                 continue
+            # Problems that share their first rung share the ladder.
+            key = _price_key(ladder(RUNGS[0]).name, _conditions(cell))
+            if key in known:
+                continue
+            known.add(key)
             self._reporter.phase(f"price of a product of {cell.problem} at other dimensions")
             job = {"job": "price", **_conditions(cell), "timeout_s": _PRICE_TIMEOUT_S}
             for header, _ in pool.perform(job).of_type("price"):
@@ -352,8 +360,8 @@ def _conditions(cell: Cell) -> dict[str, Any]:
     return {"problem": cell.problem, "device": cell.device, "dtype": cell.dtype, "threads": cell.threads}
 
 
-def _price_key(row: Any) -> str:
-    return json.dumps([row[name] for name in ("problem", "device", "dtype", "threads")])
+def _price_key(rung: str, conditions: Mapping[str, Any]) -> str:
+    return json.dumps([rung, *(conditions[name] for name in ("device", "dtype", "threads"))])
 
 
 def _with_overhead(terminal: Record, overhead: float | None, contended: bool) -> Record:

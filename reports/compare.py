@@ -21,6 +21,10 @@ from hessbench.reports.units import count, error, ratio
 
 THRESHOLD: Final = 1.5
 LEAST_PAIRS: Final = 5
+_RANKS: Final = {Status.OK: 0, Status.OVER_BUDGET: 1, Status.SKIPPED: 2, Status.DIVERGED: 3}
+_FAILED: Final = 4
+"""Statuses from good to bad; every other one is a failure, none worse than another."""
+
 _COUNTED: Final = (Status.OK, Status.OVER_BUDGET)
 
 Pairs: TypeAlias = tuple[str, list[tuple[float, float]]]
@@ -137,8 +141,8 @@ def _is_same_problem(old: Record, new: Record) -> bool:
 
 
 def _missing(row: Record) -> Difference:
-    if row.status is Status.OK:
-        return Difference(Verdict.REGRESSION, _where(row), "was ok, is missing now")
+    if row.status in _COUNTED:
+        return Difference(Verdict.REGRESSION, _where(row), f"was {row.status.value}, is missing now")
     return Difference(Verdict.CHANGED, _where(row), f"was {row.status.value}, is missing now")
 
 
@@ -146,10 +150,11 @@ def _exact(old: Record, new: Record) -> list[Difference]:
     """Statuses and counters of one cell."""
     where = _where(old)
     if old.status is not new.status:
+        was, now = _RANKS.get(old.status, _FAILED), _RANKS.get(new.status, _FAILED)
         verdict = Verdict.CHANGED
-        if old.status is Status.OK:
+        if now > was:
             verdict = Verdict.REGRESSION
-        elif new.status is Status.OK:
+        elif now < was:
             verdict = Verdict.IMPROVEMENT
         reason = f" ({new.reason})" if new.reason else ""
         return [Difference(verdict, where, f"status was {old.status.value}, is {new.status.value}{reason}")]

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from hessbench.catalog import load_catalog
+from hessbench.ledger import Ledger
 from hessbench.plan import plan
+from hessbench.record import Status
 from hessbench.suite import Suite
 
 ROOT = Path(__file__).parents[1]
@@ -87,10 +89,10 @@ def run_command(command: str, folder: Path) -> str:
     return "" if done.returncode == exit_code(command) else f"exit code {done.returncode}\n{done.stdout[-2000:]}"
 
 
-@pytest.mark.slow
 def test_every_command_and_python_block_works_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
+    plugins: list[Path] = []
     for block in blocks(README.read_text(encoding="utf-8")):
         if block.language in SHELL:
             for command in block.commands():
@@ -104,7 +106,14 @@ def test_every_command_and_python_block_works_in_order(tmp_path: Path, monkeypat
             if block.language == "python":
                 exec(compile(block.text, str(file), "exec"), names)
             else:
-                assert plan(Suite.load(file), load_catalog())
+                assert plan(Suite.load(file), load_catalog(plugins))
+            if block.language == "python" and block.file:
+                plugins.append(file)
+    statuses = {
+        folder.name: {row.status for row in Ledger.read(folder).terminals.values()}
+        for folder in Path("runs").glob("*/")
+    }
+    assert statuses == {"demo": {Status.OK}, "mine": {Status.OK}}
 
 
 EXAMPLE = """# Title

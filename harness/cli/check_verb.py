@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from hessbench.catalog import Catalog, load_catalog
+from hessbench.catalog import Catalog, load_catalog, load_plugin
 from hessbench.cli.folders import finish
 from hessbench.estimand import TopEigenvalues
 from hessbench.evaluate import PROBLEMS
@@ -31,7 +31,7 @@ def command(target: str, laws_only: bool) -> None:
     """Hold a method of one's own against the laws, then compare it quickly with the baselines of its estimand.
 
     METHOD is a name in the file's METHODS list, with parameters where wanted, or the name of a variable that holds
-    a Method; a registered method is checked by its name alone. Exit code 1 when a law is broken.
+    one of them; a registered method is checked by its name alone. Exit code 1 when a law is broken.
     """
     plugins, name = _split(target)
     catalog = load_catalog(plugins)
@@ -53,10 +53,16 @@ def _split(target: str) -> tuple[tuple[str, ...], str]:
             raise ValueError(f"name the method as well, as in {Path(target).name}:my-method")
         return (), target
     catalog = load_catalog((file,))
-    known = [method.name for method in catalog.methods]
-    wanted = name.partition("[")[0]
-    dashed = wanted.replace("_", "-")
-    return (file,), name.replace(wanted, dashed, 1) if wanted not in known and dashed in known else name
+    wanted, bracket, rest = name.partition("[")
+    if wanted in catalog.methods:
+        return (file,), name
+    module = load_plugin(file)
+    own = [method.name for method in getattr(module, "METHODS", [])]
+    held = getattr(module, wanted, None)
+    for found in (held.name if isinstance(held, Method) else "", wanted.replace("_", "-")):
+        if found in own:
+            return (file,), f"{found}{bracket}{rest}"
+    raise ValueError(f"{Path(file).name} lists no method {wanted!r} in METHODS; it lists: {', '.join(own) or 'none'}")
 
 
 def _laws(console: Console, plugins: tuple[str, ...], spec: str) -> int:

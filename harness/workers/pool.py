@@ -71,6 +71,7 @@ class Slot:
         self.pid = _fork_server(there, config.catalog) if config.catalog else self._start(there, config, environment)
         there.close()
         self._is_ready = self._is_collected = False
+        self._is_spawned = config.spawn
         self._started = 0.0
         self._leave_by: float | None = None
         self._decoder = Decoder()
@@ -97,12 +98,20 @@ class Slot:
         """
         if self._is_ready:
             return
+        threads = 1
         self._channel.settimeout(_READY_S)
         with contextlib.suppress(OSError):
-            self._is_ready = bool(self._channel.recv(MESSAGE_LIMIT))
+            word = self._channel.recv(MESSAGE_LIMIT)
+            self._is_ready = bool(word)
+            threads = json.loads(word)["threads"] if word else 1
         self._channel.settimeout(None)
         if not self._is_ready:
             raise ChildProcessError("a worker could not start; its message is above")
+        if threads > 1 and not self._is_spawned:
+            raise ValueError(
+                f"a plugin or module starts {threads - 1} thread{'s' if threads > 2 else ''} when it is imported, "
+                "which a forked cell would not survive; start them inside the method or the build"
+            )
 
     def hand_out(self, job: dict[str, Any]) -> None:
         """Give the server a job.

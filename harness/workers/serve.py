@@ -12,6 +12,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NoReturn, cast
 
+import torch
+
 from hessbench.catalog import load_catalog
 from hessbench.workers.server import Server, prepare
 
@@ -23,6 +25,8 @@ def main(arguments: list[str]) -> NoReturn:
     prepare(config["parent"])
     channel = socket.socket(fileno=int(descriptor))
     os.set_inheritable(int(descriptor), False)
+    # A plugin may compute while it is imported: a thread pool made here would hang every fork at its first use.
+    torch.set_num_threads(1)
     with _without_threads():
         for name in config["modules"]:
             import_module(name)
