@@ -225,3 +225,25 @@ def test_dense_references_of_what_is_not_symmetric_are_refused():
 def test_the_bound_of_a_dense_reference_is_not_zero_in_any_dtype(estimand):
     reference = dense_references(functools.partial(np.asarray, A))[type(estimand)](estimand)
     assert 0 < estimand.floor(reference, "float64") < estimand.floor(reference, "float32") < 1e-4
+
+
+@pytest.mark.parametrize("refused", [None, torch.float64])
+def test_a_problem_that_shows_only_products_is_hashed_by_what_they_are(refused):
+    def problem(scale):
+        def product(block):
+            if block.dtype is refused:
+                raise TypeError("float32 only")
+            return scale * block
+
+        return Problem.of("mine", product, dim=6)
+
+    assert problem(2.0).hash == problem(2.0).hash
+    assert problem(2.0).hash != problem(3.0).hash
+    assert problem(2.0).hash != problem(2.0 + 1e-4).hash
+
+
+def test_a_problem_that_gives_no_product_has_a_hash_all_the_same():
+    def product(block):
+        raise RuntimeError("never")
+
+    assert Problem.of("mine", product, dim=6).hash == Problem.of("mine", product, dim=6).hash

@@ -65,6 +65,9 @@ def test_rounding_in_gradient_equivalents_is_no_difference(five):
         (Status.OK, Status.SKIPPED, Verdict.REGRESSION),
         (Status.CRASH, Status.OK, Verdict.IMPROVEMENT),
         (Status.CRASH, Status.TIMEOUT, Verdict.CHANGED),
+        (Status.OVER_BUDGET, Status.CRASH, Verdict.REGRESSION),
+        (Status.DIVERGED, Status.CRASH, Verdict.REGRESSION),
+        (Status.DIVERGED, Status.OVER_BUDGET, Verdict.IMPROVEMENT),
     ],
 )
 def test_statuses_are_compared_exactly(builder, old, new, verdict):

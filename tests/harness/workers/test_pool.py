@@ -175,3 +175,27 @@ def test_a_spawned_worker_that_cannot_start_costs_its_cell_and_says_why(tmp_path
         outcome = perform(pool, "fickle", budget=2)
     assert outcome.end is None
     assert "no spawning today" in outcome.ended["tail"]
+
+
+def test_a_plugin_that_computes_while_it_is_imported_hangs_no_cell(hostile, tmp_path, marked):
+    plugin = tmp_path / "eager.py"
+    plugin.write_text("import torch\ntorch.eye(2000) @ torch.eye(2000)\nfrom hessbench import Problem\n"
+                      "PROBLEMS = [Problem.of('eager', torch.eye(400))]\n")  # fmt: skip
+    cell = Cell(problem="eager", method="hutchinson", estimand="trace", budgets=(4,), threads=2, timeout_s=60.0)
+    with Pool(WorkerConfig(plugins=(hostile, str(plugin)))) as opened:
+        reference = {"job": "reference", "problem": "eager", "estimands": ["trace"], "stored": {}, "threads": 2}
+        assert opened.perform({**reference, "timeout_s": 60.0}).of_type("reference")
+        outcome = opened.perform({"job": "cell", "cell": cell.to_json(), "timeout_s": 60.0})
+    assert outcome.end["status"] == "ok"
+
+
+def test_a_plugin_that_starts_a_thread_while_it_is_imported_is_refused(tmp_path):
+    plugin = tmp_path / "threaded.py"
+    plugin.write_text("import threading, time\nfrom hessbench import Problem\nimport torch\n"
+                      "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+                      "PROBLEMS = [Problem.of('threaded', torch.eye(4))]\n")  # fmt: skip
+    with (
+        Pool(WorkerConfig(plugins=(str(plugin),))) as opened,
+        pytest.raises(ValueError, match="starts 1 thread when it is imported"),
+    ):
+        opened.perform(job_of("hutchinson", problem="threaded"))
