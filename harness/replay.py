@@ -91,12 +91,10 @@ def replay(folder: str | Path, cell: Cell, catalog: Catalog, plugins: tuple[str,
     writer = LedgerWriter(out)
     try:
         with Pool(config) as pool:
-            pool.hand_out(job, memory=cell.pass_ == MEMORY)
-            while not (outcomes := pool.wait(0.2)):
-                pass
+            outcome = pool.perform(job, memory=cell.pass_ == MEMORY)
         problem_hash = problem.hash
         references = ReferenceStore(folder).load(problem_hash, [cell.estimand])
-        rows = outcome_rows(context, outcomes[0], Truth(problem_hash, references), writer)
+        rows = outcome_rows(context, outcome, Truth(problem_hash, references), writer)
         for row in rows:
             writer.append(row)
         return rows

@@ -72,15 +72,14 @@ def _worker() -> tuple[bool, str]:
         pass_=MEMORY,
     )
     with Pool(WorkerConfig()) as pool:
-        pool.hand_out({"job": "cell", "cell": cell.to_json(), "timeout_s": 60.0, "memory_cap_bytes": None}, memory=True)
-        while not (outcomes := pool.wait(0.2)):
-            pass
-    end = outcomes[0].end
+        job = {"job": "cell", "cell": cell.to_json(), "timeout_s": 60.0, "memory_cap_bytes": None}
+        outcome = pool.perform(job, memory=True)
+    end = outcome.end
     if end is None or end["status"] != "ok":
-        return False, f"a cell did not end well: {(end or {}).get('reason') or outcomes[0].ended}"
+        return False, f"a cell did not end well: {(end or {}).get('reason') or outcome.ended}"
     peak = end.get("host_peak_bytes")
     what = "host peaks can be measured" if peak is not None else end["notes"].get("host_peak_bytes", "no host peak")
-    return True, f"a cell ran in {outcomes[0].elapsed_s * 1e3:.0f} ms; {what}"
+    return True, f"a cell ran in {outcome.elapsed_s * 1e3:.0f} ms; {what}"
 
 
 def _has_cuda() -> bool:

@@ -16,7 +16,6 @@ import sys
 import time
 import uuid
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -293,15 +292,13 @@ class Pool:
                     processes.kill_marked(slot.mark)
         return found
 
-    def perform(self, job: dict[str, Any], tick: Callable[[], None] | None = None) -> Outcome:
+    def perform(self, job: dict[str, Any], *, memory: bool = False) -> Outcome:
         """Hand out one job and wait for it, with nothing else running."""
-        self.hand_out(job)
+        self.hand_out(job, memory=memory)
         while True:
             outcomes = self.wait(0.2)
             if outcomes:
                 return outcomes[0]
-            if tick:
-                tick()
 
     def _slot(self, memory: bool) -> Slot:
         return Slot(self._config, MEMORY_ALLOCATOR if memory else {})
