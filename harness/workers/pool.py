@@ -70,7 +70,8 @@ class Slot:
         self.pid = _fork_server(there, config.catalog) if config.catalog else self._start(there, config, environment)
         there.close()
         self._is_ready = self._is_collected = False
-        self._is_spawned = config.spawn
+        # A spawned worker forks nothing, and what a fork of the caller brings along is the caller's.
+        self._refuses_threads = not config.spawn and config.catalog is None
         self._started = 0.0
         self._leave_by: float | None = None
         self._decoder = Decoder()
@@ -106,7 +107,7 @@ class Slot:
         self._channel.settimeout(None)
         if not self._is_ready:
             raise ChildProcessError("a worker could not start; its message is above")
-        if threads > 1 and not self._is_spawned:
+        if threads > 1 and self._refuses_threads:
             raise ValueError(
                 f"a plugin or module starts {threads - 1} thread{'s' if threads > 2 else ''} when it is imported, "
                 "which a forked cell would not survive; start them inside the method or the build"
