@@ -13,6 +13,7 @@ import pandas as pd
 
 from hessbench.record import SCHEMA
 from hessbench.reports import units
+from hessbench.reports.answers import Key
 from hessbench.reports.escaping import clean, csv_text, latex, markdown
 from hessbench.reports.lines import Line, Spread
 from hessbench.reports.predict import PREDICTED_DIM
@@ -84,14 +85,7 @@ def repeats_frame(lines: Sequence[Line]) -> pd.DataFrame:
             {
                 "problem": line.key.problem,
                 "problem_hash": line.key.problem_hash,
-                "estimand": line.key.estimand,
-                "method": line.key.method,
-                "method_hash": line.key.method_hash,
-                "library_version": line.key.library_version,
-                "run_estimand": line.key.source,
-                "device": line.key.device,
-                "dtype": line.key.dtype,
-                "threads": line.key.threads,
+                **_asked(line.key),
                 "budget": line.budget,
                 "repeat": answer.terminal.repeat,
                 "pass": answer.terminal.pass_,
@@ -218,14 +212,7 @@ def _numbers(line: Line) -> dict[str, Any]:
         "problem": line.key.problem,
         "problem_hash": line.key.problem_hash,
         "dim": line.dim,
-        "estimand": line.key.estimand,
-        "method": line.key.method,
-        "method_hash": line.key.method_hash,
-        "library_version": line.key.library_version,
-        "run_estimand": line.key.source,
-        "device": line.key.device,
-        "dtype": line.key.dtype,
-        "threads": line.key.threads,
+        **_asked(line.key),
         "budget": line.budget,
         "repeats": len(line.answers),
         "status": status_text(line),
@@ -280,3 +267,17 @@ COLUMNS: Final = (
     Column("status", "Status", "cells", lambda line: Shown(status_text(line)), is_number=False),
 )
 """The columns of the cost table, in order; `PREDICTED_DIM` is the P of the headers."""
+
+
+def _asked(key: Key) -> dict[str, str | int]:
+    """What was asked of a run, as columns."""
+    return {
+        "estimand": key.estimand,
+        "method": key.method,
+        "method_hash": key.method_hash,
+        "library_version": key.library_version,
+        "run_estimand": key.source,
+        "device": key.device,
+        "dtype": key.dtype,
+        "threads": key.threads,
+    }
