@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, final
 import numpy as np
 
 from hessbench.estimand import Arrays
+from hessbench.files import write_whole
 from hessbench.record import COLUMNS, SCHEMA, Kind, Record, Status, finite_or_null
 
 if TYPE_CHECKING:
@@ -254,17 +255,6 @@ class LedgerWriter:
         data = f"\n{line}".encode()
         if os.write(self._file, data) != len(data):
             raise OSError(28, "no space left on device")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_arrays(folder: str | Path, relative: str) -> Arrays:

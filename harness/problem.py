@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
@@ -13,25 +14,13 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
-from hessbench.estimand import (
-    Array,
-    Density,
-    Diagonal,
-    Estimand,
-    Reference,
-    Source,
-    TopEigenvalues,
-    Trace,
-    density_reference,
-    top_reference,
-    trace_reference,
-)
+from hessbench.dense_references import DENSE_LIMIT, References, dense_references
+from hessbench.estimand import Array, Estimand, Reference
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
 from hessbench.seeding import derive_seed, make_generator
 from hessbench.specs import REQUIRED, Required, Value, canonical, check_name, parse_one
 
 Build: TypeAlias = Callable[[torch.device, torch.dtype], LinearOperator]
-References: TypeAlias = Mapping[type[Estimand], Callable[[Any], Reference]]
 
 # Traits: declared facts a method may require.
 PSD: Final = "psd"
@@ -40,9 +29,6 @@ SYNTHETIC: Final = "synthetic"
 RANDOM_MATRIX: Final = "random-matrix"
 FACTOR: Final = "factor"
 DIAGONAL: Final = "diagonal"
-
-DENSE_LIMIT: Final = 4096
-"""Largest dimension for which a reference is computed from the dense matrix."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +45,9 @@ class Problem:
         unavailable: Why it cannot be built here, and the remedy; None when it can.
         ladder: The same problem at another dimension (the nearest it has), for prices at other sizes.
         modules: Modules the build needs, imported once by the fork server rather than in every cell.
+        shapes: Names and shapes of the pieces, in order, that a vector of the operator is made of, where it has any.
+        prepare: Gets what `unavailable` misses, once before a run: a download, a short training. Told how it goes on
+            by the function handed in; raises `OSError` or `ValueError` with one sentence where it cannot.
     """
 
     name: str
@@ -70,6 +59,8 @@ class Problem:
     unavailable: Callable[[], str | None] | None = None
     ladder: Callable[[int], Problem] | None = None
     modules: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    prepare: Callable[[Callable[[str], None]], None] | None = None
 
     def __post_init__(self) -> None:
         if self.dim < 1:
@@ -80,6 +71,26 @@ class Problem:
         """SHA-256 over the name and the content, 16 hex digits."""
         content = self.fingerprint() if self.fingerprint else product_hash(self.build, self.dim)
         return hashlib.sha256(f"{self.name}\0{content}".encode()).hexdigest()[:16]
+
+    def split(self, vector: Tensor) -> dict[str, Tensor]:
+        """Cut a vector (n,), or a block (n, k), into the named pieces it is made of, as views.
+
+        Returns:
+            Piece by name, each of its own shape, with a last axis of length k for a block.
+
+        Raises:
+            ValueError: If the problem names no pieces, or the length is not its dimension.
+        """
+        if not self.shapes:
+            raise ValueError(f"problem {self.name} does not name the pieces of its vectors")
+        if vector.ndim not in (1, 2) or vector.shape[0] != self.dim:
+            raise ValueError(f"a vector ({self.dim},) or a block ({self.dim}, k) is needed, got {tuple(vector.shape)}")
+        sizes = [math.prod(shape) for shape in self.shapes.values()]
+        pieces = vector.split(sizes)
+        return {
+            name: piece.reshape(*shape, *vector.shape[1:])
+            for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
+        }
 
     @classmethod
     def of(
@@ -185,40 +196,6 @@ def keyword_choices(function: Callable[..., Any]) -> dict[str, tuple[str, ...]]:
     except (NameError, TypeError, AttributeError):  # annotations that cannot be read say nothing
         return {}
     return {name: tuple(map(str, get_args(hint))) for name, hint in hints.items() if get_origin(hint) is Literal}
-
-
-def dense_references(dense: Callable[[], Array]) -> References:
-    """References of all four estimands from a function that makes the dense float64 matrix (n, n).
-
-    The bound is that of a backward-stable symmetric eigensolver, n eps ||A||.
-    """
-    solved: list[tuple[Array, Array, float]] = []
-
-    def solve() -> tuple[Array, Array, float]:
-        if not solved:
-            A = dense()
-            check_symmetric(torch.as_tensor(A))
-            eigenvalues = cast("Array", np.linalg.eigvalsh(A))
-            solved.append((eigenvalues, A.diagonal().copy(), A.shape[0] * 2.0**-52 * float(np.abs(eigenvalues).max())))
-        return solved[0]
-
-    def top(estimand: TopEigenvalues) -> Reference:
-        eigenvalues, _, bound = solve()
-        return top_reference(eigenvalues, estimand, Source.DENSE, bound)
-
-    def trace(_: Trace) -> Reference:
-        eigenvalues, _diagonal, bound = solve()
-        return trace_reference(eigenvalues, Source.DENSE, bound / eigenvalues.size)
-
-    def density(_: Density) -> Reference:
-        eigenvalues, _diagonal, bound = solve()
-        return density_reference(eigenvalues, Source.DENSE, bound)
-
-    def diagonal(_: Diagonal) -> Reference:
-        eigenvalues, entries, bound = solve()
-        return Reference({"diagonal": entries}, Source.DENSE, float(np.abs(eigenvalues).max()), bound)
-
-    return {TopEigenvalues: top, Trace: trace, Density: density, Diagonal: diagonal}
 
 
 def array_hash(*arrays: Any) -> str:

@@ -12,7 +12,8 @@ from typing import Any, cast, final
 import numpy as np
 
 from hessbench.estimand import Arrays, Reference, Source
-from hessbench.ledger import load_arrays, write_whole
+from hessbench.files import write_whole
+from hessbench.ledger import load_arrays
 
 
 @dataclass(frozen=True)

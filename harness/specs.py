@@ -18,7 +18,7 @@ Value: TypeAlias = bool | int | float | str
 
 _NAME = re.compile(r"[a-z][a-z0-9+]*(?:-[a-z0-9+]+)*")
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*")
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]*")
 _INT = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
@@ -125,7 +125,7 @@ def parse_one(text: str) -> Spec:
 
 
 def parse_value(raw: str, text: str) -> Value:
-    """Read one value: true, false, an integer, a finite number or a word.
+    """Read one value: true, false, an integer, a finite number or a word, such as `full`, `32-16` or `0:100`.
 
     Raises:
         ValueError: If `raw` is none of these.
@@ -187,6 +187,8 @@ def _coerce(name: str, key: str, value: Value, default: Value) -> Value:
         return float(value)
     if wanted is int and isinstance(value, float) and value.is_integer():
         return int(value)
+    if wanted is str and type(value) is int:
+        return str(value)  # a word of digits, such as the one width of a list of widths
     raise ValueError(f"{name}: parameter {key!r} takes {_KINDS[wanted]}, got {format_value(value)}")
 
 

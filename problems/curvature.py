@@ -13,57 +13,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from hessbench.operators import FunctionOperator, LinearOperator, OperatorInfo, ProductKind, multiply
-
-Forward: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+from hessbench.problems.network import Network
 
 OPERATORS: Final = ("hessian", "ggn")
 
 _EXAMPLE_GRADIENT_ENTRIES: Final = 2**24
 """Entries of per-example gradients held at a time."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """A classifier at fixed weights on fixed data.
-
-    Attributes:
-        forward: Logits (N, C) from parameters (n,) and inputs (N, ...); each row depends on its own input only.
-        parameters: Flat parameters (n,).
-        inputs: Inputs (N, ...), of the dtype of the parameters.
-        labels: Class numbers (N,).
-        batched: Whether a block is faster in one vectorised pass (small dense layers) than in a loop (convolutions).
-    """
-
-    forward: Forward
-    parameters: Tensor
-    inputs: Tensor
-    labels: Tensor
-    batched: bool = True
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Network:
-        """The same network elsewhere; weights and inputs that fit float32 are unchanged by every cast."""
-        return Network(
-            self.forward,
-            self.parameters.to(device=device, dtype=dtype),
-            self.inputs.to(device=device, dtype=dtype),
-            self.labels.to(device=device),
-            self.batched,
-        )
-
-    def logits(self, parameters: Tensor) -> Tensor:
-        """Logits of all samples, (N, C)."""
-        return self.forward(parameters, self.inputs)
-
-    def loss(self, parameters: Tensor) -> Tensor:
-        """Mean cross-entropy over the samples, a scalar."""
-        return torch.nn.functional.cross_entropy(self.logits(parameters), self.labels)
 
 
 @contextmanager
@@ -92,8 +53,8 @@ def hessian_operator(network: Network) -> FunctionOperator:
     """
     parameters = network.parameters.detach().clone().requires_grad_()
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(network.loss(parameters), parameters, create_graph=True)
-    samples = network.inputs.shape[0]
+        (gradient,) = torch.autograd.grad(network.objective(parameters), parameters, create_graph=True)
+    samples = network.num_samples
     way = "vectorised blocks" if network.batched else "looped blocks"
     return FunctionOperator(
         lambda block: _pull_columns(gradient, parameters, block, batched=network.batched),
@@ -116,7 +77,7 @@ class GGNOperator:
     def __init__(self, network: Network) -> None:
         parameters = network.parameters.detach().clone().requires_grad_()
         with torch.enable_grad():
-            logits = network.logits(parameters)
+            logits = network.forward(parameters, network.batches[0].inputs)
         self._network = network
         self._parameters = parameters
         self._logits = logits
@@ -177,7 +138,11 @@ class CrossEntropyFactor:
             total = torch.zeros_like(network.parameters)
             for start in range(0, self.num_samples, chunk):
                 rows = slice(start, start + chunk)
-                total += example_gradients(network, network.inputs[rows], pulls[rows, :, column]).square_().sum(dim=0)
+                total += (
+                    example_gradients(network, network.batches[0].inputs[rows], pulls[rows, :, column])
+                    .square_()
+                    .sum(dim=0)
+                )
             columns.append(total)
         return torch.stack(columns, dim=1)
 
@@ -214,8 +179,12 @@ def _kept_push(logits: Tensor, parameters: Tensor) -> Callable[[Tensor], Tensor]
 
 def _linearised_push(network: Network) -> Callable[[Tensor], Tensor]:
     """J @ block, (n, k) -> (N C, k), by a traced linearisation, column by column."""
+
+    def outputs(parameters: Tensor) -> Tensor:
+        return network.forward(parameters, network.batches[0].inputs)
+
     with quiet_transforms():
-        _, push = torch.func.linearize(network.logits, network.parameters.detach())
+        _, push = torch.func.linearize(outputs, network.parameters.detach())
         push(torch.zeros_like(network.parameters))  # the first call computes what all others share
     return lambda block: torch.stack([push(column).flatten() for column in block.T.contiguous().unbind()], dim=1)
 

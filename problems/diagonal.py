@@ -10,18 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hessbench.dense_references import DENSE_LIMIT, References, dense_references
 from hessbench.estimand import Array, Diagonal, Reference, Source, Trace
 from hessbench.operators import FunctionOperator, OperatorInfo, to_dense
-from hessbench.problem import (
-    DENSE_LIMIT,
-    PSD,
-    SYNTHETIC,
-    Problem,
-    ProblemFamily,
-    References,
-    array_hash,
-    dense_references,
-)
+from hessbench.problem import PSD, SYNTHETIC, Problem, ProblemFamily, array_hash
 from hessbench.problems.parameters import at_least, in_range, nearest, one_of, spec_text
 from hessbench.problems.spectra import Spectrum, clustered, linear, power_law, spiked, step
 from hessbench.seeding import derive_seed

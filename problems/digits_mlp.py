@@ -5,20 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from hessbench.problem import (
-    DENSE_LIMIT,
-    FACTOR,
-    NETWORK,
-    PSD,
-    Problem,
-    ProblemFamily,
-    array_hash,
-    dense_references,
-)
+from hessbench.dense_references import DENSE_LIMIT, dense_references
+from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
 from hessbench.problems.curvature import OPERATORS, curvature_operator
 from hessbench.problems.mlp import digits_network, mlp_dim
-from hessbench.problems.network_references import dense_ggn, dense_hessian
 from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
+from hessbench.problems.references.dense import dense_ggn, dense_hessian
 
 STEPS: Final = (0, 10, 100, 500)
 MAX_WIDTH: Final = 200_000
@@ -44,7 +36,8 @@ def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int
 
     def fingerprint() -> str:
         network = digits_network(width, step)
-        return array_hash(network.parameters.numpy(), network.inputs.numpy(), network.labels.numpy())
+        (batch,) = network.batches
+        return array_hash(network.parameters.numpy(), batch.inputs.numpy(), batch.targets.numpy())
 
     dim = mlp_dim(width)
     dense = dense_hessian if operator == "hessian" else dense_ggn

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature import Network
+from hessbench.problems.network import Batch, Network
 from hessbench.seeding import derive_seed
 
 PIXELS: Final = 49
@@ -80,10 +80,11 @@ def train(width: int, steps: int, inputs: Tensor, labels: Tensor) -> Tensor:
                 order = torch.as_tensor(generator.permutation(labels.numel()))
                 batches = [batch for batch in order.split(BATCH) if batch.numel() == BATCH]
             batch = batches.pop(0)
-            network = Network(partial(mlp_logits, width=width), parameters, inputs[batch], labels[batch])
+            data = (Batch(inputs[batch], labels[batch]),)
+            network = Network(partial(mlp_logits, width=width), parameters, data)
             tracked = parameters.requires_grad_()
             with torch.enable_grad():
-                (gradient,) = torch.autograd.grad(network.loss(tracked), tracked)
+                (gradient,) = torch.autograd.grad(network.objective(tracked), tracked)
             parameters = parameters.detach() - LEARNING_RATE * gradient
     finally:
         torch.set_num_threads(threads)
@@ -94,4 +95,4 @@ def digits_network(width: int, steps: int) -> Network:
     """The trained network and its data, in float64 with float32 weights."""
     inputs, labels = digits()
     parameters = train(width, steps, inputs, labels)
-    return Network(partial(mlp_logits, width=width), parameters, inputs, labels)
+    return Network(partial(mlp_logits, width=width), parameters, (Batch(inputs, labels),))

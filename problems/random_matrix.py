@@ -14,19 +14,10 @@ from typing import Final
 import numpy as np
 import torch
 
+from hessbench.dense_references import DENSE_LIMIT, References, dense_references
 from hessbench.estimand import Array, Arrays, Density, Reference
 from hessbench.operators import dense_operator
-from hessbench.problem import (
-    DENSE_LIMIT,
-    PSD,
-    RANDOM_MATRIX,
-    SYNTHETIC,
-    Problem,
-    ProblemFamily,
-    References,
-    array_hash,
-    dense_references,
-)
+from hessbench.problem import PSD, RANDOM_MATRIX, SYNTHETIC, Problem, ProblemFamily, array_hash
 from hessbench.problems.laws import marchenko_pastur, outlier_positions, semicircle, with_atoms
 from hessbench.problems.parameters import at_least, in_range, nearest, spec_text
 from hessbench.seeding import derive_seed

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hessbench.problems.curvature import Forward
+from hessbench.problems.network import Forward
 from hessbench.seeding import derive_seed
 
 CHANNELS: Final = (16, 32, 64)

@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, References, array_hash
-from hessbench.problems.curvature import OPERATORS, Network, curvature_operator
-from hessbench.problems.network_references import gram_references
+from hessbench.dense_references import References
+from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
+from hessbench.problems.curvature import OPERATORS, curvature_operator
+from hessbench.problems.network import Batch, Network
 from hessbench.problems.parameters import in_range, one_of, spec_text
+from hessbench.problems.references.dense import gram_references
 from hessbench.problems.resnet20 import CLASSES, flat_parameters, random_state, resnet20_logits, state_from
 
 FAMILY: Final = "resnet20-cifar10"
@@ -86,7 +88,8 @@ def resnet20_network(samples: int, weights: str, split: str = "train") -> Networ
     inputs = ((pixels - mean) / std).contiguous()
     forward = resnet20_logits(state)
     # A vectorised block of convolutions is slower on a CPU than a loop over its columns.
-    return Network(forward, flat_parameters(state), inputs, torch.as_tensor(labels, dtype=torch.int64), batched=False)
+    data = (Batch(inputs, torch.as_tensor(labels, dtype=torch.int64)),)
+    return Network(forward, flat_parameters(state), data, batched=False)
 
 
 def load_images(split: str, samples: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

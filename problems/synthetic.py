@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 
+from hessbench.dense_references import DENSE_LIMIT, References
 from hessbench.estimand import (
     Array,
     Density,
@@ -22,7 +23,7 @@ from hessbench.estimand import (
     trace_reference,
 )
 from hessbench.operators import to_dense
-from hessbench.problem import DENSE_LIMIT, DIAGONAL, PSD, SYNTHETIC, Problem, ProblemFamily, References, array_hash
+from hessbench.problem import DIAGONAL, PSD, SYNTHETIC, Problem, ProblemFamily, array_hash
 from hessbench.problems.parameters import at_least, in_range, nearest, one_of, spec_text
 from hessbench.problems.rotation import ROTATION_VERSION, rotated_operator
 from hessbench.problems.spectra import SPECTRA, alternate, student_t

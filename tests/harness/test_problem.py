@@ -10,9 +10,10 @@ import pytest
 import scipy.sparse.linalg
 import torch
 
+from hessbench.dense_references import DENSE_LIMIT, dense_references
 from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
 from hessbench.operators import dense_operator, to_dense
-from hessbench.problem import DENSE_LIMIT, Problem, ProblemFamily, array_hash, dense_references
+from hessbench.problem import Problem, ProblemFamily, array_hash
 
 A = np.array([[2.0, 1.0, 0.0], [1.0, -3.0, 0.5], [0.0, 0.5, 1.0]])
 CPU = torch.device("cpu")

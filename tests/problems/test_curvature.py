@@ -10,9 +10,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hessbench.operators import Factor, Factored, ProductKind, check_operator, info_of, to_dense
-from hessbench.problems.curvature import Network, curvature_operator
+from hessbench.problems.curvature import curvature_operator
 from hessbench.problems.mlp import initial_parameters, mlp_dim, mlp_logits
-from hessbench.problems.network_references import dense_ggn, dense_hessian, gram_references
+from hessbench.problems.network import Batch, Network
+from hessbench.problems.references.dense import dense_ggn, dense_hessian, gram_references
 
 CPU = torch.device("cpu")
 
@@ -22,13 +23,13 @@ def small_network(samples=12, width=3, batched=True, dtype=torch.float64):
     inputs = torch.rand(samples, 49, generator=generator, dtype=torch.float64)
     labels = torch.randint(0, 10, (samples,), generator=generator)
     forward = partial(mlp_logits, width=width)
-    return Network(forward, initial_parameters(width), inputs, labels, batched).to(CPU, dtype)
+    return Network(forward, initial_parameters(width), (Batch(inputs, labels),), batched=batched).to(CPU, dtype)
 
 
 def explicit_ggn(network):
     """J^T Lambda J from torch's own Jacobian, sample by sample."""
-    J = torch.autograd.functional.jacobian(lambda q: network.forward(q, network.inputs), network.parameters)
-    p = network.forward(network.parameters, network.inputs).softmax(dim=1)
+    J = torch.autograd.functional.jacobian(lambda q: network.forward(q, network.batches[0].inputs), network.parameters)
+    p = network.forward(network.parameters, network.batches[0].inputs).softmax(dim=1)
     inner = (torch.diag_embed(p) - p[:, :, None] * p[:, None, :]) / p.shape[0]
     return torch.einsum("icp,icd,idq->pq", J, inner, J)
 
@@ -36,7 +37,7 @@ def explicit_ggn(network):
 @pytest.mark.parametrize("batched", [True, False])
 def test_the_hessian_product_is_the_dense_hessian(batched):
     network = small_network(batched=batched)
-    expected = torch.autograd.functional.hessian(network.loss, network.parameters)
+    expected = torch.autograd.functional.hessian(network.objective, network.parameters)
     torch.testing.assert_close(to_dense(curvature_operator(network, "hessian"), 50), expected, rtol=0, atol=1e-13)
     np.testing.assert_allclose(dense_hessian(network), expected.numpy(), rtol=0, atol=1e-13)
 
@@ -89,7 +90,7 @@ def test_squared_sums_are_sums_over_samples_of_squares_whatever_the_chunk(entrie
 @pytest.mark.parametrize("samples", [2, 40])
 @pytest.mark.parametrize("entries", [40_000, 2**27])
 def test_gram_references_are_those_of_the_dense_ggn(samples, entries, monkeypatch):
-    monkeypatch.setattr("hessbench.problems.network_references._GRAM_ENTRIES", entries)
+    monkeypatch.setattr("hessbench.problems.references.dense._GRAM_ENTRIES", entries)
     network = small_network(samples=samples)
     answers = {kind.key: (kind, find) for kind, find in gram_references(lambda: network, 50.0).items()}
     G = explicit_ggn(network).numpy()

@@ -34,12 +34,13 @@ def test_the_network_has_1930_parameters():
 
 def test_loss_falls_with_the_steps_and_the_network_learns():
     networks = [digits_network(32, step) for step in STEPS]
-    losses = [float(network.loss(network.parameters)) for network in networks]
+    losses = [float(network.objective(network.parameters)) for network in networks]
     assert losses == sorted(losses, reverse=True)
     assert losses[0] == pytest.approx(np.log(10), abs=0.1)
     assert losses[-1] < 0.5
     trained = networks[-1]
-    hits = trained.logits(trained.parameters).argmax(dim=1) == trained.labels
+    (batch,) = trained.batches
+    hits = trained.forward(trained.parameters, batch.inputs).argmax(dim=1) == batch.targets
     assert float(hits.float().mean()) > 0.85
 
 

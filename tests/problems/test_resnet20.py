@@ -158,10 +158,11 @@ def test_references_exist_only_where_they_are_exact():
 @needs_data
 def test_the_trained_network_reproduces_its_published_loss_and_accuracy():
     network = resnet20_network(2000, "pyhessian", "test")
+    (batch,) = network.batches
     with torch.no_grad():
-        logits = torch.cat([network.forward(network.parameters, part) for part in network.inputs.split(250)])
-    assert float(nn.functional.cross_entropy(logits, network.labels)) == pytest.approx(0.30035, abs=1e-5)
-    assert int((logits.argmax(dim=1) == network.labels).sum()) == 1841
+        logits = torch.cat([network.forward(network.parameters, part) for part in batch.inputs.split(250)])
+    assert float(nn.functional.cross_entropy(logits, batch.targets)) == pytest.approx(0.30035, abs=1e-5)
+    assert int((logits.argmax(dim=1) == batch.targets).sum()) == 1841
 
 
 @pytest.mark.data
@@ -169,6 +170,7 @@ def test_the_trained_network_reproduces_its_published_loss_and_accuracy():
 def test_the_first_training_images_have_the_batch_norm_and_labels_of_the_files():
     assert os.environ["HESSBENCH_DATA"]
     network = resnet20_network(64, "pyhessian")
+    (batch,) = network.batches
     with torch.no_grad():
-        hits = network.logits(network.parameters).argmax(dim=1) == network.labels
+        hits = network.forward(network.parameters, batch.inputs).argmax(dim=1) == batch.targets
     assert float(hits.float().mean()) > 0.95

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hessbench.dense_references import References
 from hessbench.estimand import (
     Array,
     Density,
@@ -21,8 +22,8 @@ from hessbench.estimand import (
     top_reference,
     trace_reference,
 )
-from hessbench.problem import References
-from hessbench.problems.curvature import Network, example_gradients, quiet_transforms
+from hessbench.problems.curvature import example_gradients, quiet_transforms
+from hessbench.problems.network import Network
 
 _COLUMNS = 128
 _GRAM_ENTRIES = 2**27
@@ -31,7 +32,7 @@ _GRAM_ENTRIES = 2**27
 def dense_hessian(network: Network) -> Array:
     """Hessian (n, n) in float64, forward mode over reverse mode, 128 columns at a time, made symmetric."""
     exact = network.to(torch.device("cpu"), torch.float64)
-    slope = torch.func.grad(exact.loss)
+    slope = torch.func.grad(exact.objective)
 
     def column(direction: Tensor) -> Tensor:
         return torch.func.jvp(slope, (exact.parameters,), (direction,))[1]
@@ -52,7 +53,7 @@ def dense_ggn(network: Network) -> Array:
 def factor_rows(network: Network, start: int, stop: int) -> Tensor:
     """Columns start..stop of F^T, (N C, stop - start), where GGN = F F^T: gradients of mixed logits of one sample."""
     with torch.no_grad():
-        p = network.forward(network.parameters, network.inputs).softmax(dim=1)
+        p = network.forward(network.parameters, network.batches[0].inputs).softmax(dim=1)
     samples, classes = p.shape
     root = p.sqrt()
     S = (torch.diag_embed(root) - p[:, :, None] * root[:, None, :]) / samples**0.5
@@ -61,7 +62,7 @@ def factor_rows(network: Network, start: int, stop: int) -> Tensor:
     for first in range(0, samples, chunk):
         rows = slice(first, first + chunk)
         for column in range(classes):
-            gradients = example_gradients(network, network.inputs[rows], S[rows, :, column])
+            gradients = example_gradients(network, network.batches[0].inputs[rows], S[rows, :, column])
             B[rows, column] = gradients[:, start:stop]
     return B.view(samples * classes, -1)
 
@@ -83,8 +84,8 @@ def gram_references(network: Callable[[], Network], rounding: float) -> Referenc
             exact = network().to(torch.device("cpu"), torch.float64)
             n = exact.parameters.numel()
             with torch.no_grad():
-                classes = exact.forward(exact.parameters, exact.inputs[:1]).shape[1]
-            rows = exact.inputs.shape[0] * classes
+                classes = exact.forward(exact.parameters, exact.batches[0].inputs[:1]).shape[1]
+            rows = exact.batches[0].inputs.shape[0] * classes
             width = max(1, _GRAM_ENTRIES // rows)
             gram = torch.zeros(rows, rows, dtype=torch.float64)
             diagonal = torch.empty(n, dtype=torch.float64)

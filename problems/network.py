@@ -1,0 +1,77 @@
+"""A network at fixed weights on fixed data, as a function of one flat vector of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from hessbench.problems.losses import CROSS_ENTROPY, Loss
+
+Forward: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs (m, ...) and their targets: class numbers (m,) or values (m, C)."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    @property
+    def size(self) -> int:
+        """Number m of samples."""
+        return self.inputs.shape[0]
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
+        """The same batch elsewhere; class numbers and other integers keep their dtype."""
+        return Batch(*(_moved(part, device, dtype) for part in (self.inputs, self.targets)))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network at fixed weights on fixed data.
+
+    Attributes:
+        forward: Outputs (m, C) from parameters (n,) and inputs (m, ...); each row depends on its own input only.
+        parameters: The parameters that are differentiated, flat (n,).
+        batches: The data, in one batch or several.
+        loss: What is summed over the samples.
+        batched: Whether a block is faster in one vectorised pass (small dense layers) than in a loop (convolutions).
+    """
+
+    forward: Forward
+    parameters: Tensor
+    batches: tuple[Batch, ...]
+    loss: Loss = CROSS_ENTROPY
+    batched: bool = True
+
+    @property
+    def num_samples(self) -> int:
+        """Number N of samples in all batches."""
+        return sum(batch.size for batch in self.batches)
+
+    @property
+    def scale(self) -> float:
+        """Factor of the sum over samples: 1 / N for a mean, else 1."""
+        return 1 / self.num_samples if self.loss.mean else 1.0
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Network:
+        """The same network elsewhere; weights and inputs that fit float32 are unchanged by every cast."""
+        return replace(
+            self,
+            parameters=self.parameters.to(device=device, dtype=dtype),
+            batches=tuple(batch.to(device, dtype) for batch in self.batches),
+        )
+
+    def objective(self, parameters: Tensor) -> Tensor:
+        """The loss over all batches, a scalar."""
+        losses = [self.loss.total(self.forward(parameters, batch.inputs), batch.targets) for batch in self.batches]
+        return torch.stack(losses).sum() * self.scale
+
+
+def _moved(part: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return part.to(device=device, dtype=dtype if part.is_floating_point() else part.dtype)

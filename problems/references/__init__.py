@@ -1,0 +1,1 @@
+"""References of network problems: dense, by the Gram matrix, certified, statistical, and those that ship."""

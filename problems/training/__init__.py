@@ -1,0 +1,1 @@
+"""Training by a recipe: deterministic, resumable, kept by content hash."""
