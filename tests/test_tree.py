@@ -19,7 +19,8 @@ FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("pr
 CORE = frozenset(
     f"hessbench.{name}"
     for name in (
-        "counting", "dense_references", "estimand", "files", "method", "operators", "problem", "record", "registry", "seeding", "specs",
+        "counting", "dense_references", "estimand", "files", "method",
+        "operators", "problem", "record", "registry", "seeding", "specs",
     )
 )  # fmt: skip
 READABLE = frozenset(f"hessbench.{name}" for name in ("record", "ledger", "estimand"))
