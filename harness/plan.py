@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from hessbench.catalog import Catalog
@@ -11,6 +11,7 @@ from hessbench.cell import MEMORY, TIME, Cell
 from hessbench.estimand import Estimand, parse_estimand
 from hessbench.method import BoundMethod
 from hessbench.problem import Problem
+from hessbench.redact import redact
 from hessbench.registry import Selected
 from hessbench.seeding import derive_seed
 from hessbench.suite import Cross, Suite
@@ -127,6 +128,31 @@ def _budgeted(
             yield PlannedCell(replace(base, budgets=grid, repeat=repeat, pass_=TIME))
     if cross.memory:
         yield PlannedCell(replace(base, budgets=grids[-1][-1:], pass_=MEMORY))
+
+
+def prepare(suite: Suite, catalog: Catalog, say: Callable[[str], None]) -> None:
+    """Let every problem of a suite that cannot be built here get what it misses, where it knows how.
+
+    A problem that fails at it is told of and stays unavailable, which its cells then say.
+
+    Args:
+        suite: What will be run.
+        catalog: Where the names are looked up.
+        say: Told how it goes on.
+
+    Raises:
+        ValueError: If a name or a parameter is not accepted.
+    """
+    specs = {
+        chosen.spec for cross in suite.crosses for text in cross.problems for chosen in catalog.problems.select(text)
+    }
+    for spec in sorted(specs):
+        problem = catalog.problem(spec)
+        if problem.prepare and problem.unavailable and problem.unavailable():
+            try:
+                problem.prepare(say)
+            except (OSError, ValueError) as failure:
+                say(f"{spec}: {redact(str(failure))}")
 
 
 def shard(cells: list[PlannedCell], index: int, count: int) -> list[PlannedCell]:

@@ -1,4 +1,4 @@
-"""References of a run: built in a process of their own, kept in the run's folder under the problem's hash."""
+"""References: built in a process of their own, kept under the problem's hash in the run's folder and in the cache."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, Final, cast, final
 
 import numpy as np
 
 from hessbench.estimand import Arrays, Reference, Source
-from hessbench.files import write_whole
+from hessbench.files import cache_folder, write_whole
 from hessbench.ledger import load_arrays
+
+REFERENCE_VERSION: Final = 1
+"""Raised when references are computed in another way; what is kept of another version counts as absent."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +39,15 @@ class ReferenceStore:
     """References on disk, by problem hash and estimand.
 
     Args:
-        folder: A run's folder.
+        folder: A run's folder, or that of the cache; references lie in `references` inside it.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
 
-    def stored(self) -> dict[str, list[str]]:
-        """Estimands that are stored, by problem hash; a damaged file counts as absent."""
-        found: dict[str, list[str]] = {}
-        for file in sorted((self._folder / "references").glob("*/*.npz")):
-            loaded = self._read(file)
-            if loaded is not None:
-                found.setdefault(file.parent.name, []).append(loaded[0])
-        return found
+    def holds(self, problem_hash: str, estimand: str) -> bool:
+        """Whether a reference is stored; a damaged file counts as absent."""
+        return self._read(self._path(problem_hash, estimand)) is not None
 
     def save(self, problem_hash: str, header: dict[str, Any], arrays: Arrays) -> None:
         """Keep one reference; it is there whole or not at all.
@@ -58,7 +56,7 @@ class ReferenceStore:
             OSError: If the disk is full.
         """
         buffer = io.BytesIO()
-        facts = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+        facts = np.frombuffer(json.dumps({**header, "version": REFERENCE_VERSION}).encode(), dtype=np.uint8)
         np.savez(buffer, **cast("dict[str, Any]", {"header": facts, **arrays}))
         write_whole(self._path(problem_hash, header["estimand"]), buffer.getvalue())
 
@@ -68,22 +66,37 @@ class ReferenceStore:
         for estimand in estimands:
             loaded = self._read(self._path(problem_hash, estimand))
             if loaded is not None:
-                found[estimand] = loaded[1]
+                found[estimand] = loaded
         return found
+
+    def copy(self, source: ReferenceStore, problem_hash: str, estimand: str) -> None:
+        """Take over what another store holds of one reference, if anything.
+
+        Raises:
+            OSError: If the disk is full.
+        """
+        file = source._path(problem_hash, estimand)
+        if source.holds(problem_hash, estimand):
+            write_whole(self._path(problem_hash, estimand), file.read_bytes())
 
     def _path(self, problem_hash: str, estimand: str) -> Path:
         name = estimand.replace("[", "(").replace("]", ")")
         return self._folder / "references" / problem_hash / f"{name}.npz"
 
-    def _read(self, file: Path) -> tuple[str, Reference] | None:
+    def _read(self, file: Path) -> Reference | None:
         if not file.is_file():
             return None
         try:
             arrays = load_arrays(self._folder, str(file.relative_to(self._folder)))
             header = json.loads(arrays.pop("header").astype(np.uint8).tobytes())
-            return header["estimand"], reference_from(header, arrays)
+            return reference_from(header, arrays) if header["version"] == REFERENCE_VERSION else None
         except (ValueError, KeyError):
             return None
+
+
+def cached_references() -> ReferenceStore:
+    """The store of the user's cache, which every run shares."""
+    return ReferenceStore(cache_folder("references").parent)
 
 
 def reference_from(header: dict[str, Any], arrays: Arrays) -> Reference:

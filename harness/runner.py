@@ -20,19 +20,19 @@ from hessbench.environment import capture, environment_hash, is_loaded, library_
 from hessbench.estimand import Estimand, parse_estimand
 from hessbench.ledger import LedgerTail, LedgerWriter
 from hessbench.method import BoundMethod
-from hessbench.plan import Conditions, PlannedCell, plan, shard
+from hessbench.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.problem import Problem
 from hessbench.progress import Reporter, Silent
 from hessbench.record import Record, Status
-from hessbench.references import ReferenceStore, Truth, reference_from
-from hessbench.rows import Context, outcome_rows, skipped_row, verdict
+from hessbench.references import Truth
+from hessbench.rows import Context, outcome_rows, skipped_row
 from hessbench.suite import Suite
+from hessbench.truth import find_truth
 from hessbench.workers.jobs import RUNGS
 from hessbench.workers.outcome import Outcome
 from hessbench.workers.pool import Pool, WorkerConfig
 
 FAILED: Final = frozenset(Status) - {Status.OK, Status.SKIPPED, Status.OVER_BUDGET}
-_REFERENCE_TIMEOUT_S: Final = 3600.0
 _PRICE_TIMEOUT_S: Final = 120.0
 
 
@@ -107,12 +107,14 @@ def run(
     chosen = options or Options()
     loaded = suite if isinstance(suite, Suite) else Suite.load(suite)
     known = catalog or load_catalog(chosen.plugins)
+    teller = reporter or Silent()
+    prepare(loaded, known, teller.phase)
     planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
     if any(entry.cell.device.startswith("cuda") for entry in planned) and not torch.cuda.is_available():
         raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
     if catalog and any(entry.cell.threads > 1 for entry in planned):
         raise ValueError("threads must be 1 where cells are forked from the caller; register the functions in a plugin")
-    return _Run(loaded, known, planned, Path(out), chosen, reporter or Silent(), forked=catalog is not None).go()
+    return _Run(loaded, known, planned, Path(out), chosen, teller, forked=catalog is not None).go()
 
 
 @final
@@ -138,7 +140,6 @@ class _Run:
         self._reporter = reporter
         self._problems: dict[str, Problem] = {}
         self._tail = LedgerTail(out)
-        self._store = ReferenceStore(out)
         self._truths: dict[str, Truth] = {}
         self._claims: dict[str, Claim] = {}
         self._summary = Summary(planned=len(planned))
@@ -209,7 +210,11 @@ class _Run:
             estimands.setdefault(cell.problem, set()).update(spec for spec in self._answered(cell))
         for spec in sorted(estimands):
             self._reporter.phase(f"reference of {spec}")
-            self._truths[spec] = self._truth(pool, spec, sorted(estimands[spec]))
+            # A fork of a process that has computed in threads must not use them again.
+            threads = 1 if self._config.catalog else os.cpu_count() or 1
+            self._truths[spec] = find_truth(
+                pool, self._out, spec, sorted(estimands[spec]), threads, self._reporter.phase
+            )
         waiting: deque[Cell] = deque()
         for cell in cells:
             standing = self._standing(cell)
@@ -253,31 +258,6 @@ class _Run:
             and row.method_hash == method.hash
             and row.library_version == library_version(method.library)
         )
-
-    def _truth(self, pool: Pool, spec: str, estimands: list[str]) -> Truth:
-        job = {
-            "job": "reference",
-            "problem": spec,
-            "estimands": estimands,
-            "stored": self._store.stored(),
-            # A fork of a process that has computed in threads must not use them again.
-            "threads": 1 if self._config.catalog else os.cpu_count() or 1,
-            "timeout_s": _REFERENCE_TIMEOUT_S,
-        }
-        outcome = pool.perform(job)
-        hashes = [header["hash"] for header, _ in outcome.of_type("problem")]
-        missing: dict[str, str] = {}
-        if outcome.end is None or outcome.end["status"] != Status.OK:
-            missing = dict.fromkeys(estimands, f"no reference: {verdict(outcome)[1]}")
-        if not hashes:
-            return Truth(missing=missing)
-        for header, arrays in outcome.of_type("reference"):
-            self._store.save(hashes[0], header, arrays)
-        references = self._store.load(hashes[0], estimands)
-        for header, arrays in outcome.of_type("reference"):
-            references.setdefault(header["estimand"], reference_from(header, arrays))
-        missing |= {header["estimand"]: header["reason"] for header, _ in outcome.of_type("no-reference")}
-        return Truth(hashes[0], references, missing)
 
     def _run_cells(self, waiting: deque[Cell], pool: Pool, writer: LedgerWriter) -> None:
         deferred: deque[Cell] = deque()

@@ -1,13 +1,27 @@
 """What tests of the whole repository share: a copy of it, and this environment's packages without its own."""
 
+import os
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of this session's own: what a test finds there, a test made."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("HESSBENCH_CACHE")
+    os.environ["HESSBENCH_CACHE"] = str(folder)
+    yield folder
+    os.environ.pop("HESSBENCH_CACHE")
+    if before is not None:
+        os.environ["HESSBENCH_CACHE"] = before
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hessbench.estimand import Reference, Source
-from hessbench.references import ReferenceStore, Truth, reference_from
+from hessbench.references import ReferenceStore, Truth, cached_references, reference_from
 
 ARRAYS = {"eigenvalues": np.array([3.0, -1.0])}
 SPEC = "top-eigenvalues[k=2]"
@@ -32,15 +32,35 @@ def test_another_hash_knows_nothing(tmp_path):
     assert store.load("h1", [SPEC]) == {}
 
 
-def test_what_is_stored_is_listed_by_hash(tmp_path):
+def test_what_is_stored_is_known(tmp_path):
     store = ReferenceStore(tmp_path)
-    assert store.stored() == {}
+    assert not store.holds("h0", SPEC)
     store.save("h0", header(), ARRAYS)
-    store.save("h0", header("trace"), {"trace": np.array([2.0])})
-    store.save("h1", header("density[delta=0.01]"), ARRAYS)
-    assert {key: sorted(value) for key, value in store.stored().items()} == {
-        "h0": [SPEC, "trace"], "h1": ["density[delta=0.01]"],
-    }  # fmt: skip
+    assert store.holds("h0", SPEC)
+    assert not store.holds("h0", "trace")
+    assert not store.holds("h1", SPEC)
+
+
+def test_what_another_store_holds_can_be_taken_over(tmp_path):
+    store, other = ReferenceStore(tmp_path / "run"), ReferenceStore(tmp_path / "cache")
+    other.save("h0", header(), ARRAYS)
+    store.copy(other, "h0", "trace")
+    assert not store.holds("h0", "trace")
+    store.copy(other, "h0", SPEC)
+    assert store.load("h0", [SPEC])[SPEC].arrays["eigenvalues"].tolist() == [3.0, -1.0]
+
+
+def test_a_reference_computed_in_another_way_counts_as_absent(tmp_path, monkeypatch):
+    store = ReferenceStore(tmp_path)
+    store.save("h0", header(), ARRAYS)
+    monkeypatch.setattr("hessbench.references.REFERENCE_VERSION", 99)
+    assert not store.holds("h0", SPEC)
+
+
+def test_the_cache_lies_where_the_variable_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
+    cached_references().save("h0", header(), ARRAYS)
+    assert len(list((tmp_path / "references" / "h0").glob("*.npz"))) == 1
 
 
 def test_saving_again_replaces(tmp_path):
@@ -75,7 +95,7 @@ def test_a_damaged_file_counts_as_absent(tmp_path, damage):
     else:
         file.write_bytes({"empty": b"", "rubbish": b"rubbish", "cut": data[: len(data) // 2]}[damage])
     assert store.load("h0", [SPEC]) == {}
-    assert store.stored() == {}
+    assert not store.holds("h0", SPEC)
 
 
 def test_nothing_half_written_is_left(tmp_path):
