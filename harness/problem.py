@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
 
@@ -20,6 +20,7 @@ from hessbench.operators import FunctionOperator, LinearOperator, check_symmetri
 from hessbench.seeding import derive_seed, make_generator
 from hessbench.specs import REQUIRED, Required, Value, canonical, check_name, parse_one
 
+Say: TypeAlias = Callable[[str], None]
 Build: TypeAlias = Callable[[torch.device, torch.dtype], LinearOperator]
 
 # Traits: declared facts a method may require.
@@ -46,8 +47,10 @@ class Problem:
         ladder: The same problem at another dimension (the nearest it has), for prices at other sizes.
         modules: Modules the build needs, imported once by the fork server rather than in every cell.
         shapes: Names and shapes of the pieces, in order, that a vector of the operator is made of, where it has any.
-        prepare: Gets what `unavailable` misses, once before a run: a download, a short training. Told how it goes on
+        prepare: Gets what `unavailable` misses, such as a download, once before a run. Told how it goes on
             by the function handed in; raises `OSError` or `ValueError` with one sentence where it cannot.
+        train: Trains the weights it is at, or completes a training; told in words and in steps how it goes on, it
+            returns what it reached at each named step.
     """
 
     name: str
@@ -60,7 +63,8 @@ class Problem:
     ladder: Callable[[int], Problem] | None = None
     modules: tuple[str, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
-    prepare: Callable[[Callable[[str], None]], None] | None = None
+    prepare: Callable[[Say], None] | None = None
+    train: Callable[[Say, Callable[[int, int, float], None]], Sequence[Mapping[str, float]]] | None = None
 
     def __post_init__(self) -> None:
         if self.dim < 1:

@@ -1,120 +1,185 @@
-"""Exact products with the Hessian and the Gauss-Newton matrix (GGN) of any network's mean cross-entropy.
+"""Exact products with the curvature matrices of any network: what they are, and the Hessian and the GGN.
 
-A network is a function from one flat vector of parameters and a batch of inputs to logits. Everything is differentiated
-once, when the operator is built, and the graphs are kept: a Hessian product is then one backward pass through the graph
-of the gradient (Pearlmutter, https://doi.org/10.1162/neco.1994.6.1.147), a GGN product one Jacobian-vector and one
-vector-Jacobian product (Schraudolph, https://doi.org/10.1162/08997660260028683). The Jacobian-vector product is kept
-in one of two ways: as the derivative of u -> J^T u, which is linear and costs nothing to set up, or, for convolutions,
-as a traced linearisation, which takes seconds to set up but does half the convolutions per product.
+A network is a function from one flat vector of parameters and a batch of inputs to outputs, with a loss that is a sum
+over samples. Everything is differentiated once, when the operator is built, and the graphs of all batches are kept: a
+Hessian product is then one backward pass through the graph of the gradient (Pearlmutter,
+https://doi.org/10.1162/neco.1994.6.1.147), a product with the Gauss-Newton matrix (GGN) one Jacobian-vector and one
+vector-Jacobian product (Schraudolph, https://doi.org/10.1162/08997660260028683). Several batches are multiplied one
+after the other and summed: they save nothing of what is kept, but each is a workspace of its own.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from functools import cached_property
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from hessbench.operators import FunctionOperator, LinearOperator, OperatorInfo, ProductKind, multiply
-from hessbench.problems.network import Network
+from hessbench.problems.linearisation import Linearisation, pull_columns
+from hessbench.problems.linearisation import quiet_transforms as quiet_transforms
+from hessbench.problems.losses import Loss, LossTotal
+from hessbench.problems.network import Network, refuse_infinite
+from hessbench.problems.ntk import NTKOperator
+from hessbench.problems.second_moment import SecondMomentOperator
 
-OPERATORS: Final = ("hessian", "ggn")
+OPERATORS: Final = ("hessian", "ggn", "gradient-second-moment", "ntk")
+"""Names of the matrices, as specs write them."""
 
 _EXAMPLE_GRADIENT_ENTRIES: Final = 2**24
 """Entries of per-example gradients held at a time."""
 
 
-@contextmanager
-def quiet_transforms() -> Generator[None]:
-    """Silence what forward mode and tracing warn of: deprecated parts of torch that torch itself uses in them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def curvature_operator(network: Network, operator: str) -> LinearOperator:
-    """The Hessian or the GGN of a network.
+    """A curvature matrix of a network.
 
     Args:
         network: The network, where the operator shall live and in its dtype.
-        operator: "hessian" or "ggn".
+        operator: One of `OPERATORS`.
+
+    Raises:
+        ValueError: If there is no operator of that name, or the loss is not finite.
     """
-    return hessian_operator(network) if operator == "hessian" else GGNOperator(network)
+    if operator == "hessian":
+        return hessian_operator(network)
+    if operator == "ggn":
+        return GGNOperator(network) if network.loss.root is None else FactoredGGNOperator(network, network.loss.root)
+    if operator == "gradient-second-moment":
+        return SecondMomentOperator(network)
+    if operator == "ntk":
+        return NTKOperator(network)
+    raise ValueError(f"operator must be one of {', '.join(OPERATORS)}, got {operator!r}")
+
+
+def operator_dim(network: Network, operator: str) -> int:
+    """Dimension of a curvature matrix: the number of samples for the NTK, else that of the parameters."""
+    return network.num_samples if operator == "ntk" else network.parameters.numel()
+
+
+def is_psd(loss: Loss, operator: str) -> bool:
+    """Whether a curvature matrix is known to be positive semi-definite; a GGN is where its loss has a root."""
+    return operator in ("gradient-second-moment", "ntk") or has_factor(loss, operator)
+
+
+def has_factor(loss: Loss, operator: str) -> bool:
+    """Whether a curvature matrix offers its factor."""
+    return operator == "ggn" and loss.root is not None
 
 
 def hessian_operator(network: Network) -> FunctionOperator:
-    """Hessian of the mean loss by one backward pass through the kept graph of the gradient.
+    """Hessian of the objective by one backward pass for each batch through the kept graph of its gradient.
 
-    Cost: one gradient to build; a product is about one more gradient's multiplications twice over, and the graph keeps
+    Cost: one gradient to build; a product is about one more gradient's multiplications twice over, and the graphs keep
     the activations of both passes.
+
+    Raises:
+        ValueError: If the loss is not finite, or its gradient is constant.
     """
     parameters = network.parameters.detach().clone().requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(network.objective(parameters), parameters, create_graph=True)
+    gradients: list[Tensor] = []
+    for number, batch in enumerate(network.batches, 1):
+        with torch.enable_grad():
+            total = network.loss.total(network.forward(parameters, batch.inputs), batch.targets)
+            refuse_infinite(total, number)
+            (gradient,) = torch.autograd.grad(total * network.scale, parameters, create_graph=True)
+        if not gradient.requires_grad:
+            raise ValueError(
+                "the gradient does not change with the parameters: the loss is linear in them, or an operation hides "
+                "its derivative (detach, torch.no_grad, a custom autograd.Function), and there is no Hessian to measure"
+            )
+        gradients.append(gradient)
+
+    def matmat(block: Tensor) -> Tensor:
+        # One sum in place, so that no more than two products are held at a time.
+        product = pull_columns(gradients[0], parameters, block, batched=network.batched)
+        for gradient in gradients[1:]:
+            product += pull_columns(gradient, parameters, block, batched=network.batched)
+        return product
+
     samples = network.num_samples
-    way = "vectorised blocks" if network.batched else "looped blocks"
     return FunctionOperator(
-        lambda block: _pull_columns(gradient, parameters, block, batched=network.batched),
+        matmat,
         parameters.numel(),
         parameters.dtype,
         parameters.device,
-        OperatorInfo(ProductKind.HESSIAN, samples, samples, f"backward through the kept gradient graph, {way}"),
+        OperatorInfo(
+            ProductKind.HESSIAN, samples, samples, f"backward through the kept gradient graph, {network.blocks}"
+        ),
     )
 
 
 class GGNOperator:
-    """G = J^T Lambda J of the mean cross-entropy, positive semi-definite, with its factor.
+    """G = J^T Lambda J of the objective.
 
-    J (N C, n) is the Jacobian of all logits; Lambda is block diagonal with blocks (diag(p) - p p^T) / N, p the
-    softmax of a sample's logits.
+    J (N C, n) is the Jacobian of all outputs; Lambda is block diagonal, its blocks the Hessians of the losses of the
+    samples in their outputs, over N for a mean: (diag(p) - p p^T) / N for cross-entropy, p the softmax of a sample's
+    outputs. Where the loss has no closed form, Lambda is multiplied by autograd through the outputs.
 
     Cost: one gradient to build; a product is one Jacobian-vector and one vector-Jacobian product.
+
+    Raises:
+        ValueError: If the loss is not finite.
     """
 
     def __init__(self, network: Network) -> None:
-        parameters = network.parameters.detach().clone().requires_grad_()
-        with torch.enable_grad():
-            logits = network.forward(parameters, network.batches[0].inputs)
-        self._network = network
-        self._parameters = parameters
-        self._logits = logits
-        self._push = _kept_push(logits, parameters) if network.batched else _linearised_push(network)
-        self._probabilities = logits.detach().softmax(dim=1)
-        self.dim = parameters.numel()
-        self.dtype = parameters.dtype
-        self.device = parameters.device
-        samples = logits.shape[0]
-        way = "kept JVP graph, vectorised blocks" if network.batched else "linearised JVP, looped blocks"
-        self.info = OperatorInfo(ProductKind.GGN, samples, samples, f"kept VJP graph, {way}")
-        self.factor = CrossEntropyFactor(network, self._probabilities, self._pull)
+        loss = network.loss
+        self._scale = network.scale
+        self._jacobians: list[Linearisation] = []
+        for number, batch in enumerate(network.batches, 1):
+            jacobian = Linearisation(network, network.on(batch))
+            refuse_infinite(loss.total(jacobian.outputs, batch.targets), number)
+            self._jacobians.append(jacobian)
+        self._bends = [
+            loss.bend(jacobian.outputs, batch.targets)
+            for jacobian, batch in zip(self._jacobians, network.batches, strict=True)
+        ]
+        self.dim = network.parameters.numel()
+        self.dtype = network.parameters.dtype
+        self.device = network.parameters.device
+        samples = network.num_samples
+        self.info = OperatorInfo(ProductKind.GGN, samples, samples, f"kept VJP graph, {network.way}")
 
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (dim, k)."""
-        k = block.shape[1]
-        change = self._push(block).reshape(*self._logits.shape, k)
-        p = self._probabilities[:, :, None]
-        scaled = p * (change - (p * change).sum(dim=1, keepdim=True)) / self._logits.shape[0]
-        return self._pull(scaled.reshape(-1, k))
+        product = torch.zeros_like(block)
+        for jacobian, bend in zip(self._jacobians, self._bends, strict=True):
+            product += jacobian.pull(bend(jacobian.push(block)) * self._scale)
+        return product
 
     def __matmul__(self, x: Tensor) -> Tensor:
         return multiply(self, x)
 
-    def _pull(self, block: Tensor) -> Tensor:
-        """J^T @ block, (N C, k) -> (n, k)."""
-        return _pull_columns(self._logits, self._parameters, block, batched=self._network.batched)
 
+class FactoredGGNOperator(GGNOperator):
+    """The GGN of a loss with a root, positive semi-definite, with its factor."""
 
-class CrossEntropyFactor:
-    """F = J^T S with G = F F^T; S has blocks S_i = (diag(sqrt p) - p sqrt(p)^T) / sqrt(N), S_i S_i^T = Lambda_i."""
-
-    def __init__(self, network: Network, probabilities: Tensor, pull: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, network: Network, root: LossTotal) -> None:
+        super().__init__(network)
         self._network = network
-        self._probabilities = probabilities
-        self._pull = pull
-        self.num_samples, self.num_outputs = probabilities.shape
+        self._root = root
+
+    @cached_property
+    def factor(self) -> GGNFactor:
+        """F = J^T S with G = F F^T, made when it is first asked for."""
+        return GGNFactor(self._network, self._jacobians, self._root)
+
+
+class GGNFactor:
+    """F = J^T S with G = F F^T; S is block diagonal with S_i S_i^T = Lambda_i.
+
+    For cross-entropy S_i = (diag(sqrt p) - p sqrt(p)^T) / sqrt(N).
+    """
+
+    def __init__(self, network: Network, jacobians: list[Linearisation], root: LossTotal) -> None:
+        self._network = network
+        self._jacobians = jacobians
+        self._roots = [
+            root(jacobian.outputs, batch.targets) * network.scale**0.5
+            for jacobian, batch in zip(jacobians, network.batches, strict=True)
+        ]
+        self.num_samples = network.num_samples
+        self.num_outputs = self._roots[0].shape[2]
 
     @property
     def num_columns(self) -> int:
@@ -123,77 +188,47 @@ class CrossEntropyFactor:
 
     def rmatmat(self, block: Tensor, /) -> Tensor:
         """F @ block by one vector-Jacobian product per column: (num_columns, k) -> (dim, k)."""
-        return self._pull(self._spread(block).reshape(self.num_columns, -1))
+        parameters = self._network.parameters
+        product = parameters.new_zeros(parameters.numel(), block.shape[1])
+        for jacobian, weights in zip(self._jacobians, self._spread(block), strict=True):
+            product += jacobian.pull(weights)
+        return product
 
     def squared_sum(self, block: Tensor, /) -> Tensor:
         """Sum over samples of the squared per-sample products: (num_columns, k) -> (dim, k).
 
         Gradients of single samples are made for many samples at once, as many as fit a fixed memory.
         """
-        pulls = self._spread(block)
         network = self._network
         chunk = max(1, _EXAMPLE_GRADIENT_ENTRIES // network.parameters.numel())
-        columns: list[Tensor] = []
-        for column in range(pulls.shape[2]):
-            total = torch.zeros_like(network.parameters)
-            for start in range(0, self.num_samples, chunk):
+        total = network.parameters.new_zeros(network.parameters.numel(), block.shape[1])
+        for batch, weights in zip(network.batches, self._spread(block), strict=True):
+            for start in range(0, batch.size, chunk):
                 rows = slice(start, start + chunk)
-                total += (
-                    example_gradients(network, network.batches[0].inputs[rows], pulls[rows, :, column])
-                    .square_()
-                    .sum(dim=0)
-                )
-            columns.append(total)
-        return torch.stack(columns, dim=1)
+                for column in range(block.shape[1]):
+                    gradients = example_gradients(network, batch.inputs[rows], weights[rows, :, column])
+                    total[:, column] += gradients.square_().sum(dim=0)
+        return total
 
-    def _spread(self, block: Tensor) -> Tensor:
-        """S @ block as (N, C, k)."""
-        p = self._probabilities[:, :, None]
-        entries = block.reshape(self.num_samples, self.num_outputs, -1)
-        root = p.sqrt()
-        return (root * entries - p * (root * entries).sum(dim=1, keepdim=True)) / self.num_samples**0.5
+    def _spread(self, block: Tensor) -> list[Tensor]:
+        """S @ block for each batch, (m, C, k)."""
+        parts = block.split([S.shape[0] * self.num_outputs for S in self._roots])
+        return [
+            torch.einsum("mcr,mrk->mck", S, part.reshape(S.shape[0], self.num_outputs, -1))
+            for S, part in zip(self._roots, parts, strict=True)
+        ]
 
 
 def example_gradients(network: Network, inputs: Tensor, weights: Tensor) -> Tensor:
-    """Gradients (m, n) of <weights_i, logits_i> for m samples, each by itself, in one vectorised pass.
+    """Gradients (m, n) of <weights_i, outputs_i> for m samples, each by itself, in one vectorised pass.
 
     Args:
         network: The network.
         inputs: m of its inputs.
-        weights: Weights of their logits, (m, C).
+        weights: Weights of their outputs, (m, C).
     """
 
     def weighted(parameters: Tensor, one_input: Tensor, one_weight: Tensor) -> Tensor:
         return (network.forward(parameters, one_input[None])[0] * one_weight).sum()
 
     return torch.func.vmap(torch.func.grad(weighted), in_dims=(None, 0, 0))(network.parameters, inputs, weights)
-
-
-def _kept_push(logits: Tensor, parameters: Tensor) -> Callable[[Tensor], Tensor]:
-    """J @ block, (n, k) -> (N C, k), as the derivative of u -> J^T u, every column in one vectorised pass."""
-    with torch.enable_grad():
-        weights = torch.zeros_like(logits, requires_grad=True)
-        (pulled,) = torch.autograd.grad(logits, parameters, weights, create_graph=True)
-    return lambda block: _pull_columns(pulled, weights, block, batched=True)
-
-
-def _linearised_push(network: Network) -> Callable[[Tensor], Tensor]:
-    """J @ block, (n, k) -> (N C, k), by a traced linearisation, column by column."""
-
-    def outputs(parameters: Tensor) -> Tensor:
-        return network.forward(parameters, network.batches[0].inputs)
-
-    with quiet_transforms():
-        _, push = torch.func.linearize(outputs, network.parameters.detach())
-        push(torch.zeros_like(network.parameters))  # the first call computes what all others share
-    return lambda block: torch.stack([push(column).flatten() for column in block.T.contiguous().unbind()], dim=1)
-
-
-def _pull_columns(outputs: Tensor, inputs: Tensor, block: Tensor, *, batched: bool) -> Tensor:
-    """(d outputs / d inputs)^T @ block through a kept graph; outputs and inputs of any shape, flattened."""
-    rows = block.T.reshape(-1, *outputs.shape)
-    if rows.shape[0] > 1 and batched:
-        (pulled,) = torch.autograd.grad(outputs, inputs, rows, retain_graph=True, is_grads_batched=True)
-    else:
-        pulled = torch.stack([torch.autograd.grad(outputs, inputs, row, retain_graph=True)[0] for row in rows.unbind()])
-    return pulled.reshape(rows.shape[0], -1).T

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 LossTotal: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+LossProduct: TypeAlias = Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]]
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,15 @@ class Loss:
         mean: Whether the objective of a network divides by the number of samples.
         root: S (m, C, R) with S_i S_i^T the Hessian of the loss of sample i in its outputs (m, C); None where no
             such root is known, and the GGN then has no factor.
+        product: From outputs and targets, the map that multiplies changes (m, C, k) of the outputs by those Hessians;
+            made from the root where None, by autograd where there is no root either.
     """
 
     name: str
     total: LossTotal
     mean: bool = True
     root: LossTotal | None = None
+    product: LossProduct | None = None
 
     def slope(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Gradients (m, C) of the losses of the samples in their outputs."""
@@ -36,36 +40,115 @@ class Loss:
             (gradient,) = torch.autograd.grad(self.total(tracked, targets), tracked)
         return gradient
 
+    def bend(self, outputs: Tensor, targets: Tensor) -> Callable[[Tensor], Tensor]:
+        """The map from changes (m, C, k) of the outputs to changes of the slope: the Hessian in the outputs.
 
-def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    return torch.nn.functional.cross_entropy(outputs, targets, reduction="sum")
+        Raises:
+            ValueError: If the Hessian must come from autograd and the slope does not depend on the outputs.
+        """
+        fixed = outputs.detach()
+        if self.product is not None:
+            return self.product(fixed, targets)
+        if self.root is not None:
+            S = self.root(fixed, targets)
+            return lambda change: torch.einsum("mcr,mdr,mdk->mck", S, S, change)
+        with torch.enable_grad():
+            tracked = fixed.clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.total(tracked, targets), tracked, create_graph=True)
+        if not gradient.requires_grad:
+            raise ValueError(
+                f"the gradient of the loss {self.name} does not change with the outputs: it is linear in them, or an "
+                "operation of it hides its derivative, and there is no curvature to measure"
+            )
+
+        def by_autograd(change: Tensor) -> Tensor:
+            columns = (
+                torch.autograd.grad(gradient, tracked, column, retain_graph=True)[0] for column in change.unbind(dim=2)
+            )
+            return torch.stack(list(columns), dim=2)
+
+        return by_autograd
 
 
-def _cross_entropy_root(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Columns of diag(sqrt p) - p sqrt(p)^T, p the softmax of a sample's outputs."""
-    del targets
-    p = outputs.softmax(dim=1)
-    root = p.sqrt()
-    return torch.diag_embed(root) - p[:, :, None] * root[:, None, :]
+def cross_entropy(
+    *, mean: bool = True, weights: Tensor | None = None, smoothing: float = 0.0, name: str = "cross-entropy"
+) -> Loss:
+    """Cross-entropy of the softmax of the outputs with class numbers (m,) or probabilities (m, C).
+
+    With class weights w and smoothing e the loss of a sample is -sum_c w_c t_c log p_c, t = (1 - e) target + e / C.
+    Its Hessian in the outputs is s (diag(p) - p p^T) with s = sum_c w_c t_c.
+
+    Args:
+        mean: Whether a network's objective is the mean over samples. Weights are no part of the divisor.
+        weights: Weights (C,) of the classes, not negative; 1 by default.
+        smoothing: Share of the target that is spread evenly over the classes.
+        name: How reports call it.
+    """
+
+    def total(outputs: Tensor, targets: Tensor) -> Tensor:
+        scaled = None if weights is None else weights.to(outputs)
+        return torch.nn.functional.cross_entropy(
+            outputs, targets, weight=scaled, reduction="sum", label_smoothing=smoothing
+        )
+
+    def mass(outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """The factors s as (m, 1, 1); None where all are 1."""
+        if weights is None and not targets.is_floating_point():
+            return None
+        classes = outputs.shape[1]
+        numbers = not targets.is_floating_point()
+        shares = torch.nn.functional.one_hot(targets, classes).to(outputs.dtype) if numbers else targets
+        shares = (1 - smoothing) * shares + smoothing / classes
+        return (shares if weights is None else shares * weights.to(outputs)).sum(dim=1)[:, None, None]
+
+    def root(outputs: Tensor, targets: Tensor) -> Tensor:
+        """Columns of sqrt(s) (diag(sqrt p) - p sqrt(p)^T)."""
+        p = outputs.softmax(dim=1)
+        r = p.sqrt()
+        S = torch.diag_embed(r) - p[:, :, None] * r[:, None, :]
+        s = mass(outputs, targets)
+        return S if s is None else S * s.sqrt()
+
+    def product(outputs: Tensor, targets: Tensor) -> Callable[[Tensor], Tensor]:
+        p = outputs.softmax(dim=1)[:, :, None]
+        s = mass(outputs, targets)
+        scaled = p if s is None else s * p
+        return lambda change: scaled * (change - (p * change).sum(dim=1, keepdim=True))
+
+    return Loss(name, total, mean, root, product)
 
 
-def _squared(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Half the squared distance to the targets, or to the unit vectors of class numbers."""
-    if not targets.is_floating_point():
-        targets = torch.nn.functional.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
-    return (outputs - targets).square().sum() / 2
+def squared(*, mean: bool = True, weight: float = 1.0, name: str = "squared") -> Loss:
+    """Weight times half the squared distance to the targets (m, C), or to the unit vectors of class numbers (m,).
+
+    Args:
+        mean: Whether a network's objective is the mean over samples.
+        weight: Its Hessian in the outputs is the identity times this.
+        name: How reports call it.
+    """
+
+    def total(outputs: Tensor, targets: Tensor) -> Tensor:
+        if not targets.is_floating_point():
+            targets = torch.nn.functional.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+        return (outputs - targets).square().sum() * (weight / 2)
+
+    def root(outputs: Tensor, targets: Tensor) -> Tensor:
+        del targets
+        samples, classes = outputs.shape
+        S = torch.eye(classes, dtype=outputs.dtype, device=outputs.device) * weight**0.5
+        return S.expand(samples, classes, classes)
+
+    def product(outputs: Tensor, targets: Tensor) -> Callable[[Tensor], Tensor]:
+        del outputs, targets
+        return lambda change: change * weight
+
+    return Loss(name, total, mean, root, product)
 
 
-def _squared_root(outputs: Tensor, targets: Tensor) -> Tensor:
-    del targets
-    classes = outputs.shape[1]
-    return torch.eye(classes, dtype=outputs.dtype, device=outputs.device).expand(outputs.shape[0], classes, classes)
-
-
-CROSS_ENTROPY: Final = Loss("cross-entropy", _cross_entropy, root=_cross_entropy_root)
+CROSS_ENTROPY: Final = cross_entropy()
 """Cross-entropy of the softmax of the outputs with class numbers."""
 
-SQUARED: Final = Loss("squared", _squared, root=_squared_root)
+SQUARED: Final = squared()
 """Half the squared distance between the outputs and the targets: its Hessian in the outputs is the identity."""
 
 LOSSES: Final = {loss.name: loss for loss in (CROSS_ENTROPY, SQUARED)}

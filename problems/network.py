@@ -41,6 +41,8 @@ class Network:
         batches: The data, in one batch or several.
         loss: What is summed over the samples.
         batched: Whether a block is faster in one vectorised pass (small dense layers) than in a loop (convolutions).
+        traced: Whether Jacobian-vector products are traced, which needs forward-mode derivatives of every operation;
+            by default where blocks are loops.
     """
 
     forward: Forward
@@ -48,6 +50,22 @@ class Network:
     batches: tuple[Batch, ...]
     loss: Loss = CROSS_ENTROPY
     batched: bool = True
+    traced: bool | None = None
+
+    @property
+    def traces(self) -> bool:
+        """Whether Jacobian-vector products are traced."""
+        return not self.batched if self.traced is None else self.traced
+
+    @property
+    def way(self) -> str:
+        """How Jacobian-vector products and blocks are made, for the ledger."""
+        return f"{'linearised JVP' if self.traces else 'kept JVP graph'}, {self.blocks}"
+
+    @property
+    def blocks(self) -> str:
+        """How blocks are multiplied, for the ledger."""
+        return "vectorised blocks" if self.batched else "looped blocks"
 
     @property
     def num_samples(self) -> int:
@@ -67,10 +85,31 @@ class Network:
             batches=tuple(batch.to(device, dtype) for batch in self.batches),
         )
 
+    def on(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """Outputs (m, C) for one batch as a function of the parameters (n,)."""
+        return lambda parameters: self.forward(parameters, batch.inputs)
+
     def objective(self, parameters: Tensor) -> Tensor:
         """The loss over all batches, a scalar."""
         losses = [self.loss.total(self.forward(parameters, batch.inputs), batch.targets) for batch in self.batches]
         return torch.stack(losses).sum() * self.scale
+
+
+def refuse_infinite(total: Tensor, batch: int) -> None:
+    """Refuse a loss that is not finite.
+
+    Args:
+        total: The loss of one batch, a scalar.
+        batch: Its number, from 1.
+
+    Raises:
+        ValueError: If it is infinite or not a number.
+    """
+    if not bool(torch.isfinite(total)):
+        raise ValueError(
+            f"the loss of batch {batch} is {float(total)} in {total.dtype} at these weights: check its inputs and "
+            "targets, and that the weights are those of a network that has not diverged"
+        )
 
 
 def _moved(part: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -11,96 +13,161 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hessbench.dense_references import References
 from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
-from hessbench.problems.curvature import OPERATORS, curvature_operator
+from hessbench.problems.curvature import curvature_operator
 from hessbench.problems.network import Batch, Network
+from hessbench.problems.networks import (
+    ARCHITECTURES,
+    flat_forward,
+    flat_parameters,
+    initial_state,
+    load_state,
+    parameter_shapes,
+    read_weights,
+)
 from hessbench.problems.parameters import in_range, one_of, spec_text
-from hessbench.problems.references.dense import gram_references
-from hessbench.problems.resnet20 import CLASSES, flat_parameters, random_state, resnet20_logits, state_from
+from hessbench.problems.references.gram import gram_references
 
 FAMILY: Final = "resnet20-cifar10"
 DATA_VARIABLE: Final = "HESSBENCH_DATA"
 IMAGES_FILE: Final = "cifar10.npz"
-WEIGHTS_FILE: Final = "resnet20_cifar10_pyhessian.npz"
-WEIGHTS: Final = ("pyhessian", "random")
-PARAMETERS: Final = 272_474
+IMAGE: Final = (3, 32, 32)
+CLASSES: Final = 10
+OPERATORS: Final = ("hessian", "ggn")
 MAX_SAMPLES: Final = 7500
 GRAM_LIMIT: Final = 2000
 ROUNDING: Final = 1000.0
 """Float32 logits of size 20 after 20 layers are off by some 1e-5, and so, relatively, are the softmax's small entries:
 measured 600 eps in the largest GGN eigenvalue at 4 samples, 6 eps at 64."""
 
-_MEAN: Final = (0.4914, 0.4822, 0.4465)
-_STD: Final = (0.2023, 0.1994, 0.2010)
+SHORTCUTS: Final = {"projection": "resnet20", "padded": "resnet20-padded"}
+"""Architecture by the form of its shortcuts."""
+
+OWN: Final = "own"
+"""The shortcuts that the weights were trained with; projection for untrained weights."""
+
+RANDOM: Final = "random"
 
 
-def resnet20_problem(*, samples: int = 64, operator: str = "hessian", weights: str = "pyhessian") -> Problem:
+@dataclass(frozen=True)
+class Stored:
+    """A file of trained weights, the shortcuts they were trained with, and the pixel statistics they expect."""
+
+    file: str
+    shortcuts: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+STORED: Final = {
+    "pyhessian": Stored(
+        "resnet20_cifar10_pyhessian.npz", "projection", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    ),
+    "akamaster": Stored("resnet20_cifar10_akamaster.npz", "padded", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+WEIGHTS: Final = (*STORED, RANDOM)
+
+
+def resnet20_problem(
+    *, samples: int = 64, operator: str = "hessian", weights: str = "pyhessian", shortcuts: str = OWN
+) -> Problem:
     """Hessian or GGN of the mean cross-entropy of ResNet20 over the first training images of CIFAR-10.
 
-    All 272,474 parameters, batch norm on stored statistics. Images, and the trained weights, come from the folder
-    named by the environment variable HESSBENCH_DATA. References: for `ggn` the exact nonzero spectrum by the Gram
-    matrix while 10 samples <= 2000; for `hessian` none, since nothing exact is affordable at this size.
+    All 272,474 parameters with projected shortcuts, all 269,722 with padded ones; batch norm on stored statistics.
+    Images, and the trained weights, come from the folder named by the environment variable HESSBENCH_DATA. References:
+    for `ggn` the exact nonzero spectrum by the Gram matrix while 10 samples <= 2000; for `hessian` none, since nothing
+    exact is affordable at this size.
 
     Args:
         samples: Images, 1 to 7500.
         operator: hessian or ggn.
-        weights: pyhessian, trained to 92 % test accuracy, or random, untrained from a seed.
+        weights: pyhessian, trained to 92 % test accuracy, shortcuts projected; akamaster, trained to the same,
+            shortcuts padded; or random, untrained from a seed.
+        shortcuts: projection or padded; own stands for what the trained weights need, and for projection with random.
 
     Raises:
-        ValueError: If a parameter is out of range.
+        ValueError: If a parameter is out of range, or the weights need the other shortcuts.
     """
     in_range(FAMILY, "samples", samples, 1, MAX_SAMPLES)
     one_of(FAMILY, "operator", operator, OPERATORS)
     one_of(FAMILY, "weights", weights, WEIGHTS)
+    one_of(FAMILY, "shortcuts", shortcuts, (OWN, *SHORTCUTS))
+    shapes = parameter_shapes(resnet20_module(weights, shortcuts))
 
     def network() -> Network:
-        return resnet20_network(samples, weights)
+        return resnet20_network(samples, weights, shortcuts=shortcuts)
 
     def fingerprint() -> str:
         """Raw bytes of the files: what the network is made of."""
-        state = load_state(weights)
+        state = resnet20_state(weights, shortcuts)
         return array_hash(*load_images("train", samples), *(value.numpy() for value in state.values()))
 
     exact: References = {}
     if operator == "ggn" and samples * CLASSES <= GRAM_LIMIT:
         exact = gram_references(network, ROUNDING)
     return Problem(
-        name=spec_text(FAMILY, resnet20_problem, samples=samples, operator=operator, weights=weights),
-        dim=PARAMETERS,
+        name=spec_text(
+            FAMILY, resnet20_problem, samples=samples, operator=operator, weights=weights, shortcuts=shortcuts
+        ),
+        dim=sum(math.prod(shape) for shape in shapes.values()),
         build=lambda device, dtype: curvature_operator(network().to(device, dtype), operator),
         references=exact,
         traits=(NETWORK, PSD, FACTOR) if operator == "ggn" else (NETWORK,),
         fingerprint=cache(fingerprint),
         unavailable=lambda: unavailable(weights),
         modules=("torch._dynamo",),
+        shapes=shapes,
     )
 
 
-def resnet20_network(samples: int, weights: str, split: str = "train") -> Network:
+def resnet20_network(samples: int, weights: str, split: str = "train", *, shortcuts: str = OWN) -> Network:
     """The network on the first images of a split, in float32."""
     images, labels = load_images(split, samples)
-    state = load_state(weights)
+    model, state = resnet20_module(weights, shortcuts), resnet20_state(weights, shortcuts)
+    stored = STORED.get(weights, STORED["pyhessian"])
     pixels = torch.as_tensor(images).permute(0, 3, 1, 2).to(torch.float32) / 255
-    mean, std = (torch.tensor(values)[:, None, None] for values in (_MEAN, _STD))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (stored.mean, stored.std))
     inputs = ((pixels - mean) / std).contiguous()
-    forward = resnet20_logits(state)
+    names = tuple(parameter_shapes(model))
     # A vectorised block of convolutions is slower on a CPU than a loop over its columns.
     data = (Batch(inputs, torch.as_tensor(labels, dtype=torch.int64)),)
-    return Network(forward, flat_parameters(state), data, batched=False)
+    return Network(flat_forward(model, state, names), flat_parameters(state, names), data, batched=False)
+
+
+def resnet20_module(weights: str, shortcuts: str = OWN) -> nn.Module:
+    """The module on the meta device, with the shortcuts that the weights need.
+
+    Raises:
+        ValueError: If other shortcuts are asked for.
+    """
+    stored = STORED.get(weights)
+    needed = stored.shortcuts if stored else "projection" if shortcuts == OWN else shortcuts
+    if shortcuts not in (OWN, needed):
+        raise ValueError(f"{FAMILY}: weights={weights} needs shortcuts={needed}, got {shortcuts}")
+    with torch.device("meta"):
+        return ARCHITECTURES[SHORTCUTS[needed]].make(IMAGE, CLASSES)
+
+
+def resnet20_state(weights: str, shortcuts: str = OWN) -> dict[str, Tensor]:
+    """Weights and batch-norm statistics, trained or random.
+
+    Raises:
+        ValueError: If the weight file is damaged, or holds another network.
+    """
+    model = resnet20_module(weights, shortcuts)
+    if weights in STORED:
+        return load_state(model, read_weights(_path(STORED[weights].file)), "ResNet20")
+    return initial_state(model, "resnet20-init")
 
 
 def load_images(split: str, samples: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The first images (m, 32, 32, 3) of "train" or "test", and their labels."""
-    arrays = _read(IMAGES_FILE, (f"x_{split}", f"y_{split}"))
-    return arrays[f"x_{split}"][:samples], arrays[f"y_{split}"][:samples]
-
-
-def load_state(weights: str) -> dict[str, Tensor]:
-    """Weights and batch-norm statistics, trained or random."""
-    return random_state() if weights == "random" else state_from(_read(WEIGHTS_FILE))
+    with _path(IMAGES_FILE).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        pair: tuple[NDArray[Any], NDArray[Any]] = (stored[f"x_{split}"], stored[f"y_{split}"])
+    return pair[0][:samples], pair[1][:samples]
 
 
 def unavailable(weights: str) -> str | None:
@@ -111,30 +178,24 @@ def unavailable(weights: str) -> str | None:
     missing = _trouble(IMAGES_FILE)
     if missing:
         return f"{IMAGES_FILE} {missing}: {remedy}"
-    broken = _trouble(WEIGHTS_FILE) if weights == "pyhessian" else None
+    broken = _trouble(STORED[weights].file, weights) if weights in STORED else None
     if broken:
-        return f"{WEIGHTS_FILE} {broken}: {remedy}, or use weights=random"
+        return f"{STORED[weights].file} {broken}: {remedy}, or use weights=random"
     return None
 
 
-def _trouble(file: str) -> str | None:
-    """What is wrong with a file of the data folder; None when its arrays can be read."""
+def _trouble(file: str, weights: str | None = None) -> str | None:
+    """What is wrong with a file of the data folder, images or these weights; None when its arrays can be read."""
     if not _path(file).is_file():
         return f"is not in the folder named by {DATA_VARIABLE}"
     try:
-        if file == IMAGES_FILE:
+        if weights is None:
             load_images("train", 1)
         else:
-            load_state("pyhessian")
+            resnet20_state(weights)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return f"in the folder named by {DATA_VARIABLE} is damaged"
     return None
-
-
-def _read(file: str, names: tuple[str, ...] = ()) -> dict[str, NDArray[Any]]:
-    """Arrays of a file of the data folder, all of them by default."""
-    with _path(file).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        return {name: stored[name] for name in names or stored.files}
 
 
 def _path(file: str) -> Path:

@@ -1,11 +1,22 @@
-"""A spectrum hidden behind a random orthogonal transform that costs four real FFTs and no matrix.
+"""A spectrum hidden behind a fast random orthogonal transform: A = Q diag(l) Q^T, exact for every n, and no matrix.
 
-A = Q diag(l) Q^T with Q = D_2 U^T D_1 U^T P, where D_1 and D_2 are diagonal matrices of random signs, P is a random
-permutation and U is the orthogonal real Fourier transform: cosines and sines of every frequency, in order, each row of
-unit norm. U exists for every n, and so does Q. Its columns are spread like random ones: the signs between the two
-transforms break every pattern of the first, and the permutation, which costs nothing in a product, keeps a smooth
-spectrum from making U^T P diag(l) P^T U a narrow band. This is the sign-and-transform idea of the fast
-Johnson-Lindenstrauss transform, https://doi.org/10.1137/060673096, applied twice and with nothing sampled.
+Both kinds of Q are the sign-and-transform idea of the fast Johnson-Lindenstrauss transform,
+https://doi.org/10.1137/060673096, with nothing sampled. D is a diagonal of random signs, P a random permutation, which
+costs nothing in a product and keeps a smooth spectrum from giving a narrow band.
+
+Up to n = 4096, and where n has a prime factor above 40: Q = D_2 U^T D_1 U^T P with U the orthogonal real Fourier
+transform (cosines and sines of every frequency, in order, each row of unit norm), four real FFTs a product. The signs
+between the two transforms break every pattern of the first.
+
+Elsewhere: Q = D U^T P with U a Kronecker product of small cosine transforms (`hessbench.problems.orthogonal`), two fast
+transforms a product. With one transform less, m factors leave this behind, which a Haar-random Q would not:
+
+- To Gaussian probes nothing: what they see depends on the eigenvalues alone.
+- To sign probes nothing in the variance, 2 (|A|_F^2 - sum a_ii^2) for every symmetric A.
+- To a coordinate vector, e_i^T f(A) e_i scatters around the mean of f(l) with a variance near (1.5^m - 1) var(f(l)) / n
+  rather than 2 var(f(l)) / n, the entries of Q having that fourth moment: m is 3 at n = 10^4 and 6 at 10^7. Hadamard
+  factors, no faster, would make it exactly the mean, and the diagonal constant: free answers for whoever asks there.
+- The symmetries of cosines: the diagonal has about n / 2^m different values, and |a_ij| about n^2 / 2^(2 m - 1).
 """
 
 from __future__ import annotations
@@ -18,9 +29,13 @@ from torch import Tensor
 
 from hessbench.estimand import Array
 from hessbench.operators import FunctionOperator, OperatorInfo
+from hessbench.problems.orthogonal import COLUMNS, PIECE, CosineRotation, radices
 
-ROTATION_VERSION: Final = "signs-real-fourier-twice-permuted-1"
-"""Part of every fingerprint: changes when the same seed gives another matrix."""
+FOURIER_LIMIT: Final = 4096
+"""Largest dimension that always has the Fourier rotation: speed does not matter there, and more references exist."""
+
+_FOURIER_VERSION: Final = "signs-real-fourier-twice-permuted-1"
+_COSINE_VERSION: Final = "signs-cosines-permuted-1"
 
 _ROOT_HALF: Final = 0.5**0.5
 
@@ -29,6 +44,17 @@ def random_signs(n: int, generator: np.random.Generator) -> tuple[Array, Array]:
     """Two independent sequences of n signs, as float64 arrays of -1 and 1."""
     inner, outer = (generator.integers(0, 2, size=n, dtype=np.int8).astype(np.float64) for _ in range(2))
     return 2 * inner - 1, 2 * outer - 1
+
+
+def rotation_version(n: int) -> str:
+    """Part of every fingerprint: changes when the same seed gives another matrix of dimension n."""
+    orders = cosine_orders(n)
+    return _FOURIER_VERSION if orders is None else f"{_COSINE_VERSION} {'x'.join(map(str, orders))}"
+
+
+def cosine_orders(n: int) -> tuple[int, ...] | None:
+    """Orders of the cosine transforms that rotate a spectrum of n; None where Fourier transforms do."""
+    return None if n <= FOURIER_LIMIT else radices(n)
 
 
 def rotated_operator(eigenvalues: Array, seed: int, device: torch.device, dtype: torch.dtype) -> FunctionOperator:
@@ -41,8 +67,9 @@ def rotated_operator(eigenvalues: Array, seed: int, device: torch.device, dtype:
         dtype: Floating type it computes in.
 
     Returns:
-        The operator. One column costs two real FFTs, two inverse ones and four multiplications by a vector; a block
-        of k columns holds 2 k vectors of length n beside its result.
+        The operator. With cosines, one column costs 2 sum_t (r_t + 10) multiplications of n numbers, passes counted
+        as ten, and a product holds a few MB beside its result. With real FFTs, one column costs two of them, two
+        inverse ones and four multiplications by a vector; a block of k columns holds 2 k vectors beside its result.
 
     Raises:
         ValueError: If an eigenvalue is not a finite number in `dtype`.
@@ -53,13 +80,20 @@ def rotated_operator(eigenvalues: Array, seed: int, device: torch.device, dtype:
         largest = float(np.abs(eigenvalues).max())
         raise ValueError(f"eigenvalues up to {largest:.3g} do not fit {dtype}: use float64 or a lighter tail")
     n = scale.numel()
-    inner, outer = (torch.as_tensor(signs).to(device=device, dtype=dtype) for signs in random_signs(n, generator))
-    rotation = _Rotation(scale, inner, outer)
-    return FunctionOperator(rotation.matmat, n, dtype, device, OperatorInfo(engine="rotated spectrum, real FFTs"))
+    orders = cosine_orders(n)
+    if orders is None:
+        inner, outer = (torch.as_tensor(signs).to(device=device, dtype=dtype) for signs in random_signs(n, generator))
+        rotation = _Rotation(scale, inner, outer)
+        return FunctionOperator(rotation.matmat, n, dtype, device, OperatorInfo(engine="rotated spectrum, real FFTs"))
+    bits = torch.as_tensor(generator.integers(0, 2, size=n, dtype=np.int8))
+    signs = bits.to(device=device, dtype=dtype).mul_(2).sub_(1)
+    # A device is fastest on the whole block at once.
+    cosines = CosineRotation(orders, scale, signs, PIECE if device.type == "cpu" else n * COLUMNS)
+    return FunctionOperator(cosines.matmat, n, dtype, device, OperatorInfo(engine="rotated spectrum, small cosines"))
 
 
 class _Rotation:
-    """The product, with the vectors it needs."""
+    """The product by real FFTs, with the vectors it needs."""
 
     def __init__(self, eigenvalues: Tensor, inner: Tensor, outer: Tensor) -> None:
         self.n = eigenvalues.numel()

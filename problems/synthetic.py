@@ -25,7 +25,7 @@ from hessbench.estimand import (
 from hessbench.operators import to_dense
 from hessbench.problem import DIAGONAL, PSD, SYNTHETIC, Problem, ProblemFamily, array_hash
 from hessbench.problems.parameters import at_least, in_range, nearest, one_of, spec_text
-from hessbench.problems.rotation import ROTATION_VERSION, rotated_operator
+from hessbench.problems.rotation import rotated_operator, rotation_version
 from hessbench.problems.spectra import SPECTRA, alternate, student_t
 from hessbench.seeding import derive_seed
 
@@ -123,7 +123,7 @@ def _rotated(
         build=lambda device, dtype: rotated_operator(eigenvalues(), seed, device, dtype),
         references=_references(n, eigenvalues, seed),
         traits=(SYNTHETIC, *traits),
-        fingerprint=cache(lambda: f"{array_hash(eigenvalues())} {ROTATION_VERSION}"),
+        fingerprint=cache(lambda: f"{array_hash(eigenvalues())} {rotation_version(n)}"),
         ladder=lambda size: at_dimension(nearest(size, 1, MAX_DIM)),
     )
 

@@ -1,9 +1,10 @@
-"""The cost table in a terminal."""
+"""The cost table, and what was predicted against what was measured, in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
 from rich import box
 from rich.console import Console
@@ -14,40 +15,73 @@ from hessbench.record import Record, Status
 from hessbench.reports import units
 from hessbench.reports.escaping import clean
 from hessbench.reports.lines import Line, Spread, lines
+from hessbench.reports.scale import Check, checks
+from hessbench.reports.scale_table import sizes
 from hessbench.reports.tables import status_text
 
+Row = TypeVar("Row")
 
-def print_ledger(records: Sequence[Record], console: Console) -> None:
+
+@dataclass(frozen=True)
+class _Column(Generic[Row]):
+    """Head of a column, whether it holds numbers, and what it says of a row."""
+
+    head: str
+    is_number: bool
+    write: Callable[[Row], str]
+
+
+def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[Mapping[str, Any]] = ()) -> None:
     """Print one line per problem, estimand and method, at the largest budget.
 
-    In a terminal a table for about 120 columns, in which long names wrap; elsewhere plain text, one line each.
+    Where runs were made at several sizes, what was predicted for the largest follows, against what was measured.
+    In a terminal tables for about 120 columns, in which long names wrap; elsewhere plain text, one line each.
+
+    Args:
+        records: Rows of a ledger.
+        console: Where to print.
+        prices: Price rows of a ledger, without which no time is predicted but from the runs' own products.
     """
     made = lines(records)
     if not made:
         console.out("no finished cells", highlight=False)
         return
-    heads = [head for head, _, _ in _COLUMNS]
-    rows = [[clean(write(line)) for _, _, write in _COLUMNS] for line in made]
+    _print(console, _COLUMNS, made, lambda line: set(line.statuses) == {Status.OK.value})
+    compared = checks(records, prices)
+    if compared:
+        console.out("\nPredicted against measured, the largest size from smaller ones only", highlight=False)
+        _print(console, _SCALE_COLUMNS, compared, lambda check: check.measured_s is not None)
+        for reason in dict.fromkeys(check.reasons.get("predicted_s", "") for check in compared):
+            if reason:
+                console.out(f"predicted: {clean(reason)}", highlight=False)
+
+
+def _print(
+    console: Console, columns: Sequence[_Column[Row]], rows: Sequence[Row], is_fine: Callable[[Row], bool]
+) -> None:
+    texts = [[clean(column.write(row)) for column in columns] for row in rows]
     if not console.is_terminal:
-        console.out(_plain(heads, rows), highlight=False)
+        console.out(_plain(columns, texts), highlight=False)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for head, is_number, _ in _COLUMNS:
-        table.add_column(head, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
-    for line, row in zip(made, rows, strict=True):
-        colour = "" if set(line.statuses) == {Status.OK.value} else "yellow"
+    for column in columns:
+        justify = "right" if column.is_number else "left"
+        table.add_column(column.head, justify=justify, no_wrap=column.is_number, overflow="fold")
+    for row, cells in zip(rows, texts, strict=True):
+        colour = "" if is_fine(row) else "yellow"
         # Text, not markup: the brackets of a spec are not a style.
-        table.add_row(*(Text(cell, style=colour) for cell in row))
+        table.add_row(*(Text(cell, style=colour) for cell in cells))
     console.print(table)
 
 
-def _plain(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _plain(columns: Sequence[_Column[Row]], rows: Sequence[Sequence[str]]) -> str:
     """Aligned columns, two spaces between them."""
+    heads = [column.head for column in columns]
     widths = [max(len(row[place]) for row in (heads, *rows)) for place in range(len(heads))]
     aligned = [
         [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, (_, right, _) in zip(row, widths, _COLUMNS, strict=True)
+            cell.rjust(width) if column.is_number else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
         ]
         for row in (heads, *rows)
     ]
@@ -68,15 +102,35 @@ def _peak(line: Line) -> str:
     return units.DASH if peak is None else units.size(peak)
 
 
-_COLUMNS: Final[tuple[tuple[str, bool, Callable[[Line], str]], ...]] = (
-    ("problem", False, lambda line: line.problem),
-    ("estimand", False, lambda line: line.key.estimand),
-    ("method", False, lambda line: line.method),
-    ("matvecs", True, lambda line: _median(line.matvecs, units.count)),
-    ("calls", True, lambda line: _median(line.calls, units.count)),
-    ("grad-eq", True, lambda line: _median(line.gradient_equivalents, units.count)),
-    ("wall", True, lambda line: _median(line.wall_s, units.seconds)),
-    ("peak", True, _peak),
-    ("error", True, _error),
-    ("status", False, status_text),
+def _or_dash(value: float | None, write: Callable[[float], str]) -> str:
+    return units.DASH if value is None else write(value)
+
+
+_COLUMNS: Final[tuple[_Column[Line], ...]] = (
+    _Column("problem", False, lambda line: line.problem),
+    _Column("estimand", False, lambda line: line.key.estimand),
+    _Column("method", False, lambda line: line.method),
+    _Column("matvecs", True, lambda line: _median(line.matvecs, units.count)),
+    _Column("calls", True, lambda line: _median(line.calls, units.count)),
+    _Column("grad-eq", True, lambda line: _median(line.gradient_equivalents, units.count)),
+    _Column("wall", True, lambda line: _median(line.wall_s, units.seconds)),
+    _Column("peak", True, _peak),
+    _Column("error", True, _error),
+    _Column("status", False, status_text),
+)
+
+_SCALE_COLUMNS: Final[tuple[_Column[Check], ...]] = (
+    _Column("family", False, lambda check: check.family.name),
+    _Column(
+        "method", False, lambda check: f"{check.line.method}, {check.line.key.estimand}, budget {check.line.budget:,}"
+    ),
+    _Column("P", True, lambda check: f"{check.line.dim:,}"),
+    _Column("time pred.", True, lambda check: _or_dash(check.prediction.seconds, units.seconds)),
+    _Column("measured", True, lambda check: _median(check.measured_s, units.seconds)),
+    _Column("ratio", True, lambda check: _or_dash(check.time_ratio, units.ratio)),
+    _Column("mem. pred.", True, lambda check: _or_dash(check.prediction.memory_bytes, units.size)),
+    _Column("measured", True, lambda check: _or_dash(check.measured_bytes, units.size)),
+    _Column("ratio", True, lambda check: _or_dash(check.memory_ratio, units.ratio)),
+    _Column("error", True, lambda check: _error(check.line)),
+    _Column("from", False, lambda check: sizes(check.price_dims) if check.price_dims else units.DASH),
 )

@@ -30,13 +30,13 @@ _FONT: Final = "DejaVu Sans"  # shipped with matplotlib, so that figures are the
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 _DASHES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-_GREY: Final = "#767676"
+GREY: Final = "#767676"
 _LABEL_WIDTH: Final = 56
 _AXES: Final[Mapping[Cost, str]] = {
     "matvecs": "products with the operator (matvecs, columns)",
     "seconds": "time to this answer: build + wall (seconds)",
 }
-_RC: Final = {
+RC: Final = {
     "svg.hashsalt": "hessbench",
     "svg.fonttype": "path",
     "path.simplify": True,
@@ -116,7 +116,7 @@ def _draw(chart: Chart, cost: Cost, known: Mapping[str, Look], detail: Detail) -
     shown = [point for point in points if _cost(point, cost) is not None]
     if not shown:
         return None
-    with style.context(["default", _RC]):
+    with style.context(["default", RC]):
         edge = _lower_edge(shown)
         labels = _labels(chart.series)
         columns = max(1, min(len(labels), 96 // (max(map(len, labels)) + 7)))
@@ -131,7 +131,7 @@ def _draw(chart: Chart, cost: Cost, known: Mapping[str, Look], detail: Detail) -
         heights = [max(point.height, edge) for point in shown]
         # A bound far below everything drawn would squeeze the curves; it is then left outside.
         heights += [floor for floor in chart.floors if floor >= min(heights) / 1e3]
-        _limits(axes, [_cost(point, cost) or 1.0 for point in shown], heights)
+        set_limits(axes, [_cost(point, cost) or 1.0 for point in shown], heights)
         _draw_edges(axes, chart.floors, edge if zeros else None)
         axes.set_xlabel(_AXES[cost])
         axes.set_ylabel(f"error: {chart.primary} (no unit)", parse_math=False)
@@ -143,7 +143,7 @@ def _draw(chart: Chart, cost: Cost, known: Mapping[str, Look], detail: Detail) -
         )
         for text in legend.get_texts():
             text.set_parse_math(False)
-        svg = _to_svg(figure)
+        svg = to_svg(figure)
     at_floor = sum(point.error <= point.floor for point in shown) - zeros
     return Drawing(svg, detail, at_floor, zeros, left_out=len(points) - len(shown))
 
@@ -208,7 +208,7 @@ def _draw_edges(axes: Axes, floors: Mapping[float, str], zero: float | None) -> 
     for height, label in sorted(edges.items(), reverse=True):
         if not bottom <= height <= top:
             continue
-        axes.axhline(height, color=_GREY, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
+        axes.axhline(height, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
         # Labels closer than this would be written over each other; the lines are there all the same.
         if all(math.log(other / height) > 0.09 * math.log(top / bottom) for other in labelled):
             axes.annotate(
@@ -217,7 +217,7 @@ def _draw_edges(axes: Axes, floors: Mapping[float, str], zero: float | None) -> 
                 xycoords=("axes fraction", "data"),
                 xytext=(6, 0),
                 textcoords="offset points",
-                color=_GREY,
+                color=GREY,
                 fontsize=7.5,
                 va="center",
                 annotation_clip=False,
@@ -226,7 +226,7 @@ def _draw_edges(axes: Axes, floors: Mapping[float, str], zero: float | None) -> 
             labelled.append(height)
 
 
-def _limits(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+def set_limits(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
     """Limits with room around the data, and at least a factor 4 apart so that there are ticks to read."""
     for axis, values, margin in ((axes.xaxis, xs, 0.05), (axes.yaxis, ys, 0.06)):
         first, last = min(values), max(values)
@@ -268,10 +268,10 @@ def _handle(series: Series, look: Look) -> Line2D:
 
 def _labels(series: Sequence[Series]) -> list[str]:
     """Legend texts that the font can write, long ones cut."""
-    return [shorten(_writable(clean(one.label)), _LABEL_WIDTH) for one in series]
+    return [shorten(writable(clean(one.label)), _LABEL_WIDTH) for one in series]
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Replace characters the figure's font does not have."""
     known = _font()
     return "".join(character if known.get_char_index(ord(character)) else "?" for character in text)
@@ -294,8 +294,8 @@ def _cost(point: Point, cost: Cost) -> float | None:
     return float(value) if value is not None and value > 0 else None
 
 
-def _to_svg(figure: Figure) -> bytes:
+def to_svg(figure: Figure) -> bytes:
+    """The figure as a file; the same figure gives the same bytes."""
     file = io.BytesIO()
-    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(file, metadata=metadata)
+    FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return file.getvalue()

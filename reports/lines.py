@@ -102,7 +102,21 @@ def lines(
         dim: Size to predict for.
 
     Returns:
-        One line per key that has a cell which was not skipped.
+        One line per key that has a cell which was not skipped, at the largest budget.
+    """
+    every = lines_by_budget(records, prices, dim)
+    largest: dict[Key, int] = {}
+    for line in every:
+        largest[line.key] = max(line.budget, largest.get(line.key, 0))
+    return tuple(line for line in every if line.budget == largest[line.key])
+
+
+def lines_by_budget(
+    records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = (), dim: int = PREDICTED_DIM
+) -> tuple[Line, ...]:
+    """As `lines`, with a line for every budget that a cell was given.
+
+    What an anytime cell had at a smaller budget on its way is no line of its own: its totals are those of the end.
     """
     known = ladders(prices)
     memory = _memory_cells(records)
@@ -110,38 +124,82 @@ def lines(
     name = namer(groups)
     made: list[Line] = []
     for key, group in groups.items():
-        budget = max(answer.terminal.budget for answer in group)
-        at_budget = [answer for answer in group if answer.row.budget == budget]
-        peak, peak_reasons = _peaks(memory.get(_run(key)), budget)
-        timed = [answer for answer in at_budget if answer.terminal.pass_ == "time"]
-        bounds = [answer.row.reference_bound for answer in at_budget if answer.row.reference_bound is not None]
-        sources = sorted({answer.row.reference_source for answer in at_budget} - {""})
-        problem, method = name(key)
-        line = Line(
-            key=key,
-            problem=problem,
-            method=method,
-            dim=max(answer.terminal.dim for answer in at_budget),
-            budget=budget,
-            answers=tuple(at_budget),
-            statuses=dict(sorted(Counter(answer.terminal.status.value for answer in at_budget).items())),
-            matvecs=spread(answer.terminal.matvecs for answer in at_budget),
-            calls=spread(answer.terminal.calls for answer in at_budget),
-            gradient_equivalents=spread(answer.terminal.gradient_equivalents for answer in at_budget),
-            wall_s=spread(answer.wall_s for answer in timed),
-            build_s=spread(answer.build_s for answer in timed),
-            operator_s=spread(answer.terminal.operator_s for answer in timed),
-            error=spread(answer.error for answer in at_budget),
-            bound=max(bounds, default=None),
-            bound_source=", ".join(sources),
-            host_peak_bytes=None if peak is None else peak.host_peak_bytes,
-            device_peak_bytes=None if peak is None else peak.device_peak_bytes,
-            flops=None if peak is None else peak.flops,
-            prediction=_prediction(key, at_budget, known, dim),
-            reasons={},
-        )
-        made.append(dataclasses.replace(line, reasons=_reasons(line, peak_reasons)))
-    return tuple(sorted(made, key=lambda line: (line.problem, line.key.estimand, line.method, line.key)))
+        for budget in sorted({answer.terminal.budget for answer in group}):
+            own = [answer for answer in group if answer.row.budget == answer.terminal.budget == budget]
+            made.append(_line(key, budget, own, name(key), memory.get(_run(key)), prediction_of(key, own, known, dim)))
+    return tuple(sorted(made, key=lambda line: (line.problem, line.key.estimand, line.method, line.key, line.budget)))
+
+
+def prediction_of(key: Key, group: Sequence[Answer], known: Sequence[Ladder], dim: int) -> Prediction:
+    """What the runs that came to an end would cost at size `dim`; one cut short says nothing of it."""
+    complete = [answer for answer in group if is_complete(answer)]
+    if not complete:
+        reason = f"nothing to predict from: ended with {group[0].terminal.status.value}"
+        return Prediction(None, None, None, reason, reason)
+    return predict(
+        known,
+        problem=key.problem,
+        method=key.method,
+        device=key.device,
+        dtype=key.dtype,
+        threads=key.threads,
+        counts=counts_of(complete),
+        own_vectors=_declared(complete, lambda row: row.own_vectors),
+        own_passes=_declared(complete, lambda row: row.own_passes),
+        dim=dim,
+    )
+
+
+def is_complete(answer: Answer) -> bool:
+    """Whether the run spent what it meant to spend: its costs are those of the computation."""
+    return answer.terminal.status in (Status.OK, Status.OVER_BUDGET)
+
+
+def counts_of(group: Sequence[Answer]) -> dict[str, float]:
+    """Median number of products by kind."""
+    kinds = sorted({kind for answer in group for kind in answer.terminal.counts})
+    if not kinds:
+        return {"product": statistics.median(answer.terminal.matvecs for answer in group)}
+    return {kind: statistics.median(answer.terminal.counts.get(kind, 0) for answer in group) for kind in kinds}
+
+
+def _line(
+    key: Key,
+    budget: int,
+    group: Sequence[Answer],
+    names: tuple[str, str],
+    memory: Sequence[Record] | None,
+    prediction: Prediction,
+) -> Line:
+    peak, peak_reasons = _peaks(memory, budget)
+    timed = [answer for answer in group if answer.terminal.pass_ == "time"]
+    bounds = [answer.row.reference_bound for answer in group if answer.row.reference_bound is not None]
+    sources = sorted({answer.row.reference_source for answer in group} - {""})
+    problem, method = names
+    line = Line(
+        key=key,
+        problem=problem,
+        method=method,
+        dim=max(answer.terminal.dim for answer in group),
+        budget=budget,
+        answers=tuple(group),
+        statuses=dict(sorted(Counter(answer.terminal.status.value for answer in group).items())),
+        matvecs=spread(answer.terminal.matvecs for answer in group),
+        calls=spread(answer.terminal.calls for answer in group),
+        gradient_equivalents=spread(answer.terminal.gradient_equivalents for answer in group),
+        wall_s=spread(answer.wall_s for answer in timed),
+        build_s=spread(answer.build_s for answer in timed),
+        operator_s=spread(answer.terminal.operator_s for answer in timed),
+        error=spread(answer.error for answer in group),
+        bound=max(bounds, default=None),
+        bound_source=", ".join(sources),
+        host_peak_bytes=None if peak is None else peak.host_peak_bytes,
+        device_peak_bytes=None if peak is None else peak.device_peak_bytes,
+        flops=None if peak is None else peak.flops,
+        prediction=prediction,
+        reasons={},
+    )
+    return dataclasses.replace(line, reasons=_reasons(line, peak_reasons))
 
 
 def _run(key: Key) -> Key:
@@ -170,34 +228,6 @@ def _peaks(cells: Sequence[Record] | None, budget: int) -> tuple[Record | None, 
     fallback = "not measured" if row.status is Status.OK else f"the memory pass ended with {row.status.value}"
     reasons = {name: row.notes.get(name, fallback) for name in names if getattr(row, name) is None}
     return row, reasons
-
-
-def _prediction(key: Key, group: Sequence[Answer], known: Sequence[Ladder], dim: int) -> Prediction:
-    """What the runs that came to an end would cost at size `dim`; one cut short says nothing of it."""
-    ended = [answer for answer in group if answer.terminal.status in (Status.OK, Status.OVER_BUDGET)]
-    if not ended:
-        reason = f"nothing to predict from: ended with {group[0].terminal.status.value}"
-        return Prediction(None, None, None, reason, reason)
-    return predict(
-        known,
-        problem=key.problem,
-        method=key.method,
-        device=key.device,
-        dtype=key.dtype,
-        threads=key.threads,
-        counts=_counts(ended),
-        own_vectors=_declared(ended, lambda row: row.own_vectors),
-        own_passes=_declared(ended, lambda row: row.own_passes),
-        dim=dim,
-    )
-
-
-def _counts(group: Sequence[Answer]) -> dict[str, float]:
-    """Median number of products by kind."""
-    kinds = sorted({kind for answer in group for kind in answer.terminal.counts})
-    if not kinds:
-        return {"product": statistics.median(answer.terminal.matvecs for answer in group)}
-    return {kind: statistics.median(answer.terminal.counts.get(kind, 0) for answer in group) for kind in kinds}
 
 
 def _declared(group: Sequence[Answer], value: Callable[[Record], float | None]) -> float | None:

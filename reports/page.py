@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -23,12 +22,19 @@ from hessbench.reports.captions import caption
 from hessbench.reports.curves import Chart, chart_frame, charts
 from hessbench.reports.escaping import clean, file_stem, short_hash
 from hessbench.reports.export import export
+from hessbench.reports.failures import failures, failures_frame
 from hessbench.reports.figures import Cost, Look, draw, looks
 from hessbench.reports.lines import lines
 from hessbench.reports.predict import PREDICTED_DIM
 from hessbench.reports.prices import Ladder, exponent, ladders, last_miss, price_at
-from hessbench.reports.tables import frame, repeats_frame, sheet, to_csv, to_latex, to_markdown
+from hessbench.reports.scale import Check, checks
+from hessbench.reports.scale_curves import scale_chart_frame, scale_charts
+from hessbench.reports.scale_figure import draw_scale, scale_caption
+from hessbench.reports.scale_table import scale_frame, scale_sheet
+from hessbench.reports.sheets import to_csv, to_latex, to_markdown
+from hessbench.reports.tables import frame, repeats_frame, sheet
 
+_SCALE_FILES: Final = ("scale.md", "scale.tex", "scale.csv")
 _MARK: Final = '<meta name="generator" content="hessbench">'
 
 
@@ -66,6 +72,15 @@ class FigureFile:
 
 
 @dataclass(frozen=True)
+class ScaleFigure:
+    """The figure of one family against size, and where its numbers are."""
+
+    title: str
+    csv: str
+    figure: FigureFile
+
+
+@dataclass(frozen=True)
 class ChartSection:
     """The figures of one problem and one estimand, and where their numbers are."""
 
@@ -75,21 +90,6 @@ class ChartSection:
     csv: str
     figures: tuple[FigureFile, ...]
     missing: tuple[str, ...]
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Terminal rows that ended the same way for the same reason."""
-
-    status: str
-    problem: str
-    estimand: str
-    method: str
-    budget: int
-    pass_: str
-    repeats: str
-    reason: str
     cells: tuple[str, ...]
 
 
@@ -118,11 +118,13 @@ def render_report(ledger: ReadableLedger, out: Path | str, command: str) -> Path
     _write(folder / "table.md", to_markdown(laid_out))
     _write(folder / "table.tex", to_latex(laid_out))
     _write(folder / "table.csv", to_csv(frame(made)))
+    compared = checks(records, prices)
     _write(folder / "repeats.csv", to_csv(repeats_frame(made)))
-    _write(folder / "failures.csv", to_csv(_failures_frame(records)))
+    _write(folder / "failures.csv", to_csv(failures_frame(records)))
     export(to_frame(records), "csv", folder / "rows.csv")
     known = looks([row.method for row in records])
     sections = [_chart_section(chart, known, folder) for chart in charts(records)]
+    scale = _scale(compared, ladders(prices), known, folder)
     failed = failures(records)
     terminals = [row for row in records if row.kind is Kind.TERMINAL]
     templates = Environment(
@@ -151,36 +153,12 @@ def render_report(ledger: ReadableLedger, out: Path | str, command: str) -> Path
         environments=_environments(environments, terminals),
         predicted_dim=f"{PREDICTED_DIM:,}",
         ladders=[_ladder(ladder) for ladder in ladders(prices)],
+        scale_sheet=scale_sheet(compared),
+        scale_figures=scale,
     )
     index = folder / "index.html"
     _write(index, page)
     return index
-
-
-def failures(records: Sequence[Record]) -> tuple[Failure, ...]:
-    """Terminal rows that did not end with ok; rows that differ in the repeat only are put together."""
-    groups: dict[tuple[str, str, str, str, int, str, str], list[Record]] = {}
-    for row in _failed(records):
-        key = (row.status.value, row.problem, row.estimand, row.method, row.budget, row.pass_, row.reason)
-        groups.setdefault(key, []).append(row)
-    return tuple(
-        Failure(*key[:6], ", ".join(str(row.repeat) for row in rows), key[6], tuple(row.cell for row in rows))
-        for key, rows in groups.items()
-    )
-
-
-def _failed(records: Sequence[Record]) -> list[Record]:
-    rows = (row for row in records if row.kind is Kind.TERMINAL and row.status is not Status.OK)
-    return sorted(
-        rows,
-        key=lambda it: (it.status, it.problem, it.estimand, it.method, it.budget, it.pass_, it.repeat, it.cell),
-    )
-
-
-def _failures_frame(records: Sequence[Record]) -> pd.DataFrame:
-    names = ("status", "problem", "estimand", "method", "budget", "pass_", "repeat", "reason", "cell")
-    rows = [[getattr(row, name) for name in names] for row in _failed(records)]
-    return pd.DataFrame(rows, columns=[name.rstrip("_") for name in names])
 
 
 def _prepare(folder: Path) -> Path:
@@ -195,6 +173,8 @@ def _prepare(folder: Path) -> Path:
         for file in figures.glob("*"):
             if file.suffix in (".svg", ".csv"):
                 file.unlink()
+        for name in _SCALE_FILES:
+            (folder / name).unlink(missing_ok=True)
     figures.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -253,6 +233,26 @@ def _chart_section(chart: Chart, known: Mapping[str, Look], folder: Path) -> Cha
         missing=tuple(missing),
         cells=chart.cells,
     )
+
+
+def _scale(
+    compared: Sequence[Check], known: Sequence[Ladder], styles: Mapping[str, Look], folder: Path
+) -> tuple[ScaleFigure, ...]:
+    """Write the table of predicted against measured and its figures, where there is any."""
+    if not compared:
+        return ()
+    laid_out = scale_sheet(compared)
+    _write(folder / "scale.md", to_markdown(laid_out))
+    _write(folder / "scale.tex", to_latex(laid_out))
+    _write(folder / "scale.csv", to_csv(scale_frame(compared)))
+    made: list[ScaleFigure] = []
+    for chart in scale_charts(compared, known, styles):
+        stem = f"figures/{file_stem('scale', chart.title, apart=chart.conditions)}"
+        _write(folder / f"{stem}.csv", to_csv(scale_chart_frame(chart)))
+        (folder / f"{stem}.svg").write_bytes(draw_scale(chart))
+        alt = f"Seconds against size, predicted and measured, {chart.title}, {chart.conditions}"
+        made.append(ScaleFigure(chart.title, f"{stem}.csv", FigureFile(f"{stem}.svg", alt, scale_caption(chart))))
+    return tuple(made)
 
 
 def _environments(environments: Mapping[str, Mapping[str, Any]], terminals: Sequence[Record]) -> dict[str, Any]:

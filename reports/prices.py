@@ -138,6 +138,7 @@ def find(
         if (ladder.kind, ladder.device, ladder.dtype, ladder.threads) == (kind, device, dtype, threads)
         and ladder.problem.partition("[")[0] == family
         and ladder.method in ("", method)
+        and ladder.rungs
     ]
     ranked = sorted(fitting, key=lambda ladder: (ladder.method != method, ladder.problem != problem, ladder.problem))
     return ranked[0] if ranked else None
@@ -146,7 +147,7 @@ def find(
 def bandwidth(known: Sequence[Ladder], device: str, dtype: str, threads: int) -> float | None:
     """Bandwidth measured at the largest size on this device with this dtype and these threads."""
     fitting = [
-        (ladder.rungs[-1].dim, ladder.bandwidth)
+        (ladder.rungs[-1].dim if ladder.rungs else 0, ladder.bandwidth)
         for ladder in known
         if (ladder.device, ladder.dtype, ladder.threads) == (device, dtype, threads) and ladder.bandwidth is not None
     ]

@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn, final
 import click
 
 VERBS: Final = (
-    "list", "plan", "run", "report", "compare", "check", "replay", "rescore", "export", "merge", "doctor",
+    "list", "plan", "train", "run", "report", "compare", "check", "replay", "rescore", "export", "merge", "doctor",
 )  # fmt: skip
 
 

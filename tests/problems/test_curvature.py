@@ -1,118 +1,219 @@
-"""Curvature products of networks against dense matrices made by other routes."""
+"""Curvature products of networks against dense matrices put together from torch's own derivatives, sample by sample."""
 
 import subprocess
 import sys
-from functools import partial
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from hessbench.counting import CountingOperator
 from hessbench.operators import Factor, Factored, ProductKind, check_operator, info_of, to_dense
-from hessbench.problems.curvature import curvature_operator
-from hessbench.problems.mlp import initial_parameters, mlp_dim, mlp_logits
+from hessbench.problems.curvature import OPERATORS, curvature_operator, has_factor, is_psd, operator_dim
+from hessbench.problems.losses import CROSS_ENTROPY, SQUARED, Loss
 from hessbench.problems.network import Batch, Network
-from hessbench.problems.references.dense import dense_ggn, dense_hessian, gram_references
 
 CPU = torch.device("cpu")
+SAMPLES = 7
+CLASSES = 3
+SPLITS = {"one batch": (7,), "ragged batches": (3, 3, 1)}
 
 
-def small_network(samples=12, width=3, batched=True, dtype=torch.float64):
+def log_cosh(outputs, targets):
+    """A loss that couples the outputs of a sample and has no root here."""
+    return torch.cosh(outputs - F.one_hot(targets, CLASSES)).sum(dim=1).log().sum()
+
+
+# Each loss of a batch of one sample, written down once more.
+SINGLE = {
+    "cross-entropy": lambda outputs, target: F.cross_entropy(outputs, target),
+    "squared": lambda outputs, target: (outputs - F.one_hot(target, CLASSES)).square().sum() / 2,
+    "log-cosh": log_cosh,
+}
+LOSSES = {
+    name: replace(loss, mean=mean)
+    for base, loss in (("cross-entropy", CROSS_ENTROPY), ("squared", SQUARED), ("log-cosh", Loss("log-cosh", log_cosh)))
+    for name, mean in ((f"{base} mean", True), (f"{base} sum", False))
+}
+
+
+def dense_forward(parameters, inputs):
+    """4 -> 3 tanh -> 3, (m, 4) -> (m, 3)."""
+    W1, b1, W2, b2 = parameters.split([12, 3, 9, 3])
+    return F.linear(torch.tanh(F.linear(inputs, W1.view(3, 4), b1)), W2.view(3, 3), b2)
+
+
+def conv_forward(parameters, inputs):
+    """Two convolutions, a pooling and a linear layer, (m, 4) as 2 x 2 images -> (m, 3)."""
+    first, second, W = parameters.split([8, 8, 6])
+    x = F.softplus(F.conv2d(inputs.view(-1, 1, 2, 2), first.view(2, 1, 2, 2), padding=1))
+    x = torch.tanh(F.conv2d(x, second.view(2, 2, 1, 2)))
+    return F.linear(F.max_pool2d(x, (3, 2)).flatten(1), W.view(3, 2))
+
+
+WAYS = {
+    "vectorised": (dense_forward, 27, {"batched": True}),
+    "looped and traced": (dense_forward, 27, {"batched": False}),
+    "looped and kept": (dense_forward, 27, {"batched": False, "traced": False}),
+    "convolutions": (conv_forward, 22, {"batched": False}),
+    "convolutions kept": (conv_forward, 22, {"batched": False, "traced": False}),
+}
+
+
+def small_network(way="vectorised", loss="cross-entropy mean", split="one batch", dtype=torch.float64):
+    forward, dim, flags = WAYS[way]
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand(samples, 49, generator=generator, dtype=torch.float64)
-    labels = torch.randint(0, 10, (samples,), generator=generator)
-    forward = partial(mlp_logits, width=width)
-    return Network(forward, initial_parameters(width), (Batch(inputs, labels),), batched=batched).to(CPU, dtype)
+    inputs = torch.randn(SAMPLES, 4, generator=generator)
+    labels = torch.randint(0, CLASSES, (SAMPLES,), generator=generator)
+    parameters = 0.7 * torch.randn(dim, generator=generator)
+    sizes = SPLITS[split]
+    batches = tuple(Batch(*pair) for pair in zip(inputs.split(sizes), labels.split(sizes), strict=True))
+    return Network(forward, parameters, batches, LOSSES[loss], **flags).to(CPU, dtype)
 
 
-def explicit_ggn(network):
-    """J^T Lambda J from torch's own Jacobian, sample by sample."""
-    J = torch.autograd.functional.jacobian(lambda q: network.forward(q, network.batches[0].inputs), network.parameters)
-    p = network.forward(network.parameters, network.batches[0].inputs).softmax(dim=1)
-    inner = (torch.diag_embed(p) - p[:, :, None] * p[:, None, :]) / p.shape[0]
-    return torch.einsum("icp,icd,idq->pq", J, inner, J)
+def expected(network, operator):
+    """The dense matrix in float64: explicit sums over single samples."""
+    network = network.to(CPU, torch.float64)
+    theta, single = network.parameters, SINGLE[network.loss.name]
+    samples = [
+        (x[None], y[None]) for batch in network.batches for x, y in zip(batch.inputs, batch.targets, strict=True)
+    ]
+    scale = 1 / len(samples) if network.loss.mean else 1.0
+    jacobians = [torch.autograd.functional.jacobian(lambda q, x=x: network.forward(q, x)[0], theta) for x, _ in samples]
+    if operator == "ntk":
+        J = torch.stack(jacobians)
+        return torch.einsum("icp,jcp->ij", J, J)
+    total = torch.zeros(theta.numel(), theta.numel(), dtype=torch.float64)
+    for J, (x, y) in zip(jacobians, samples, strict=True):
+        if operator == "hessian":
+            total += torch.autograd.functional.hessian(lambda q, x=x, y=y: single(network.forward(q, x), y), theta)
+        elif operator == "ggn":
+            inner = torch.autograd.functional.hessian(lambda f, y=y: single(f[None], y), network.forward(theta, x)[0])
+            total += J.T @ inner @ J
+        else:
+            g = torch.autograd.functional.jacobian(lambda q, x=x, y=y: single(network.forward(q, x), y), theta)
+            total += torch.outer(g, g)
+    return total * scale
 
 
-@pytest.mark.parametrize("batched", [True, False])
-def test_the_hessian_product_is_the_dense_hessian(batched):
-    network = small_network(batched=batched)
-    expected = torch.autograd.functional.hessian(network.objective, network.parameters)
-    torch.testing.assert_close(to_dense(curvature_operator(network, "hessian"), 50), expected, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(dense_hessian(network), expected.numpy(), rtol=0, atol=1e-13)
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("way", WAYS)
+def test_the_product_is_that_of_the_dense_matrix(way, split, loss, operator):
+    network = small_network(way, loss, split)
+    truth = expected(network, operator)
+    op = curvature_operator(network, operator)
+    assert op.dim == operator_dim(network, operator) == truth.shape[0]
+    # 27 terms of order 10 at most, so 1e-13 is a few hundred roundings.
+    torch.testing.assert_close(to_dense(op, 5), truth, rtol=0, atol=1e-13 * max(1.0, float(truth.abs().max())))
 
 
-@pytest.mark.parametrize("batched", [True, False])
-def test_the_ggn_product_is_the_dense_ggn(batched):
-    network = small_network(batched=batched)
-    expected = explicit_ggn(network)
-    torch.testing.assert_close(to_dense(curvature_operator(network, "ggn"), 50), expected, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(dense_ggn(network), expected.numpy(), rtol=0, atol=1e-13)
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("way", ["vectorised", "convolutions"])
+def test_the_product_in_single_precision_is_off_by_its_rounding_only(way, loss, operator):
+    network = small_network(way, loss, "ragged batches", torch.float32)
+    truth = expected(network, operator)
+    found = to_dense(curvature_operator(network, operator))
+    assert found.dtype == torch.float32
+    assert float((found.double() - truth).norm()) <= 20 * 2.0**-23 * float(truth.norm())
 
 
-@pytest.mark.parametrize("operator", ["hessian", "ggn"])
-@pytest.mark.parametrize("batched", [True, False])
-def test_a_single_column_equals_the_column_of_a_block(operator, batched):
-    op = curvature_operator(small_network(batched=batched), operator)
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_single_column_equals_the_column_of_a_block(way, operator):
+    op = curvature_operator(small_network(way, split="ragged batches"), operator)
     block = torch.randn(op.dim, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     one_by_one = torch.cat([op.matmat(block[:, j : j + 1]) for j in range(3)], dim=1)
     torch.testing.assert_close(op.matmat(block), one_by_one, rtol=0, atol=1e-13)
+    torch.testing.assert_close(op.matmat(block), op.matmat(block), rtol=0, atol=0)
     check_operator(op, torch.Generator().manual_seed(2))
 
 
-@pytest.mark.parametrize("operator", ["hessian", "ggn"])
-def test_products_say_what_they_are(operator):
-    info = info_of(curvature_operator(small_network(), operator))
-    assert info.kind == ProductKind(operator)
-    assert (info.samples, info.population) == (12, 12)
-    assert info.engine
+@pytest.mark.parametrize(("operator", "kind", "price"), [("hessian", ProductKind.HESSIAN, 2.0),
+    ("ggn", ProductKind.GGN, 4 / 3), ("gradient-second-moment", ProductKind.GGN, 4 / 3),
+    ("ntk", ProductKind.GGN, CLASSES * 4 / 3)])  # fmt: skip
+def test_products_say_what_they_are_and_what_they_cost(operator, kind, price):
+    op = curvature_operator(small_network(split="ragged batches"), operator)
+    info = info_of(op)
+    assert (info.kind, info.population) == (kind, SAMPLES)
+    assert "vectorised blocks" in info.engine
+    counted = CountingOperator(op)
+    counted.matmat(torch.ones(op.dim, 2, dtype=torch.float64))
+    assert counted.spending.gradient_equivalents == pytest.approx(2 * price)
 
 
-def test_the_factor_times_its_transpose_is_the_ggn():
-    op = curvature_operator(small_network(), "ggn")
+@pytest.mark.parametrize("way", WAYS)
+def test_the_engine_names_how_products_are_made(way):
+    engine = info_of(curvature_operator(small_network(way), "ggn")).engine
+    assert ("linearised" in engine) == (way in ("looped and traced", "convolutions"))
+    assert ("looped" in engine) == (way != "vectorised")
+
+
+def test_an_unknown_operator_is_refused():
+    with pytest.raises(
+        ValueError, match="operator must be one of hessian, ggn, gradient-second-moment, ntk, got 'fish'"
+    ):
+        curvature_operator(small_network(), "fish")
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy mean", "cross-entropy sum", "squared mean"])
+@pytest.mark.parametrize("way", ["vectorised", "convolutions"])
+def test_the_factor_times_its_transpose_is_the_ggn(way, loss):
+    op = curvature_operator(small_network(way, loss, "ragged batches"), "ggn")
     assert isinstance(op, Factored)
     assert isinstance(op.factor, Factor)
-    assert (op.factor.num_samples, op.factor.num_outputs, op.factor.num_columns) == (12, 10, 120)
-    F = op.factor.rmatmat(torch.eye(120, dtype=torch.float64))
-    torch.testing.assert_close(F @ F.T, to_dense(op, 50), rtol=0, atol=1e-13)
+    assert (op.factor.num_samples, op.factor.num_outputs, op.factor.num_columns) == (7, 3, 21)
+    columns = op.factor.rmatmat(torch.eye(21, dtype=torch.float64))
+    torch.testing.assert_close(columns @ columns.T, to_dense(op, 50), rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("entries", [1, 2 * mlp_dim(3), 2**24])
-def test_squared_sums_are_sums_over_samples_of_squares_whatever_the_chunk(entries, monkeypatch):
+def test_a_loss_without_a_root_has_no_factor_and_is_not_called_semi_definite():
+    op = curvature_operator(small_network(loss="log-cosh mean"), "ggn")
+    assert not isinstance(op, Factored)
+    assert not has_factor(LOSSES["log-cosh mean"], "ggn")
+    assert not is_psd(LOSSES["log-cosh mean"], "ggn")
+    assert is_psd(LOSSES["log-cosh mean"], "ntk")
+    assert is_psd(LOSSES["squared sum"], "ggn")
+    assert not is_psd(LOSSES["squared sum"], "hessian")
+
+
+@pytest.mark.parametrize("entries", [1, 2 * 27, 2**24])
+@pytest.mark.parametrize("way", ["vectorised", "looped and traced"])
+def test_squared_sums_are_sums_over_samples_of_squares_whatever_the_chunk(way, entries, monkeypatch):
     monkeypatch.setattr("hessbench.problems.curvature._EXAMPLE_GRADIENT_ENTRIES", entries)
-    op = curvature_operator(small_network(), "ggn")
-    F = op.factor.rmatmat(torch.eye(120, dtype=torch.float64)).view(op.dim, 12, 10)
-    block = torch.randn(120, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    expected = torch.einsum("pic,icj->pij", F, block.view(12, 10, 2)).square().sum(dim=1)
-    torch.testing.assert_close(op.factor.squared_sum(block), expected, rtol=0, atol=1e-13)
+    op = curvature_operator(small_network(way, split="ragged batches"), "ggn")
+    columns = op.factor.rmatmat(torch.eye(21, dtype=torch.float64)).view(op.dim, SAMPLES, CLASSES)
+    block = torch.randn(21, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    truth = torch.einsum("pic,icj->pij", columns, block.view(SAMPLES, CLASSES, 2)).square().sum(dim=1)
+    torch.testing.assert_close(op.factor.squared_sum(block), truth, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("samples", [2, 40])
-@pytest.mark.parametrize("entries", [40_000, 2**27])
-def test_gram_references_are_those_of_the_dense_ggn(samples, entries, monkeypatch):
-    monkeypatch.setattr("hessbench.problems.references.dense._GRAM_ENTRIES", entries)
-    network = small_network(samples=samples)
-    answers = {kind.key: (kind, find) for kind, find in gram_references(lambda: network, 50.0).items()}
-    G = explicit_ggn(network).numpy()
-    truth = np.linalg.eigvalsh(G)
-    kind, find = answers["density"]
-    found = find(kind())
-    counts = np.round(found.arrays["weights"] * truth.size).astype(int)
-    np.testing.assert_allclose(found.arrays["weights"] * truth.size, counts, atol=1e-9)
-    np.testing.assert_allclose(np.repeat(found.arrays["nodes"], counts), truth, atol=1e-13)
-    assert found.rounding == 50
-    kind, find = answers["diagonal"]
-    np.testing.assert_allclose(find(kind()).arrays["diagonal"], G.diagonal(), atol=1e-13)
-    kind, find = answers["trace"]
-    assert find(kind()).arrays["trace"][0] == pytest.approx(np.trace(G), rel=1e-12)
-    kind, find = answers["top-eigenvalues"]
-    np.testing.assert_allclose(find(kind(5)).arrays["eigenvalues"], truth[::-1][:5], atol=1e-13)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_loss_that_is_not_finite_is_refused_with_the_number_of_its_batch(operator):
+    network = small_network(split="ragged batches")
+    network.batches[1].inputs[2, 0] = torch.nan
+    with pytest.raises(ValueError, match="the loss of batch 2 is nan in torch.float64"):
+        curvature_operator(network, operator)
 
 
-@pytest.mark.parametrize("operator", ["hessian", "ggn"])
-@pytest.mark.parametrize("batched", [True, False])
-def test_floating_point_operations_of_a_product_are_counted_and_grow_with_the_block(operator, batched):
-    op = curvature_operator(small_network(dtype=torch.float32, batched=batched), operator)
+def test_a_gradient_that_does_not_change_is_refused():
+    linear = Network(lambda q, x: x * q, torch.ones(3), (Batch(torch.ones(2, 3), torch.zeros(2)),),
+                     Loss("linear", lambda outputs, _: outputs.sum()))  # fmt: skip
+    with pytest.raises(ValueError, match="the gradient does not change with the parameters"):
+        curvature_operator(linear, "hessian")
+    with pytest.raises(ValueError, match="the gradient of the loss linear does not change with the outputs"):
+        curvature_operator(linear, "ggn")
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("way", ["vectorised", "convolutions"])
+def test_floating_point_operations_of_a_product_are_counted_and_grow_with_the_block(way, operator):
+    op = curvature_operator(small_network(way, dtype=torch.float32), operator)
     counts = []
     for columns in (1, 4):
         with FlopCounterMode(display=False) as counter:
@@ -120,6 +221,34 @@ def test_floating_point_operations_of_a_product_are_counted_and_grow_with_the_bl
         counts.append(counter.get_total_flops())
     assert counts[0] > 0
     assert counts[1] == 4 * counts[0]
+
+
+def test_the_network_is_left_as_it_was():
+    network = small_network(split="ragged batches")
+    before = network.parameters.clone()
+    for operator in OPERATORS:
+        op = curvature_operator(network, operator)
+        op.matmat(torch.ones(op.dim, 2, dtype=torch.float64))
+    assert torch.equal(network.parameters, before)
+    assert not network.parameters.requires_grad
+    assert network.parameters.grad is None
+
+
+def test_batch_norm_at_fixed_statistics_can_be_differentiated():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, CLASSES)).double().eval()
+    shapes = {name: value.shape for name, value in model.named_parameters()}
+
+    def forward(parameters, inputs):
+        pieces = parameters.split([shape.numel() for shape in shapes.values()])
+        state = {name: piece.view(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
+        return torch.func.functional_call(model, state, (inputs.view(-1, 1, 2, 2),))
+
+    flat = torch.cat([value.detach().flatten() for value in model.parameters()])
+    network = replace(small_network(), forward=forward, parameters=flat)
+    for operator in OPERATORS:
+        found = to_dense(curvature_operator(network, operator))
+        torch.testing.assert_close(found, expected(network, operator), rtol=0, atol=1e-12)
 
 
 FORKED = """

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hessbench.reports.escaping import clean, csv_text, file_stem, latex, markdown, shorten
-from hessbench.reports.tables import to_csv
+from hessbench.reports.sheets import to_csv
 
 
 @pytest.mark.parametrize(

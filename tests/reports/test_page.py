@@ -9,7 +9,8 @@ import pytest
 
 from hessbench.ledger import Ledger
 from hessbench.record import Status
-from hessbench.reports.page import failures, render_report
+from hessbench.reports.failures import failures
+from hessbench.reports.page import render_report
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}", r"\input{x}", "|", "=cmd()",

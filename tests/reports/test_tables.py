@@ -6,7 +6,8 @@ import io
 from hessbench.record import Status
 from hessbench.reports import units
 from hessbench.reports.lines import lines
-from hessbench.reports.tables import frame, repeats_frame, sheet, to_csv, to_latex, to_markdown
+from hessbench.reports.sheets import to_csv, to_latex, to_markdown
+from hessbench.reports.tables import frame, repeats_frame, sheet
 
 HOSTILE = r"a|b `c` <i> \input{x} =1"
 

@@ -1,0 +1,264 @@
+"""Networks really trained on real images: a family for each architecture, all with the same parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Final
+
+from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
+from hessbench.problems import data
+from hessbench.problems.blocks import block_index, block_shapes, restricted
+from hessbench.problems.curvature import OPERATORS, curvature_operator
+from hessbench.problems.losses import LOSSES
+from hessbench.problems.network import Batch, Network
+from hessbench.problems.networks import ARCHITECTURES, flat_forward, flat_parameters
+from hessbench.problems.networks.architectures import CIFAR
+from hessbench.problems.networks.mlp import ACTIVATIONS, mlp
+from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
+from hessbench.problems.references.choose import references_of
+from hessbench.problems.references.shipped import with_shipped
+from hessbench.problems.weights import LAST, RANDOM, TRAINED, Weights
+
+MAX_WIDTH: Final = 20_000
+MAX_PER_CLASS: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Which matrix, of which network, on which data.
+
+    Attributes:
+        family: Registered name, for messages.
+        weights: Where the weights come from, and what the network is.
+        batched: Whether blocks are vectorised.
+        per_class: Images of each class.
+        split: train or test.
+        operator: Name of the matrix.
+        block: Parameters it is restricted to.
+    """
+
+    family: str
+    weights: Weights
+    batched: bool
+    per_class: int
+    split: str
+    operator: str
+    block: str
+
+    def problem(self, name: str, ladder: Callable[[int], Problem] | None = None) -> Problem:
+        """The problem of that canonical name.
+
+        Raises:
+            ValueError: If a parameter is out of range.
+        """
+        self._check()
+        shapes = self.weights.shapes
+        kernel = self.operator == "ntk"
+        pieces = block_shapes(self.block, shapes)
+        samples = self.per_class * data.DATASETS[self.weights.dataset].classes
+        dim = samples if kernel else sum(math.prod(shape) for shape in pieces.values())
+        traits = (NETWORK,) if self.operator == "hessian" else (NETWORK, PSD)
+        problem = Problem(
+            name=name,
+            dim=dim,
+            build=lambda device, dtype: curvature_operator(self.network().to(device, dtype), self.operator),
+            references=references_of(self.network, self.operator, dim, name=name),
+            traits=(*traits, FACTOR) if self.operator == "ggn" else traits,
+            fingerprint=cache(self.fingerprint),
+            unavailable=self.unavailable,
+            ladder=ladder,
+            modules=("sklearn.datasets", "torch._dynamo"),
+            shapes={} if kernel else pieces,
+            prepare=self.prepare,
+            train=None if self.weights.choice == RANDOM else self.weights.train,
+        )
+        return with_shipped(problem)
+
+    def network(self) -> Network:
+        """The network at its weights, as a function of the parameters of the block."""
+        state, samples, shapes = self.weights.state(), self.samples(), self.weights.shapes
+        whole = Network(
+            flat_forward(self.weights.shell, state, tuple(shapes)),
+            flat_parameters(state, tuple(shapes)),
+            (Batch(samples.inputs, samples.labels),),
+            LOSSES[self.weights.loss],
+            self.batched,
+        )
+        return restricted(whole, block_index(self.block, shapes))
+
+    def samples(self) -> data.Samples:
+        """The data, in the shape the network takes."""
+        chosen = data.load(self.weights.dataset, split=self.split, per_class=self.per_class)
+        return data.adapted(chosen, self.weights.shape)
+
+    def fingerprint(self) -> str:
+        """Hash of weights, statistics and data."""
+        state, samples = self.weights.state(), self.samples()
+        arrays = (state[name].numpy() for name in sorted(state))
+        return array_hash(*arrays, samples.inputs.numpy(), samples.labels.numpy())
+
+    def unavailable(self) -> str | None:
+        """Why it cannot be built here, and the remedy; None when it can."""
+        return data.unavailable(self.weights.dataset) or self.weights.unavailable(self.family)
+
+    def prepare(self, say: Callable[[str], None]) -> None:
+        """Download the data where it is missing."""
+        if data.unavailable(self.weights.dataset):
+            data.fetch(self.weights.dataset, say)
+
+    def _check(self) -> None:
+        in_range(self.family, "per_class", self.per_class, 1, MAX_PER_CLASS)
+        one_of(self.family, "split", self.split, data.DATASETS[self.weights.dataset].splits)
+        one_of(self.family, "operator", self.operator, OPERATORS)
+        self.weights.check(self.family)
+
+
+def mlp_problem(
+    *,
+    data: str = "digits",
+    widths: str = "32",
+    activation: str = "tanh",
+    per_class: int = 50,
+    split: str = "train",
+    weights: str = TRAINED,
+    step: int = LAST,
+    loss: str = "cross-entropy",
+    operator: str = "hessian",
+    block: str = "all",
+) -> Problem:
+    """A curvature matrix of a multilayer perceptron, trained in seconds when it is first needed.
+
+    Args:
+        data: digits, digits-7x7, mnist, mnist-7x7, fashion-mnist, cifar10 or cifar100.
+        widths: Units of the hidden layers, joined by hyphens, as in 128-128; each 1 to 20000.
+        activation: tanh or relu.
+        per_class: Images of each class that the matrix is a mean over.
+        split: train or test.
+        weights: trained, random, or a file NAME.npz or NAME.safetensors in the folder of HESSBENCH_DATA.
+        step: Training steps made, a checkpoint of the recipe; -1 for its last.
+        loss: cross-entropy or squared, of the training and of the matrix.
+        operator: hessian, ggn, gradient-second-moment or ntk.
+        block: all, or the parameters it is restricted to; see `hessbench.problems.blocks`.
+
+    Raises:
+        ValueError: If a parameter is out of range.
+    """
+    family = "mlp"
+    hidden = _widths(widths)
+    shape = _known_data(family, data, loss).shape
+    one_of(family, "activation", activation, ACTIVATIONS)
+    name = spec_text(
+        family, mlp_problem, data=data, widths=widths, activation=activation, per_class=per_class, split=split,
+        weights=weights, step=step, loss=loss, operator=operator, block=block,
+    )  # fmt: skip
+    source = Weights(
+        architecture=f"mlp {widths} {activation}",
+        recipes="mlp",
+        make=partial(mlp, widths=hidden, activation=activation),
+        shape=shape,
+        dataset=data,
+        loss=loss,
+        choice=weights,
+        step=step,
+        widths=hidden,
+    )
+    curvature = Curvature(family, source, True, per_class, split, operator, block)
+    depth = len(hidden)
+
+    def ladder(dim: int) -> Problem:
+        """As many layers of one width, untrained: a price depends on the shapes alone."""
+        width = nearest(_width_for(dim, depth, source), 1, MAX_WIDTH)
+        return mlp_problem(
+            data=data, widths="-".join([str(width)] * depth), activation=activation, per_class=per_class, split=split,
+            weights=RANDOM, loss=loss, operator=operator,
+        )  # fmt: skip
+
+    return curvature.problem(name, ladder if block == "all" and operator != "ntk" else None)
+
+
+def convolutional(architecture: str) -> ProblemFamily:
+    """The family of one convolutional architecture, on images of 3 x 32 x 32."""
+    chosen = ARCHITECTURES[architecture]
+
+    def make(
+        *,
+        data: str = "digits",
+        per_class: int = 10,
+        split: str = "train",
+        weights: str = TRAINED,
+        step: int = LAST,
+        loss: str = "cross-entropy",
+        operator: str = "hessian",
+        block: str = "all",
+    ) -> Problem:
+        """A curvature matrix of a convolutional network; other images than 3 x 32 x 32 are enlarged or padded.
+
+        Args: as of `mlp_problem`.
+
+        Raises:
+            ValueError: If a parameter is out of range.
+        """
+        _known_data(architecture, data, loss)
+        name = spec_text(
+            architecture, make, data=data, per_class=per_class, split=split, weights=weights, step=step, loss=loss,
+            operator=operator, block=block,
+        )  # fmt: skip
+        source = Weights(architecture, architecture, chosen.make, CIFAR, data, loss, weights, step)
+        return Curvature(architecture, source, chosen.batched, per_class, split, operator, block).problem(name)
+
+    return ProblemFamily(
+        architecture,
+        make,
+        presets=(f"{architecture}[weights=random]", f"{architecture}[operator=ggn,weights=random]"),
+        summary=f"curvature of {chosen.summary}; trained or not, on any of the image data sets",
+    )
+
+
+def _known_data(family: str, name: str, loss: str) -> data.DataSet:
+    one_of(family, "data", name, data.DATASETS)
+    one_of(family, "loss", loss, LOSSES)
+    return data.DATASETS[name]
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    parts = text.split("-")
+    if not all(part.isdecimal() and 1 <= int(part) <= MAX_WIDTH for part in parts):
+        raise ValueError(
+            f"mlp: widths must be integers between 1 and {MAX_WIDTH} joined by hyphens, as in 128-128, got {text!r}"
+        )
+    return tuple(map(int, parts))
+
+
+def _width_for(dim: int, depth: int, source: Weights) -> int:
+    """Width w of `depth` equal hidden layers for which the number of parameters is nearest to `dim`.
+
+    The number is (depth - 1) w^2 + (inputs + depth + classes) w + classes.
+    """
+    inputs, classes = math.prod(source.shape), data.DATASETS[source.dataset].classes
+    a, b = depth - 1, inputs + depth + classes
+    rest = max(dim - classes, 0)
+    return round(rest / b if a == 0 else ((b * b + 4 * a * rest) ** 0.5 - b) / (2 * a))
+
+
+MLP: Final = ProblemFamily(
+    "mlp",
+    mlp_problem,
+    presets=(
+        "mlp",
+        "mlp[operator=ggn]",
+        "mlp[operator=gradient-second-moment]",
+        "mlp[operator=ntk]",
+        "mlp[loss=squared]",
+        "mlp[data=mnist-7x7]",
+        "mlp[data=mnist,per_class=100,widths=128-128,activation=relu]",
+        "mlp[data=fashion-mnist,per_class=100,widths=128-128,activation=relu]",
+    ),
+    summary="curvature of a perceptron of any widths, trained on digits, MNIST, Fashion-MNIST or CIFAR",
+)
+
+CONVOLUTIONAL: Final = tuple(
+    convolutional(name) for name in ("cnn-3c3d", "all-cnn-c", "resnet18", "vgg11-bn", "vgg16", "vgg16-bn")
+)

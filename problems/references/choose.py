@@ -1,0 +1,132 @@
+"""Which references a curvature matrix of a network has: the most exact ones that its size affords."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from hessbench.dense_references import DENSE_LIMIT, References, dense_references
+from hessbench.estimand import Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.operators import LinearOperator
+from hessbench.problems.curvature import curvature_operator, is_psd
+from hessbench.problems.network import Network
+from hessbench.problems.references.certified import certified_references
+from hessbench.problems.references.dense import DENSE
+from hessbench.problems.references.gram import (
+    GRAM_OPERATORS,
+    MEMORY,
+    ROW_LIMIT,
+    gram_references,
+    ntk_matrix,
+    passes,
+)
+from hessbench.problems.references.rows import outputs_of
+from hessbench.problems.references.spectrum import Spectrum, spectrum_references
+from hessbench.problems.references.statistical import statistical_references
+
+ROUNDING: Final = 10.0
+"""Constant c in the rounding c eps ||A|| of a network's products, where a problem does not say."""
+
+GRAM_FLOPS: Final = 1e14
+"""Most floating-point operations of a Gram matrix: about an hour on one core."""
+
+
+def references_of(
+    make: Callable[[], Network],
+    operator: str,
+    dim: int,
+    *,
+    build64: Callable[[], LinearOperator] | None = None,
+    name: str = "",
+    rounding: float | None = None,
+) -> References:
+    """References of a curvature matrix.
+
+    Dense up to dimension 4096. Beyond, the Gram matrix for a GGN whose loss has a root and for the second moment, while
+    it has at most 10^4 rows and takes about an hour at most. Else certified top eigenvalues, and statistical traces and
+    densities. A diagonal is given where it is exact.
+
+    Args:
+        make: Makes the network; called when a reference is asked for.
+        operator: hessian, ggn, gradient-second-moment or ntk.
+        dim: Dimension of the matrix.
+        build64: Makes its operator on the CPU in float64; that of `make` by default.
+        name: Problem the random numbers are seeded from.
+        rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with these references.
+
+    Raises:
+        ValueError: If the operator is not known.
+    """
+    if operator not in DENSE:
+        raise ValueError(f"operator must be one of {', '.join(DENSE)}, got {operator!r}")
+    constant = ROUNDING if rounding is None else rounding
+    if dim <= DENSE_LIMIT:
+        exact = dense_references(lambda: DENSE[operator](make()))
+        return {kind: _with_rounding(find, constant) for kind, find in exact.items()}
+    if operator == "ntk" and dim <= ROW_LIMIT:
+        return spectrum_references(lambda: ntk_spectrum(make()), Source.DENSE, constant)
+
+    def build() -> LinearOperator:
+        return curvature_operator(make().to(torch.device("cpu"), torch.float64), operator)
+
+    @cache
+    def chosen() -> References:
+        network = make()
+        if operator in GRAM_OPERATORS and gram_is_affordable(network, operator):
+            return gram_references(make, constant, operator)
+        return {
+            **certified_references(build64 or build, constant, name),
+            **statistical_references(build64 or build, constant, name, psd=is_psd(network.loss, operator)),
+        }
+
+    def of(kind: type[Estimand]) -> Callable[[Any], Reference]:
+        def find(estimand: Estimand) -> Reference:
+            if kind not in chosen():
+                raise ValueError(
+                    f"no exact {kind.key} of the {operator} of {dim} parameters is affordable on this data"
+                )
+            return chosen()[kind](estimand)
+
+        return find
+
+    kinds: list[type[Estimand]] = [TopEigenvalues, Trace, Density]
+    return {kind: of(kind) for kind in ([*kinds, Diagonal] if operator in GRAM_OPERATORS else kinds)}
+
+
+def gram_is_affordable(network: Network, operator: str) -> bool:
+    """Whether a Gram matrix exists, has at most 10^4 rows, and takes at most 10^14 operations with the default memory.
+
+    Counted, not timed, so that the choice is the same on every machine.
+    """
+    if operator == "ggn" and network.loss.root is None:
+        return False
+    n = network.parameters.numel()
+    one = replace(network.batches[0], inputs=network.batches[0].inputs[:1], targets=network.batches[0].targets[:1])
+    outputs = outputs_of(network, one).shape[1]
+    rows = network.num_samples * (outputs if operator == "ggn" else 1)
+    if rows > ROW_LIMIT or 32 * n > MEMORY:
+        return False
+    parameters = network.parameters.detach().clone().requires_grad_()
+    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
+        torch.autograd.grad(network.forward(parameters, one.inputs).sum(), parameters)
+    # A row is written, copied and read as well: some twenty operations an entry.
+    row = counter.get_total_flops() + 20 * n
+    return rows * passes(rows, n, MEMORY) * row + rows**2 * n <= GRAM_FLOPS
+
+
+def ntk_spectrum(network: Network) -> Spectrum:
+    """Spectrum and diagonal of a trace kernel too large for `dense_references`."""
+    K = ntk_matrix(network)
+    eigenvalues = np.maximum(np.linalg.eigvalsh(K), 0.0)
+    bound = 2.0**-52 * (K.shape[0] * float(eigenvalues.max()) + network.parameters.numel() ** 0.5 * float(np.trace(K)))
+    return Spectrum(eigenvalues, 0, K.diagonal().copy(), bound)
+
+
+def _with_rounding(find: Callable[[Any], Reference], rounding: float) -> Callable[[Any], Reference]:
+    return lambda estimand: replace(find(estimand), rounding=rounding)

@@ -1,0 +1,79 @@
+"""References from the nonzero eigenvalues and the number of zeros: no array of zeros, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from hessbench.dense_references import References
+from hessbench.estimand import Array, Density, Diagonal, Reference, Source, TopEigenvalues, Trace
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """All eigenvalues of an operator, and its diagonal.
+
+    Attributes:
+        eigenvalues: Those that may differ from zero, in any order.
+        zeros: Number of the others, all zero.
+        diagonal: Diagonal entries (n,).
+        bound: Error bound of each eigenvalue and diagonal entry, and of the trace, absolute.
+    """
+
+    eigenvalues: Array
+    zeros: int
+    diagonal: Array
+    bound: float
+
+    @property
+    def dim(self) -> int:
+        """Number n of eigenvalues."""
+        return self.eigenvalues.size + self.zeros
+
+    @property
+    def norm(self) -> float:
+        """Largest magnitude of an eigenvalue."""
+        return float(np.abs(self.eigenvalues).max(initial=0.0))
+
+
+def spectrum_references(solve: Callable[[], Spectrum], source: Source, rounding: float, note: str = "") -> References:
+    """References of all four estimands.
+
+    Args:
+        solve: Computes the spectrum; called once, when a reference is asked for.
+        source: How it is computed.
+        rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with these references.
+        note: What a reader must know.
+    """
+    solve = cache(solve)
+
+    def reference(**arrays: Array) -> Reference:
+        spectrum = solve()
+        return Reference(arrays, source, spectrum.norm, spectrum.bound, rounding, note)
+
+    def top(estimand: TopEigenvalues) -> Reference:
+        spectrum = solve()
+        zeros = np.zeros(min(spectrum.zeros, estimand.k))
+        return reference(eigenvalues=estimand.rank(np.concatenate([spectrum.eigenvalues, zeros]))[: estimand.k])
+
+    def trace(_: Trace) -> Reference:
+        values = solve().eigenvalues
+        return reference(trace=np.asarray([values.sum()]), abs_sum=np.asarray([np.abs(values).sum()]))
+
+    def density(_: Density) -> Reference:
+        spectrum = solve()
+        nodes, counts = np.unique(spectrum.eigenvalues, return_counts=True)
+        if spectrum.zeros:
+            place = int(np.searchsorted(nodes, 0.0))
+            if place == nodes.size or nodes[place] != 0:
+                nodes, counts = np.insert(nodes, place, 0.0), np.insert(counts, place, 0)
+            counts[place] += spectrum.zeros
+        return reference(nodes=nodes, weights=counts / spectrum.dim)
+
+    def diagonal(_: Diagonal) -> Reference:
+        return reference(diagonal=solve().diagonal)
+
+    return {TopEigenvalues: top, Trace: trace, Density: density, Diagonal: diagonal}

@@ -1,0 +1,295 @@
+"""Traces and densities where nothing exact is affordable: seeded estimates in float64, each with a 99 % interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import scipy.stats
+import torch
+from torch import Tensor
+
+from hessbench.dense_references import References
+from hessbench.estimand import Array, Density, Reference, Source, Trace
+from hessbench.operators import LinearOperator
+from hessbench.seeding import derive_seed, make_generator
+
+LEVEL: Final = 0.99
+"""Confidence of every interval."""
+
+MEMORY: Final = 2**31
+
+_RESAMPLES: Final = 2000
+_GAP_POINTS: Final = 200
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many products are spent.
+
+    Attributes:
+        sketch: Columns of the subspace whose part of the trace is computed exactly, 1 at least.
+        samples: Probes of the rest of the trace, 2 at least.
+        probes: Probes of a density, 2 at least.
+        steps: Lanczos steps of each of them.
+        memory: Bytes of a probe's basis; where it does not fit, Lanczos runs without reorthogonalisation.
+    """
+
+    sketch: int = 20
+    samples: int = 100
+    probes: int = 10
+    steps: int = 80
+    memory: int = MEMORY
+
+    @property
+    def trace_products(self) -> int:
+        """Products of a trace."""
+        return 2 * self.sketch + self.samples
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A trace, the half width of its 99 % interval, and the largest Ritz value met, which the norm is not below."""
+
+    value: float
+    half_width: float
+    norm: float
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """A probe's Gauss quadrature, and how far from its measure it can be.
+
+    Attributes:
+        nodes: Ritz values (k,), ascending.
+        weights: Their weights (k,), which add up to 1.
+        resolution: Largest Wasserstein-1 distance of any measure with the same moments.
+    """
+
+    nodes: Array
+    weights: Array
+    resolution: float
+
+
+def statistical_references(
+    build: Callable[[], LinearOperator],
+    rounding: float,
+    name: str = "",
+    *,
+    psd: bool = False,
+    effort: Effort | None = None,
+) -> References:
+    """References of the trace and the density.
+
+    The scale of a trace's error, sum |lambda|, is the trace itself for a positive semi-definite operator; else it comes
+    from a small density of its own, to a few per cent, which the note says.
+
+    Args:
+        build: Makes the operator, in float64.
+        rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with these references.
+        name: Problem the probes are seeded from.
+        psd: Whether the operator is positive semi-definite.
+        effort: How many products are spent.
+    """
+    effort = effort or Effort()
+
+    def trace(_: Trace) -> Reference:
+        return trace_reference(build(), rounding, name, psd=psd, effort=effort)
+
+    def density(_: Density) -> Reference:
+        return density_reference(build(), rounding, name, effort)
+
+    return {Trace: trace, Density: density}
+
+
+def trace_reference(
+    op: LinearOperator, rounding: float, name: str = "", *, psd: bool = False, effort: Effort | None = None
+) -> Reference:
+    """Trace with its interval as the bound; see `statistical_references` and `trace_interval`."""
+    effort = effort or Effort()
+    found = trace_interval(op, make_generator(derive_seed("statistical", name, "trace")), effort)
+    size = abs(found.value)
+    note = f"99 % interval {found.value:.6g} +- {found.half_width:.2g} of {effort.trace_products} products"
+    if not psd:
+        small = replace(effort, probes=4, steps=30)
+        spectrum = density_reference(op, rounding, f"{name} scale", small).arrays
+        size = max(size, op.dim * float(np.abs(spectrum["nodes"]) @ spectrum["weights"]))
+        note += f"; its scale sum |lambda|, about {size:.3g}, is estimated from {small.probes * small.steps} more"
+    arrays = {"trace": np.asarray([found.value]), "abs_sum": np.asarray([size])}
+    return Reference(arrays, Source.STATISTICAL, found.norm, found.half_width, rounding, note)
+
+
+def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effort) -> Interval:
+    """Trace with a t-interval: exact on the range of a sketch, Hutchinson on the rest.
+
+    With Q an orthonormal basis of A S, S random signs, and P = I - Q Q^T, the trace is tr Q^T A Q + tr P A P. The
+    second part is the mean of z^T P A P z over random signs z that Q is independent of (Hutch++, Meyer et al. 2021,
+    https://arxiv.org/abs/2010.09649).
+
+    Args:
+        op: The operator, in float64.
+        generator: Source of the signs.
+        effort: How many products are spent.
+
+    Cost: 2 sketch + samples products.
+
+    Raises:
+        ValueError: If the sketch is empty, or fewer than two samples are asked for.
+    """
+    if effort.sketch < 1 or effort.samples < 2:
+        raise ValueError(
+            f"a sketch of 1 and samples of 2 at least are needed, got {effort.sketch} and {effort.samples}"
+        )
+    width = min(effort.sketch, op.dim)
+    Q = torch.linalg.qr(op.matmat(_signs(op.dim, width, generator))).Q
+    ritz = Q.T @ op.matmat(Q)
+    exact, norm = float(ritz.trace()), float(torch.linalg.matrix_norm((ritz + ritz.T) / 2, 2))
+    if width == op.dim:
+        return Interval(exact, 0.0, norm)
+    parts: list[Tensor] = []
+    for start in range(0, effort.samples, 20):
+        Z = _signs(op.dim, min(20, effort.samples - start), generator)
+        Z.sub_(Q @ (Q.T @ Z))
+        parts.append((Z * op.matmat(Z)).sum(dim=0))
+    values = torch.cat(parts).numpy()
+    quantile = float(scipy.stats.t.ppf((1 + LEVEL) / 2, effort.samples - 1))
+    half_width = quantile * float(values.std(ddof=1)) / effort.samples**0.5
+    return Interval(exact + float(values.mean()), half_width, norm)
+
+
+def density_reference(op: LinearOperator, rounding: float, name: str = "", effort: Effort | None = None) -> Reference:
+    """Density by stochastic Lanczos quadrature, with a bound of its Wasserstein-1 distance to the truth.
+
+    The bound is the sum of two. What the choice of probes does: the 99 % quantile of the distance between the mean of
+    resampled probes and the mean of all, scaled for their small number. What the number of steps does: each probe's
+    `Quadrature.resolution`, which holds for every measure that the steps cannot tell from the quadrature.
+
+    Args:
+        op: The operator, in float64.
+        rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with this reference.
+        name: Problem the probes are seeded from.
+        effort: How many products are spent.
+
+    Cost: probes x steps products.
+
+    Raises:
+        ValueError: If fewer than two probes are asked for.
+    """
+    effort = effort or Effort()
+    if effort.probes < 2 or effort.steps < 1:
+        raise ValueError(f"two probes of one step are needed at least, got {effort.probes} of {effort.steps}")
+    generator = make_generator(derive_seed("statistical", name, "density"))
+    quadratures = [
+        gauss_quadrature(*lanczos(op, _signs(op.dim, 1, generator)[:, 0], effort)) for _ in range(effort.probes)
+    ]
+    nodes = np.concatenate([quadrature.nodes for quadrature in quadratures])
+    weights = np.concatenate([quadrature.weights for quadrature in quadratures]) / effort.probes
+    order = np.argsort(nodes, kind="stable")
+    spread = probe_spread(quadratures, np.random.default_rng(derive_seed("statistical", name, "resamples")))
+    resolution = float(np.mean([quadrature.resolution for quadrature in quadratures]))
+    note = (
+        f"{effort.probes} probes of {effort.steps} Lanczos steps; bound in Wasserstein-1: {spread:.2g} at 99 % from "
+        f"the spread of the probes, {resolution:.2g} from the quadrature"
+    )
+    if not _fits(op.dim, effort):
+        note += "; without reorthogonalisation, for which the vectors do not fit"
+    arrays = {"nodes": nodes[order], "weights": weights[order]}
+    return Reference(arrays, Source.STATISTICAL, float(np.abs(nodes).max()), spread + resolution, rounding, note)
+
+
+def probe_spread(quadratures: list[Quadrature], generator: np.random.Generator) -> float:
+    """Bootstrap bound, at 99 %, of the Wasserstein-1 distance between the mean over probes and its expectation.
+
+    The distance is an L1 norm of distribution functions, all steps of one grid, so that a resample is a product with
+    the counts of its probes. Scaled by sqrt(m / (m - 1)), which the bootstrap lacks, and by the ratio of the quantiles
+    of Student's t and the normal distribution.
+    """
+    m = len(quadratures)
+    nodes = np.concatenate([quadrature.nodes for quadrature in quadratures])
+    order = np.argsort(nodes, kind="stable")
+    jumps = np.zeros((m, nodes.size))
+    start = 0
+    for row, quadrature in zip(jumps, quadratures, strict=True):
+        row[start : start + quadrature.nodes.size] = quadrature.weights
+        start += quadrature.nodes.size
+    heights = np.cumsum(jumps[:, order], axis=1)[:, :-1]
+    counts = generator.multinomial(m, np.full(m, 1 / m), size=_RESAMPLES) / m
+    distances = np.abs((counts - 1 / m) @ heights) @ np.diff(nodes[order])
+    tail = (1 + LEVEL) / 2
+    factor = float(scipy.stats.t.ppf(tail, m - 1) / scipy.stats.norm.ppf(tail)) * (m / (m - 1)) ** 0.5
+    return factor * float(np.quantile(distances, LEVEL))
+
+
+def lanczos(op: LinearOperator, start: Tensor, effort: Effort) -> tuple[Array, Array]:
+    """Lanczos from one vector, reorthogonalised against all before it where they fit into memory.
+
+    Returns:
+        Diagonal (k,) and off-diagonal (k - 1,) of the tridiagonal matrix; k below `steps` where the space closes.
+    """
+    steps = min(effort.steps, op.dim)
+    Q = torch.empty(steps if _fits(op.dim, effort) else 2, op.dim, dtype=torch.float64)
+    alphas, betas = np.zeros(steps), np.zeros(steps)
+    q, norm = start / start.norm(), 0.0
+    for j in range(steps):
+        Q[j % Q.shape[0]] = q
+        w = op.matmat(q[:, None])[:, 0]
+        alphas[j] = float(q @ w)
+        norm = max(norm, float(w.norm()))
+        if Q.shape[0] == steps:
+            for _ in range(2):
+                w = w - Q[: j + 1].T @ (Q[: j + 1] @ w)
+        else:
+            w = w - alphas[j] * q - (betas[j - 1] * Q[(j - 1) % 2] if j else 0)
+        betas[j] = float(w.norm())
+        if not math.isfinite(betas[j]):
+            raise ValueError("the operator returned values that are not finite")
+        if betas[j] <= 100 * 2.0**-52 * norm:
+            return alphas[: j + 1], betas[:j]
+        q = w / betas[j]
+    return alphas, betas[:-1]
+
+
+def gauss_quadrature(alphas: Array, betas: Array) -> Quadrature:
+    """Gauss quadrature of a tridiagonal matrix, and how far from its measure it can be.
+
+    Nodes and weights as in Golub and Welsch 1969, https://doi.org/10.2307/2004418. At a point x the distribution
+    functions of all measures with the same moments lie in an interval of length 1 / K(x), K(x) = sum_{i < k} p_i(x)^2
+    with p_i the orthonormal polynomials (Chebyshev, Markov and Stieltjes; Akhiezer, The Classical Moment Problem,
+    section 2.5, https://doi.org/10.1137/1.9781611976397). The Wasserstein-1 distance of the quadrature to the measure
+    is thus at most the integral of 1 / K, taken here from the first to the last node.
+    """
+    nodes, vectors = np.linalg.eigh(np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1))
+    if nodes.size == 1:
+        return Quadrature(nodes, np.ones(1), 0.0)
+    # Points crowd towards the nodes, where 1 / K has peaks as narrow as the polynomials are steep.
+    half = np.concatenate([[0.0], np.logspace(-12, math.log10(0.5), _GAP_POINTS // 2)])
+    fractions = np.concatenate([half, 1 - half[-2::-1]])
+    points = (nodes[:-1, None] + np.diff(nodes)[:, None] * fractions).ravel()
+    heights = 1 / kernel(alphas, betas, points)
+    weights = vectors[0] ** 2
+    return Quadrature(nodes, weights / weights.sum(), float(np.trapezoid(heights, points)))
+
+
+def kernel(alphas: Array, betas: Array, points: Array) -> Array:
+    """K(x), the sum of the squares of the k orthonormal polynomials of a tridiagonal matrix, at each point."""
+    before, here = np.zeros_like(points), np.ones_like(points)
+    total = np.ones_like(points)
+    with np.errstate(over="ignore"):
+        for j, beta in enumerate(betas):
+            before, here = here, ((points - alphas[j]) * here - (betas[j - 1] * before if j else 0.0)) / beta
+            total += here * here
+            # Only the reciprocal is wanted: what is beyond the range of floats is infinite for good.
+            np.nan_to_num(here, copy=False, nan=0.0, posinf=1e150, neginf=-1e150)
+    return total
+
+
+def _signs(dim: int, width: int, generator: torch.Generator) -> Tensor:
+    """Random signs (dim, width)."""
+    return torch.randint(0, 2, (dim, width), generator=generator, dtype=torch.int8).mul_(2).sub_(1).to(torch.float64)
+
+
+def _fits(dim: int, effort: Effort) -> bool:
+    return 8 * dim * min(effort.steps, dim) <= effort.memory

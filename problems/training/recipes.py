@@ -1,0 +1,123 @@
+"""The recipes of the built-in networks: which steps are named, and how these networks are trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Final
+
+from hessbench.problems.data.datasets import DATASETS, DataSet
+from hessbench.problems.losses import LOSSES, SQUARED
+from hessbench.problems.parameters import one_of
+from hessbench.problems.training.recipe import Recipe
+
+SHORT_PARAMETERS: Final = 1_000_000
+"""Perceptrons up to this size are trained on demand: their 1000 steps take half a minute at most on one slow core."""
+
+_COLOUR_RATE: Final = 0.1
+_STABLE_WIDTH: Final = 512
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A recipe for cross-entropy, and the learning rate of the squared loss, which is steeper."""
+
+    recipe: Recipe
+    squared_rate: float
+
+
+def _halving(steps: int) -> tuple[tuple[int, float], ...]:
+    return ((steps // 2, 0.1), (3 * steps // 4, 0.01))
+
+
+_MLP = _Plan(Recipe(1000, 64, 0.1), squared_rate=0.03)
+_CNN = _Plan(Recipe(300, 32, 0.01), squared_rate=0.01)
+_ALL_CNN = _Plan(Recipe(200, 32, 0.01, knots=((0, 0.1), (20, 1.0)), schedule="piecewise-linear"), squared_rate=0.01)
+_RESNET20 = _Plan(
+    Recipe(10_000, 128, 0.1, weight_decay=1e-4, schedule="step", knots=_halving(10_000)), squared_rate=0.03
+)
+_DEEP_NORMED = _Plan(
+    Recipe(
+        10_000,
+        128,
+        0.1,
+        weight_decay=5e-4,
+        schedule="piecewise-linear",
+        knots=((0, 0.1), (500, 1.0), (5000, 1.0), (10_000, 0.01)),
+    ),
+    squared_rate=0.03,
+)
+_DEEP = replace(_DEEP_NORMED, recipe=replace(_DEEP_NORMED.recipe, learning_rate=0.01), squared_rate=0.003)
+
+_PLANS: Final[Mapping[str, _Plan]] = MappingProxyType(
+    {
+        "mlp": _MLP,
+        "cnn-3c3d": _CNN,
+        "all-cnn-c": _ALL_CNN,
+        "resnet20": _RESNET20,
+        "resnet20-padded": _RESNET20,
+        "resnet18": _DEEP_NORMED,
+        "vgg11-bn": _DEEP_NORMED,
+        "vgg16": _DEEP,
+        "vgg16-bn": _DEEP_NORMED,
+    }
+)
+
+
+def recipe_for(
+    architecture: str,
+    dataset: str,
+    loss: str,
+    *,
+    widths: tuple[int, ...] = (32,),
+    samples: int | None = None,
+) -> Recipe:
+    """How a built-in network is trained on a built-in data set.
+
+    The named steps depend on the architecture alone, and the order of the samples on the data set alone, so that
+    networks and losses are compared on the same minibatches where their batches are of one size. Perceptrons up to
+    10^6 parameters are `short`; nothing else is: on one core in float64 a step of cnn-3c3d takes some 0.2 s, one of
+    all-cnn-c 4 s, and the larger ones are meant for other machines.
+
+    Args:
+        architecture: mlp, cnn-3c3d, all-cnn-c, resnet20, resnet20-padded, resnet18, vgg11-bn, vgg16 or vgg16-bn.
+        dataset: Name of a data set, its images normalised as by default.
+        loss: cross-entropy or squared.
+        widths: Hidden units of a perceptron. From 512 units on the rate falls as 1 / width, since the curvature of the
+            last layer grows with the width: at width 1024 and rate 0.1 the squared loss diverges.
+        samples: Number of samples there are; a smaller number than the batch makes the batch that small.
+
+    Raises:
+        ValueError: If a name is not known, or `samples` or a width is below 1.
+    """
+    one_of("recipe", "architecture", architecture, _PLANS)
+    one_of("recipe", "dataset", dataset, DATASETS)
+    one_of("recipe", "loss", loss, LOSSES)
+    if samples is not None and samples < 1:
+        raise ValueError(f"recipe: samples must be at least 1, got {samples}")
+    if widths and min(widths) < 1:
+        raise ValueError(f"recipe: every width must be at least 1, got {widths}")
+    plan, images = _PLANS[architecture], DATASETS[dataset]
+    rate = plan.squared_rate if loss == SQUARED.name else plan.recipe.learning_rate
+    perceptron = architecture == "mlp"
+    if perceptron:
+        # Pixels of unit variance are larger than those in [0, 1], and there are more of them.
+        rate *= _COLOUR_RATE if images.shape[0] > 1 else 1.0
+        rate *= min(1.0, _STABLE_WIDTH / max(widths, default=1))
+    batch = plan.recipe.batch_size
+    return replace(
+        plan.recipe,
+        batch_size=batch if samples is None else min(batch, samples),
+        learning_rate=rate,
+        loss=loss,
+        seed=("recipe", dataset),
+        short=perceptron and _perceptron_parameters(images, widths) <= SHORT_PARAMETERS,
+    )
+
+
+def _perceptron_parameters(images: DataSet, widths: tuple[int, ...]) -> int:
+    sizes = (math.prod(images.shape), *widths, images.classes)
+    return sum((before + 1) * after for before, after in pairwise(sizes))

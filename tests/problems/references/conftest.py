@@ -1,0 +1,78 @@
+"""Small networks whose curvature matrices torch's own functional derivatives give, and operators of known spectra."""
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd.functional import hessian, jacobian
+
+from hessbench.operators import dense_operator
+from hessbench.problems.losses import CROSS_ENTROPY
+from hessbench.problems.network import Batch, Network
+
+INPUTS, HIDDEN, CLASSES = 5, 3, 4
+PARAMETERS = INPUTS * HIDDEN + HIDDEN + CLASSES * HIDDEN
+
+
+def forward(parameters, inputs):
+    W1, b1, W2 = parameters.split([HIDDEN * INPUTS, HIDDEN, CLASSES * HIDDEN])
+    return torch.tanh(inputs @ W1.view(HIDDEN, INPUTS).T + b1) @ W2.view(CLASSES, HIDDEN).T
+
+
+@pytest.fixture
+def network_of():
+    """Makes a network of 30 parameters and 4 outputs on batches of the given sizes."""
+
+    def make(sizes=(3, 5), loss=CROSS_ENTROPY, batched=True):
+        generator = torch.Generator().manual_seed(sum(sizes))
+        batches = tuple(
+            Batch(
+                torch.randn(size, INPUTS, generator=generator, dtype=torch.float64),
+                torch.randint(0, CLASSES, (size,), generator=generator),
+            )
+            for size in sizes
+        )
+        return Network(
+            forward, torch.randn(PARAMETERS, generator=generator, dtype=torch.float64), batches, loss, batched
+        )
+
+    return make
+
+
+@pytest.fixture
+def explicit():
+    """The matrix of an operator by torch.autograd.functional, sample by sample."""
+
+    def matrix(network, operator):
+        if operator == "hessian":
+            return hessian(network.objective, network.parameters).numpy()
+        inputs = torch.cat([batch.inputs for batch in network.batches])
+        targets = torch.cat([batch.targets for batch in network.batches])
+
+        def loss_of(i, outputs):
+            return network.loss.total(outputs[None], targets[i : i + 1])
+
+        J = jacobian(lambda parameters: network.forward(parameters, inputs), network.parameters)
+        outputs = network.forward(network.parameters, inputs)
+        if operator == "ntk":
+            return torch.einsum("icp,jcp->ij", J, J).numpy()
+        if operator == "ggn":
+            bends = [hessian(lambda row, i=i: loss_of(i, row), outputs[i]) for i in range(len(targets))]
+            return (torch.einsum("icp,icd,idq->pq", J, torch.stack(bends), J) * network.scale).numpy()
+        slopes = [jacobian(lambda row, i=i: loss_of(i, row), outputs[i]) for i in range(len(targets))]
+        g = torch.einsum("icp,ic->ip", J, torch.stack(slopes))
+        return (g.T @ g * network.scale).numpy()
+
+    return matrix
+
+
+@pytest.fixture
+def rotated():
+    """Makes a dense operator of given eigenvalues in a random orthonormal basis."""
+
+    def make(eigenvalues, seed=0):
+        n = len(eigenvalues)
+        Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((n, n)))[0]
+        A = torch.as_tensor((Q * np.asarray(eigenvalues, dtype=np.float64)) @ Q.T)
+        return dense_operator((A + A.T) / 2)
+
+    return make

@@ -1,0 +1,81 @@
+"""Dense matrices against torch's own functional derivatives."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hessbench.operators import to_dense
+from hessbench.problems.curvature import curvature_operator
+from hessbench.problems.losses import CROSS_ENTROPY, SQUARED, Loss
+from hessbench.problems.references import dense
+from hessbench.problems.references.dense import DENSE, dense_ggn, dense_hessian, output_hessians
+
+# A loss of one's own, without a root: its second derivatives are not constant.
+QUARTIC = Loss("quartic", lambda outputs, targets: (outputs**4).sum() + (outputs[:, 0] * outputs[:, 1]).sum())
+LINEAR = Loss("linear", lambda outputs, targets: outputs.sum())
+SUMMED = replace(CROSS_ENTROPY, mean=False)
+
+
+@pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARED, SUMMED, QUARTIC], ids=lambda loss: f"{loss.name}-{loss.mean}")
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("operator", DENSE)
+def test_a_dense_matrix_over_ragged_batches_is_that_of_functional_derivatives(
+    operator, batched, loss, network_of, explicit
+):
+    network = network_of((3, 5), loss, batched)
+    expected = explicit(network, operator)
+    np.testing.assert_allclose(DENSE[operator](network), expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("operator", DENSE)
+def test_the_product_that_is_measured_is_the_dense_matrix(operator, network_of):
+    network = network_of((3, 5))
+    product = to_dense(curvature_operator(network, operator))
+    np.testing.assert_allclose(product.numpy(), DENSE[operator](network), rtol=0, atol=1e-13)
+
+
+def test_a_float32_network_is_computed_in_float64(network_of):
+    network = network_of().to(torch.device("cpu"), torch.float32)
+    exact = network.to(torch.device("cpu"), torch.float64)
+    for operator, matrix in DENSE.items():
+        np.testing.assert_array_equal(matrix(network), matrix(exact), err_msg=operator)
+
+
+def test_a_ggn_in_small_pieces_is_the_same(network_of, monkeypatch):
+    network = network_of((3, 5))
+    whole = dense_ggn(network)
+    monkeypatch.setattr(dense, "_ROW_ENTRIES", 1)
+    np.testing.assert_allclose(dense_ggn(network), whole, rtol=0, atol=1e-15)
+
+
+class NoForwardMode(torch.autograd.Function):
+    """The square, differentiable twice in reverse mode only."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**2
+
+    @staticmethod
+    def backward(ctx, slope):
+        (x,) = ctx.saved_tensors
+        return 2 * x * slope
+
+
+def test_a_hessian_without_forward_mode_goes_row_by_row(network_of, explicit, monkeypatch):
+    network = network_of()
+    expected = explicit(network, "hessian")
+
+    def refuse(total, parameters):
+        raise NotImplementedError("no forward mode")
+
+    monkeypatch.setattr(dense, "_column_by_column", refuse)
+    np.testing.assert_allclose(dense_hessian(network), expected, rtol=0, atol=1e-13)
+
+
+def test_a_linear_loss_has_no_curvature_in_the_outputs(network_of):
+    network = network_of(loss=LINEAR)
+    assert output_hessians(network, network.batches[1]).shape == (5, 4, 4)
+    assert not dense_ggn(network).any()

@@ -1,0 +1,198 @@
+"""The network families: what they are, how they are trained and restricted, and what they say where they cannot be."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from hessbench.estimand import Density, Source, TopEigenvalues, Trace
+from hessbench.operators import check_operator, to_dense
+from hessbench.problem import FACTOR, NETWORK, PSD
+from hessbench.problems import PROBLEMS
+from hessbench.problems.network_families import mlp_problem
+from hessbench.problems.weights import Weights
+from hessbench.registry import Registry
+
+CPU = torch.device("cpu")
+FAMILIES = Registry("problem", PROBLEMS)
+SMALL = "mlp[per_class=2,weights=random,widths=3"
+
+
+def problem_of(spec):
+    return FAMILIES.entry_of(spec).problem(spec)
+
+
+def dense_of(spec):
+    return to_dense(problem_of(spec).build(CPU, torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("spec", "dim"),
+    [
+        ("mlp", 64 * 32 + 32 + 32 * 10 + 10),
+        ("mlp[data=mnist,widths=128-128]", 118_282),
+        ("cnn-3c3d[data=cifar10]", 895_210),
+        ("all-cnn-c[data=cifar100]", 1_387_108),
+        ("resnet18[data=cifar10]", 11_173_962),
+        ("vgg11-bn", 28_157_706),
+        ("vgg16[data=cifar100]", 15_291_300),
+        ("mlp[operator=ntk,per_class=7]", 70),
+        ("mlp[block=fc2]", 330),
+        ("mlp[block=fc1.bias+fc2.bias]", 42),
+        ("mlp[block=0:100:3]", 34),
+        ("cnn-3c3d[block=fc3]", 2570),
+    ],
+)
+def test_the_dimension_is_known_before_anything_is_built(spec, dim):
+    problem = problem_of(spec)
+    assert problem.dim == dim
+    if "ntk" not in spec:
+        assert sum(math.prod(shape) for shape in problem.shapes.values()) == dim
+
+
+@pytest.mark.parametrize("operator", ["hessian", "ggn", "gradient-second-moment", "ntk"])
+def test_traits_say_what_the_operator_is(operator):
+    problem = problem_of(f"{SMALL},operator={operator}]")
+    assert NETWORK in problem.traits
+    assert (PSD in problem.traits) == (operator != "hessian")
+    assert (FACTOR in problem.traits) == (operator == "ggn") == hasattr(problem.build(CPU, torch.float32), "factor")
+    check_operator(problem.build(CPU, torch.float32), torch.Generator().manual_seed(0))
+    smallest = float(torch.linalg.eigvalsh(dense_of(problem.name)).min())
+    assert smallest >= -1e-12 or operator == "hessian"
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "squared"])
+@pytest.mark.parametrize("operator", ["hessian", "ggn", "gradient-second-moment", "ntk"])
+def test_references_are_those_of_the_dense_operator(operator, loss):
+    problem = problem_of(f"{SMALL},operator={operator},loss={loss}]")
+    truth = np.linalg.eigvalsh(to_dense(problem.build(CPU, torch.float64)).numpy())
+    slack = 1e-12 * np.abs(truth).max()
+    assert problem.references[Trace](Trace()).arrays["trace"][0] == pytest.approx(truth.sum(), abs=problem.dim * slack)
+    top = problem.references[TopEigenvalues](TopEigenvalues(3))
+    assert top.source in (Source.DENSE, Source.GRAM)
+    np.testing.assert_allclose(np.abs(top.arrays["eigenvalues"]), np.sort(np.abs(truth))[::-1][:3], atol=slack)
+    density = problem.references[Density](Density())
+    assert density.arrays["nodes"] @ density.arrays["weights"] == pytest.approx(truth.mean(), abs=slack)
+
+
+@pytest.mark.parametrize("operator", ["hessian", "ggn", "gradient-second-moment"])
+@pytest.mark.parametrize("block", ["fc2", "fc1.bias+fc2.weight", "5:40:7"])
+def test_a_block_is_the_block_of_the_whole_matrix(operator, block):
+    whole = problem_of(f"{SMALL},operator={operator}]")
+    part = problem_of(f"{SMALL},operator={operator},block={block}]")
+    index = torch.arange(whole.dim)
+    places = {"5:40:7": index[5:40:7]}.get(block)
+    if places is None:
+        pieces = whole.split(index)
+        places = torch.cat(
+            [piece.flatten() for name, piece in pieces.items() if name.startswith(tuple(block.split("+")))]
+        )
+    expected = dense_of(whole.name)[places][:, places]
+    torch.testing.assert_close(dense_of(part.name), expected, rtol=0, atol=1e-13)
+    assert part.hash != whole.hash
+
+
+def test_vectors_come_back_in_the_shapes_of_the_parameters():
+    problem = problem_of("mlp[widths=3]")
+    pieces = problem.split(torch.arange(float(problem.dim)))
+    assert {name: tuple(piece.shape) for name, piece in pieces.items()} == {
+        "fc1.weight": (3, 64), "fc1.bias": (3,), "fc2.weight": (10, 3), "fc2.bias": (10,),
+    }  # fmt: skip
+    assert torch.cat([piece.flatten() for piece in pieces.values()]).equal(torch.arange(float(problem.dim)))
+    assert problem.split(torch.zeros(problem.dim, 2))["fc2.weight"].shape == (10, 3, 2)
+    with pytest.raises(ValueError, match=r"a vector \(235,\) or a block \(235, k\) is needed, got \(234,\)"):
+        problem.split(torch.zeros(234))
+
+
+def test_training_lowers_the_loss_and_its_steps_differ():
+    found = []
+    for step in (0, 10, 100):
+        network = mlp_problem(widths="8", step=step)
+        trace = float(to_dense(network.build(CPU, torch.float32)).trace())
+        found.append((network.hash, trace))
+    assert len({problem_hash for problem_hash, _ in found}) == 3
+    assert mlp_problem(widths="8", step=0).hash == mlp_problem(widths="8", step=0).hash
+
+
+def test_trained_weights_are_made_once_and_read_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
+    first = mlp_problem(widths="4", step=10).hash
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
+    assert files
+    assert mlp_problem(widths="4", step=10).hash == first
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")} == files
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("mlp[data=svhn]", "data must be one of digits"),
+        ("mlp[widths=8-x]", "widths must be integers between 1 and 20000 joined by hyphens, as in 128-128, got '8-x'"),
+        ("mlp[activation=gelu]", "activation must be one of tanh, relu"),
+        ("mlp[per_class=0]", "per_class must be between 1"),
+        ("mlp[split=valid]", "split must be one of train, test"),
+        ("mlp[weights=mine.pt]", "weights must be trained, random, or a file NAME.npz or NAME.safetensors"),
+        ("mlp[step=7]", "step must be one of 0, 10, 100, 1000, got 7"),
+        ("mlp[step=10,weights=random]", "step belongs to weights=trained, got weights=random"),
+        ("mlp[loss=hinge]", "loss must be one of cross-entropy, squared"),
+        ("mlp[operator=fisher]", "operator must be one of hessian, ggn, gradient-second-moment, ntk"),
+        ("mlp[block=fc9]", "unknown block 'fc9'"),
+        ("mlp[block=0:999999]", "leaves the vector"),
+        ("resnet18[width=3]", "no parameter 'width'"),
+    ],
+)
+def test_a_parameter_out_of_range_is_one_sentence(spec, says):
+    with pytest.raises(ValueError, match=r"\A[^\n]*\Z") as caught:
+        problem_of(spec)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "cifar100"])
+def test_absent_data_are_a_reason_with_a_remedy(name, tmp_path, monkeypatch):
+    monkeypatch.delenv("HESSBENCH_DATA", raising=False)
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
+    reason = problem_of(f"mlp[data={name}]").unavailable()
+    assert reason is not None
+    assert "HESSBENCH_DATA" in reason
+    assert str(tmp_path) not in reason
+
+
+def test_weights_that_take_long_to_train_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
+    reason = problem_of("cnn-3c3d").unavailable()
+    assert reason == "its weights are not trained yet: run `hessbench train 'cnn-3c3d'`, or use weights=random"
+    assert problem_of("cnn-3c3d[weights=random]").unavailable() is None
+    assert problem_of("cnn-3c3d[step=0]").unavailable() is None
+    assert problem_of("mlp").unavailable() is None
+
+
+def test_weights_of_a_file_are_read_from_the_folder_of_data(tmp_path, monkeypatch):
+    source = Weights("mlp 3 tanh", "mlp", FAMILIES_MLP, (1, 8, 8), "digits", "cross-entropy", "random", widths=(3,))
+    state = source.state()
+    np.savez(tmp_path / "mine.npz", **{name: value.numpy() for name, value in state.items()})
+    monkeypatch.setenv("HESSBENCH_DATA", str(tmp_path))
+    ours = problem_of("mlp[weights=mine.npz,widths=3]")
+    assert ours.unavailable() is None
+    torch.testing.assert_close(dense_of(ours.name), dense_of("mlp[weights=random,widths=3]"))
+    other = problem_of("mlp[weights=mine.npz,widths=4]")
+    with pytest.raises(ValueError, match=r"mine\.npz for mlp 4 tanh.*shape"):
+        other.build(CPU, torch.float32)
+    missing = problem_of("mlp[weights=absent.safetensors,widths=3]").unavailable()
+    assert missing is not None
+    assert missing.startswith("absent.safetensors is not in the folder named by HESSBENCH_DATA")
+
+
+def FAMILIES_MLP(shape, classes):  # noqa: N802 -- stands for the constructor
+    from hessbench.problems.networks.mlp import mlp
+
+    return mlp(shape, classes, widths=(3,))
+
+
+@pytest.mark.parametrize(("size", "widths"), [(10**3, "12-12"), (10**5, "281-281"), (10**7, "3125-3125")])
+def test_the_ladder_keeps_the_depth(size, widths):
+    ladder = mlp_problem(widths="60-60", weights="random").ladder
+    assert ladder is not None
+    rung = ladder(size)
+    assert f"widths={widths}" in rung.name
+    assert abs(rung.dim - size) < 0.1 * size
