@@ -46,7 +46,8 @@ def radices(n: int) -> tuple[int, ...] | None:
     """Orders of the factors for length n, the cheapest by a count of multiplications and passes.
 
     The last factor multiplies from the right, where only a multiple of the width of a vector register is fast; the
-    two largest others come first.
+    others come in ascending order, since the one before the last multiplies narrow matrices and is the better for
+    being large.
 
     Returns:
         Factors of n, three or more, each from 2 to 40, in the order of the transform; None where n has none.
@@ -55,8 +56,7 @@ def radices(n: int) -> tuple[int, ...] | None:
     for last in _divisors(n):
         others = _cheapest(n // last)
         if others is not None and len(others) + 1 >= MIN_RADICES:
-            ordered = sorted(others, reverse=True)
-            found.append((_price(others) + _last_price(last), (*ordered[:2], *sorted(ordered[2:]), last)))
+            found.append((_price(others) + _last_price(last), (*others, last)))
     return min(found)[1] if found else None
 
 

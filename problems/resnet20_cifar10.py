@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hessbench.dense_references import References
 from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
 from hessbench.problems.curvature import curvature_operator
 from hessbench.problems.network import Batch, Network
@@ -29,7 +28,8 @@ from hessbench.problems.networks import (
     read_weights,
 )
 from hessbench.problems.parameters import in_range, one_of, spec_text
-from hessbench.problems.references.gram import gram_references
+from hessbench.problems.references.choose import references_of
+from hessbench.problems.references.shipped import with_shipped
 
 FAMILY: Final = "resnet20-cifar10"
 DATA_VARIABLE: Final = "HESSBENCH_DATA"
@@ -38,7 +38,6 @@ IMAGE: Final = (3, 32, 32)
 CLASSES: Final = 10
 OPERATORS: Final = ("hessian", "ggn")
 MAX_SAMPLES: Final = 7500
-GRAM_LIMIT: Final = 2000
 ROUNDING: Final = 1000.0
 """Float32 logits of size 20 after 20 layers are off by some 1e-5, and so, relatively, are the softmax's small entries:
 measured 600 eps in the largest GGN eigenvalue at 4 samples, 6 eps at 64."""
@@ -68,22 +67,21 @@ STORED: Final = {
     ),
     "akamaster": Stored("resnet20_cifar10_akamaster.npz", "padded", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-WEIGHTS: Final = (*STORED, RANDOM)
+WEIGHTS: Final = ("pyhessian", RANDOM, "akamaster")
 
 
 def resnet20_problem(
     *, samples: int = 64, operator: str = "hessian", weights: str = "pyhessian", shortcuts: str = OWN
 ) -> Problem:
-    """Hessian or GGN of the mean cross-entropy of ResNet20 over the first training images of CIFAR-10.
+    """A curvature matrix of the mean cross-entropy of ResNet20 over the first training images of CIFAR-10.
 
     All 272,474 parameters with projected shortcuts, all 269,722 with padded ones; batch norm on stored statistics.
-    Images, and the trained weights, come from the folder named by the environment variable HESSBENCH_DATA. References:
-    for `ggn` the exact nonzero spectrum by the Gram matrix while 10 samples <= 2000; for `hessian` none, since nothing
-    exact is affordable at this size.
+    Images, and the trained weights, come from the folder named by the environment variable HESSBENCH_DATA. References
+    are those of `hessbench.problems.references.choose`; the dear ones of 64 samples ship.
 
     Args:
         samples: Images, 1 to 7500.
-        operator: hessian or ggn.
+        operator: hessian, ggn, gradient-second-moment or ntk.
         weights: pyhessian, trained to 92 % test accuracy, shortcuts projected; akamaster, trained to the same,
             shortcuts padded; or random, untrained from a seed.
         shortcuts: projection or padded; own stands for what the trained weights need, and for projection with random.
@@ -105,22 +103,22 @@ def resnet20_problem(
         state = resnet20_state(weights, shortcuts)
         return array_hash(*load_images("train", samples), *(value.numpy() for value in state.values()))
 
-    exact: References = {}
-    if operator == "ggn" and samples * CLASSES <= GRAM_LIMIT:
-        exact = gram_references(network, ROUNDING)
-    return Problem(
-        name=spec_text(
-            FAMILY, resnet20_problem, samples=samples, operator=operator, weights=weights, shortcuts=shortcuts
-        ),
-        dim=sum(math.prod(shape) for shape in shapes.values()),
+    name = spec_text(FAMILY, resnet20_problem, samples=samples, operator=operator, weights=weights, shortcuts=shortcuts)
+    kernel = operator == "ntk"
+    dim = samples if kernel else sum(math.prod(shape) for shape in shapes.values())
+    psd = () if operator == "hessian" else (PSD,)
+    problem = Problem(
+        name=name,
+        dim=dim,
         build=lambda device, dtype: curvature_operator(network().to(device, dtype), operator),
-        references=exact,
-        traits=(NETWORK, PSD, FACTOR) if operator == "ggn" else (NETWORK,),
+        references=references_of(network, operator, dim, name=name, rounding=ROUNDING),
+        traits=(NETWORK, *psd, FACTOR) if operator == "ggn" else (NETWORK, *psd),
         fingerprint=cache(fingerprint),
         unavailable=lambda: unavailable(weights),
         modules=("torch._dynamo",),
-        shapes=shapes,
+        shapes={} if kernel else shapes,
     )
+    return with_shipped(problem)
 
 
 def resnet20_network(samples: int, weights: str, split: str = "train", *, shortcuts: str = OWN) -> Network:
@@ -206,5 +204,5 @@ RESNET20_CIFAR10: Final = ProblemFamily(
     FAMILY,
     resnet20_problem,
     presets=tuple(f"{FAMILY}[operator={operator}]" for operator in OPERATORS),
-    summary="Hessian or GGN of a trained ResNet20 over CIFAR-10 images from HESSBENCH_DATA",
+    summary="curvature of a trained ResNet20 over CIFAR-10 images from HESSBENCH_DATA",
 )

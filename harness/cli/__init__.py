@@ -10,7 +10,8 @@ from typing import Any, Final, NoReturn, final
 import click
 
 VERBS: Final = (
-    "list", "plan", "train", "run", "report", "compare", "check", "replay", "rescore", "export", "merge", "doctor",
+    "list", "plan", "train", "run", "report", "compare", "check", "replay",
+    "rescore", "references", "export", "merge", "doctor",
 )  # fmt: skip
 
 

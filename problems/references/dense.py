@@ -11,7 +11,6 @@ from torch import Tensor
 from hessbench.estimand import Array
 from hessbench.problems.curvature import quiet_transforms
 from hessbench.problems.network import Batch, Network
-from hessbench.problems.references.gram import gram_references as gram_references
 from hessbench.problems.references.gram import ntk_matrix
 from hessbench.problems.references.rows import gradient_rows, jacobian_rows, outputs_of
 

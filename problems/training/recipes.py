@@ -34,8 +34,9 @@ def _halving(steps: int) -> tuple[tuple[int, float], ...]:
 
 
 _MLP = _Plan(Recipe(1000, 64, 0.1), squared_rate=0.03)
-_CNN = _Plan(Recipe(300, 32, 0.01), squared_rate=0.01)
-_ALL_CNN = _Plan(Recipe(200, 32, 0.01, knots=((0, 0.1), (20, 1.0)), schedule="piecewise-linear"), squared_rate=0.01)
+# The first steps are short: the outputs of untrained convolutions are some ten times the targets of the squared loss.
+_CNN = _Plan(Recipe(300, 32, 0.01, schedule="piecewise-linear", knots=((0, 0.1), (20, 1.0))), squared_rate=0.003)
+_ALL_CNN = replace(_CNN, recipe=replace(_CNN.recipe, steps=200, checkpoints=(0, 10, 100, 200)))
 _RESNET20 = _Plan(
     Recipe(10_000, 128, 0.1, weight_decay=1e-4, schedule="step", knots=_halving(10_000)), squared_rate=0.03
 )

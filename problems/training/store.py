@@ -182,7 +182,7 @@ class WeightStore:
     ) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         try:
             data = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         try:
             tensors, facts = unseal(data)

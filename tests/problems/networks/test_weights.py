@@ -156,7 +156,9 @@ def test_counters_are_neither_needed_nor_kept_and_memory_is_not_shared(model, ar
 
 
 def test_tensors_are_taken_as_arrays_are(model, arrays):
-    tensors = {name: torch.as_tensor(array).double().requires_grad_() for name, array in arrays.items()}
+    tensors = {name: torch.as_tensor(array).requires_grad_() for name, array in arrays.items()}
     state = load_state(model, tensors, "Mine")
     assert all(np.array_equal(state[name].numpy(), arrays[name]) for name in arrays)
     assert not any(value.requires_grad for value in state.values())
+    state["linear.bias"] += 1
+    assert not torch.equal(state["linear.bias"], tensors["linear.bias"])

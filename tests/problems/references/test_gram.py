@@ -27,8 +27,10 @@ SUMMED = replace(CROSS_ENTROPY, mean=False)
 @pytest.mark.parametrize("operator", GRAM_OPERATORS)
 @pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARED, SUMMED], ids=lambda loss: f"{loss.name}-{loss.mean}")
 @pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("sizes", [(2,), (3, 1, 1), (20, 9, 13)])
-@pytest.mark.parametrize("memory", [4 * ROW, 11 * ROW, 2**31])
+@pytest.mark.parametrize(
+    ("sizes", "memory"),
+    [((2,), 4 * ROW), ((2,), 2**31), ((3, 1, 1), 11 * ROW), ((20, 9, 13), 40 * ROW), ((20, 9, 13), 2**31)],
+)
 def test_gram_references_are_those_of_the_dense_matrix(operator, loss, batched, sizes, memory, network_of):
     network = network_of(sizes, loss, batched)
     found = gram_references(lambda: network, 50.0, operator, memory)
@@ -52,21 +54,19 @@ def test_the_bound_covers_the_difference_to_the_dense_matrix(network_of):
     assert 0 < gap <= spectrum.bound < 1e-11 * spectrum.norm
 
 
-def test_a_saturated_sample_and_the_null_column_of_cross_entropy_cost_no_rows(network_of):
+def test_the_null_column_of_cross_entropy_and_the_classes_a_sample_rules_out_cost_no_rows(network_of):
     network = network_of((6,))
     assert len(ggn_rows(network)) == 6 * 3
-    inputs = network.batches[0].inputs.clone()
-    sure = replace(network, parameters=network.parameters * 1e3)
+    sure = replace(network, parameters=network.parameters * 12)
     rows = ggn_rows(sure)
-    assert len(rows) < 18
-    matrix = (rows.make(0, len(rows)).T @ rows.make(0, len(rows))).numpy()
+    assert 6 < len(rows) < 18
+    B = rows.make(0, len(rows))
     expected = DENSE["ggn"](sure)
-    np.testing.assert_allclose(matrix, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
-    assert inputs.equal(network.batches[0].inputs)
+    np.testing.assert_allclose(B.T @ B, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("memory", [4 * ROW, 2**31])
+@pytest.mark.parametrize("memory", [9 * ROW, 2**31])
 @pytest.mark.parametrize("sizes", [(2,), (7, 3, 11)])
 def test_the_kernel_of_traces_is_the_explicit_one(sizes, memory, batched, network_of, explicit):
     network = network_of(sizes, batched=batched)
@@ -84,7 +84,7 @@ def test_any_range_of_rows_over_ragged_batches_is_that_part_of_all(batched, netw
 
 @pytest.mark.parametrize("fitting", [4, 7, 16, 1000])
 def test_rows_are_made_as_often_as_said_and_no_more_are_held_than_fit(fitting, network_of, monkeypatch):
-    rows = ggn_rows(network_of((20, 9, 13)))
+    rows = ggn_rows(network_of((10, 2, 3)))
     made, largest = 0, 0
     make = Rows.make
 

@@ -35,7 +35,10 @@ def test_references_are_those_of_the_whole_spectrum(nonzero, zeros):
             estimand = TopEigenvalues(k, which)
             expected = top_reference(whole, estimand, Source.GRAM).arrays["eigenvalues"]
             np.testing.assert_array_equal(found[TopEigenvalues](estimand).arrays["eigenvalues"], expected)
-    for kind, expected in ((Trace, trace_reference(whole, Source.GRAM)), (Density, density_reference(whole, Source.GRAM))):
+    for kind, expected in (
+        (Trace, trace_reference(whole, Source.GRAM)),
+        (Density, density_reference(whole, Source.GRAM)),
+    ):
         answer = found[kind](kind())
         assert answer.arrays.keys() == expected.arrays.keys()
         for name, values in expected.arrays.items():

@@ -1,10 +1,13 @@
 """A cache of its own for every test, and the small training in and out of this process."""
 
 import importlib.util
-import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import ModuleType
 
@@ -50,20 +53,42 @@ def store(task, recipe, cache) -> WeightStore:
     return WeightStore(task.key(recipe), recipe)
 
 
-@pytest.fixture
-def process(cache) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts the small training as a process that shares this test's cache."""
-    begun: list[subprocess.Popen[str]] = []
+@dataclass(frozen=True)
+class Training:
+    """A process that trains, and the file in which it leaves what it is told."""
 
-    def start(pause: float, save_every: float = 1000.0) -> subprocess.Popen[str]:
-        one = subprocess.Popen([sys.executable, str(SCRIPT), str(pause), str(save_every)], stdout=-1, text=True)
+    process: ForkProcess
+    log: Path
+
+    def said(self) -> list[str]:
+        """All it was told, once it has ended well."""
+        self.process.join(60)
+        assert self.process.exitcode == 0
+        return self.log.read_text().splitlines()
+
+
+@pytest.fixture
+def training(small, tmp_path) -> Iterator[Callable[..., Training]]:
+    """Starts the small training in a process of its own that shares this test's cache."""
+    begun: list[Training] = []
+
+    def work(pause: float, save_every: float, log: Path) -> None:
+        with log.open("w", buffering=1) as stream:
+            small.train_slowly(pause, save_every, lambda text: print(text, file=stream))
+
+    def start(pause: float, save_every: float = 1000.0) -> Training:
+        log = tmp_path / f"said-{len(begun)}"
+        one = Training(get_context("fork").Process(target=work, args=(pause, save_every, log)), log)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            one.process.start()
         begun.append(one)
         return one
 
     yield start
     for one in begun:
-        one.kill()
-        one.communicate()
+        one.process.kill()
+        one.process.join()
 
 
 @pytest.fixture

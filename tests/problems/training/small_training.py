@@ -1,9 +1,5 @@
-"""A small training that tests share, and that they run as a process of its own to end it or to race it.
+"""A small training that tests share, with a pause in every step where they end it or race it."""
 
-As a process: `small_training.py PAUSE SAVE_EVERY` trains with a pause in every step and prints what it is told.
-"""
-
-import sys
 import time
 from dataclasses import dataclass
 
@@ -12,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hessbench.problems.training.recipe import Recipe
-from hessbench.problems.training.store import WeightStore, training_key
+from hessbench.problems.training.store import Say, WeightStore, training_key
 from hessbench.problems.training.trainer import train
 
 ARCHITECTURE = "small-conv"
@@ -70,16 +66,10 @@ def small_task(pause: float = 0.0) -> Task:
     return Task(model, {**drawn, **statistics}, inputs, labels)
 
 
-def main(pause: float, save_every: float) -> None:
-    def say(text: str) -> None:
-        print(text, flush=True)
-
+def train_slowly(pause: float, save_every: float, say: Say) -> None:
+    """Train it in the cache of this process, and keep where it is every so many seconds."""
     task = small_task(pause)
     store = WeightStore(task.key(RECIPE), RECIPE)
     with store.locked(say):
         train(task.model, task.initial, task.inputs, task.labels, RECIPE, store=store, say=say, save_every=save_every)
     say("finished")
-
-
-if __name__ == "__main__":
-    main(float(sys.argv[1]), float(sys.argv[2]))

@@ -39,14 +39,14 @@ def equal(one, other):
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Ends a training from within what it tells."""
 
 
 def stop_at(text):
     def say(said):
         if text in said:
-            raise Stopped
+            raise StoppedError
 
     return say
 
@@ -122,9 +122,9 @@ def test_another_version_of_the_trainer_finds_nothing(ask, facts, monkeypatch):
 
 
 def test_a_step_without_a_name_is_refused_before_anything_runs(ask, facts, cache):
-    with pytest.raises(ValueError, match="^step must be one of 0, 5, 10, 40, got 7$"):
+    with pytest.raises(ValueError, match=r"^step must be one of 0, 5, 10, 40, got 7$"):
         ask(7)
-    with pytest.raises(ValueError, match="^step must be one of 0, 5, 10, 40, got 7$"):
+    with pytest.raises(ValueError, match=r"^step must be one of 0, 5, 10, 40, got 7$"):
         is_cached(**facts, step=7)
     assert not cache.exists()
 
@@ -156,10 +156,10 @@ def test_long_trainings_say_now_and_then_how_far_they_are(ask, monkeypatch):
 def test_a_stopped_training_goes_on_and_ends_in_the_same_bits(stop, save_every, task, recipe, store, ask, monkeypatch):
     def progress(done, total, loss):
         if done == stop:
-            raise Stopped
+            raise StoppedError
 
     monkeypatch.setattr("hessbench.problems.training.trainer._SHOW_EVERY_S", 0.0)
-    with pytest.raises(Stopped), store.locked():
+    with pytest.raises(StoppedError), store.locked():
         train(
             task.model, task.initial, task.inputs, task.labels, recipe,
             store=store, progress=progress, save_every=save_every,
@@ -223,7 +223,7 @@ def test_only_what_is_damaged_is_trained_again(ask, store):
 
 @damaged
 def test_a_damaged_state_to_go_on_from_is_left_with_a_warning(damage, ask, store):
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         ask(40, say=stop_at("step 10 of 40 kept"))
     store.resume_path.write_bytes(damage(store.resume_path.read_bytes()))
     said = []
@@ -237,7 +237,7 @@ def test_a_damaged_state_to_go_on_from_is_left_with_a_warning(damage, ask, store
 
 
 def test_a_damaged_early_step_of_an_unfinished_training_is_made_again(ask, store, recipe):
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         ask(40, say=stop_at("step 40 of 40 kept"))
     store.path(5).write_bytes(b"")
     store.path(40).unlink()
