@@ -7,12 +7,13 @@ from typing import Final
 
 from hessbench.dense_references import DENSE_LIMIT, dense_references
 from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
-from hessbench.problems.curvature import OPERATORS, curvature_operator
+from hessbench.problems.curvature import curvature_operator
 from hessbench.problems.mlp import digits_network, mlp_dim
 from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
 from hessbench.problems.references.dense import dense_ggn, dense_hessian
 
 STEPS: Final = (0, 10, 100, 500)
+OPERATORS: Final = ("hessian", "ggn")
 MAX_WIDTH: Final = 200_000
 
 

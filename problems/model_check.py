@@ -148,7 +148,8 @@ def _try_products(network: Network, operator: str) -> None:
     except ValueError as failure:
         if "not symmetric" in str(failure):
             raise ValueError(
-                f"the products of the {operator} are not symmetric: {_suspects(outputs)} hides a derivative"
+                f"the model cannot be differentiated twice: {_suspects(outputs)} hides a derivative (the products of "
+                f"the {operator} are not symmetric)"
             ) from failure
         raise
     customs = _custom_functions(outputs)

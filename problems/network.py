@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -105,9 +106,10 @@ def refuse_infinite(total: Tensor, batch: int) -> None:
     Raises:
         ValueError: If it is infinite or not a number.
     """
-    if not bool(torch.isfinite(total)):
+    value = float(total.detach())
+    if not math.isfinite(value):
         raise ValueError(
-            f"the loss of batch {batch} is {float(total)} in {total.dtype} at these weights: check its inputs and "
+            f"the loss of batch {batch} is {value} in {total.dtype} at these weights: check its inputs and "
             "targets, and that the weights are those of a network that has not diverged"
         )
 

@@ -87,8 +87,9 @@ def _cheapest(n: int) -> tuple[int, ...] | None:
 
 def cosine_matrix(r: int) -> Array:
     """The orthogonal DCT-II: entry (j, i) is sqrt(2 / r) cos(pi (i + 1/2) j / r), and sqrt(1 / r) in row 0."""
-    rows, columns = np.arange(r, dtype=np.float64)[:, None], np.arange(r, dtype=np.float64)
-    C = (2 / r) ** 0.5 * np.cos(np.pi / r * rows * (columns + 0.5))
+    # Whole multiples of pi / (2 r), reduced to [0, pi] before they are rounded.
+    phase = np.outer(np.arange(r), 2 * np.arange(r) + 1) % (4 * r)
+    C = (2 / r) ** 0.5 * np.cos(np.minimum(phase, 4 * r - phase) * np.pi / (2 * r))
     C[0] = r**-0.5
     return C
 

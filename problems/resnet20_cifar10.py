@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
-from hessbench.problems.curvature import curvature_operator
+from hessbench.problems.curvature import OPERATORS, curvature_operator
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.networks import (
     ARCHITECTURES,
@@ -36,7 +36,6 @@ DATA_VARIABLE: Final = "HESSBENCH_DATA"
 IMAGES_FILE: Final = "cifar10.npz"
 IMAGE: Final = (3, 32, 32)
 CLASSES: Final = 10
-OPERATORS: Final = ("hessian", "ggn")
 MAX_SAMPLES: Final = 7500
 ROUNDING: Final = 1000.0
 """Float32 logits of size 20 after 20 layers are off by some 1e-5, and so, relatively, are the softmax's small entries:
@@ -203,6 +202,6 @@ def _path(file: str) -> Path:
 RESNET20_CIFAR10: Final = ProblemFamily(
     FAMILY,
     resnet20_problem,
-    presets=tuple(f"{FAMILY}[operator={operator}]" for operator in OPERATORS),
+    presets=tuple(f"{FAMILY}[operator={operator}]" for operator in ("hessian", "ggn")),
     summary="curvature of a trained ResNet20 over CIFAR-10 images from HESSBENCH_DATA",
 )

@@ -21,7 +21,7 @@ transforms a product. With one transform less, m factors leave this behind, whic
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ def rotated_operator(eigenvalues: Array, seed: int, device: torch.device, dtype:
     orders = cosine_orders(n)
     if orders is None:
         inner, outer = (torch.as_tensor(signs).to(device=device, dtype=dtype) for signs in random_signs(n, generator))
-        rotation = _Rotation(scale, inner, outer)
+        rotation = FourierRotation(scale, inner, outer)
         return FunctionOperator(rotation.matmat, n, dtype, device, OperatorInfo(engine="rotated spectrum, real FFTs"))
     bits = torch.as_tensor(generator.integers(0, 2, size=n, dtype=np.int8))
     signs = bits.to(device=device, dtype=dtype).mul_(2).sub_(1)
@@ -92,8 +92,15 @@ def rotated_operator(eigenvalues: Array, seed: int, device: torch.device, dtype:
     return FunctionOperator(cosines.matmat, n, dtype, device, OperatorInfo(engine="rotated spectrum, small cosines"))
 
 
-class _Rotation:
-    """The product by real FFTs, with the vectors it needs."""
+@final
+class FourierRotation:
+    """A = Q diag(l) Q^T with Q = D_2 U^T D_1 U^T and U the orthogonal real Fourier transform, by four real FFTs.
+
+    Args:
+        eigenvalues: l in the order of U's rows, shape (n,).
+        inner: Diagonal of D_1, shape (n,).
+        outer: Diagonal of D_2, shape (n,).
+    """
 
     def __init__(self, eigenvalues: Tensor, inner: Tensor, outer: Tensor) -> None:
         self.n = eigenvalues.numel()
@@ -104,6 +111,7 @@ class _Rotation:
         self.unpaired = 1 if self.n % 2 else min(2, self.n)
 
     def matmat(self, block: Tensor) -> Tensor:
+        """Multiply a block of shape (n, k)."""
         k = block.shape[1]
         rows = torch.mul(block.T, self.outer, out=block.new_empty(k, self.n))
         spectrum = torch.empty(k, self.n // 2 + 1, dtype=block.dtype.to_complex(), device=block.device)

@@ -16,10 +16,10 @@ from hessbench.reports.prices import Ladder, price_at
 from hessbench.reports.scale import FAR, Check
 from hessbench.reports.tables import where
 
-PANELS: Final = 12
+PANELS: Final = 10
 """Most panels of a figure; what is beyond is in the table."""
 
-_STEPS: Final = 48
+_STEPS: Final = 24
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,7 @@ def references_of(
     def of(kind: type[Estimand]) -> Callable[[Any], Reference]:
         def find(estimand: Estimand) -> Reference:
             if kind not in chosen():
-                raise ValueError(
-                    f"no exact {kind.key} of the {operator} of {dim} parameters is affordable on this data"
-                )
+                raise ValueError(f"no exact {kind.key} of the {operator} is affordable at dimension {dim} on this data")
             return chosen()[kind](estimand)
 
         return find

@@ -101,7 +101,8 @@ def _hessian_of(network: Network, batch: Batch) -> Tensor:
         return _row_by_row(total, network.parameters)
     try:
         return _column_by_column(total, network.parameters)
-    except NotImplementedError:
+    except RuntimeError:
+        # No forward mode, or an operation that the transforms do not take: the other way says so if it is neither.
         return _row_by_row(total, network.parameters)
 
 

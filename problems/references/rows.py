@@ -55,8 +55,11 @@ class Rows:
 
     def _of_batch(self, batch: Batch, places: Tensor, weights: Tensor) -> Tensor:
         if self.network.batched:
-            with quiet_transforms():
-                return example_gradients(self.network, batch.inputs[places], weights)
+            try:
+                with quiet_transforms():
+                    return example_gradients(self.network, batch.inputs[places], weights)
+            except RuntimeError:
+                pass  # an operation that the transforms do not take; the loop says so if it is something else
         return torch.cat(list(self._looped(batch, places, weights)))
 
     def _looped(self, batch: Batch, places: Tensor, weights: Tensor) -> Iterator[Tensor]:

@@ -140,9 +140,7 @@ def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effor
         ValueError: If the sketch is empty, or fewer than two samples are asked for.
     """
     if effort.sketch < 1 or effort.samples < 2:
-        raise ValueError(
-            f"a sketch of 1 and samples of 2 at least are needed, got {effort.sketch} and {effort.samples}"
-        )
+        raise ValueError(f"sketch must be at least 1 and samples 2, got {effort.sketch} and {effort.samples}")
     width = min(effort.sketch, op.dim)
     Q = torch.linalg.qr(op.matmat(_signs(op.dim, width, generator))).Q
     ritz = Q.T @ op.matmat(Q)

@@ -17,7 +17,7 @@ from hessbench.problems.training.recipe import Recipe
 SHORT_PARAMETERS: Final = 1_000_000
 """Perceptrons up to this size are trained on demand: their 1000 steps take half a minute at most on one slow core."""
 
-_COLOUR_RATE: Final = 0.1
+_COLOUR_DIVISOR: Final = 10
 _STABLE_WIDTH: Final = 512
 
 
@@ -106,7 +106,7 @@ def recipe_for(
     perceptron = architecture == "mlp"
     if perceptron:
         # Pixels of unit variance are larger than those in [0, 1], and there are more of them.
-        rate *= _COLOUR_RATE if images.shape[0] > 1 else 1.0
+        rate /= _COLOUR_DIVISOR if images.shape[0] > 1 else 1
         rate *= min(1.0, _STABLE_WIDTH / max(widths, default=1))
     batch = plan.recipe.batch_size
     return replace(

@@ -1,127 +1,224 @@
-"""The grammar of blocks, and operators restricted to them as sub-matrices of the whole."""
+"""Blocks: what their texts mean, and that restricted operators are blocks of the whole ones."""
 
-import numpy as np
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import nn
 
-from hessbench.operators import to_dense
+from hessbench.operators import check_operator, to_dense
 from hessbench.problems.blocks import block_index, block_shapes, restricted
-from hessbench.problems.curvature import curvature_operator
+from hessbench.problems.curvature import curvature_operator, example_gradients
+from hessbench.problems.linearisation import quiet_transforms
+from hessbench.problems.losses import LOSSES
 from hessbench.problems.network import Batch, Network
 
-# Places 0:6, 6:8, 8:14, 14:17, 17:20 of a flat vector of 20.
-SHAPES = {"body.0.weight": (2, 3), "body.0.bias": (2,), "body.10.weight": (3, 2), "body.10.bias": (3,), "head": (3,)}
+SHAPES = {
+    "stem.weight": (2, 3),
+    "layer1.0.weight": (4,),
+    "layer1.0.bias": (),
+    "layer1.1.weight": (3,),
+    "layer10.weight": (5,),
+    "fc.weight": (2, 2),
+    "fc.bias": (2,),
+}  # 6 + 4 + 1 + 3 + 5 + 4 + 2 = 25
 
-
-def forward(parameters, inputs):
-    W, b, V, c, scale = parameters.split([6, 2, 6, 3, 3])
-    return (torch.tanh(inputs @ W.view(2, 3).T + b) @ V.view(3, 2).T + c) * scale
-
-
-def network():
-    generator = torch.Generator().manual_seed(3)
-    inputs = torch.randn(5, 3, generator=generator, dtype=torch.float64)
-    parameters = torch.randn(20, generator=generator, dtype=torch.float64)
-    labels = torch.tensor([0, 1, 2, 1, 0])
-    return Network(forward, parameters, (Batch(inputs[:3], labels[:3]), Batch(inputs[3:], labels[3:])))
-
-
-def places(block):
-    return [place for where in block_index(block, SHAPES) for place in where]
-
-
-BLOCKS = {
-    "all": list(range(20)),
-    "head": [17, 18, 19],
-    "body.0.bias": [6, 7],
-    "body": list(range(17)),
-    "body.10": list(range(8, 17)),
-    "head+body.0.bias": [6, 7, 17, 18, 19],
-    " head + body.0.bias ": [6, 7, 17, 18, 19],
-    "0:4": [0, 1, 2, 3],
-    "2:13:5": [2, 7, 12],
-    "19:20": [19],
-    "1:6:2+0:6:2": [0, 1, 2, 3, 4, 5],
-    "5:7+head": [5, 6, 17, 18, 19],
+MEANING = {
+    "all": (range(25),),
+    "stem.weight": (range(6),),
+    "stem": (range(6),),
+    "layer1.0": (range(6, 11),),
+    "layer1": (range(6, 14),),
+    "layer1.0.bias": (range(10, 11),),
+    "layer10": (range(14, 19),),
+    "fc.bias+fc.weight": (range(19, 25),),
+    "fc.bias+stem": (range(6), range(23, 25)),
+    " fc.bias + stem ": (range(6), range(23, 25)),
+    "0:3": (range(3),),
+    "3:25:10": (range(3, 25, 10),),
+    "0:4+4:6": (range(6),),
+    "0:6:2+1:6:2": (range(0, 6, 2), range(1, 6, 2)),
+    "20:25:2+stem": (range(6), range(20, 25, 2)),
+    "layer1.0+layer1.1+14:25": (range(6, 25),),
 }
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_names_places_of_the_flat_vector(block):
-    assert sorted(places(block)) == BLOCKS[block]
-    assert sum(int(np.prod(shape)) for shape in block_shapes(block, SHAPES).values()) == len(BLOCKS[block])
+@pytest.mark.parametrize("block", MEANING)
+def test_a_block_means(block):
+    assert block_index(block, SHAPES) == MEANING[block]
 
 
-def test_a_module_is_no_prefix_of_another_name():
-    assert places("body.0+body.10") == list(range(17))
-    with pytest.raises(ValueError, match="unknown block 'body.1'"):
-        block_index("body.1", SHAPES)
+@pytest.mark.parametrize("block", MEANING)
+def test_the_pieces_of_a_block_are_as_long_as_its_index(block):
+    size = sum(len(where) for where in block_index(block, SHAPES))
+    assert sum(torch.Size(shape).numel() for shape in block_shapes(block, SHAPES).values()) == size
 
 
-def test_neighbours_are_one_range():
-    assert block_index("body.0.bias+body.0.weight+body.10", SHAPES) == (range(17),)
+def test_pieces_are_parameters_in_the_order_of_the_vector_and_slices_by_their_text():
+    assert block_shapes("fc+layer1.0", SHAPES) == {name: SHAPES[name] for name in
+        ("layer1.0.weight", "layer1.0.bias", "fc.weight", "fc.bias")}  # fmt: skip
+    assert block_shapes("fc.bias+0:6:2", SHAPES) == {"0:6:2": (3,), "fc.bias": (2,)}
 
 
-def test_the_shapes_of_a_block_come_in_the_order_of_the_vector():
-    assert list(block_shapes("head+body.0.weight+6:8", SHAPES).items()) == [
-        ("body.0.weight", (2, 3)), ("6:8", (2,)), ("head", (3,)),
-    ]  # fmt: skip
+REFUSED = {
+    "layer1.2": r"unknown block 'layer1.2' \(did you mean 'layer1",
+    "-1:4": "unknown block '-1:4'",
+    "fc.wieght": r"unknown block 'fc.wieght' \(did you mean 'fc.weight'",
+    "layer": r"unknown block 'layer' \(did you mean 'layer1' or 'layer10'",
+    "zzz": r"unknown block 'zzz' \(did you mean 'stem'",
+    "": "block '' has a part without a name; accepted: all, a parameter",
+    "fc+": "block 'fc\\+' has a part without a name",
+    "5:5": "block '5:5' is empty or leaves the vector: .* 0 <= start < stop <= 25",
+    "7:3": "block '7:3' is empty",
+    "0:26": "block '0:26' is empty or leaves the vector",
+    "0:9:0": "step >= 1",
+    "5:": "unknown block '5:'",
+    "fc+fc": "block 'fc\\+fc' names parameters of 'fc.weight' twice",
+    "fc.bias+fc": "names parameters of 'fc.bias' twice",
+    "all+fc": "names parameters of 'fc.weight' twice",
+    "0:10:3+9:12": "names parameters of '9:12' twice",
+}
 
 
-@pytest.mark.parametrize("operator", ["hessian", "ggn", "gradient-second-moment"])
-@pytest.mark.parametrize("block", BLOCKS)
-def test_a_restricted_operator_is_the_sub_matrix(block, operator):
-    whole = to_dense(curvature_operator(network(), operator))
-    index = places(block)
-    part = to_dense(curvature_operator(restricted(network(), block_index(block, SHAPES)), operator))
-    torch.testing.assert_close(part, whole[index][:, index])
-
-
-@pytest.mark.parametrize("index", [torch.tensor([9, 2, 17]), (range(17, 20), range(2, 4)), (range(9, 1, -4),)])
-def test_an_index_keeps_its_own_order(index):
-    listed = index.tolist() if isinstance(index, torch.Tensor) else [place for where in index for place in where]
-    whole = to_dense(curvature_operator(network(), "hessian"))
-    part = to_dense(curvature_operator(restricted(network(), index), "hessian"))
-    torch.testing.assert_close(part, whole[listed][:, listed])
-
-
-def test_the_ntk_of_a_block_sums_over_its_parameters_alone():
-    parts = [to_dense(curvature_operator(restricted(network(), block_index(block, SHAPES)), "ntk"))
-             for block in ("body", "head")]  # fmt: skip
-    torch.testing.assert_close(sum(parts), to_dense(curvature_operator(network(), "ntk")))
-
-
-@pytest.mark.parametrize(
-    ("block", "says"),
-    [
-        ("hed", "unknown block 'hed' (did you mean 'head'?); accepted: all, a parameter, a module, start:stop"),
-        ("body.0.wieght", "did you mean 'body.0.weight' or"),
-        ("bodi", "did you mean 'body'"),
-        ("zzz", "unknown block 'zzz' (did you mean 'body' or 'body.0' or 'body.0.weight'?)"),
-        ("", "has a part without a name"),
-        ("head++body", "has a part without a name"),
-        ("3:3", "'3:3' is empty or leaves the vector"),
-        ("5:3", "is empty or leaves the vector"),
-        ("0:21", "0 <= start < stop <= 20"),
-        ("0:4:0", "step >= 1"),
-        ("-1:4", "unknown block '-1:4'"),
-        ("head+head", "names parameters of 'head' twice"),
-        ("body+0:1", "twice: name each once"),
-        ("all+head", "twice"),
-    ],
-)
-def test_what_is_no_block_is_refused_with_the_nearest_name(block, says):
-    with pytest.raises(ValueError) as refusal:  # noqa: PT011 - the text is compared below, without escapes
+@pytest.mark.parametrize("block", REFUSED)
+def test_a_block_is_refused_in_one_sentence(block):
+    with pytest.raises(ValueError, match=REFUSED[block]) as refusal:
         block_index(block, SHAPES)
-    assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Products this small wait for a second thread longer than they take."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def dense_forward(parameters, inputs):
+    W1, b1, W2 = parameters.split([12, 3, 9])
+    linear = nn.functional.linear
+    return linear(torch.tanh(linear(inputs, W1.view(3, 4), b1)), W2.view(3, 3))
+
+
+def small_network(loss="cross-entropy", **flags):
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(5, 4, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 3, (5,), generator=generator)
+    parameters = torch.randn(24, generator=generator, dtype=torch.float64)
+    batches = (Batch(inputs[:3], labels[:3]), Batch(inputs[3:], labels[3:]))
+    return Network(dense_forward, parameters, batches, LOSSES[loss], **flags)
+
+
+INDICES = {
+    "the whole vector": [range(24)],
+    "a range": [range(12, 15)],
+    "the ends": [range(2), range(20, 24)],
+    "ranges out of order": [range(15, 24), range(12)],
+    "a range with a step": [range(1, 24, 5)],
+    "a range backwards": (range(9, 1, -4),),
+    "ranges and steps": [range(3), range(4, 24, 7)],
+    "places": torch.tensor([17, 0, 23, 5, 12]),
+    "places in 32 bits": torch.tensor([2, 1], dtype=torch.int32),
+}
+FLAGS = {"vectorised": {}, "traced": {"batched": False}, "looped": {"batched": False, "traced": False}}
+
+
+def places_of(index):
+    return index.long() if isinstance(index, torch.Tensor) else torch.tensor([i for where in index for i in where])
+
+
 @pytest.mark.parametrize(
-    "index",
-    [(), (range(3, 3),), (range(18, 21),), (range(4), range(3, 6)), torch.tensor([], dtype=torch.int64),
-     torch.tensor([1, 1]), torch.tensor([20]), torch.tensor([-1]), torch.tensor([0.0]), torch.tensor([True])],
-)  # fmt: skip
-def test_an_index_outside_or_twice_is_refused(index):
-    with pytest.raises(ValueError, match="index takes"):
-        restricted(network(), index)
+    ("operator", "flags"),
+    [("hessian", "vectorised"), ("gradient-second-moment", "vectorised"), *(("ggn", flags) for flags in FLAGS)],
+)
+@pytest.mark.parametrize("index", INDICES)
+def test_a_restricted_operator_is_the_block_of_the_whole_one(index, flags, operator):
+    network = small_network(**FLAGS[flags])
+    places = places_of(INDICES[index])
+    whole = to_dense(curvature_operator(network, operator))
+    op = curvature_operator(restricted(network, INDICES[index]), operator)
+    torch.testing.assert_close(to_dense(op), whole[places][:, places], rtol=0, atol=1e-14)
+    check_operator(op, torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("flags", FLAGS)
+@pytest.mark.parametrize("index", INDICES)
+def test_a_restricted_kernel_sums_over_the_chosen_parameters(index, flags):
+    network = small_network(**FLAGS[flags])
+    inputs = torch.cat([batch.inputs for batch in network.batches])
+    J = torch.autograd.functional.jacobian(lambda q: network.forward(q, inputs), network.parameters)
+    J = J[..., places_of(INDICES[index])]
+    found = to_dense(curvature_operator(restricted(network, INDICES[index]), "ntk"))
+    torch.testing.assert_close(found, torch.einsum("icp,jcp->ij", J, J), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_a_restricted_network_can_be_differentiated_forwards_and_by_sample(index):
+    network = small_network()
+    places = places_of(INDICES[index])
+    part = restricted(network, INDICES[index])
+    batch = network.batches[0]
+    weights = torch.ones(3, 3, dtype=torch.float64)
+    v = torch.randn(places.numel(), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    full = torch.zeros(24, dtype=torch.float64).index_copy(0, places, v)
+    with quiet_transforms():
+        columns = example_gradients(network, batch.inputs, weights)[:, places]
+        torch.testing.assert_close(example_gradients(part, batch.inputs, weights), columns, rtol=0, atol=1e-14)
+        _, pushed = torch.func.jvp(part.on(batch), (part.parameters,), (v,))
+        _, expected = torch.func.jvp(network.on(batch), (network.parameters,), (full,))
+    torch.testing.assert_close(pushed, expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_a_restricted_network_moves_to_another_dtype(index):
+    part = restricted(small_network(), INDICES[index]).to(torch.device("cpu"), torch.float32)
+    assert part.objective(part.parameters).dtype == torch.float32
+    expected = small_network().objective(small_network().parameters)
+    assert float(part.objective(part.parameters)) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_the_whole_vector_is_the_network_itself():
+    network = small_network()
+    assert restricted(network, block_index("all", {"W": (24,)})) is network
+
+
+def test_a_block_of_a_block_is_a_block():
+    network = small_network()
+    whole = to_dense(curvature_operator(network, "hessian"))
+    part = restricted(restricted(network, [range(10, 24)]), torch.tensor([3, 1]))
+    found = to_dense(curvature_operator(part, "hessian"))
+    torch.testing.assert_close(found, whole[[13, 11]][:, [13, 11]], rtol=0, atol=1e-14)
+
+
+def test_ranges_are_put_together_without_an_indexed_copy():
+    part = restricted(replace(small_network(), forward=lambda q, _: q[None]), [range(3), range(8, 10)])
+    tracked = part.parameters.clone().requires_grad_()
+    node = part.forward(tracked, torch.zeros(1)).grad_fn
+    names = set()
+    while node is not None:
+        names.add(type(node).__name__)
+        node = next((before for before, _ in node.next_functions if before is not None), None)
+    assert "CatBackward0" in names
+    assert not any("Index" in name or "Scatter" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ([], "index takes ranges inside 0:24, at least one"),
+        ([range(3, 3)], "none empty"),
+        ([range(5), range(4, 9)], "none overlapping"),
+        ([range(20, 25)], "inside 0:24"),
+        (torch.tensor([], dtype=torch.int64), "at least one"),
+        (torch.tensor([1.0]), r"index takes integers of shape \(k,\)"),
+        (torch.tensor([True] * 24), "index takes integers"),
+        (torch.tensor([1, 1]), "index takes places from 0 to 23, each once"),
+        (torch.tensor([-1]), "index takes places from 0 to 23"),
+        ([range(0, 26, 5)], "index takes places from 0 to 23"),
+    ],
+)
+def test_an_index_is_refused(index, message):
+    with pytest.raises(ValueError, match=message):
+        restricted(small_network(), index)

@@ -212,7 +212,7 @@ def test_frozen_parameters_stay_out():
     problem = from_model(module, "cross-entropy", data())
     assert list(problem.shapes) == LAST
     torch.testing.assert_close(dense(problem), torch_hessian(module, nn.CrossEntropyLoss(), data(), LAST))
-    with pytest.raises(ValueError, match="0.weight is frozen: call requires_grad_"):
+    with pytest.raises(ValueError, match=r"0\.weight is frozen: call requires_grad_"):
         from_model(module, "cross-entropy", data(), params="0.weight")
 
 
@@ -299,7 +299,7 @@ def refused(model=small, loss="cross-entropy", pair=None, **options):
     [
         (
             {"shuffle": True},
-            "takes its samples by a RandomSampler, which is no fixed order: make it with shuffle=False",
+            "by a RandomSampler, which is no fixed order: make it with shuffle=False",
         ),
         ({"shuffle": True}, "or pass list(loader) to fix one order"),
         ({"sampler": [3, 1, 2]}, "takes its samples by a list"),
@@ -312,11 +312,11 @@ def test_a_loader_without_a_fixed_order_is_refused_with_the_remedy(options, says
 
 INPUTS, LABELS = data()
 MODELS_REFUSED = {
-    "dropout": (lambda: small(nn.Dropout(0.5)).train(), "1 (Dropout) draws at random in training mode: call model.eval"),
-    "batch norm": (lambda: small(nn.BatchNorm1d(3)).train(), "1 (BatchNorm1d) mixes the samples of a batch in training"),
-    "no statistics": (lambda: small(nn.BatchNorm1d(3, track_running_stats=False)), "make it with track_running_stats=T"),
+    "dropout": (lambda: small(nn.Dropout(0.5)).train(), "1 (Dropout) draws at random in training mode: call model"),
+    "batch norm": (lambda: small(nn.BatchNorm1d(3)).train(), "1 (BatchNorm1d) mixes the samples of a batch in train"),
+    "no statistics": (lambda: small(nn.BatchNorm1d(3, track_running_stats=False)), "make it with track_running_stats"),
     "once differentiable": (lambda: small(Cube(Forgetful)), "twice: Forgetful (a custom autograd.Function) hides"),
-    "detached": (lambda: small(Cube(Detached)), "the second derivative of Detached (a custom autograd.Function) is not"),
+    "detached": (lambda: small(Cube(Detached)), "the second derivative of Detached (a custom autograd"),
     "parameters not finite": (lambda: small(nn.Linear(3, 3)).apply(
         lambda part: isinstance(part, nn.Linear) and nn.init.constant_(part.weight, torch.inf)
     ), "the parameter 0.weight holds values that are not finite"),
@@ -419,6 +419,5 @@ def test_a_plugin_file_with_a_model_is_run_from_the_command_line(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = [line for file in (out / "ledger").glob("*.jsonl") for line in file.read_text().splitlines()]
-    rows = [row for row in map(json.loads, lines) if row["kind"] == "terminal"]
-    assert len(rows) >= 4
-    assert {row["status"] for row in rows} == {"ok"}
+    rows = [row for row in map(json.loads, filter(None, lines)) if row["kind"] == "terminal"]
+    assert sorted((row["repeat"], row["status"], row["dim"]) for row in rows) == [(0, "ok", 27), (1, "ok", 27)]

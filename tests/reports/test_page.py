@@ -181,6 +181,54 @@ def test_an_empty_ledger_still_gives_a_page(tmp_path):
     assert "No cell failed" in text
 
 
+@pytest.fixture
+def scaled(make_price):
+    """A ledger of one method at three sizes, under any names."""
+
+    def make(builder, family="student-t", method="lanczos"):
+        for n in (10**4, 10**5, 10**6):
+            known = {"dim": n, "budgets": (20,), "wall_s": n * 540e-9, "operator_s": n * 300e-9}
+            builder.cell(f"{family}[n={n}]", method, counts={"product": 20}, **known)
+        prices = tuple(make_price(n, n * 1e-8, problem=family) for n in (10**4, 10**5))
+        return Ledger(tuple(builder.rows), {}, prices)
+
+    return make
+
+
+def test_runs_at_several_sizes_are_predicted_against_measured(builder, scaled, tmp_path):
+    folder = render_report(scaled(builder), tmp_path, "c").parent
+    page = Page((folder / "index.html").read_text(encoding="utf-8"))
+    section = page.text.partition("What was run at several sizes")[2].partition("Error against cost")[0]
+    assert "360 ms products 200 ms, own 160 ms" in section
+    assert "540 ms products 300 ms, own 240 ms 1.50\N{MULTIPLICATION SIGN}" in section
+    assert "no memory pass in this ledger" in section
+    for link in page.links:
+        assert link[1:] in page.ids if link.startswith("#") else (folder / link).is_file()
+    assert {file.suffix for file in (folder / "figures").glob("scale-*")} == {".svg", ".csv"}
+    assert {"scale.md", "scale.tex", "scale.csv"} <= set(_files(folder))
+
+
+def test_a_report_without_several_sizes_says_so_and_leaves_no_table_of_an_earlier_one(builder, scaled, tmp_path):
+    render_report(scaled(builder), tmp_path, "c")
+    builder.rows.clear()
+    builder.cell()
+    text = Page(render_report(Ledger(tuple(builder.rows)), tmp_path, "c").read_text()).text
+    assert "no prediction can be checked here" in text
+    assert not [name for name in _files(tmp_path) if "scale" in name]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_in_the_comparison_add_no_tag_and_no_handler(builder, scaled, tmp_path, name):
+    def page(text):
+        builder.rows.clear()
+        folder = tmp_path / hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        return Page(render_report(scaled(builder, text, text), folder, "c").read_text(encoding="utf-8"))
+
+    hostile, plain = page(name), page("plain")
+    assert hostile.tags == plain.tags
+    assert hostile.handlers == []
+
+
 def test_the_page_holds_the_table_in_every_format(folder):
     names = {file.name for file in folder.iterdir() if file.is_file()}
     assert names == {"index.html", "table.md", "table.tex", "table.csv", "repeats.csv", "rows.csv", "failures.csv"}

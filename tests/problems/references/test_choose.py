@@ -1,0 +1,155 @@
+"""Which references a matrix gets, by its size, its loss and its data; and real networks two ways."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from hessbench.dense_references import DENSE_LIMIT
+from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
+from hessbench.problems.curvature import OPERATORS, curvature_operator
+from hessbench.problems.losses import CROSS_ENTROPY, Loss
+from hessbench.problems.network import Batch, Network
+from hessbench.problems.references import choose
+from hessbench.problems.references.certified import certified_reference
+from hessbench.problems.references.choose import gram_is_affordable, ntk_spectrum, references_of
+from hessbench.problems.references.dense import DENSE
+
+CPU = torch.device("cpu")
+ROOTLESS = Loss("quartic", lambda outputs, targets: (outputs**4).sum())
+
+
+@pytest.fixture
+def small_limit(monkeypatch):
+    """Dense up to 20 parameters only, so that the networks at hand are large."""
+    monkeypatch.setattr(choose, "DENSE_LIMIT", 20)
+
+
+def wide_network(samples=3, loss=CROSS_ENTROPY):
+    """A linear network of 5000 parameters and 4 outputs."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(samples, 1250, generator=generator, dtype=torch.float64)
+    targets = torch.randint(0, 4, (samples,), generator=generator)
+    parameters = torch.randn(5000, generator=generator, dtype=torch.float64) / 1250**0.5
+
+    def forward(parameters, inputs):
+        return torch.tanh(inputs @ parameters.view(4, 1250).T)
+
+    return Network(forward, parameters, (Batch(inputs, targets),), loss)
+
+
+def never():
+    raise AssertionError("a network was made")
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_nothing_is_made_before_a_reference_is_asked_for(operator):
+    for dim in (10, DENSE_LIMIT + 1, 10**7):
+        assert {TopEigenvalues, Trace, Density} <= set(references_of(never, operator, dim))
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_small_matrices_are_dense_in_all_four_estimands(operator, network_of):
+    network = network_of()
+    dim = 8 if operator == "ntk" else 30
+    found = references_of(lambda: network, operator, dim, rounding=33.0)
+    A = DENSE[operator](network)
+    truth = TopEigenvalues(3).rank(np.linalg.eigvalsh(A))[:3]
+    top = found[TopEigenvalues](TopEigenvalues(3))
+    np.testing.assert_allclose(top.arrays["eigenvalues"], truth, rtol=1e-12)
+    np.testing.assert_allclose(found[Diagonal](Diagonal()).arrays["diagonal"], A.diagonal(), rtol=1e-12)
+    for kind in (Trace, Density, Diagonal):
+        answer = found[kind](kind())
+        assert (answer.source, answer.rounding) == (Source.DENSE, 33.0)
+    assert top.rounding == 33.0
+
+
+@pytest.mark.parametrize("operator", ["ggn", "gradient-second-moment"])
+def test_large_factored_matrices_are_answered_by_their_gram_matrix(operator):
+    network = wide_network()
+    found = references_of(lambda: network, operator, 5000)
+    A = curvature_operator(network, operator)
+    diagonal = found[Diagonal](Diagonal())
+    basis = torch.eye(5000, dtype=torch.float64)[:, ::1000]
+    expected = A.matmat(basis)[::1000].diagonal()
+    np.testing.assert_allclose(diagonal.arrays["diagonal"][::1000], expected, rtol=0, atol=1e-13)
+    certified = certified_reference(A, TopEigenvalues(5), 10.0)
+    top = found[TopEigenvalues](TopEigenvalues(5))
+    gap = np.abs(top.arrays["eigenvalues"] - certified.arrays["eigenvalues"]).max()
+    assert gap <= top.bound + certified.bound
+    assert {found[kind](kind()).source for kind in (Trace, Density, Diagonal)} == {Source.GRAM}
+
+
+@pytest.mark.parametrize(("operator", "loss"), [("hessian", CROSS_ENTROPY), ("ggn", ROOTLESS)])
+def test_other_large_matrices_are_certified_at_the_top_and_statistical_beyond(operator, loss, small_limit, network_of):
+    network = network_of(loss=loss)
+    found = references_of(lambda: network, operator, 30, name="it")
+    eigenvalues = np.linalg.eigvalsh(DENSE[operator](network))
+    top = found[TopEigenvalues](TopEigenvalues(4))
+    assert top.source == Source.CERTIFIED
+    truth = TopEigenvalues(4).rank(eigenvalues)[:4]
+    np.testing.assert_allclose(top.arrays["eigenvalues"], truth, rtol=0, atol=top.bound + 1e-13 * top.norm)
+    trace, density = found[Trace](Trace()), found[Density](Density())
+    assert trace.source == density.source == Source.STATISTICAL
+    assert abs(trace.arrays["trace"][0] - eigenvalues.sum()) <= trace.bound
+    if operator == "hessian":
+        assert Diagonal not in found
+    else:
+        with pytest.raises(ValueError, match="no exact diagonal of the ggn is affordable at dimension 30 on this data"):
+            found[Diagonal](Diagonal())
+
+
+def test_an_operator_in_float64_can_be_handed_over(small_limit, network_of):
+    network = network_of()
+    calls = []
+
+    def build():
+        calls.append(1)
+        return curvature_operator(network, "hessian")
+
+    references_of(lambda: network, "hessian", 30, build64=build)[TopEigenvalues](TopEigenvalues(2))
+    assert calls
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("ROW_LIMIT", 11), ("GRAM_FLOPS", 1e5), ("MEMORY", 32 * 5000 - 1)],
+    ids=["rows", "work", "memory"],
+)
+def test_a_gram_matrix_that_is_too_large_is_not_made(limit, value, monkeypatch):
+    assert gram_is_affordable(wide_network(), "ggn")
+    monkeypatch.setattr(choose, limit, value)
+    assert not gram_is_affordable(wide_network(), "ggn")
+
+
+def test_a_kernel_beyond_the_dense_limit_has_all_four_estimands(small_limit, network_of, explicit):
+    network = network_of((12, 13))
+    found = references_of(lambda: network, "ntk", 25)
+    K = explicit(network, "ntk")
+    truth = np.linalg.eigvalsh(K)[::-1]
+    top = found[TopEigenvalues](TopEigenvalues(25))
+    np.testing.assert_allclose(top.arrays["eigenvalues"], truth, rtol=0, atol=ntk_spectrum(network).bound + 1e-12)
+    np.testing.assert_allclose(found[Diagonal](Diagonal()).arrays["diagonal"], K.diagonal(), rtol=1e-12)
+    assert top.source == Source.DENSE
+
+
+def test_an_unknown_operator_is_refused():
+    with pytest.raises(ValueError, match=r"operator must be one of hessian, ggn, .*, got 'fisher'"):
+        references_of(never, "fisher", 10)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.skipif(not os.environ.get("HESSBENCH_DATA"), reason="HESSBENCH_DATA is not set")
+def test_the_gram_matrix_and_block_lanczos_agree_on_resnet20():
+    from hessbench.problems.resnet20_cifar10 import RESNET20_CIFAR10
+
+    problem = RESNET20_CIFAR10.problem("resnet20-cifar10[operator=ggn,samples=4]")
+    estimand = TopEigenvalues(5)
+    gram = problem.references[TopEigenvalues](estimand)
+    certified = certified_reference(problem.build(CPU, torch.float64), estimand, 10.0, problem.name)
+    assert gram.source == Source.GRAM
+    gap = np.abs(gram.arrays["eigenvalues"] - certified.arrays["eigenvalues"]).max()
+    # What float64 itself leaves of a sure network: the operator's rounding constant at this size.
+    assert gap <= gram.bound_in("float64") + certified.bound
