@@ -192,16 +192,16 @@ def unsure(x):
 
 MODELS = {
     "no second derivative": (lambda: Applied(not_again), "twice: torch has no derivative for grid_sampler_2d_backward"),
-    "backward outside torch": (lambda: Applied(Lost.apply), "twice: Lost (a custom autograd.Function) hides a derivative"),
+    "backward outside torch": (lambda: Applied(Lost.apply), "Lost (a custom autograd.Function) hides a derivative"),
     "random": (lambda: Applied(noisy), "the model returns other outputs when it is called again"),
     "mixed samples": (lambda: Applied(mixed), "the outputs of a sample depend on the others of its batch"),
     "no gradient": (lambda: Applied(torch.Tensor.detach), "the loss does not depend on the chosen parameters in a way"),
     "a hidden derivative": (lambda: Applied(unsure), "are not symmetric"),
     "a tuple": (lambda: Applied(lambda x: (x, x)), "the model returns a tuple: a tensor (m, C) is needed"),
-    "no class axis": (lambda: Applied(lambda x: x[:, 0]), "the model returns shape (4,) for 4 samples: (m, C) is needed"),
+    "no class axis": (lambda: Applied(lambda x: x[:, 0]), "the model returns shape (4,) for 4 samples"),
     "another axis": (lambda: Applied(lambda x: x[:, None]), "the model returns shape (4, 1, 3) for 4 samples"),
-    "a cast": (lambda: Applied(torch.Tensor.float), "the model returns torch.float32 for weights and inputs of torch.flo"),
-    "a constant dtype": (lambda: Applied(lambda x: x @ torch.eye(C)), "the model cannot be called on the data in torch.f"),
+    "a cast": (lambda: Applied(torch.Tensor.float), "the model returns torch.float32 for weights and inputs of"),
+    "a constant dtype": (lambda: Applied(lambda x: x @ torch.eye(C)), "the model cannot be called on the data in"),
     "lazy": (lambda: nn.LazyLinear(C), "the parameter weight has no shape yet: call the model on one batch first"),
     "complex": (lambda: Applied(torch.tanh).to(torch.complex64), "the parameter layer.weight is complex"),
     "recurrent dropout": (
@@ -247,7 +247,7 @@ def test_integers_where_the_model_takes_numbers_are_refused_with_the_remedy(dtyp
 
 
 def test_tokens_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="the model cannot be called on the data .* index out of range"):
+    with pytest.raises(ValueError, match=r"the model cannot be called on the data .* index out of range"):
         from_model(seeded(Tokens), "cross-entropy", (TOKENS + 1, LABELS))
 
 
