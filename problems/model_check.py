@@ -146,11 +146,12 @@ def _try_products(network: Network, operator: str) -> None:
     except (RuntimeError, TypeError) as failure:
         raise ValueError(_twice_failure(failure, outputs)) from failure
     except ValueError as failure:
-        if "not symmetric" in str(failure):
-            raise ValueError(
-                f"the model cannot be differentiated twice: {_suspects(outputs)} hides a derivative (the products of "
-                f"the {operator} are not symmetric)"
-            ) from failure
+        for sign, said in (
+            ("not symmetric", f"the products of the {operator} are not symmetric"),
+            ("does not change with the parameters", "its gradient does not change with the parameters"),
+        ):
+            if sign in str(failure) and _custom_functions(outputs):
+                raise ValueError(_hidden(outputs, said)) from failure
         raise
     customs = _custom_functions(outputs)
     if customs and operator == "hessian" and dtype == torch.float64:
@@ -243,15 +244,17 @@ def _twice_failure(failure: Exception, objective: Tensor) -> str:
     if re.search(
         r"once_differentiable|does not require grad|not have been used|double backward|autograd.Function", said
     ):
-        return f"the model cannot be differentiated twice: {_suspects(objective)} hides a derivative ({said})"
+        return _hidden(objective, said)
     return f"the model cannot be differentiated twice: {said}"
 
 
-def _suspects(objective: Tensor) -> str:
+def _hidden(objective: Tensor, said: str) -> str:
+    """That something in a graph hides a derivative: its custom functions where it has any."""
     customs = _custom_functions(objective)
-    if customs:
-        return f"{' or '.join(customs)} (a custom autograd.Function)"
-    return "an operation (detach, torch.no_grad, a custom autograd.Function)"
+    which = (
+        f"{' or '.join(customs)} (a custom autograd.Function)" if customs else "an operation (detach, torch.no_grad)"
+    )
+    return f"the model cannot be differentiated twice: {which} hides a derivative ({said})"
 
 
 def _custom_functions(objective: Tensor) -> list[str]:

@@ -97,15 +97,15 @@ def statistical_references(
     effort = effort or Effort()
 
     def trace(_: Trace) -> Reference:
-        return trace_reference(build(), rounding, name, psd=psd, effort=effort)
+        return statistical_trace(build(), rounding, name, psd=psd, effort=effort)
 
     def density(_: Density) -> Reference:
-        return density_reference(build(), rounding, name, effort)
+        return statistical_density(build(), rounding, name, effort)
 
     return {Trace: trace, Density: density}
 
 
-def trace_reference(
+def statistical_trace(
     op: LinearOperator, rounding: float, name: str = "", *, psd: bool = False, effort: Effort | None = None
 ) -> Reference:
     """Trace with its interval as the bound; see `statistical_references` and `trace_interval`."""
@@ -115,7 +115,7 @@ def trace_reference(
     note = f"99 % interval {found.value:.6g} +- {found.half_width:.2g} of {effort.trace_products} products"
     if not psd:
         small = replace(effort, probes=4, steps=30)
-        spectrum = density_reference(op, rounding, f"{name} scale", small).arrays
+        spectrum = statistical_density(op, rounding, f"{name} scale", small).arrays
         size = max(size, op.dim * float(np.abs(spectrum["nodes"]) @ spectrum["weights"]))
         note += f"; its scale sum |lambda|, about {size:.3g}, is estimated from {small.probes * small.steps} more"
     arrays = {"trace": np.asarray([found.value]), "abs_sum": np.asarray([size])}
@@ -158,7 +158,7 @@ def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effor
     return Interval(exact + float(values.mean()), half_width, norm)
 
 
-def density_reference(op: LinearOperator, rounding: float, name: str = "", effort: Effort | None = None) -> Reference:
+def statistical_density(op: LinearOperator, rounding: float, name: str = "", effort: Effort | None = None) -> Reference:
     """Density by stochastic Lanczos quadrature, with a bound of its Wasserstein-1 distance to the truth.
 
     The bound is the sum of two. What the choice of probes does: the 99 % quantile of the distance between the mean of

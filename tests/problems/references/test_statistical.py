@@ -15,13 +15,13 @@ from hessbench.problems.references import statistical
 from hessbench.problems.references.gram import gram_references
 from hessbench.problems.references.statistical import (
     Effort,
-    density_reference,
     gauss_quadrature,
     kernel,
     lanczos,
+    statistical_density,
     statistical_references,
+    statistical_trace,
     trace_interval,
-    trace_reference,
 )
 
 draw = np.random.default_rng(0)
@@ -60,7 +60,7 @@ def test_a_trace_lies_in_its_interval_as_often_as_said(name, rotated):
 def test_a_density_lies_within_its_bound_as_often_as_said(name, memory, rotated):
     op, starts = rotated(SPECTRA[name]), 60
     effort = Effort(probes=6, steps=15, memory=memory)
-    found = [density_reference(op, 10.0, str(seed), effort) for seed in range(starts)]
+    found = [statistical_density(op, 10.0, str(seed), effort) for seed in range(starts)]
     misses = sum(distance(reference, SPECTRA[name]) > reference.bound for reference in found)
     assert misses <= binom.ppf(1 - 1e-6, starts, 0.01)
 
@@ -100,22 +100,22 @@ def test_a_sketch_of_the_whole_space_is_exact(rotated):
 
 def test_the_products_spent_are_those_the_note_says(rotated):
     counted = CountingOperator(rotated(SPECTRA["uniform"]))
-    reference = trace_reference(counted, 10.0, psd=True, effort=SMALL)
+    reference = statistical_trace(counted, 10.0, psd=True, effort=SMALL)
     assert counted.matvecs == 30
     assert "of 30 products" in reference.note
     counted = CountingOperator(rotated(SPECTRA["uniform"]))
-    reference = density_reference(counted, 10.0, effort=SMALL)
+    reference = statistical_density(counted, 10.0, effort=SMALL)
     assert counted.matvecs == 90
     assert "6 probes of 15 Lanczos steps" in reference.note
     counted = CountingOperator(rotated(SPECTRA["uniform"]))
-    reference = trace_reference(counted, 10.0, effort=SMALL)
+    reference = statistical_trace(counted, 10.0, effort=SMALL)
     assert counted.matvecs == 30 + 120
     assert "estimated from 120 more" in reference.note
 
 
 def test_the_same_name_gives_the_same_bits_and_another_name_other_probes(rotated):
     op = rotated(SPECTRA["uniform"])
-    for find in (trace_reference, density_reference):
+    for find in (statistical_trace, statistical_density):
         one, same, other = (find(op, 10.0, name, effort=SMALL) for name in ("a", "a", "b"))
         assert one.bound == same.bound != other.bound
         for key, array in one.arrays.items():
@@ -134,10 +134,10 @@ def test_a_space_that_closes_ends_lanczos_and_gives_the_measure_exactly(rotated)
 
 def test_the_zero_operator_has_a_density_of_one_node():
     op = FunctionOperator(torch.zeros_like, 20, torch.float64)
-    reference = density_reference(op, 10.0, effort=SMALL)
+    reference = statistical_density(op, 10.0, effort=SMALL)
     assert not reference.arrays["nodes"].any()
     assert reference.bound == reference.norm == 0
-    assert trace_reference(op, 10.0, effort=SMALL).arrays["trace"][0] == 0
+    assert statistical_trace(op, 10.0, effort=SMALL).arrays["trace"][0] == 0
 
 
 def test_the_kernel_is_the_sum_of_squares_of_legendre_polynomials():
@@ -166,17 +166,17 @@ def test_the_resolution_is_the_integral_of_the_reciprocal_kernel():
 
 
 def test_without_room_for_the_vectors_the_note_says_so(rotated):
-    reference = density_reference(rotated(SPECTRA["uniform"]), 10.0, effort=Effort(probes=2, steps=10, memory=0))
+    reference = statistical_density(rotated(SPECTRA["uniform"]), 10.0, effort=Effort(probes=2, steps=10, memory=0))
     assert "without reorthogonalisation" in reference.note
 
 
 @pytest.mark.parametrize(
     ("find", "effort", "message"),
     [
-        (trace_reference, Effort(samples=1), "sketch must be at least 1 and samples 2, got 20 and 1"),
-        (trace_reference, Effort(sketch=0), "sketch must be at least 1 and samples 2, got 0 and 100"),
-        (density_reference, Effort(probes=1), "two probes of one step are needed at least, got 1 of 80"),
-        (density_reference, Effort(steps=0), "two probes of one step are needed at least, got 10 of 0"),
+        (statistical_trace, Effort(samples=1), "sketch must be at least 1 and samples 2, got 20 and 1"),
+        (statistical_trace, Effort(sketch=0), "sketch must be at least 1 and samples 2, got 0 and 100"),
+        (statistical_density, Effort(probes=1), "two probes of one step are needed at least, got 1 of 80"),
+        (statistical_density, Effort(steps=0), "two probes of one step are needed at least, got 10 of 0"),
     ],
 )
 def test_too_little_effort_is_refused(find, effort, message, rotated):
@@ -187,7 +187,7 @@ def test_too_little_effort_is_refused(find, effort, message, rotated):
 def test_products_that_are_not_finite_are_refused():
     op = FunctionOperator(lambda block: block * torch.nan, 30, torch.float64)
     with pytest.raises(ValueError, match="not finite"):
-        density_reference(op, 10.0, effort=SMALL)
+        statistical_density(op, 10.0, effort=SMALL)
 
 
 def test_probes_that_all_agree_have_no_spread():
