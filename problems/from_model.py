@@ -165,7 +165,7 @@ def _own_copy(model: nn.Module) -> nn.Module:
     try:
         own = copy.deepcopy(model).cpu()
     except (RuntimeError, TypeError) as failure:
-        said = str(failure).splitlines()[0]
+        said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
         raise ValueError(f"the model cannot be copied by copy.deepcopy: {said}") from failure
     own.zero_grad(set_to_none=True)
     for module in own.modules():

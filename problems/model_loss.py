@@ -130,7 +130,10 @@ def _cross_entropy_of(loss: nn.CrossEntropyLoss, batches: Sequence[Batch], class
             for number, batch in enumerate(batches, 1):
                 _check_classes(batch.targets, classes, number)
             labels = torch.cat([batch.targets.long() for batch in batches])
-            weights = weights * (labels.numel() / float(weights[labels].sum()))
+            mass = float(weights[labels].sum())
+            if mass == 0:
+                raise ValueError("loss: the class weights of all labels are 0: their mean is not defined")
+            weights = weights * (labels.numel() / mass)
     return cross_entropy(mean=mean, weights=weights, smoothing=loss.label_smoothing)
 
 
@@ -176,12 +179,18 @@ def _check_labels(targets: Tensor, classes: int, number: int) -> None:
 def _check_split(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
     """Refuse a loss that is no scalar, or whose value over some samples is not the sum over each."""
     targets = targets.double() if targets.is_floating_point() else targets
-    whole = loss.total(outputs, targets)
+    try:
+        whole = loss.total(outputs, targets)
+        singly = [float(loss.total(outputs[i : i + 1], targets[i : i + 1])) for i in range(outputs.shape[0])]
+    except (RuntimeError, IndexError, TypeError, ValueError) as failure:
+        said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+        raise ValueError(
+            f"the loss {loss.name} cannot be called on outputs {tuple(outputs.shape)} and targets "
+            f"{tuple(targets.shape)}: {said}"
+        ) from failure
     if not isinstance(cast("object", whole), Tensor) or whole.numel() != 1:
         raise ValueError(f"loss {loss.name}: one number is needed, with reduction mean or sum")
-    singly = [loss.total(outputs[i : i + 1], targets[i : i + 1]) for i in range(outputs.shape[0])]
-    size = sum(abs(float(value)) for value in singly)
-    gap = abs(float(whole) - sum(float(value) for value in singly))
+    gap, size = abs(float(whole) - sum(singly)), sum(map(abs, singly))
     if gap > _SPLIT_TOLERANCE * size:
         raise ValueError(
             f"loss {loss.name}: its value over {outputs.shape[0]} samples is not the "

@@ -107,6 +107,8 @@ def recipe_for(
     if perceptron:
         # Pixels of unit variance are larger than those in [0, 1], and there are more of them.
         rate /= _COLOUR_DIVISOR if images.shape[0] > 1 else 1
+        # So are the squared distances of more classes, and units that such a step switches off stay off.
+        rate /= images.classes / 10 if loss == SQUARED.name else 1
         rate *= min(1.0, _STABLE_WIDTH / max(widths, default=1))
     batch = plan.recipe.batch_size
     return replace(

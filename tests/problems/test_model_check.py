@@ -213,7 +213,7 @@ def mixed(x):
 
 
 MODELS = {
-    "no second derivative": (lambda: Applied(distances), "twice: torch has no derivative for _cdist_backward; replace it"),
+    "no second derivative": (lambda: Applied(distances), "twice: torch has no derivative for _cdist_backward"),
     "backward outside torch": (lambda: Applied(Lost.apply), "Lost (a custom autograd.Function) hides a derivative"),
     "random": (lambda: Applied(noisy), "the model returns other outputs when it is called again"),
     "mixed samples": (lambda: Applied(mixed), "the outputs of a sample depend on the others of its batch"),

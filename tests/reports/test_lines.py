@@ -6,7 +6,7 @@ import pytest
 
 from hessbench.record import Kind, Status
 from hessbench.reports.answers import answers
-from hessbench.reports.lines import lines, spread
+from hessbench.reports.lines import lines, lines_by_budget, spread
 
 
 def _one(builder, prices=()):
@@ -184,3 +184,12 @@ def test_the_time_to_an_answer_counts_the_build(builder):
 
 def test_no_rows_give_no_lines():
     assert lines([]) == ()
+
+
+def test_a_line_of_a_smaller_budget_is_not_made_from_the_middle_of_a_longer_run(builder):
+    builder.cell(budgets=(10, 20))
+    builder.cell(budgets=(10,), repeat=1)
+    small, large = lines_by_budget(builder.rows)
+    assert (small.budget, [answer.terminal.budget for answer in small.answers]) == (10, [10])
+    assert (large.budget, [answer.terminal.budget for answer in large.answers]) == (20, [20])
+    assert lines(builder.rows) == (large,)

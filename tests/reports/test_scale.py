@@ -63,6 +63,8 @@ def test_counts_and_footprint_come_from_below_and_not_from_the_largest(run, pric
     run(SIZES[:2])
     check = _one(run(SIZES[2:], counts={"product": 5}, matvecs=5, own_passes=1.0, own_vectors=1.0), prices)
     assert check.prediction.seconds == pytest.approx(0.36)
+    assert check.predicted_at(10**6) == pytest.approx(0.36)
+    assert check.by_runs_s == pytest.approx(0.3 + 0.16)
     assert check.prediction.memory_bytes == 8e7
 
 
