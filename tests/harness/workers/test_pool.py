@@ -183,8 +183,8 @@ def test_a_plugin_that_computes_while_it_is_imported_hangs_no_cell(hostile, tmp_
                       "PROBLEMS = [Problem.of('eager', torch.eye(400))]\n")  # fmt: skip
     cell = Cell(problem="eager", method="hutchinson", estimand="trace", budgets=(4,), threads=2, timeout_s=60.0)
     with Pool(WorkerConfig(plugins=(hostile, str(plugin)))) as opened:
-        reference = {"job": "reference", "problem": "eager", "estimands": ["trace"], "stored": {}, "threads": 2}
-        assert opened.perform({**reference, "timeout_s": 60.0}).of_type("reference")
+        reference = {"job": "reference", "problem": "eager", "estimands": ["trace"], "folder": str(tmp_path)}
+        assert opened.perform({**reference, "threads": 2, "timeout_s": 60.0}).of_type("reference")
         outcome = opened.perform({"job": "cell", "cell": cell.to_json(), "timeout_s": 60.0})
     assert outcome.end["status"] == "ok"
 
