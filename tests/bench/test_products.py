@@ -12,6 +12,7 @@ from hessbench.catalog import load_catalog
 from hessbench.counting import CountingOperator
 from hessbench.methods.lanczos import lanczos
 from hessbench.operators import LinearOperator
+from hessbench.problems.mlp import digits, train
 
 # About 1 ms a product: a rotated spectrum in float32.
 MILLISECOND = "student-t[n=20000,zero_fraction=0.9]"
@@ -93,3 +94,8 @@ def test_counting_costs_less_than_two_percent_of_a_millisecond_product() -> None
     for _ in range(20):
         counted.matmat(block)
     assert paired_ratio(lambda: op.matmat(block), lambda: counted.matmat(block), 1000) < 1.02
+
+
+def test_a_training_of_the_digits(benchmark: BenchmarkFixture) -> None:
+    images, labels = digits()
+    benchmark(train, 32, 500, images, labels)
