@@ -67,6 +67,30 @@ class Linearisation:
         return lambda block: torch.stack([push(column).flatten() for column in block.T.contiguous().unbind()], dim=1)
 
 
+@final
+class KeptPull:
+    """J^T alone, by backward passes through a kept graph.
+
+    Cost: one forward pass; the graph keeps its activations.
+
+    Args:
+        network: Where parameters are, and how blocks are multiplied.
+        function: What is differentiated, of the parameters.
+    """
+
+    def __init__(self, network: Network, function: Callable[[Tensor], Tensor]) -> None:
+        self._batched = network.batched
+        self._parameters = network.parameters.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            self._outputs = function(self._parameters)
+        self.outputs = self._outputs.detach()
+
+    def pull(self, block: Tensor) -> Tensor:
+        """J^T @ block: (*shape, k) -> (n, k)."""
+        k = block.shape[-1]
+        return pull_columns(self._outputs, self._parameters, block.reshape(-1, k), batched=self._batched)
+
+
 def pull_columns(outputs: Tensor, inputs: Tensor, block: Tensor, *, batched: bool) -> Tensor:
     """(d outputs / d inputs)^T @ block through a kept graph; outputs and inputs of any shape, flattened."""
     rows = block.T.reshape(-1, *outputs.shape)

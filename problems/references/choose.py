@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hessbench.dense_references import DENSE_LIMIT, References, dense_references
 from hessbench.estimand import Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
 from hessbench.operators import LinearOperator
-from hessbench.problems.curvature import curvature_operator, is_psd
+from hessbench.problems.curvature import exact_operator, is_psd
 from hessbench.problems.network import Network
 from hessbench.problems.references.certified import certified_references
 from hessbench.problems.references.dense import DENSE
@@ -73,7 +73,7 @@ def references_of(
         return spectrum_references(lambda: ntk_spectrum(make()), Source.DENSE, constant)
 
     def build() -> LinearOperator:
-        return curvature_operator(make().to(torch.device("cpu"), torch.float64), operator)
+        return exact_operator(make().to(torch.device("cpu"), torch.float64), operator)
 
     @cache
     def chosen() -> References:

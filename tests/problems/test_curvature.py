@@ -12,7 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hessbench.counting import CountingOperator
 from hessbench.operators import Factor, Factored, ProductKind, check_operator, info_of, to_dense
-from hessbench.problems.curvature import OPERATORS, curvature_operator, has_factor, is_psd, operator_dim
+from hessbench.problems.curvature import (
+    OPERATORS,
+    curvature_operator,
+    exact_operator,
+    has_factor,
+    is_psd,
+    operator_dim,
+)
+from hessbench.problems.engines.choosing import Limits
 from hessbench.problems.losses import CROSS_ENTROPY, SQUARED, Loss
 from hessbench.problems.network import Batch, Network
 
@@ -168,17 +176,41 @@ def test_products_say_what_they_are_and_what_they_cost(operator, kind, price):
     op = curvature_operator(small_network(split="ragged batches"), operator)
     info = info_of(op)
     assert (info.kind, info.population) == (kind, SAMPLES)
-    assert "vectorised blocks" in info.engine
+    assert "blocks" in info.engine
     counted = CountingOperator(op)
     counted.matmat(torch.ones(op.dim, 2, dtype=torch.float64))
     assert counted.spending.gradient_equivalents == pytest.approx(2 * price)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_engine_names_how_products_are_made(way):
-    engine = info_of(curvature_operator(small_network(way), "ggn")).engine
-    assert ("linearised" in engine) == (way in ("looped and traced", "convolutions"))
-    assert ("looped" in engine) == (way != "vectorised")
+def test_an_engine_that_is_named_is_taken_and_said():
+    for operator in ("hessian", "ggn"):
+        engine = info_of(curvature_operator(small_network(), operator, "double-backward")).engine
+        assert engine == "double-backward, vectorised blocks"
+
+
+@pytest.mark.parametrize("operator", ["ntk", "gradient-second-moment"])
+def test_operators_with_one_way_take_no_engine_and_no_micro_batches(operator):
+    with pytest.raises(ValueError, match=f"engine of the {operator} must be one of auto, got 'kept-graph'"):
+        curvature_operator(small_network(), operator, "kept-graph")
+    with pytest.raises(ValueError, match=f"micro_batch is not for the {operator}"):
+        curvature_operator(small_network(), operator, limits=Limits(micro_batch=2))
+
+
+@pytest.mark.parametrize("operator", ["ntk", "gradient-second-moment"])
+def test_what_needs_single_samples_refuses_a_batch_that_is_one_group(operator):
+    with pytest.raises(ValueError, match=f"makes the batch one group, and {operator} needs every sample by itself"):
+        curvature_operator(replace(small_network(), group=True), operator)
+
+
+def test_the_ggn_of_a_batch_that_is_one_group_has_no_factor():
+    assert not isinstance(curvature_operator(replace(small_network(), group=True), "ggn"), Factored)
+
+
+@pytest.mark.parametrize(("way", "operator", "engine"), [("vectorised", "hessian", "kept-graph"),
+    ("vectorised", "ggn", "kept-graph"), ("convolutions", "ggn", "linearised"),
+    ("convolutions kept", "ggn", "kept-graph")])  # fmt: skip
+def test_references_are_computed_by_one_engine_whatever_is_fastest(way, operator, engine):
+    assert info_of(exact_operator(small_network(way), operator)).engine.startswith(f"{engine}, ")
 
 
 def test_an_unknown_operator_is_refused():
