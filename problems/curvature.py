@@ -6,6 +6,20 @@ Hessian product is then one backward pass through the graph of the gradient (Pea
 https://doi.org/10.1162/neco.1994.6.1.147), a product with the Gauss-Newton matrix (GGN) one Jacobian-vector and one
 vector-Jacobian product (Schraudolph, https://doi.org/10.1162/08997660260028683). Several batches are multiplied one
 after the other and summed: they save nothing of what is kept, but each is a workspace of its own.
+
+With N samples, C outputs, J_i (C, n) the Jacobian of the outputs of sample i, l_i its loss, g_i = grad l_i (n,), and
+c = 1/N for a mean over the samples, 1 for a sum:
+
+| operator | definition | product made of | price in gradients |
+| --- | --- | --- | --- |
+| hessian | H = c sum_i hess l_i | a gradient and its derivative | 2 |
+| ggn | G = c sum_i J_i^T (hess of l_i in the outputs) J_i | a JVP, a VJP | 4/3 |
+| residual | R = H - G = c sum_i sum_o (dl_i/do) hess of output o | as the Hessian, slopes fixed | 2 |
+| gradient-second-moment | M = c sum_i g_i g_i^T, the empirical Fisher matrix | a JVP, a VJP | 4/3 |
+| gradient-covariance | c sum_i (g_i - g)(g_i - g)^T, g their mean | a JVP, a VJP | 4/3 |
+| monte-carlo-fisher | M with targets drawn from the model; on average G | a JVP, a VJP | 4/3 |
+| ntk | K_ij = sum_o <grad output o of i, of j>, (N, N) | C VJPs, C JVPs | C 4/3 |
+| gram | F^T F, (N C, N C), where G = F F^T | a VJP, a JVP | 4/3 |
 """
 
 from __future__ import annotations
@@ -17,54 +31,88 @@ import torch
 from torch import Tensor
 
 from hessbench.operators import FunctionOperator, LinearOperator, OperatorInfo, ProductKind, multiply
+from hessbench.problems.gradient_covariance import GradientCovarianceOperator
+from hessbench.problems.gram_operator import GramOperator, gram_dim
 from hessbench.problems.linearisation import Linearisation, pull_columns
 from hessbench.problems.linearisation import quiet_transforms as quiet_transforms
 from hessbench.problems.losses import Loss, LossTotal
-from hessbench.problems.network import Network, refuse_infinite
+from hessbench.problems.monte_carlo_fisher import fisher_network
+from hessbench.problems.network import Network, refuse_group, refuse_infinite
 from hessbench.problems.ntk import NTKOperator
+from hessbench.problems.residual import residual_network
 from hessbench.problems.second_moment import SecondMomentOperator
 
-OPERATORS: Final = ("hessian", "ggn", "gradient-second-moment", "ntk")
+OPERATORS: Final = (
+    "hessian",
+    "ggn",
+    "residual",
+    "gradient-second-moment",
+    "gradient-covariance",
+    "monte-carlo-fisher",
+    "ntk",
+    "gram",
+)
 """Names of the matrices, as specs write them."""
+
+BY_EXAMPLE: Final = ("gradient-second-moment", "gradient-covariance", "monte-carlo-fisher", "ntk")
+"""Those made of single samples, which a network whose batch is one group does not have."""
+
+BY_OUTPUT: Final = ("ntk", "gram")
+"""Those whose rows are samples, or samples and outputs, rather than parameters."""
 
 _EXAMPLE_GRADIENT_ENTRIES: Final = 2**24
 """Entries of per-example gradients held at a time."""
 
 
-def curvature_operator(network: Network, operator: str) -> LinearOperator:
+def curvature_operator(network: Network, operator: str, *, mc_samples: int = 1, seed: int = 0) -> LinearOperator:
     """A curvature matrix of a network.
 
     Args:
         network: The network, where the operator shall live and in its dtype.
         operator: One of `OPERATORS`.
+        mc_samples: Targets drawn for each sample, for monte-carlo-fisher alone.
+        seed: Of those draws.
 
     Raises:
-        ValueError: If there is no operator of that name, or the loss is not finite.
+        ValueError: If there is no operator of that name, the loss is not finite or lacks what the operator needs, or
+            the operator is made of single samples and the batch is one group.
     """
+    if operator in BY_EXAMPLE:
+        refuse_group(network, operator)
     if operator == "hessian":
         return hessian_operator(network)
+    if operator == "residual":
+        return hessian_operator(residual_network(network))
     if operator == "ggn":
-        return GGNOperator(network) if network.loss.root is None else FactoredGGNOperator(network, network.loss.root)
+        return ggn_operator(network)
+    if operator == "monte-carlo-fisher":
+        return ggn_operator(fisher_network(network, mc_samples, seed))
     if operator == "gradient-second-moment":
         return SecondMomentOperator(network)
+    if operator == "gradient-covariance":
+        return GradientCovarianceOperator(network)
     if operator == "ntk":
         return NTKOperator(network)
+    if operator == "gram":
+        return GramOperator(network)
     raise ValueError(f"operator must be one of {', '.join(OPERATORS)}, got {operator!r}")
 
 
 def operator_dim(network: Network, operator: str) -> int:
-    """Dimension of a curvature matrix: the number of samples for the NTK, else that of the parameters."""
+    """Dimension of a curvature matrix: that of the parameters; of the NTK N, of the Gram matrix N C."""
+    if operator == "gram":
+        return gram_dim(network)
     return network.num_samples if operator == "ntk" else network.parameters.numel()
 
 
 def is_psd(loss: Loss, operator: str) -> bool:
     """Whether a curvature matrix is known to be positive semi-definite; a GGN is where its loss has a root."""
-    return operator in ("gradient-second-moment", "ntk") or has_factor(loss, operator)
+    return operator in (*BY_EXAMPLE, "gram") or has_factor(loss, operator)
 
 
 def has_factor(loss: Loss, operator: str) -> bool:
-    """Whether a curvature matrix offers its factor."""
-    return operator == "ggn" and loss.root is not None
+    """Whether a curvature matrix of a network that treats every sample by itself offers its factor."""
+    return operator == "monte-carlo-fisher" or (operator == "ggn" and loss.root is not None)
 
 
 def hessian_operator(network: Network) -> FunctionOperator:
@@ -107,6 +155,12 @@ def hessian_operator(network: Network) -> FunctionOperator:
             ProductKind.HESSIAN, samples, samples, f"backward through the kept gradient graph, {network.blocks}"
         ),
     )
+
+
+def ggn_operator(network: Network) -> GGNOperator:
+    """The GGN, with its factor where its loss has a root and every sample stands by itself."""
+    root = network.loss.root
+    return GGNOperator(network) if root is None or network.group else FactoredGGNOperator(network, root)
 
 
 class GGNOperator:

@@ -44,6 +44,8 @@ class Network:
         batched: Whether a block is faster in one vectorised pass (small dense layers) than in a loop (convolutions).
         traced: Whether Jacobian-vector products are traced, which needs forward-mode derivatives of every operation;
             by default where blocks are loops.
+        group: Whether the batch is one group (batch norm in training mode): the outputs of a sample depend on the
+            others, and no sample has a loss of its own.
     """
 
     forward: Forward
@@ -52,6 +54,7 @@ class Network:
     loss: Loss = CROSS_ENTROPY
     batched: bool = True
     traced: bool | None = None
+    group: bool = False
 
     @property
     def traces(self) -> bool:
@@ -94,6 +97,19 @@ class Network:
         """The loss over all batches, a scalar."""
         losses = [self.loss.total(self.forward(parameters, batch.inputs), batch.targets) for batch in self.batches]
         return torch.stack(losses).sum() * self.scale
+
+
+def refuse_group(network: Network, operator: str) -> None:
+    """Refuse an operator made of single samples for a network whose batch is one group.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if network.group:
+        raise ValueError(
+            f"batch norm in training mode makes the batch one group, and {operator} needs every sample by itself: use "
+            "evaluation mode"
+        )
 
 
 def refuse_infinite(total: Tensor, batch: int) -> None:
