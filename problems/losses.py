@@ -172,4 +172,8 @@ CROSS_ENTROPY: Final = cross_entropy()
 SQUARED: Final = squared()
 """Half the squared distance between the outputs and the targets: its Hessian in the outputs is the identity."""
 
+MEAN: Final = "mean"
+REDUCTIONS: Final = (MEAN, "sum")
+"""How specs say what becomes of the losses of the samples."""
+
 LOSSES: Final = {loss.name: loss for loss in (CROSS_ENTROPY, SQUARED)}

@@ -29,8 +29,9 @@ from hessbench.problems.references.gram import (
     passes,
 )
 from hessbench.problems.references.rows import outputs_of, smallest
-from hessbench.problems.references.spectrum import Spectrum, spectrum_references
+from hessbench.problems.references.spectrum import Spectrum, shifted_references, spectrum_references
 from hessbench.problems.references.statistical import statistical_references
+from hessbench.transforms import shifted
 
 ROUNDING: Final = 10.0
 """Constant c in the rounding c eps ||A|| of a network's products, where a problem does not say."""
@@ -50,6 +51,7 @@ def references_of(
     build64: Callable[[], LinearOperator] | None = None,
     name: str = "",
     rounding: float | None = None,
+    shift: float = 0.0,
     mc_samples: int = 1,
     seed: int = 0,
 ) -> References:
@@ -64,9 +66,10 @@ def references_of(
         make: Makes the network; called when a reference is asked for.
         operator: One of `hessbench.problems.curvature.OPERATORS`.
         dim: Dimension of the matrix.
-        build64: Makes its operator on the CPU in float64; that of `make` by default.
+        build64: Makes its operator on the CPU in float64, shifted; that of `make` by default.
         name: Problem the random numbers are seeded from.
         rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with these references.
+        shift: Weight decay: the references are those of the matrix plus shift times I; not negative.
         mc_samples: Targets drawn for each sample, for monte-carlo-fisher alone.
         seed: Of those draws.
 
@@ -76,25 +79,31 @@ def references_of(
     if operator not in DENSE:
         raise ValueError(f"operator must be one of {', '.join(DENSE)}, got {operator!r}")
     if operator == "monte-carlo-fisher":
-        # Its draws made, it is the GGN of another network.
+        # Its draws made, it is the GGN of another network, in float64 so that the slopes are not rounded.
         return references_of(
-            lambda: fisher_network(make(), mc_samples, seed), "ggn", dim, build64=build64, name=name, rounding=rounding
+            lambda: fisher_network(make().to(torch.device("cpu"), torch.float64), mc_samples, seed),
+            "ggn",
+            dim,
+            build64=build64,
+            name=name,
+            rounding=rounding,
+            shift=shift,
         )
     constant = ROUNDING if rounding is None else rounding
     if dim <= DENSE_LIMIT:
-        exact = dense_references(lambda: DENSE[operator](make()))
+        exact = dense_references(lambda: DENSE[operator](make()) + shift * np.eye(dim))
         return {kind: _with_rounding(find, constant) for kind, find in exact.items()}
     if operator == "ntk" and dim <= ROW_LIMIT:
         return spectrum_references(lambda: kernel_spectrum(make()), Source.DENSE, constant)
 
     def build() -> LinearOperator:
-        return curvature_operator(make().to(torch.device("cpu"), torch.float64), operator)
+        return shifted(curvature_operator(make().to(torch.device("cpu"), torch.float64), operator), shift)
 
     @cache
     def chosen() -> References:
         network = make()
         if operator in GRAM_OPERATORS and gram_is_affordable(network, operator):
-            return gram_references(make, constant, operator)
+            return shifted_references(gram_references(make, constant, operator), shift, dim)
         if operator == "gram" and gram_is_affordable(network, operator):
             return spectrum_references(lambda: kernel_spectrum(network, operator), Source.DENSE, constant)
         return {

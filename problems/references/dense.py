@@ -14,6 +14,7 @@ from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.references.gram import gram_matrix, ntk_matrix
 from hessbench.problems.references.rows import Rows, gradient_rows, jacobian_rows, outputs_of
+from hessbench.problems.residual import residual_network
 
 _COLUMNS: Final = 128
 _ROW_ENTRIES: Final = 2**24
@@ -54,8 +55,8 @@ def dense_ggn(network: Network) -> Array:
 
 
 def dense_residual(network: Network) -> Array:
-    """Residual (n, n): the dense Hessian less the dense GGN."""
-    return dense_hessian(network) - dense_ggn(network)
+    """Residual (n, n), Hessian less GGN, as the Hessian of the outputs weighted by fixed slopes: no digits cancel."""
+    return dense_hessian(residual_network(_exact(network)))
 
 
 def dense_second_moment(network: Network) -> Array:
