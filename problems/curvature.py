@@ -4,6 +4,20 @@ A network is a function from one flat vector of parameters and a batch of inputs
 over samples. How products with the Hessian and the Gauss-Newton matrix (GGN) are made is the business of an engine
 (`hessbench.problems.engines`), chosen when the operator is built. Several batches are multiplied one after the other
 and summed: they save nothing of what is kept, but each is a workspace of its own.
+
+With N samples, C outputs, J_i (C, n) the Jacobian of the outputs of sample i, l_i its loss, g_i = grad l_i (n,), and
+c = 1/N for a mean over the samples, 1 for a sum:
+
+| operator | definition | product made of | price in gradients |
+| --- | --- | --- | --- |
+| hessian | H = c sum_i hess l_i | a gradient and its derivative | 2 |
+| ggn | G = c sum_i J_i^T (hess of l_i in the outputs) J_i | a JVP, a VJP | 4/3 |
+| residual | R = H - G = c sum_i sum_o (dl_i/do) hess of output o | as the Hessian, slopes fixed | 2 |
+| gradient-second-moment | M = c sum_i g_i g_i^T, the empirical Fisher matrix | a JVP, a VJP | 4/3 |
+| gradient-covariance | c sum_i (g_i - g)(g_i - g)^T, g their mean | a JVP, a VJP | 4/3 |
+| monte-carlo-fisher | M with targets drawn from the model; on average G | a JVP, a VJP | 4/3 |
+| ntk | K_ij = sum_o <grad output o of i, of j>, (N, N) | C VJPs, C JVPs | C 4/3 |
+| gram | F^T F, (N C, N C), where G = F F^T | a VJP, a JVP | 4/3 |
 """
 
 from __future__ import annotations
@@ -20,15 +34,34 @@ from hessbench.problems.engines.choosing import LIMITS, Limits
 from hessbench.problems.engines.engine import MATRICES, Jacobian
 from hessbench.problems.engines.operator import EngineOperator, check_engine
 from hessbench.problems.engines.table import AUTO
+from hessbench.problems.gradient_covariance import GradientCovarianceOperator
+from hessbench.problems.gram_operator import GramOperator, gram_dim
 from hessbench.problems.linearisation import KeptPull
 from hessbench.problems.linearisation import quiet_transforms as quiet_transforms
 from hessbench.problems.losses import Loss, LossTotal
+from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Network, refuse_group
 from hessbench.problems.ntk import NTKOperator
+from hessbench.problems.residual import residual_network
 from hessbench.problems.second_moment import SecondMomentOperator
 
-OPERATORS: Final = ("hessian", "ggn", "gradient-second-moment", "ntk")
+OPERATORS: Final = (
+    "hessian",
+    "ggn",
+    "residual",
+    "gradient-second-moment",
+    "gradient-covariance",
+    "monte-carlo-fisher",
+    "ntk",
+    "gram",
+)
 """Names of the matrices, as specs write them."""
+
+BY_EXAMPLE: Final = ("gradient-second-moment", "gradient-covariance", "monte-carlo-fisher", "ntk")
+"""Those made of single samples, which a network whose batch is one group does not have."""
+
+BY_OUTPUT: Final = ("ntk", "gram")
+"""Those whose rows are samples, or samples and outputs, rather than parameters."""
 
 _EXAMPLE_GRADIENT_ENTRIES: Final = 2**24
 """Entries of per-example gradients held at a time."""
@@ -39,58 +72,73 @@ def curvature_operator(
     operator: str,
     engine: str = AUTO,
     limits: Limits = LIMITS,
+    *,
+    mc_samples: int = 1,
+    seed: int = 0,
 ) -> LinearOperator:
     """A curvature matrix of a network.
 
     Args:
         network: The network, where the operator shall live and in its dtype.
         operator: One of `OPERATORS`.
-        engine: How products with the Hessian and the GGN are made: a name of `hessbench.problems.engines.table`, or
-            auto for the fastest one here. The other matrices have one way, and take auto only.
+        engine: How products with the Hessian, the GGN and what is made of them are made: a name of
+            `hessbench.problems.engines.table`, or auto for the fastest one here. The other matrices have one way, and
+            take auto only.
         limits: How many products are going to be made, for `auto`, and what they may take at a time.
+        mc_samples: Targets drawn for each sample, for monte-carlo-fisher alone.
+        seed: Of those draws.
 
     Raises:
-        ValueError: If there is no operator or engine of that name, the loss is not finite, or the network's batches are
-            groups and the operator needs their samples apart.
+        ValueError: If there is no operator or engine of that name, the loss is not finite or lacks what the operator
+            needs, or the operator is made of single samples and the batch is one group.
     """
     if operator not in OPERATORS:
         raise ValueError(f"operator must be one of {', '.join(OPERATORS)}, got {operator!r}")
     check_engine(operator, engine)
+    if operator in BY_EXAMPLE:
+        refuse_group(network, operator)
     if operator == "hessian":
         return hessian_operator(network, engine, limits)
+    if operator == "residual":
+        return hessian_operator(residual_network(network), engine, limits)
     if operator == "ggn":
         return ggn_operator(network, engine, limits)
+    if operator == "monte-carlo-fisher":
+        return ggn_operator(fisher_network(network, mc_samples, seed), engine, limits)
     if limits.micro_batch is not None:
         raise ValueError(f"micro_batch is not for the {operator}: its products take whole batches")
-    refuse_group(network, operator)
     if operator == "gradient-second-moment":
         return SecondMomentOperator(network)
-    return NTKOperator(network)
+    if operator == "gradient-covariance":
+        return GradientCovarianceOperator(network)
+    return NTKOperator(network) if operator == "ntk" else GramOperator(network)
 
 
-def exact_operator(network: Network, operator: str) -> LinearOperator:
+def exact_operator(network: Network, operator: str, *, mc_samples: int = 1, seed: int = 0) -> LinearOperator:
     """A curvature matrix by the engine that references are computed with, whatever is fastest.
 
     Args: as of `curvature_operator`.
     """
     traced = MATRICES.get(operator) == "ggn" and network.traces
     engine = AUTO if operator not in MATRICES else "linearised" if traced else "kept-graph"
-    return curvature_operator(network, operator, engine)
+    return curvature_operator(network, operator, engine, mc_samples=mc_samples, seed=seed)
 
 
 def operator_dim(network: Network, operator: str) -> int:
-    """Dimension of a curvature matrix: the number of samples for the NTK, else that of the parameters."""
+    """Dimension of a curvature matrix: that of the parameters; of the NTK N, of the Gram matrix N C."""
+    if operator == "gram":
+        return gram_dim(network)
     return network.num_samples if operator == "ntk" else network.parameters.numel()
 
 
 def is_psd(loss: Loss, operator: str) -> bool:
     """Whether a curvature matrix is known to be positive semi-definite; a GGN is where its loss has a root."""
-    return operator in ("gradient-second-moment", "ntk") or has_factor(loss, operator)
+    return operator in (*BY_EXAMPLE, "gram") or has_factor(loss, operator)
 
 
 def has_factor(loss: Loss, operator: str) -> bool:
-    """Whether a curvature matrix offers its factor."""
-    return operator == "ggn" and loss.root is not None
+    """Whether a curvature matrix of a network that treats every sample by itself offers its factor."""
+    return operator == "monte-carlo-fisher" or (operator == "ggn" and loss.root is not None)
 
 
 def hessian_operator(network: Network, engine: str = AUTO, limits: Limits = LIMITS) -> EngineOperator:
@@ -119,9 +167,7 @@ class FactoredGGNOperator(EngineOperator):
     Args: as of `EngineOperator`; `root` is the loss's.
     """
 
-    def __init__(
-        self, network: Network, root: LossTotal, engine: str = AUTO, limits: Limits = LIMITS
-    ) -> None:
+    def __init__(self, network: Network, root: LossTotal, engine: str = AUTO, limits: Limits = LIMITS) -> None:
         super().__init__(network, "ggn", engine, limits)
         self._root = root
 

@@ -123,8 +123,8 @@ def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, b
     """
     batch = network.batches[0]
     few = replace(network, batches=(Batch(batch.inputs[:TRIED], batch.targets[:TRIED]),), batched=False, traced=False)
-    # The kernel's products are those of its two factors, C times over.
-    matrix = "gradient-second-moment" if operator == "ntk" else operator
+    # The kernel's products are those of its two factors, C times over; the Gram matrix's those of the GGN's.
+    matrix = {"ntk": "gradient-second-moment", "gram": "ggn"}.get(operator, operator)
     for dtype in (torch.float64, torch.float32):
         _try_products(few.to(CPU, dtype), matrix)
     looped = any(isinstance(module, _LOOPED) for module in model.modules())

@@ -101,7 +101,9 @@ def draw_operators(rows: Sequence[Row]) -> bytes:
         for axes, matrix in zip(grid.flat, matrices, strict=True):
             _draw_panel(axes, [row for row in rows if row["matrix"] == matrix], ways, widths)
             axes.set_title(_MATRICES[matrix], fontsize=9, loc="left")
-        figure.legend(handles=_handles(widths), loc="outside lower center", ncols=len(widths), frameon=False, fontsize=8)
+        figure.legend(
+            handles=_handles(widths), loc="outside lower center", ncols=len(widths), frameon=False, fontsize=8
+        )
         return to_svg(figure)
 
 

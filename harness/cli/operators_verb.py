@@ -98,7 +98,9 @@ def command(
 def _measured(
     network: Network, ways: Sequence[Way], widths: tuple[int, ...], repeats: int, say: Callable[[str], None]
 ) -> list[Timing]:
-    return [row for matrix in MATRICES for row in measure(network, matrix, ways, widths=widths, repeats=repeats, say=say)]
+    return [
+        row for matrix in MATRICES for row in measure(network, matrix, ways, widths=widths, repeats=repeats, say=say)
+    ]
 
 
 def _ways(engines: tuple[str, ...], against: str | None) -> list[Way]:
@@ -144,7 +146,9 @@ def _print(name: str, rows: Sequence[dict[str, Any]], console: Console) -> None:
         table.add_column(column.header, justify="right" if column.is_number else "left")
     for row in sheet.rows:
         mark = [f" [{cell.note}]" if cell.note else "" for cell in row]
-        table.add_row(*(cell.text.replace("[", r"\[") + m.replace("[", r"\[") for cell, m in zip(row, mark, strict=True)))
+        table.add_row(
+            *(cell.text.replace("[", r"\[") + m.replace("[", r"\[") for cell, m in zip(row, mark, strict=True))
+        )
     console.print(table)
     for number, note in enumerate(sheet.notes, 1):
         console.print(f"[{number}] {note}", markup=False, highlight=False, soft_wrap=True)

@@ -33,7 +33,6 @@ DISAGREES: Final = 1e-2
 _LEAST_S: Final = 0.005
 
 
-
 @dataclass(frozen=True)
 class Way:
     """A way to multiply that takes part.
@@ -228,9 +227,7 @@ def _timed(row: Timing, width: int, times: Mapping[tuple[str, int], list[float]]
     ratios = [a / b for a, b in zip(mine, times["gradient", 1], strict=True)]
     one_kept = times.get((YARDSTICK, 1))
     over = None if one_kept is None else median(a / b for a, b in zip(mine, one_kept, strict=True))
-    return replace(
-        row, seconds=median(mine), ratio=median(ratios), low=min(ratios), high=max(ratios), over_kept=over
-    )
+    return replace(row, seconds=median(mine), ratio=median(ratios), low=min(ratios), high=max(ratios), over_kept=over)
 
 
 def _gradient_of(network: Network) -> Callable[[], Tensor]:

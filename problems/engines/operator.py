@@ -40,9 +40,7 @@ class EngineOperator:
         ValueError: If the engine is unknown or cannot make these products, or the loss is not finite.
     """
 
-    def __init__(
-        self, network: Network, matrix: str, engine: str = AUTO, limits: Limits = LIMITS
-    ) -> None:
+    def __init__(self, network: Network, matrix: str, engine: str = AUTO, limits: Limits = LIMITS) -> None:
         check_engine(matrix, engine)
         self.network = network
         self.dim = network.parameters.numel()

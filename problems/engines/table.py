@@ -45,4 +45,7 @@ def engine_names(operator: str) -> tuple[str, ...]:
     """Engines that a curvature matrix can be multiplied with, `auto` first; it alone where there is but one way."""
     if operator not in MATRICES:
         return (AUTO,)
-    return (AUTO, *(name for name, engine in ENGINES.items() if MATRICES[operator] == "ggn" or engine.hessian is not None))
+    return (
+        AUTO,
+        *(name for name, engine in ENGINES.items() if MATRICES[operator] == "ggn" or engine.hessian is not None),
+    )

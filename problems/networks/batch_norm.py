@@ -7,8 +7,20 @@ derivative takes a fifth to a quarter of a curvature product of ResNet20.
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
+
+EVAL: Final = "eval"
+TRAIN: Final = "train"
+NORMS: Final = (EVAL, TRAIN)
+"""How specs say whether batch norm uses its stored statistics or those of the batch."""
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether a module has batch norm anywhere in it."""
+    return any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules())
 
 
 def normalised_convolution(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
