@@ -46,6 +46,7 @@ def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int
         name=spec_text(family, digits_mlp_problem, step=step, operator=operator, width=width),
         dim=dim,
         build=lambda device, dtype: curvature_operator(digits_network(width, step).to(device, dtype), operator),
+        network=lambda: digits_network(width, step),
         references=dense_references(lambda: dense(digits_network(width, step))) if dim <= DENSE_LIMIT else {},
         traits=(NETWORK, PSD, FACTOR) if operator == "ggn" else (NETWORK,),
         fingerprint=cache(fingerprint),

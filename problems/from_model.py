@@ -127,6 +127,7 @@ def from_model(
         traits=traits if by_example else tuple(trait for trait in traits if trait != FACTOR),
         fingerprint=cache(fingerprint),
         shapes={} if operator in BY_OUTPUT else kept,
+        network=lambda: network,
     )
 
 

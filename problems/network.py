@@ -47,6 +47,8 @@ class Network:
             by default where blocks are loops.
         group: Whether the batch is one group (batch norm in training mode): the outputs of a sample depend on the
             others, and no sample has a loss of its own.
+        as_written: The same function as the author of the network would write it, where `forward` was rewritten for
+            speed (batch norm folded into the layer before it): what a gradient is timed with.
     """
 
     forward: Forward
@@ -56,6 +58,7 @@ class Network:
     batched: bool = True
     traced: bool | None = None
     group: bool = False
+    as_written: Forward | None = None
 
     @property
     def traces(self) -> bool:

@@ -17,7 +17,7 @@ from hessbench.problems.matrix import Matrix
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.networks import ARCHITECTURES, flat_forward, flat_parameters
 from hessbench.problems.networks.architectures import CIFAR
-from hessbench.problems.networks.batch_norm import EVAL, NORMS, TRAIN, has_batch_norm
+from hessbench.problems.networks.batch_norm import EVAL, NORMS, TRAIN, has_batch_norm, unfolded
 from hessbench.problems.networks.mlp import ACTIVATIONS, mlp
 from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
 from hessbench.problems.references.shipped import with_shipped
@@ -73,6 +73,7 @@ class Curvature:
             shapes={} if by_sample else pieces,
             prepare=self.prepare,
             train=None if self.weights.choice == RANDOM else self.weights.train,
+            network=self.network,
         )
         return with_shipped(problem)
 
@@ -88,13 +89,15 @@ class Curvature:
     def network(self) -> Network:
         """The network at its weights, as a function of the parameters of the block."""
         state, samples, shapes = self.weights.state(), self.samples(), self.weights.shapes
+        model = self.weights.shell.train(self.matrix.group)
         whole = Network(
-            flat_forward(self.weights.shell.train(self.matrix.group), state, tuple(shapes)),
+            flat_forward(model, state, tuple(shapes)),
             flat_parameters(state, tuple(shapes)),
             (Batch(samples.inputs, samples.labels),),
             replace(LOSSES[self.weights.loss], mean=self.reduction == MEAN),
             self.batched,
             group=self.matrix.group,
+            as_written=flat_forward(unfolded(model), state, tuple(shapes)) if has_batch_norm(model) else None,
         )
         return restricted(whole, block_index(self.block, shapes))
 

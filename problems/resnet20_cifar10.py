@@ -28,7 +28,7 @@ from hessbench.problems.networks import (
     parameter_shapes,
     read_weights,
 )
-from hessbench.problems.networks.batch_norm import EVAL, NORMS, TRAIN
+from hessbench.problems.networks.batch_norm import EVAL, NORMS, TRAIN, unfolded
 from hessbench.problems.parameters import in_range, one_of, spec_text
 from hessbench.problems.references.shipped import with_shipped
 
@@ -143,6 +143,7 @@ def resnet20_problem(
         fingerprint=cache(fingerprint),
         unavailable=lambda: unavailable(weights),
         modules=("torch._dynamo",),
+        network=network,
         shapes={} if operator in by_sample else shapes,
     )
     return with_shipped(problem)
@@ -168,7 +169,13 @@ def resnet20_network(
     # A vectorised block of convolutions is slower on a CPU than a loop over its columns.
     data = (Batch(inputs, torch.as_tensor(labels, dtype=torch.int64)),)
     return Network(
-        flat_forward(model, state, names), flat_parameters(state, names), data, loss, batched=False, group=norm == TRAIN
+        flat_forward(model, state, names),
+        flat_parameters(state, names),
+        data,
+        loss,
+        batched=False,
+        group=norm == TRAIN,
+        as_written=flat_forward(unfolded(model), state, names),
     )
 
 

@@ -76,7 +76,7 @@ def render_operators(rows: Sequence[Row], environment: Mapping[str, Any], out: P
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+        finalize=_shown,
     )
     page = templates.get_template("operators.html").render(
         command=command, facts=_facts(environment), sections=sections
@@ -164,6 +164,10 @@ def _section(rows: Sequence[Row], figures: Path) -> Section:
     )
 
 
+def _shown(value: object) -> object:
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _by_problem(rows: Sequence[Row]) -> list[list[Row]]:
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -196,6 +200,10 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8", errors="replace", newline="")
 
 
+def _matrix(row: Row) -> str:
+    return _MATRICES.get(row["matrix"], str(row["matrix"]))
+
+
 def _ratio(row: Row) -> Shown:
     value = row["ratio"]
     if value is None:
@@ -209,7 +217,7 @@ def _optional(row: Row, name: str, write: Any) -> Shown:
 
 
 OPERATOR_COLUMNS: Final[tuple[Column[Row], ...]] = (
-    Column("matrix", "Matrix", "", lambda row: Shown(_MATRICES.get(row["matrix"], row["matrix"])), is_number=False),
+    Column("matrix", "Matrix", "", lambda row: Shown(_matrix(row)), is_number=False),
     Column("way", "Way", "engine", lambda row: Shown(str(row["way"]), str(row["engine"])), is_number=False),
     Column("width", "Block", "columns", lambda row: Shown(str(row["width"]), sort=row["width"])),
     Column("seconds", "Time", "of a column", lambda row: _optional(row, "seconds", units.seconds)),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hessbench.catalog import load_catalog
@@ -26,6 +27,9 @@ DEFAULTS: Final = (
 )  # fmt: skip
 MATRICES: Final = ("hessian", "ggn")
 PEERS: Final = {"curvlinops": curvlinops_products}
+SHOWN: Final = frozenset({"matrix", "way", "width", "seconds", "ratio", "over_kept", "setup", "peak_bytes"})
+"""Columns that fit a terminal; the page has them all."""
+
 _DTYPES: Final = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -143,12 +147,12 @@ def _print(name: str, rows: Sequence[dict[str, Any]], console: Console) -> None:
     sheet = operators_sheet(rows)
     table = Table(title=name, title_justify="left", box=None, pad_edge=False)
     for column in OPERATOR_COLUMNS:
-        table.add_column(column.header, justify="right" if column.is_number else "left")
+        if column.field in SHOWN:
+            table.add_column(column.header, justify="right" if column.is_number else "left")
     for row in sheet.rows:
-        mark = [f" [{cell.note}]" if cell.note else "" for cell in row]
-        table.add_row(
-            *(cell.text.replace("[", r"\[") + m.replace("[", r"\[") for cell, m in zip(row, mark, strict=True))
-        )
+        kept = [cell for column, cell in zip(OPERATOR_COLUMNS, row, strict=True) if column.field in SHOWN]
+        texts = [f"{cell.text} [{cell.note}]" if cell.note else cell.text for cell in kept]
+        table.add_row(*map(escape, texts))
     console.print(table)
     for number, note in enumerate(sheet.notes, 1):
         console.print(f"[{number}] {note}", markup=False, highlight=False, soft_wrap=True)

@@ -182,16 +182,19 @@ def _enter(way: Way, network: Network, matrix: str, column: Tensor, gradient_s: 
     return _Entered(multiply, Timing(matrix, way.name, engine, setup=setup, kept_bytes=kept))
 
 
-def _counted(one: _Entered, block: Tensor) -> dict[str, int]:
-    """Operations of a column, and memory at the peak."""
-    with FlopCounterMode(display=False) as counter:
-        one.multiply(block)
+def _counted(one: _Entered, block: Tensor) -> dict[str, int | None]:
+    """Operations of a column, where the counter can follow, and memory at the peak."""
+    flops = None
+    try:
+        with FlopCounterMode(display=False) as counter:
+            one.multiply(block)
+        flops = counter.get_total_flops() // block.shape[1]
+    except RuntimeError:
+        # Its hooks on modules do not bear derivatives that a library takes inside a module.
+        pass
     with LiveBytes() as meter:
         one.multiply(block)
-    return {
-        "flops": counter.get_total_flops() // block.shape[1],
-        "peak_bytes": (one.row.kept_bytes or 0) + meter.peak,
-    }
+    return {"flops": flops, "peak_bytes": (one.row.kept_bytes or 0) + meter.peak}
 
 
 def _rounds(
