@@ -176,8 +176,15 @@ def _by_problem(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
-    names = ("cpu", "cpus_usable", "device", "load_1min", "commit", "dirty")
-    facts = [(name, str(environment[name])) for name in names if environment.get(name) not in (None, "")]
+    names = {
+        "cpu": "Processor",
+        "cpus_usable": "Cores",
+        "load_1min": "Load before",
+        "commit": "Commit",
+    }
+    facts = [(title, str(environment[name])) for name, title in names.items() if environment.get(name)]
+    device: Mapping[str, Any] = environment.get("device", {})
+    facts += [("Device", str(device["name"]))] if "name" in device else []
     versions: Mapping[str, Any] = environment.get("versions", {})
     return [*facts, *((name, str(versions[name])) for name in ("hessbench", "torch") if name in versions)]
 
@@ -211,6 +218,10 @@ def _ratio(row: Row) -> Shown:
     return Shown(f"{value:.2f}", f"{row['low']:.2f} to {row['high']:.2f}", sort=value)
 
 
+def _millions(value: float) -> str:
+    return units.significant(value / 1e6)
+
+
 def _optional(row: Row, name: str, write: Any) -> Shown:
     value = row[name]
     return Shown(units.DASH) if value is None else Shown(write(value), sort=value)
@@ -224,7 +235,7 @@ OPERATOR_COLUMNS: Final[tuple[Column[Row], ...]] = (
     Column("ratio", "Over a gradient", "median, range", _ratio),
     Column("over_kept", "Over the kept graph", "one vector", lambda row: _optional(row, "over_kept", "{:.2f}".format)),
     Column("setup", "Set-up", "gradients", lambda row: _optional(row, "setup", units.significant)),
-    Column("flops", "FLOPs", "of a column", lambda row: _optional(row, "flops", "{:.3g}".format)),
+    Column("flops", "FLOPs", "millions a column", lambda row: _optional(row, "flops", _millions)),
     Column("kept_bytes", "Memory", "kept", lambda row: _optional(row, "kept_bytes", units.size)),
     Column("peak_bytes", "Memory", "peak", lambda row: _optional(row, "peak_bytes", units.size)),
     Column("difference", "Difference", "relative", lambda row: _optional(row, "difference", units.error)),
