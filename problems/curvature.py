@@ -34,6 +34,7 @@ from hessbench.problems.engines.choosing import LIMITS, Limits
 from hessbench.problems.engines.engine import MATRICES, Jacobian
 from hessbench.problems.engines.operator import EngineOperator, check_engine
 from hessbench.problems.engines.table import AUTO
+from hessbench.problems.dense_layers import dense_squares
 from hessbench.problems.gradient_covariance import GradientCovarianceOperator
 from hessbench.problems.gram_operator import GramOperator, gram_dim
 from hessbench.problems.linearisation import KeptPull
@@ -65,6 +66,12 @@ BY_OUTPUT: Final = ("ntk", "gram")
 
 _EXAMPLE_GRADIENT_ENTRIES: Final = 2**24
 """Entries of per-example gradients held at a time."""
+
+_ACTIVATIONS: Final = 1024
+"""Activations of a sample that are reckoned with where no gradient of its own is made."""
+
+_TRIED: Final = 3
+"""Samples on which the two ways to squares are compared."""
 
 
 def curvature_operator(
@@ -211,18 +218,32 @@ class GGNFactor:
     def squared_sum(self, block: Tensor, /) -> Tensor:
         """Sum over samples of the squared per-sample products: (num_columns, k) -> (dim, k).
 
-        Gradients of single samples are made for many samples at once, as many as fit a fixed memory.
+        Where all layers are dense, two products for each; else gradients of single samples are made for many samples
+        at once. Either way as many samples are taken at a time as fit a fixed memory.
         """
         network = self._network
-        chunk = max(1, _EXAMPLE_GRADIENT_ENTRIES // network.parameters.numel())
         total = network.parameters.new_zeros(network.parameters.numel(), block.shape[1])
+        held = _ACTIVATIONS * block.shape[1] if self._all_dense else network.parameters.numel()
+        chunk = max(1, _EXAMPLE_GRADIENT_ENTRIES // held)
         for batch, weights in zip(network.batches, self._spread(block), strict=True):
             for start in range(0, batch.size, chunk):
                 rows = slice(start, start + chunk)
-                for column in range(block.shape[1]):
-                    gradients = example_gradients(network, batch.inputs[rows], weights[rows, :, column])
-                    total[:, column] += gradients.square_().sum(dim=0)
+                inputs, part = batch.inputs[rows], weights[rows]
+                found = dense_squares(network, inputs, part) if self._all_dense else None
+                total += example_squares(network, inputs, part) if found is None else found
         return total
+
+    @cached_property
+    def _all_dense(self) -> bool:
+        """Whether squares by layers are those of single samples, tried on a few of them."""
+        network = self._network
+        inputs = network.batches[0].inputs[:_TRIED]
+        weights = torch.ones_like(self._roots[0][:_TRIED, :, :1]).cumsum(dim=1)
+        found = dense_squares(network, inputs, weights)
+        if found is None:
+            return False
+        expected = example_squares(network, inputs, weights)
+        return float((found - expected).norm()) <= torch.finfo(found.dtype).eps ** 0.5 * float(expected.norm())
 
     def _spread(self, block: Tensor) -> list[Tensor]:
         """S @ block for each batch, (m, C, k)."""
@@ -231,6 +252,18 @@ class GGNFactor:
             torch.einsum("mcr,mrk->mck", S, part.reshape(S.shape[0], self.num_outputs, -1))
             for S, part in zip(self._roots, parts, strict=True)
         ]
+
+
+def example_squares(network: Network, inputs: Tensor, weights: Tensor) -> Tensor:
+    """Sums (n, k) over m samples of the squared gradients of <weights_i, outputs_i>, by gradients of single samples.
+
+    Args:
+        network: The network.
+        inputs: m of its inputs.
+        weights: Weights (m, C, k) of their outputs.
+    """
+    columns = [example_gradients(network, inputs, column).square_().sum(dim=0) for column in weights.unbind(dim=2)]
+    return torch.stack(columns, dim=1)
 
 
 def example_gradients(network: Network, inputs: Tensor, weights: Tensor) -> Tensor:

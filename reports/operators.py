@@ -184,7 +184,7 @@ def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     }
     facts = [(title, str(environment[name])) for name, title in names.items() if environment.get(name)]
     device: Mapping[str, Any] = environment.get("device", {})
-    facts += [("Device", str(device["name"]))] if "name" in device else []
+    facts += [("Device", str(device["model"]))] if "model" in device else []
     versions: Mapping[str, Any] = environment.get("versions", {})
     return [*facts, *((name, str(versions[name])) for name in ("hessbench", "torch") if name in versions)]
 
