@@ -60,7 +60,7 @@ def _convolved(site: Site) -> Rule:
 
         return bent
 
-    return Rule(push, pull, bend if live_x and live_w else None, width=1)
+    return Rule(push, pull, bend if live_x and live_w else None, width=1, fresh=live_x or live_w)
 
 
 CONVOLUTION: Final[Mapping[object, Builder]] = MappingProxyType({aten.convolution.default: _convolved})

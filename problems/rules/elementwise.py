@@ -23,8 +23,14 @@ def _elementwise(derivatives: Callable[[Site], Derivatives], site: Site) -> Rule
     lay = site.lay
     slope = lay(slopes)
 
+    def push(tangent: Tensor) -> Tensor:
+        return tangent * slope
+
     def pull(adjoint: Tensor, sink: Sink) -> None:
         sink.add(adjoint * slope)
+
+    def scale(value: Tensor) -> Tensor:
+        return value.mul_(slope)
 
     def bend(adjoint: Tensor) -> Bent:
         factor = lay(adjoint * bends) if bends is not None else adjoint
@@ -34,17 +40,24 @@ def _elementwise(derivatives: Callable[[Site], Derivatives], site: Site) -> Rule
 
         return bent
 
-    return Rule(lambda tangent: tangent * slope, pull, None if bends is None else bend)
+    linear = bends is None
+    return Rule(push, pull, None if linear else bend, fresh=True, scale=scale if linear else None)
 
 
 def _relu(site: Site) -> Rule:
     """The output is kept, which the next layer keeps anyway, and serves as the mask."""
     output = site.keep(site.output)
 
-    def pull(adjoint: Tensor, sink: Sink) -> None:
-        sink.add(aten.threshold_backward(adjoint, output, 0))
+    def push(tangent: Tensor) -> Tensor:
+        return aten.threshold_backward(tangent, output, 0)
 
-    return Rule(lambda tangent: aten.threshold_backward(tangent, output, 0), pull)
+    def pull(adjoint: Tensor, sink: Sink) -> None:
+        sink.add(push(adjoint))
+
+    def scale(value: Tensor) -> Tensor:
+        return aten.threshold_backward.grad_input(value, output, 0, grad_input=value)
+
+    return Rule(push, pull, fresh=True, scale=scale)
 
 
 def _tanh(site: Site) -> Derivatives:

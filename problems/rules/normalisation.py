@@ -28,7 +28,7 @@ def _stored_norm(site: Site, eps: float) -> Rule:
     """An affine map of each channel: n weight + bias with n = (x - mean) r, r from the stored variance."""
     if site.node.index != 0:
         raise site.unknown("used by its statistics")
-    x, weight, bias, mean, variance = (site[place] for place in range(5))
+    x, weight, mean, variance = (site[place] for place in (0, 1, 3, 4))
     live_x, live_w, live_b = (site.live(place) for place in range(3))
     lay = site.lay
     shape = (-1, *(1,) * (x.ndim - 2))
@@ -72,7 +72,7 @@ def _stored_norm(site: Site, eps: float) -> Rule:
 
 
 def _softmax(site: Site) -> Rule:
-    """y = softmax(x): y' = y (x' - sum y x')."""
+    """With y = softmax(x), y' = y (x' - sum y x')."""
     axis = site[1] % site.output.ndim + 1
     y = site.output
 
@@ -97,7 +97,7 @@ def _softmax(site: Site) -> Rule:
 
 
 def _log_softmax(site: Site) -> Rule:
-    """y = log softmax(x), p = exp y: y' = x' - sum p x'."""
+    """With y = log softmax(x) and p = exp y, y' = x' - sum p x'."""
     axis = site[1] % site.output.ndim + 1
     p = site.output.exp()
 
@@ -121,7 +121,7 @@ def _log_softmax(site: Site) -> Rule:
 
 def _layer_norm(site: Site) -> Rule:
     """Each row of the last axes minus its mean over its deviation, then an affine map of each entry."""
-    x, shape, weight, bias, eps = (site[place] for place in range(5))
+    x, shape, weight, eps = (site[place] for place in (0, 1, 2, 4))
     if site.node.index != 0:
         raise site.unknown("used by its statistics")
     axes = list(range(-len(shape), 0))
@@ -191,10 +191,10 @@ def _layer_norm(site: Site) -> Rule:
 NORMALISATION: Final[Mapping[object, Builder]] = MappingProxyType(
     {
         aten.native_batch_norm.default: _batch_norm,
-        aten._native_batch_norm_legit_no_training.default: _batch_norm_only,  # noqa: SLF001
-        aten._softmax.default: _softmax,  # noqa: SLF001
-        aten._safe_softmax.default: _softmax,  # noqa: SLF001
-        aten._log_softmax.default: _log_softmax,  # noqa: SLF001
+        aten._native_batch_norm_legit_no_training.default: _batch_norm_only,
+        aten._softmax.default: _softmax,
+        aten._safe_softmax.default: _softmax,
+        aten._log_softmax.default: _log_softmax,
         aten.native_layer_norm.default: _layer_norm,
     }
 )

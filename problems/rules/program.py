@@ -1,25 +1,35 @@
-"""A recorded network as flat lists of steps: tangents forwards, adjoints backwards, and the derivative of the latter."""
+"""A recorded network as flat lists of steps: tangents forwards, adjoints backwards, and their derivative."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 import torch
 from torch import Tensor
 
 from hessbench.problems.rules.registry import rule_of
-from hessbench.problems.rules.rule import Bent, Rule, Sink, Site, Store
+from hessbench.problems.rules.rule import Site, Store
 from hessbench.problems.rules.sinks import ValueSink, ViewSink
+from hessbench.problems.rules.steps import (
+    Back,
+    Starter,
+    Step,
+    Tangents,
+    View,
+    bent_step,
+    forward_steps,
+    freeing,
+    pull_step,
+    sizes,
+)
 from hessbench.problems.rules.tape import Tape
 from hessbench.problems.rules.values import ROOT, Value, values_of
 
-WIDTH: Final = 16
-"""Columns at a time where the rules take any number."""
-
-Tangents: TypeAlias = list[Tensor | None]
-Step: TypeAlias = Callable[[Tangents], None]
+WIDTHS: Final = (4, 16)
+"""Fewest and most columns at a time where the rules take any number."""
+CACHED: Final = 2**20
+"""Entries of the largest tangent up to which there are more than the fewest: wider ones fall out of cache."""
 
 
 @final
@@ -45,23 +55,26 @@ class Program:
             for value in ordered
             if value.node is not None and value.root is None
         }
-        self.width = min((rule.width for rule in rules.values() if rule.width), default=WIDTH)
+        largest = max(
+            (value.node.output.numel() for value in ordered if value.number in rules and value.node), default=1
+        )
+        self.width = min((rule.width for rule in rules.values() if rule.width), default=_width(largest))
         self._outputs = values.outputs
         self._count = len(ordered)
         self._sinks: Final = tuple(ValueSink() if value.root is None else ViewSink() for value in ordered)
-        views = [_View.of(value, value.node.output) for value in ordered if value.node and value.root is not None]
-        self._begins: Final = _Starter(self._sinks, views, _sizes(ordered, tape.parameters))
+        views = [View.of(value, value.node.output) for value in ordered if value.node and value.root is not None]
+        self._begins: Final = Starter(self._sinks, views, sizes(ordered, tape.parameters))
         bent = {
             source
             for value in ordered
             if value.number in rules and rules[value.number].bend
             for source in value.sources
         }
-        steps = _forward_steps(ordered, rules, {view.number: view for view in views})
-        self._push: Final = _freeing(steps, ordered, {self._outputs})
-        self._push_all: Final = _freeing(steps, ordered, {self._outputs, *bent})
+        steps = forward_steps(ordered, rules, {view.number: view for view in views})
+        self._push: Final = freeing(steps, ordered, {self._outputs})
+        self._push_all: Final = freeing(steps, ordered, {self._outputs, *bent})
         self._back: Final = [
-            _Back(
+            Back(
                 value.number,
                 sink,
                 rules[value.number],
@@ -71,7 +84,7 @@ class Program:
             for value in reversed(ordered)
             if value.number in rules and isinstance(sink := self._sinks[value.number], ValueSink)
         ]
-        self._pulls: Final = [_pull_step(back) for back in self._back]
+        self._pulls: Final = [pull_step(back) for back in self._back]
         self._bent: list[Step] = []
 
     def push(self, V: Tensor) -> Tensor | None:
@@ -95,7 +108,7 @@ class Program:
             if adjoint is None:
                 continue
             back.rule.pull(adjoint, *back.sinks)
-            self._bent.append(_bent_step(back, back.rule.bend(adjoint[0])) if back.rule.bend else pull)
+            self._bent.append(bent_step(back, back.rule.bend(adjoint[0])) if back.rule.bend else pull)
         return total[0]
 
     def curve(self, V: Tensor, bend: Callable[[Tensor], Tensor]) -> Tensor:
@@ -131,151 +144,10 @@ class Program:
         return total
 
 
-@dataclass(frozen=True)
-class _Back:
-    """What a step backwards needs of a node."""
-
-    number: int
-    sink: ValueSink
-    rule: Rule
-    sources: tuple[int, ...]
-    sinks: tuple[Sink, ...]
-
-
-@dataclass(frozen=True)
-class _View:
-    """A value that is a view of a flat vector."""
-
-    number: int
-    root: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    offset: int
-
-    @staticmethod
-    def of(value: Value, tensor: Tensor) -> _View:
-        return _View(value.number, value.root or ROOT, tuple(tensor.shape), tensor.stride(), value.offset)
-
-    def __call__(self, flat: Tensor) -> Tensor:
-        """The view (k, *s) of contiguous columns (k, size)."""
-        k, size = flat.shape
-        return flat.as_strided((k, *self.shape), (size, *self.strides), flat.storage_offset() + self.offset)
-
-
-class _Starter:
-    """Empties all sinks; flat vectors begin with zeros, into which the sinks of their views sum.
-
-    Args:
-        sinks: Sinks of all values.
-        views: Views among them.
-        sizes: Lengths of the flat vectors that have views, and of the parameters, by number.
-    """
-
-    def __init__(self, sinks: Sequence[ValueSink | ViewSink], views: Sequence[_View], sizes: dict[int, int]) -> None:
-        self._own = [sink for sink in sinks if isinstance(sink, ValueSink)]
-        self._flat = [(sink, number, sizes[number]) for number, sink in enumerate(sinks) if number in sizes]
-        self._views = [(sink, view) for view in views if isinstance(sink := sinks[view.number], ViewSink)]
-
-    def __call__(self, like: Tensor) -> Tensor:
-        """Begin, and return the adjoint (k, n) of the parameters that will grow."""
-        for sink in self._own:
-            sink.start()
-        flat: dict[int, Tensor] = {}
-        for sink, number, size in self._flat:
-            flat[number] = like.new_zeros(like.shape[0], size)
-            sink.start(flat[number])
-        for sink, view in self._views:
-            sink.start(view(flat[view.root]))
-        return flat[ROOT]
-
-
-def _sizes(values: Sequence[Value], parameters: Tensor) -> dict[int, int]:
-    """Lengths of the flat vectors that have views, and of the parameters, by number."""
-    roots = {value.root for value in values}
-    flat = {value.number: value.node.output.numel() for value in values if value.node and value.number in roots}
-    return {ROOT: parameters.numel(), **flat}
-
-
-def _forward_steps(values: Sequence[Value], rules: dict[int, Rule], views: dict[int, _View]) -> list[Step]:
-    """One step for each value but the parameters."""
-    roots = {view.root for view in views.values()}
-    return [
-        _view_step(views[value.number])
-        if value.number in views
-        else _push_step(value.number, value.sources, rules[value.number].push, flat=value.number in roots)
-        for value in values[1:]
-    ]
-
-
-def _view_step(view: _View) -> Step:
-    number, root = view.number, view.root
-
-    def step(tangents: Tangents) -> None:
-        flat = tangents[root]
-        tangents[number] = None if flat is None else view(flat)
-
-    return step
-
-
-def _push_step(number: int, sources: tuple[int, ...], push: Callable[..., Tensor], *, flat: bool) -> Step:
-    if flat:
-
-        def flat_step(tangents: Tangents) -> None:
-            tangents[number] = push(*[tangents[source] for source in sources]).contiguous()
-
-        return flat_step
-
-    def step(tangents: Tangents) -> None:
-        tangents[number] = push(*[tangents[source] for source in sources])
-
-    return step
-
-
-def _freeing(steps: Sequence[Step], values: Sequence[Value], kept: set[int | None]) -> list[Step]:
-    """The steps, with one after each last use of a tangent that lets go of it, unless it is kept."""
-    last = {source: value.number for value in values for source in value.sources}
-    freed: dict[int, list[int]] = {}
-    for source, number in last.items():
-        if source not in kept:
-            freed.setdefault(number, []).append(source)
-    out: list[Step] = []
-    for number, step in enumerate(steps, start=1):
-        out.append(step)
-        if number in freed:
-            out.append(_free_step(tuple(freed[number])))
-    return out
-
-
-def _free_step(numbers: tuple[int, ...]) -> Step:
-    def step(tangents: Tangents) -> None:
-        for number in numbers:
-            tangents[number] = None
-
-    return step
-
-
-def _pull_step(back: _Back) -> Step:
-    sink, pull, sinks = back.sink, back.rule.pull, back.sinks
-
-    def step(tangents: Tangents) -> None:
-        del tangents
-        adjoint = sink.take()
-        if adjoint is not None:
-            pull(adjoint, *sinks)
-
-    return step
-
-
-def _bent_step(back: _Back, bent: Bent) -> Step:
-    number, sink, sources, sinks = back.number, back.sink, back.sources, back.sinks
-
-    def step(tangents: Tangents) -> None:
-        tangents[number] = None  # all that use it come later, and are done
-        change = sink.take()
-        if change is not None:
-            bent(change, tuple([tangents[source] for source in sources]), sinks)  # pyright: ignore[reportArgumentType]
-
-    return step
+def _width(largest: int) -> int:
+    """Columns at a time for tangents of that many entries."""
+    least, most = WIDTHS
+    return max(least, min(most, CACHED // max(largest, 1)))
 
 
 def _convolves(value: Value) -> bool:

@@ -1,7 +1,7 @@
 """What a rule is: how one operation carries tangents forwards and adjoints backwards, and how its adjoints bend.
 
-A network is a list of nodes y = f(x_1, ..., x_r). With the tangent T of every value and the adjoint d (the derivative of
-the loss in the value), a node needs three maps, each linear in what it is given:
+A network is a list of nodes y = f(x_1, ..., x_r). With the tangent T of every value and the adjoint d (the derivative
+of the loss in the value), a node needs three maps, each linear in what it is given:
 
 - push: the tangent of y from those of x_1, ..., x_r;
 - pull: what an adjoint of y adds to the adjoints of x_1, ..., x_r;
@@ -51,12 +51,17 @@ class Rule:
         bend: From the adjoint (*s) of the output that is kept, the map that takes the derivative of the adjoint, the
             tangents and the sinks; None where the node is linear.
         width: Columns that it can take at a time; 0 for any.
+        fresh: Whether the tangent that is pushed has memory of its own, which may be written to.
+        scale: For a node that multiplies each entry by a fixed factor, the same in place, which serves as push and
+            as pull where nothing else needs what it is given.
     """
 
     push: Push
     pull: Pull
     bend: Callable[[Tensor], Bent] | None = None
     width: int = 0
+    fresh: bool = False
+    scale: Callable[[Tensor], Tensor] | None = None
 
 
 class Store:
@@ -166,9 +171,7 @@ def reducer(shape: torch.Size, output: torch.Size) -> Callable[[Tensor], Tensor]
         return lambda adjoint: adjoint
     missing = len(output) - len(shape)
     summed = [
-        place + 1
-        for place, size in enumerate(output)
-        if place < missing or (shape[place - missing] == 1 and size != 1)
+        place + 1 for place, size in enumerate(output) if place < missing or (shape[place - missing] == 1 and size != 1)
     ]
 
     def reduce(adjoint: Tensor) -> Tensor:

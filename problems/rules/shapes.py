@@ -103,10 +103,8 @@ def _dropping(site: Site, axis: int, place: int) -> Rule:
 
 def _split(site: Site) -> Rule:
     axis, sizes = site[2] % site[0].ndim, site[1]
-    if isinstance(sizes, int):
-        start = sizes * site.node.index
-    else:
-        start = sum(sizes[: site.node.index])
+    place = site.node.index
+    start = sizes * place if isinstance(sizes, int) else sum(sizes[:place])
     return _part(site, axis, start, start + site.output.shape[axis])
 
 
@@ -210,7 +208,7 @@ SHAPES: Final[Mapping[object, Builder]] = MappingProxyType(
         **dict.fromkeys(
             (
                 aten.view.default,
-                aten._unsafe_view.default,  # noqa: SLF001
+                aten._unsafe_view.default,
                 aten.unsqueeze.default,
                 aten.squeeze.default,
                 aten.squeeze.dim,

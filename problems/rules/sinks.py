@@ -12,35 +12,36 @@ from torch import Tensor
 class ValueSink:
     """The adjoint of a value of its own; the first part is taken as it is, later ones are added in place if owned."""
 
-    __slots__ = ("_owned", "_value")
+    __slots__ = ("_value", "owned")
 
     def __init__(self) -> None:
         self._value: Tensor | None = None
-        self._owned = False
+        self.owned = False
+        """Whether what `take` returns is used nowhere else."""
 
     def add(self, part: Tensor, *, owned: bool = True) -> None:
         """Add a part (k, *s)."""
         value = self._value
         if value is None:
-            self._value, self._owned = part, owned
-        elif self._owned:
+            self._value, self.owned = part, owned
+        elif self.owned:
             value += part
         else:
-            self._value, self._owned = value + part, True
+            self._value, self.owned = value + part, True
 
     def product(self, A: Tensor, B: Tensor) -> None:
         """Add A @ B for each column."""
         value = self._value
         if value is None:
-            self._value, self._owned = torch.bmm(A, B), True
-        elif self._owned:
+            self._value, self.owned = torch.bmm(A, B), True
+        elif self.owned:
             value.baddbmm_(A, B)
         else:
-            self._value, self._owned = torch.baddbmm(value, A, B), True
+            self._value, self.owned = torch.baddbmm(value, A, B), True
 
     def start(self, value: Tensor | None = None) -> None:
         """Begin from nothing, or from a value that may be written to."""
-        self._value, self._owned = value, value is not None
+        self._value, self.owned = value, value is not None
 
     def take(self) -> Tensor | None:
         """What was summed, handed over; None where nothing was."""

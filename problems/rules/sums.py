@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -49,7 +48,7 @@ def _sum(site: Site, *factors: float) -> Rule:
         for sink, scale, reduce, unchanged in zip(sinks, scales, reducers, same, strict=True):
             sink.add(scale(reduce(adjoint)), owned=not unchanged)
 
-    return Rule(push_one if len(live) == 1 else push_both, pull)
+    return Rule(push_one if len(live) == 1 else push_both, pull, fresh=len(live) == 2)
 
 
 def _scaling(factor: float) -> Callable[[Tensor], Tensor]:
@@ -135,7 +134,7 @@ def _averaged(site: Site) -> Rule:
         spread = (adjoint * factor)[..., :, None, :, None]
         return spread.expand(*adjoint.shape[:-2], rows, height, wide, width).reshape(*adjoint.shape[:-2], *before[-2:])
 
-    return linear(push, pull, fresh=math.prod((height, width)) > 1)
+    return linear(push, pull, fresh=True)
 
 
 SUMS: Final[Mapping[object, Builder]] = MappingProxyType(
@@ -153,7 +152,7 @@ SUMS: Final[Mapping[object, Builder]] = MappingProxyType(
         aten.mean.default: _mean,
         aten.mean.dim: _mean,
         aten.cumsum.default: _cumulated,
-        aten._adaptive_avg_pool2d.default: _averaged,  # noqa: SLF001
+        aten._adaptive_avg_pool2d.default: _averaged,
     }
 )
 """Rules of maps that add."""

@@ -68,7 +68,7 @@ def values_of(tape: Tape) -> Values:
         root = roots.get(_storage(node.output))
         number = len(found)
         if root is not None and _is_plain(node):
-            offset = node.output.storage_offset() - root.offset
+            offset = int(node.output.storage_offset()) - root.offset
             if not root.touches(offset, node.output):
                 continue
             found.append(Value(number, node, (root.number,), root.number, offset))
@@ -77,7 +77,7 @@ def values_of(tape: Tape) -> Values:
         else:
             found.append(Value(number, node, sources))
             if root is None and node.output.ndim == 1 and node.output.is_contiguous():
-                roots[_storage(node.output)] = _Root(number, node.output.storage_offset(), _mask(node, numbers))
+                roots[_storage(node.output)] = _Root(number, int(node.output.storage_offset()), _mask(node, numbers))
         numbers[id(node.output)] = number
     outputs = numbers.get(id(tape.outputs))
     return _needed(found, numbers, outputs)
@@ -144,9 +144,7 @@ def _mask(node: Node, numbers: dict[int, int]) -> Tensor | None:
 def _is_plain(node: Node) -> bool:
     """Whether an output holds each entry of the memory that it looks at once."""
     output = node.output
-    spread = sorted(
-        (stride, size) for size, stride in zip(output.shape, output.stride(), strict=True) if size > 1
-    )
+    spread = sorted((stride, size) for size, stride in zip(output.shape, output.stride(), strict=True) if size > 1)
     reached = 0
     for stride, size in spread:
         if stride <= reached:
