@@ -119,9 +119,7 @@ class FactoredGGNOperator(EngineOperator):
     Args: as of `EngineOperator`; `root` is the loss's.
     """
 
-    def __init__(
-        self, network: Network, root: LossTotal, engine: str = AUTO, limits: Limits = LIMITS
-    ) -> None:
+    def __init__(self, network: Network, root: LossTotal, engine: str = AUTO, limits: Limits = LIMITS) -> None:
         super().__init__(network, "ggn", engine, limits)
         self._root = root
 

@@ -22,6 +22,7 @@ from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR, NETWORK, PSD, Problem, array_hash
 from hessbench.problems.blocks import ALL, block_index, block_pieces, block_shapes, restricted
 from hessbench.problems.curvature import OPERATORS, curvature_operator, has_factor, is_psd, operator_dim
+from hessbench.problems.engines.table import AUTO, engine_names
 from hessbench.problems.model_check import differentiable_attention, first_outputs, refuse_modes, tried
 from hessbench.problems.model_data import Data, read_batches
 from hessbench.problems.model_loss import UserLoss, loss_of, loss_text
@@ -46,6 +47,7 @@ def from_model(
     block: str = ALL,
     name: str | None = None,
     dtype: torch.dtype = torch.float32,
+    engine: str = AUTO,
 ) -> Problem:
     """A curvature matrix of a model, its loss and its data as a problem.
 
@@ -71,6 +73,8 @@ def from_model(
         name: Name of the problem; made of the class and the operator by default.
         dtype: float32 or float64: what weights, buffers and data are rounded to once, so that cells in float32 and
             float64 and the references see the same numbers. With float64, cells in float32 see rounded ones.
+        engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
+            `hessbench.problems.engines.table`. It is no part of the problem's hash.
 
     Returns:
         The problem, with its references where the size allows them.
@@ -82,6 +86,7 @@ def from_model(
         ValueError: Saying in one sentence what is not accepted, or what torch cannot differentiate twice.
     """
     one_of("from_model", "operator", operator, OPERATORS)
+    one_of("from_model", "engine", engine, engine_names(operator))
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"from_model: dtype must be torch.float32 or torch.float64, got {dtype}")
     chosen_name = name or _default_name(model, operator, block)
@@ -112,7 +117,7 @@ def from_model(
         )
 
     def build(device: torch.device, to: torch.dtype) -> LinearOperator:
-        return curvature_operator(network.to(device, to), operator)
+        return curvature_operator(network.to(device, to), operator, engine)
 
     psd = (PSD,) if is_psd(network.loss, operator) else ()
     factor = (FACTOR,) if has_factor(network.loss, operator) and by_example else ()
@@ -124,6 +129,7 @@ def from_model(
         references=references_of(lambda: network, operator, dim),
         traits=(NETWORK, *psd, *factor),
         fingerprint=cache(fingerprint),
+        modules=("torch._dynamo",),
         shapes={} if operator == "ntk" else kept,
     )
 

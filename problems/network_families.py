@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final
 
+import torch
+
+from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
 from hessbench.problems import data
 from hessbench.problems.blocks import block_index, block_shapes, restricted
 from hessbench.problems.curvature import OPERATORS, curvature_operator
+from hessbench.problems.engines.table import AUTO, engine_names
 from hessbench.problems.losses import LOSSES
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.networks import ARCHITECTURES, flat_forward, flat_parameters
 from hessbench.problems.networks.architectures import CIFAR
 from hessbench.problems.networks.mlp import ACTIVATIONS, mlp
-from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
+from hessbench.problems.parameters import in_range, nearest, one_of, spec_text, with_engine
 from hessbench.problems.references.choose import references_of
 from hessbench.problems.references.shipped import with_shipped
 from hessbench.problems.weights import LAST, RANDOM, TRAINED, Weights
@@ -38,6 +42,7 @@ class Curvature:
         split: train or test.
         operator: Name of the matrix.
         block: Parameters it is restricted to.
+        engine: How products are made.
     """
 
     family: str
@@ -47,9 +52,10 @@ class Curvature:
     split: str
     operator: str
     block: str
+    engine: str
 
     def problem(self, name: str, ladder: Callable[[int], Problem] | None = None) -> Problem:
-        """The problem of that canonical name.
+        """The problem of that canonical name, to which an engine other than `auto` adds its own.
 
         Raises:
             ValueError: If a parameter is out of range.
@@ -64,7 +70,7 @@ class Curvature:
         problem = Problem(
             name=name,
             dim=dim,
-            build=lambda device, dtype: curvature_operator(self.network().to(device, dtype), self.operator),
+            build=self.build,
             references=references_of(self.network, self.operator, dim, name=name),
             traits=(*traits, FACTOR) if self.operator == "ggn" else traits,
             fingerprint=cache(self.fingerprint),
@@ -75,7 +81,11 @@ class Curvature:
             prepare=self.prepare,
             train=None if self.weights.choice == RANDOM else self.weights.train,
         )
-        return with_shipped(problem)
+        return with_engine(with_shipped(problem), self.engine)
+
+    def build(self, device: torch.device, dtype: torch.dtype) -> LinearOperator:
+        """The operator on a device, in a dtype."""
+        return curvature_operator(self.network().to(device, dtype), self.operator, self.engine)
 
     def network(self) -> Network:
         """The network at its weights, as a function of the parameters of the block."""
@@ -113,6 +123,7 @@ class Curvature:
         in_range(self.family, "per_class", self.per_class, 1, MAX_PER_CLASS)
         one_of(self.family, "split", self.split, data.DATASETS[self.weights.dataset].splits)
         one_of(self.family, "operator", self.operator, OPERATORS)
+        one_of(self.family, "engine", self.engine, engine_names(self.operator))
         self.weights.check(self.family)
 
 
@@ -128,6 +139,7 @@ def mlp_problem(
     loss: str = "cross-entropy",
     operator: str = "hessian",
     block: str = "all",
+    engine: str = AUTO,
 ) -> Problem:
     """A curvature matrix of a multilayer perceptron, trained in seconds when it is first needed.
 
@@ -142,6 +154,8 @@ def mlp_problem(
         loss: cross-entropy or squared, of the training and of the matrix.
         operator: hessian, ggn, gradient-second-moment or ntk.
         block: all, or the parameters it is restricted to; see `hessbench.problems.blocks`.
+        engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
+            `hessbench.problems.engines.table`.
 
     Raises:
         ValueError: If a parameter is out of range.
@@ -165,7 +179,7 @@ def mlp_problem(
         step=step,
         widths=hidden,
     )
-    curvature = Curvature(family, source, True, per_class, split, operator, block)
+    curvature = Curvature(family, source, True, per_class, split, operator, block, engine)
     depth = len(hidden)
 
     def ladder(dim: int) -> Problem:
@@ -173,7 +187,7 @@ def mlp_problem(
         width = nearest(_width_for(dim, depth, source), 1, MAX_WIDTH)
         return mlp_problem(
             data=data, widths="-".join([str(width)] * depth), activation=activation, per_class=per_class, split=split,
-            weights=RANDOM, loss=loss, operator=operator,
+            weights=RANDOM, loss=loss, operator=operator, engine=engine,
         )  # fmt: skip
 
     return curvature.problem(name, ladder if block == "all" and operator != "ntk" else None)
@@ -193,6 +207,7 @@ def convolutional(architecture: str) -> ProblemFamily:
         loss: str = "cross-entropy",
         operator: str = "hessian",
         block: str = "all",
+        engine: str = AUTO,
     ) -> Problem:
         """A curvature matrix of a convolutional network; other images than 3 x 32 x 32 are enlarged or padded.
 
@@ -207,7 +222,8 @@ def convolutional(architecture: str) -> ProblemFamily:
             operator=operator, block=block,
         )  # fmt: skip
         source = Weights(architecture, architecture, chosen.make, CIFAR, data, loss, weights, step)
-        return Curvature(architecture, source, chosen.batched, per_class, split, operator, block).problem(name)
+        curvature = Curvature(architecture, source, chosen.batched, per_class, split, operator, block, engine)
+        return curvature.problem(name)
 
     return ProblemFamily(
         architecture,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
 from hessbench.problems.curvature import OPERATORS, curvature_operator
+from hessbench.problems.engines.table import AUTO, engine_names
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.networks import (
     ARCHITECTURES,
@@ -27,7 +28,7 @@ from hessbench.problems.networks import (
     parameter_shapes,
     read_weights,
 )
-from hessbench.problems.parameters import in_range, one_of, spec_text
+from hessbench.problems.parameters import in_range, one_of, spec_text, with_engine
 from hessbench.problems.references.choose import references_of
 from hessbench.problems.references.shipped import with_shipped
 
@@ -70,7 +71,12 @@ WEIGHTS: Final = ("pyhessian", RANDOM, "akamaster")
 
 
 def resnet20_problem(
-    *, samples: int = 64, operator: str = "hessian", weights: str = "pyhessian", shortcuts: str = OWN
+    *,
+    samples: int = 64,
+    operator: str = "hessian",
+    weights: str = "pyhessian",
+    shortcuts: str = OWN,
+    engine: str = AUTO,
 ) -> Problem:
     """A curvature matrix of the mean cross-entropy of ResNet20 over the first training images of CIFAR-10.
 
@@ -84,12 +90,15 @@ def resnet20_problem(
         weights: pyhessian, trained to 92 % test accuracy, shortcuts projected; akamaster, trained to the same,
             shortcuts padded; or random, untrained from a seed.
         shortcuts: projection or padded; own stands for what the trained weights need, and for projection with random.
+        engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
+            `hessbench.problems.engines.table`.
 
     Raises:
         ValueError: If a parameter is out of range, or the weights need the other shortcuts.
     """
     in_range(FAMILY, "samples", samples, 1, MAX_SAMPLES)
     one_of(FAMILY, "operator", operator, OPERATORS)
+    one_of(FAMILY, "engine", engine, engine_names(operator))
     one_of(FAMILY, "weights", weights, WEIGHTS)
     one_of(FAMILY, "shortcuts", shortcuts, (OWN, *SHORTCUTS))
     shapes = parameter_shapes(resnet20_module(weights, shortcuts))
@@ -109,7 +118,7 @@ def resnet20_problem(
     problem = Problem(
         name=name,
         dim=dim,
-        build=lambda device, dtype: curvature_operator(network().to(device, dtype), operator),
+        build=lambda device, dtype: curvature_operator(network().to(device, dtype), operator, engine),
         references=references_of(network, operator, dim, name=name, rounding=ROUNDING),
         traits=(NETWORK, *psd, FACTOR) if operator == "ggn" else (NETWORK, *psd),
         fingerprint=cache(fingerprint),
@@ -117,7 +126,7 @@ def resnet20_problem(
         modules=("torch._dynamo",),
         shapes={} if kernel else shapes,
     )
-    return with_shipped(problem)
+    return with_engine(with_shipped(problem), engine)
 
 
 def resnet20_network(samples: int, weights: str, split: str = "train", *, shortcuts: str = OWN) -> Network:

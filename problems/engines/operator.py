@@ -40,9 +40,7 @@ class EngineOperator:
         ValueError: If the engine is unknown or cannot make these products, or the loss is not finite.
     """
 
-    def __init__(
-        self, network: Network, matrix: str, engine: str = AUTO, limits: Limits = LIMITS
-    ) -> None:
+    def __init__(self, network: Network, matrix: str, engine: str = AUTO, limits: Limits = LIMITS) -> None:
         check_engine(matrix, engine)
         self.network = network
         self.dim = network.parameters.numel()
@@ -55,7 +53,7 @@ class EngineOperator:
             choice = Choice(ENGINES[engine], limits.micro_batch)
         self._kept: list[Products] = []
         if choice.micro_batch is None:
-            product, self._kept = whole(network, choice.engine, matrix)
+            product, self._kept = whole(network, choice.engine, matrix, again=engine == AUTO)
         else:
             product = streamed(network, choice.engine, matrix, choice.micro_batch)
         self._product = SplitBlocks(product, cap, self._measure(choice, product))
