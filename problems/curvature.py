@@ -30,11 +30,11 @@ import torch
 from torch import Tensor
 
 from hessbench.operators import LinearOperator
+from hessbench.problems.dense_layers import dense_squares
 from hessbench.problems.engines.choosing import LIMITS, Limits
 from hessbench.problems.engines.engine import MATRICES, Jacobian
 from hessbench.problems.engines.operator import EngineOperator, check_engine
 from hessbench.problems.engines.table import AUTO
-from hessbench.problems.dense_layers import dense_squares
 from hessbench.problems.gradient_covariance import GradientCovarianceOperator
 from hessbench.problems.gram_operator import GramOperator, gram_dim
 from hessbench.problems.linearisation import KeptPull

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from hessbench.problem import FACTOR, Problem, array_hash
 from hessbench.problems.blocks import ALL, block_index, block_pieces, block_shapes, restricted
 from hessbench.problems.curvature import BY_OUTPUT, operator_dim
+from hessbench.problems.engines.table import AUTO
 from hessbench.problems.matrix import Matrix
 from hessbench.problems.model_check import differentiable_attention, first_outputs, refuse_modes, tried
 from hessbench.problems.model_data import Data, read_batches
@@ -47,6 +48,7 @@ def from_model(
     weight_decay: float = 0.0,
     mc_samples: int = 1,
     seed: int = 0,
+    engine: str = AUTO,
 ) -> Problem:
     """A curvature matrix of a model, its loss and its data as a problem.
 
@@ -76,6 +78,8 @@ def from_model(
         weight_decay: Added to every diagonal entry, for hessian and ggn; 0 to 1e6.
         mc_samples: Targets drawn for each sample, for monte-carlo-fisher; 1 to 1000.
         seed: Of those draws.
+        engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
+            `hessbench.problems.engines.table`. It is no part of the problem's hash.
 
     Returns:
         The problem, with its references where the size allows them.
@@ -86,7 +90,7 @@ def from_model(
     Raises:
         ValueError: Saying in one sentence what is not accepted, or what torch cannot differentiate twice.
     """
-    matrix = Matrix(operator, weight_decay, mc_samples, seed)
+    matrix = Matrix(operator, weight_decay, mc_samples, seed, engine=engine)
     matrix.check("from_model")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"from_model: dtype must be torch.float32 or torch.float64, got {dtype}")
@@ -127,6 +131,7 @@ def from_model(
         traits=traits if by_example else tuple(trait for trait in traits if trait != FACTOR),
         fingerprint=cache(fingerprint),
         shapes={} if operator in BY_OUTPUT else kept,
+        modules=("torch._dynamo",),
         network=lambda: network,
     )
 

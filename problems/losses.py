@@ -100,10 +100,8 @@ def cross_entropy(
         """The factors s as (m, 1, 1); None where all are 1."""
         if weights is None and not targets.is_floating_point():
             return None
-        classes = outputs.shape[1]
-        numbers = not targets.is_floating_point()
-        shares = torch.nn.functional.one_hot(targets, classes).to(outputs.dtype) if numbers else targets
-        shares = (1 - smoothing) * shares + smoothing / classes
+        shares = targets if targets.is_floating_point() else _unit_vectors(targets, outputs)
+        shares = (1 - smoothing) * shares + smoothing / outputs.shape[1]
         return (shares if weights is None else shares * weights.to(outputs)).sum(dim=1)[:, None, None]
 
     def root(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -144,7 +142,7 @@ def squared(*, mean: bool = True, weight: float = 1.0, name: str = "squared") ->
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
         if not targets.is_floating_point():
-            targets = torch.nn.functional.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+            targets = _unit_vectors(targets, outputs)
         return (outputs - targets).square().sum() * (weight / 2)
 
     def root(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -164,6 +162,11 @@ def squared(*, mean: bool = True, weight: float = 1.0, name: str = "squared") ->
         return noise * weight**0.5
 
     return Loss(name, total, mean, root, product, draw)
+
+
+def _unit_vectors(classes: Tensor, outputs: Tensor) -> Tensor:
+    """Rows (m, C) with a one at the class; unlike `one_hot` it reads no value, and so can be traced."""
+    return outputs.new_zeros(outputs.shape).scatter(1, classes[:, None].long(), 1.0)
 
 
 CROSS_ENTROPY: Final = cross_entropy()

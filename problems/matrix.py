@@ -10,6 +10,7 @@ from hessbench.dense_references import References
 from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR, NETWORK, PSD
 from hessbench.problems.curvature import BY_EXAMPLE, OPERATORS, curvature_operator, has_factor, is_psd
+from hessbench.problems.engines.table import AUTO, engine_names
 from hessbench.problems.losses import Loss
 from hessbench.problems.monte_carlo_fisher import MAX_SAMPLES
 from hessbench.problems.network import Network
@@ -34,6 +35,7 @@ class Matrix:
         mc_samples: Targets drawn for each sample, for monte-carlo-fisher.
         seed: Of those draws.
         group: Whether the batch is one group: batch norm in training mode.
+        engine: How products with the Hessian, the GGN and what is made of them are made.
     """
 
     operator: str
@@ -41,6 +43,7 @@ class Matrix:
     mc_samples: int = 1
     seed: int = 0
     group: bool = False
+    engine: str = AUTO
 
     def check(self, family: str) -> None:
         """Refuse what is out of range, or does not belong to the operator.
@@ -49,6 +52,7 @@ class Matrix:
             ValueError: Naming the family, the parameter and what is accepted.
         """
         one_of(family, "operator", self.operator, OPERATORS)
+        one_of(family, "engine", self.engine, engine_names(self.operator))
         in_range(family, "weight_decay", self.weight_decay, 0, MAX_DECAY)
         in_range(family, "mc_samples", self.mc_samples, 1, MAX_SAMPLES)
         in_range(family, "seed", self.seed, 0, MAX_SEED)
@@ -68,7 +72,7 @@ class Matrix:
 
     def of(self, network: Network) -> LinearOperator:
         """The operator."""
-        op = curvature_operator(network, self.operator, mc_samples=self.mc_samples, seed=self.seed)
+        op = curvature_operator(network, self.operator, self.engine, mc_samples=self.mc_samples, seed=self.seed)
         return shifted(op, self.weight_decay)
 
     def references(
@@ -82,8 +86,8 @@ class Matrix:
 
     @property
     def extras(self) -> list[str]:
-        """What it has beside its operator, for a hash; nothing where all is as by default."""
-        plain = Matrix(self.operator)
+        """What it has beside its operator, for a hash; nothing where all is as by default, whatever the engine."""
+        plain = Matrix(self.operator, engine=self.engine)
         return [] if self == plain else [f"{self.weight_decay!r} {self.mc_samples} {self.seed} {self.group}"]
 
     def traits(self, loss: Loss) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hessbench.operators import check_operator
-from hessbench.problems.curvature import example_gradients, exact_operator
+from hessbench.problems.curvature import exact_operator, example_gradients
 from hessbench.problems.linearisation import quiet_transforms
 from hessbench.problems.network import Batch, Forward, Network
 from hessbench.seeding import derive_seed, make_generator

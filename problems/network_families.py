@@ -12,6 +12,7 @@ from hessbench.problem import Problem, ProblemFamily, array_hash
 from hessbench.problems import data
 from hessbench.problems.blocks import block_index, block_shapes, restricted
 from hessbench.problems.curvature import BY_OUTPUT
+from hessbench.problems.engines.table import AUTO
 from hessbench.problems.losses import LOSSES, MEAN, REDUCTIONS
 from hessbench.problems.matrix import Matrix
 from hessbench.problems.network import Batch, Network
@@ -19,7 +20,7 @@ from hessbench.problems.networks import ARCHITECTURES, flat_forward, flat_parame
 from hessbench.problems.networks.architectures import CIFAR
 from hessbench.problems.networks.batch_norm import EVAL, NORMS, TRAIN, has_batch_norm, unfolded
 from hessbench.problems.networks.mlp import ACTIVATIONS, mlp
-from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
+from hessbench.problems.parameters import in_range, nearest, one_of, spec_text, with_engine
 from hessbench.problems.references.shipped import with_shipped
 from hessbench.problems.weights import LAST, RANDOM, TRAINED, Weights
 
@@ -75,7 +76,7 @@ class Curvature:
             train=None if self.weights.choice == RANDOM else self.weights.train,
             network=self.network,
         )
-        return with_shipped(problem)
+        return with_engine(with_shipped(problem), self.matrix.engine)
 
     @property
     def dim(self) -> int:
@@ -145,6 +146,7 @@ def mlp_problem(
     weight_decay: float = 0.0,
     mc_samples: int = 1,
     seed: int = 0,
+    engine: str = AUTO,
 ) -> Problem:
     """A curvature matrix of a multilayer perceptron, trained in seconds when it is first needed.
 
@@ -164,6 +166,8 @@ def mlp_problem(
         weight_decay: Added to every diagonal entry, for hessian and ggn; 0 to 1e6.
         mc_samples: Targets drawn for each sample, for monte-carlo-fisher; 1 to 1000.
         seed: Of those draws.
+        engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
+            `hessbench.problems.engines.table`.
 
     Raises:
         ValueError: If a parameter is out of range.
@@ -188,7 +192,7 @@ def mlp_problem(
         step=step,
         widths=hidden,
     )
-    matrix = Matrix(operator, weight_decay, mc_samples, seed)
+    matrix = Matrix(operator, weight_decay, mc_samples, seed, engine=engine)
     curvature = Curvature(family, source, True, per_class, split, matrix, block, reduction)
     depth = len(hidden)
 
@@ -197,7 +201,7 @@ def mlp_problem(
         width = nearest(_width_for(dim, depth, source), 1, MAX_WIDTH)
         return mlp_problem(
             data=data, widths="-".join([str(width)] * depth), activation=activation, per_class=per_class, split=split,
-            weights=RANDOM, loss=loss, operator=operator, mc_samples=mc_samples, seed=seed,
+            weights=RANDOM, loss=loss, operator=operator, mc_samples=mc_samples, seed=seed, engine=engine, engine=engine,
         )  # fmt: skip
 
     return curvature.problem(name, ladder if block == "all" and operator not in BY_OUTPUT else None)
@@ -222,6 +226,7 @@ def convolutional(architecture: str) -> ProblemFamily:
         norm: str = EVAL,
         mc_samples: int = 1,
         seed: int = 0,
+        engine: str = AUTO,
     ) -> Problem:
         """A curvature matrix of a convolutional network; other images than 3 x 32 x 32 are enlarged or padded.
 
@@ -241,7 +246,7 @@ def convolutional(architecture: str) -> ProblemFamily:
         source = Weights(architecture, architecture, chosen.make, CIFAR, data, loss, weights, step)
         if norm == TRAIN and not has_batch_norm(source.shell):
             raise ValueError(f"{architecture}: norm=train belongs to networks with batch norm, which this one has not")
-        matrix = Matrix(operator, weight_decay, mc_samples, seed, group=norm == TRAIN)
+        matrix = Matrix(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
         curvature = Curvature(architecture, source, chosen.batched, per_class, split, matrix, block, reduction)
         return curvature.problem(name)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hessbench.problem import Problem, ProblemFamily, array_hash
+from hessbench.problems.engines.table import AUTO
 from hessbench.problems.losses import CROSS_ENTROPY, LOSSES, MEAN, REDUCTIONS, Loss
 from hessbench.problems.matrix import Matrix
 from hessbench.problems.network import Batch, Network
@@ -29,7 +30,7 @@ from hessbench.problems.networks import (
     read_weights,
 )
 from hessbench.problems.networks.batch_norm import EVAL, NORMS, TRAIN, unfolded
-from hessbench.problems.parameters import in_range, one_of, spec_text
+from hessbench.problems.parameters import in_range, one_of, spec_text, with_engine
 from hessbench.problems.references.shipped import with_shipped
 
 FAMILY: Final = "resnet20-cifar10"
@@ -84,6 +85,7 @@ def resnet20_problem(
     norm: str = EVAL,
     mc_samples: int = 1,
     seed: int = 0,
+    engine: str = AUTO,
 ) -> Problem:
     """A curvature matrix of ResNet20 over the first images of CIFAR-10.
 
@@ -104,6 +106,8 @@ def resnet20_problem(
         norm: eval, batch norm on its stored statistics; or train, on those of the batch.
         mc_samples: Targets drawn for each sample, for monte-carlo-fisher; 1 to 1000.
         seed: Of those draws.
+        engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
+            `hessbench.problems.engines.table`.
 
     Raises:
         ValueError: If a parameter is out of range, or the weights need the other shortcuts.
@@ -115,7 +119,7 @@ def resnet20_problem(
     one_of(FAMILY, "loss", loss, LOSSES)
     one_of(FAMILY, "reduction", reduction, REDUCTIONS)
     one_of(FAMILY, "norm", norm, NORMS)
-    matrix = Matrix(operator, weight_decay, mc_samples, seed, group=norm == TRAIN)
+    matrix = Matrix(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
     matrix.check(FAMILY)
     shapes = parameter_shapes(resnet20_module(weights, shortcuts))
     total = replace(LOSSES[loss], mean=reduction == MEAN)
@@ -146,7 +150,7 @@ def resnet20_problem(
         network=network,
         shapes={} if operator in by_sample else shapes,
     )
-    return with_shipped(problem)
+    return with_engine(with_shipped(problem), engine)
 
 
 def resnet20_network(

@@ -16,7 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.problems.engines.engine import Engine, EngineUnavailable
+from hessbench.problems.engines.engine import Engine, Make, Products
 from hessbench.problems.engines.live_bytes import LiveBytes
 from hessbench.problems.engines.micro_batches import pieces
 from hessbench.problems.engines.table import ENGINES
@@ -71,7 +71,7 @@ class Choice:
         engine: The engine.
         micro_batch: Samples it takes at a time; None for whole batches.
         column_bytes: Bytes that one more column of a block takes; None where it was not measured.
-        note: What measuring cost and found, for the ledger.
+        note: What choosing found and cost, for the ledger.
     """
 
     engine: Engine
@@ -81,31 +81,48 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Footprint:
+    """Bytes, of which some do not depend on the number of samples."""
+
+    fixed: float
+    by_sample: float
+
+    def of(self, samples: int) -> int:
+        """Bytes with that many samples."""
+        return int(self.fixed + samples * self.by_sample)
+
+    def samples_in(self, cap_bytes: float) -> int:
+        """Most samples that a cap holds, at least 1."""
+        room = (cap_bytes - self.fixed) / max(self.by_sample, 1.0)
+        return max(1, int(room))
+
+
+@dataclass(frozen=True)
 class Trial:
-    """What an engine took on a part of the data, scaled to all of it.
+    """What an engine took on a part of the data.
 
     Attributes:
         engine: The engine.
         setup_s: Seconds to set up, where that is dear; what takes no longer than a few products does not count.
-        product_s: Seconds of one product.
-        kept_bytes: Memory kept between products.
-        column_bytes: Memory that one product of one column takes on top.
+        product_s: Seconds of one product with all data, by proportion.
+        kept: Memory kept between products.
+        column: Memory that a product of one column takes on top.
     """
 
     engine: Engine
     setup_s: float
     product_s: float
-    kept_bytes: int
-    column_bytes: int
+    kept: Footprint
+    column: Footprint
 
     def seconds(self, num_products: int) -> float:
         """Set-up and products together."""
         return self.setup_s + num_products * self.product_s
 
     @property
-    def bytes(self) -> int:
-        """Memory of a product of one column."""
-        return self.kept_bytes + self.column_bytes
+    def together(self) -> Footprint:
+        """Memory of a product of one column, with what is kept."""
+        return Footprint(self.kept.fixed + self.column.fixed, self.kept.by_sample + self.column.by_sample)
 
 
 def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
@@ -120,48 +137,51 @@ def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
     takes long; the engines tried are two where the rules know the network.
 
     Raises:
-        ValueError: If no engine can make the products, with the reason of the last.
+        ValueError: If the network has no such matrix.
+        RuntimeError: If torch can make no such product, or memory runs out.
     """
     start = time.perf_counter()
-    num_products, micro_batch = limits.num_products, limits.micro_batch
-    cap_bytes = math.inf if limits.cap_bytes is None else limits.cap_bytes
-    candidates = _candidates(num_products, micro_batch)
-    part = _part(network, micro_batch)
+    part = _part(network, limits.micro_batch)
+    trials, refused = _trials(network, part, matrix, limits)
+    samples = network.num_samples if limits.micro_batch is None else part.size
+    cap = math.inf if limits.cap_bytes is None else limits.cap_bytes
+    fitting = [trial for trial in trials if trial.together.of(samples) <= cap]
+    best = _first_or_clearly_faster(fitting or trials, limits.num_products)
+    engine, size = best.engine, limits.micro_batch
+    if not fitting and size is None and not network.group:
+        # Nothing that is kept fits: pieces of the data in turn, as many samples as memory holds.
+        engine = engine if engine.name == "rules" else ENGINES["double-backward"]
+        size = Footprint(best.kept.fixed + best.column.fixed, best.kept.by_sample + best.column.by_sample).samples_in(
+            cap
+        )
+        samples = min(size, samples)
+    seconds = time.perf_counter() - start
+    note = f"auto of {len(trials)}, {seconds:.2g} s, {_written(best.together.of(samples))}"
+    if "rules" in refused:
+        note += f"; rules: {str(refused['rules']).splitlines()[0]}"
+    return Choice(engine, size, best.column.of(samples) if size is None else None, note)
+
+
+def _trials(network: Network, part: Batch, matrix: str, limits: Limits) -> tuple[list[Trial], dict[str, Exception]]:
+    """What the engines that come into question took, and why others could not be tried."""
+    streams = limits.micro_batch is not None
+    names = ["rules", "double-backward"] if streams else ["rules", "kept-graph"]
+    if not streams and limits.num_products > FEW_PRODUCTS:
+        names.append("linearised")
+    if not streams and limits.num_products > MANY_PRODUCTS:
+        names.append("compiled")
     trials: list[Trial] = []
     refused: dict[str, Exception] = {}
-    for name in candidates:
+    for name in names:
         try:
-            trials.append(_tried(network, part, ENGINES[name], matrix, streams=micro_batch is not None))
-        except (EngineUnavailable, RuntimeError) as failure:
+            trials.append(_tried(network, part, ENGINES[name], matrix, streams=streams))
+        except (ValueError, RuntimeError) as failure:
+            if isinstance(failure, ValueError) and name != "rules":
+                raise  # about the network itself
             refused[name] = failure
     if not trials:
-        raise refused[candidates[-1]]
-    fitting = [trial for trial in trials if trial.bytes <= cap_bytes]
-    best = _first_or_clearly_faster(fitting or trials, num_products)
-    chosen, size = best.engine, micro_batch
-    taken = best.bytes
-    if not fitting and micro_batch is None and not network.group:
-        # Nothing that is kept fits: pieces of the data in turn, as many samples as memory holds.
-        chosen = ENGINES["rules"] if best.engine.name == "rules" else ENGINES["double-backward"]
-        size = max(1, int(network.num_samples * cap_bytes / best.bytes))
-        taken = best.bytes * size // network.num_samples
-    seconds = time.perf_counter() - start
-    note = f"auto of {len(trials)}, {seconds:.2g} s, {taken / 1e6:.3g} MB"
-    unknown = refused.get("rules")
-    if unknown is not None:
-        note += f"; rules: {str(unknown).splitlines()[0]}"
-    return Choice(chosen, size, best.column_bytes if size is None else None, note)
-
-
-def _candidates(num_products: int, micro_batch: int | None) -> list[str]:
-    if micro_batch is not None:
-        return ["rules", "double-backward"]
-    names = ["rules", "kept-graph"]
-    if num_products > FEW_PRODUCTS:
-        names.append("linearised")
-    if num_products > MANY_PRODUCTS:
-        names.append("compiled")
-    return names
+        raise refused[names[1]]
+    return trials, refused
 
 
 def _first_or_clearly_faster(trials: list[Trial], num_products: int) -> Trial:
@@ -190,11 +210,32 @@ def _gradient_s(network: Network, part: Batch) -> float:
 
 
 def _tried(network: Network, part: Batch, engine: Engine, matrix: str, *, streams: bool) -> Trial:
-    """Set up under the meter, multiply once under it, and then against the clock."""
+    """Set up and multiply once under the meter, then multiply against the clock."""
     make = engine.of(matrix)
-    n = network.parameters.numel()
-    block = network.parameters.new_full((n, 1), n**-0.5)
+    block = network.parameters.new_full((network.parameters.numel(), 1), network.parameters.numel() ** -0.5)
     share = network.num_samples / part.size
+    products, setup_s, kept, column = _metered(make, network, part, block)
+    fixed_kept = fixed_column = 0.0
+    if part.size > 1 and part.size < network.num_samples:
+        half = next(pieces(part, part.size // 2))
+        again = engine.of(matrix, again=True)
+        _, _, half_kept, half_column = _metered(again, network, half, block)
+        gone = part.size / (part.size - half.size)
+        fixed_kept = max(0.0, kept - (kept - half_kept) * gone)
+        fixed_column = max(0.0, column - (column - half_column) * gone)
+    keeps = Footprint(fixed_kept, (kept - fixed_kept) / part.size)
+    takes = Footprint(fixed_column, (column - fixed_column) / part.size)
+    if streams:
+        del products
+        again = engine.of(matrix, again=True)
+        seconds = _least_seconds(lambda: again(network, part).multiply(block), block)
+        return Trial(engine, 0.0, seconds * share, keeps, takes)
+    seconds = _least_seconds(lambda: products.multiply(block), block)
+    return Trial(engine, setup_s if engine.is_dear else 0.0, seconds * share, keeps, takes)
+
+
+def _metered(make: Make, network: Network, part: Batch, block: Tensor) -> tuple[Products, float, int, int]:
+    """Products that are set up, the seconds that took, and bytes: those kept, and those of a product on top."""
     with LiveBytes() as meter:
         start = time.perf_counter()
         products = make(network, part)
@@ -203,13 +244,7 @@ def _tried(network: Network, part: Batch, engine: Engine, matrix: str, *, stream
         kept = meter.live
         meter.restart()
         products.multiply(block)
-        taken = meter.peak - kept
-    if streams:
-        del products
-        seconds = _least_seconds(lambda: make(network, part).multiply(block), block)
-        return Trial(engine, 0.0, seconds * share, 0, kept + taken)
-    seconds = _least_seconds(lambda: products.multiply(block), block)
-    return Trial(engine, setup_s if engine.is_dear else 0.0, seconds * share, int(kept * share), int(taken * share))
+        return products, setup_s, kept, meter.peak - kept
 
 
 def _least_seconds(run: Callable[[], object], where: Tensor) -> float:
@@ -223,6 +258,11 @@ def _least_seconds(run: Callable[[], object], where: Tensor) -> float:
         if least > _QUICK_S:
             break
     return least
+
+
+def _written(size: int) -> str:
+    """Bytes in words."""
+    return f"{size / 1e6:.3g} MB" if size < 1e9 else f"{size / 1e9:.3g} GB"
 
 
 def _wait(where: Tensor) -> None:

@@ -22,3 +22,10 @@ def map_columns(function: Callable[[Tensor], Tensor], block: Tensor, *, batched:
     if batched and block.shape[-1] > 1:
         return torch.func.vmap(function, in_dims=-1, out_dims=-1)(block)
     return torch.stack([function(column.contiguous()) for column in block.unbind(dim=-1)], dim=-1)
+
+
+def outputs_and_pull(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Value of a function at a point, and its vector-Jacobian product there."""
+    found = torch.func.vjp(function, at)
+    backwards = found[1]
+    return found[0], lambda weights: backwards(weights)[0]

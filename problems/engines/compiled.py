@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from hessbench.problems.engines.columns import map_columns
+from hessbench.problems.engines.columns import map_columns, outputs_and_pull
 from hessbench.problems.engines.engine import Products
 from hessbench.problems.linearisation import quiet_transforms
 from hessbench.problems.network import Batch, Network
@@ -44,10 +44,10 @@ def ggn(network: Network, batch: Batch) -> Products:
     outputs_at = network.on(batch)
 
     def column(parameters: Tensor, direction: Tensor) -> Tensor:
-        outputs, pull = torch.func.vjp(outputs_at, parameters)
+        outputs, pull = outputs_and_pull(outputs_at, parameters)
         change = torch.func.jvp(outputs_at, (parameters,), (direction,))[1]
         weights = network.loss.bend(outputs, batch.targets)(change[:, :, None])[:, :, 0]
-        return pull(weights * network.scale)[0]
+        return pull(weights * network.scale)
 
     return _compiled(column, network)
 

@@ -12,7 +12,7 @@ from hessbench.problems.network import Batch, Network
 
 
 def hessian(network: Network, batch: Batch) -> Products:
-    """Hessian of a batch: a gradient with its graph for each block, and one backward pass through it for each column."""
+    """Hessian of a batch: a gradient with its graph for each block, and one backward pass for each column."""
     return _made_again(kept_graph.hessian, network, batch)
 
 

@@ -65,6 +65,8 @@ class Engine:
         summary: One line for lists.
         ggn: Sets up products with the GGN of a batch.
         hessian: Sets up products with its Hessian; None where the engine makes none.
+        ggn_again: The same for a further batch of the same network, without what the first has shown once and for all.
+        hessian_again: The same of the Hessian.
         is_dear: Whether setting up takes seconds, so that it is no engine for few products or for micro-batches.
         folds: Whether the columns of a block are folded into the products, whatever the network says of blocks.
     """
@@ -73,16 +75,19 @@ class Engine:
     summary: str
     ggn: Make
     hessian: Make | None = None
+    ggn_again: Make | None = None
+    hessian_again: Make | None = None
     is_dear: bool = False
     folds: bool = False
 
-    def of(self, matrix: str) -> Make:
-        """What sets up products with a matrix.
+    def of(self, matrix: str, *, again: bool = False) -> Make:
+        """What sets up products with a matrix; `again` with a further batch of a network that it has taken.
 
         Raises:
             EngineUnavailable: If the engine does not multiply with it.
         """
-        make = {"hessian": self.hessian, "ggn": self.ggn}[matrix]
+        first, further = {"hessian": (self.hessian, self.hessian_again), "ggn": (self.ggn, self.ggn_again)}[matrix]
+        make = further if again and further is not None else first
         if make is None:
             raise EngineUnavailable(f"the engine {self.name} makes products with the GGN only, not with the {matrix}")
         return make

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hessbench.problems.engines.columns import map_columns
+from hessbench.problems.engines.columns import map_columns, outputs_and_pull
 from hessbench.problems.engines.engine import Products
 from hessbench.problems.linearisation import quiet_transforms
 from hessbench.problems.network import Batch, Network
@@ -39,9 +39,9 @@ def ggn(network: Network, batch: Batch) -> Products:
 
     def multiply(block: Tensor) -> Tensor:
         with quiet_transforms():
-            outputs, pull = torch.func.vjp(outputs_at, parameters)
+            outputs, pull = outputs_and_pull(outputs_at, parameters)
             changes = map_columns(push, block, batched=network.batched).detach()
             weights = network.loss.bend(outputs.detach(), batch.targets)(changes) * network.scale
-            return map_columns(lambda weight: pull(weight)[0], weights, batched=network.batched).detach()
+            return map_columns(pull, weights, batched=network.batched).detach()
 
     return Products(multiply)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+_STORED: Final = (Tensor, torch.nn.Parameter)
 
 
 @final
@@ -52,7 +54,8 @@ class LiveBytes(TorchDispatchMode):
         self.peak = self.live
 
     def _meet(self, leaf: object, *, made: bool) -> None:
-        if type(leaf) not in (Tensor, torch.nn.Parameter) or leaf.layout != torch.strided:
+        # Stand-ins of a trace, which are kinds of tensors of their own, take no memory.
+        if not isinstance(leaf, Tensor) or type(leaf) not in _STORED or leaf.layout != torch.strided:
             return
         storage = leaf.untyped_storage()
         try:

@@ -12,15 +12,21 @@ from hessbench.problems.engines.engine import Engine, Products
 from hessbench.problems.network import Batch, Network, refuse_group, refuse_infinite
 
 
-def whole(network: Network, engine: Engine, matrix: str) -> tuple[Matmat, list[Products]]:
+def whole(network: Network, engine: Engine, matrix: str, *, again: bool = False) -> tuple[Matmat, list[Products]]:
     """The product over all batches, each set up once and kept, and what was set up.
+
+    Args:
+        network: The network.
+        engine: What multiplies with each batch.
+        matrix: hessian or ggn.
+        again: Whether the engine has taken the network before.
 
     Raises:
         ValueError: If a loss is not finite.
     """
     kept: list[Products] = []
     for number, batch in enumerate(network.batches, 1):
-        products = engine.of(matrix)(network, batch)
+        products = engine.of(matrix, again=again or number > 1)(network, batch)
         refuse_infinite(_total(network, batch) if products.total is None else products.total, number)
         kept.append(products)
 
@@ -55,6 +61,8 @@ def streamed(network: Network, engine: Engine, matrix: str, size: int) -> Matmat
             f"the engine {engine.name} takes seconds to set up, and micro-batches set it up for each: choose another"
         )
     make = engine.of(matrix)
+    make(network, next(pieces(network.batches[0], size)))  # what it cannot do shows now
+    make = engine.of(matrix, again=True)
     for number, batch in enumerate(network.batches, 1):
         total = torch.stack([_total(network, piece) for piece in pieces(batch, size)]).sum()
         refuse_infinite(total, number)

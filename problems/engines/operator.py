@@ -53,7 +53,7 @@ class EngineOperator:
             choice = Choice(ENGINES[engine], limits.micro_batch)
         self._kept: list[Products] = []
         if choice.micro_batch is None:
-            product, self._kept = whole(network, choice.engine, matrix)
+            product, self._kept = whole(network, choice.engine, matrix, again=engine == AUTO)
         else:
             product = streamed(network, choice.engine, matrix, choice.micro_batch)
         self._product = SplitBlocks(product, cap, self._measure(choice, product))

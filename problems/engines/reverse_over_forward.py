@@ -9,19 +9,32 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hessbench.problems.engines.columns import map_columns
-from hessbench.problems.engines.engine import Products
+from hessbench.problems.engines.columns import map_columns, outputs_and_pull
+from hessbench.problems.engines.engine import EngineUnavailable, Products
 from hessbench.problems.linearisation import quiet_transforms
 from hessbench.problems.network import Batch, Network
 
 
 def hessian(network: Network, batch: Batch) -> Products:
-    """Hessian of a batch: one gradient of a directional derivative for each column, one for a block where batched."""
+    """Hessian of a batch: one gradient of a directional derivative for each column, one for a block where batched.
+
+    Raises:
+        EngineUnavailable: If the batch is one group: torch's forward derivative of batch norm in training mode holds
+            the batch's statistics constant when it is differentiated in turn, and the product would be wrong.
+    """
+    if network.group:
+        raise EngineUnavailable(
+            "the engine reverse-over-forward makes no Hessian products with batch norm in training mode, whose forward "
+            "derivative torch cannot differentiate"
+        )
     parameters = network.parameters.detach()
     objective = network.part_of(batch)
 
     def column(direction: Tensor) -> Tensor:
-        return torch.func.grad(lambda at: torch.func.jvp(objective, (at,), (direction,))[1])(parameters)
+        def slope(at: Tensor) -> Tensor:
+            return torch.func.jvp(objective, (at,), (direction,))[1]
+
+        return torch.func.grad(slope)(parameters)
 
     def multiply(block: Tensor) -> Tensor:
         with quiet_transforms():
@@ -42,9 +55,9 @@ def ggn(network: Network, batch: Batch) -> Products:
         with torch.no_grad():
             outputs = outputs_at(parameters)
         with quiet_transforms():
-            _, pull = torch.func.vjp(push, torch.zeros_like(parameters))
+            _, pull = outputs_and_pull(push, torch.zeros_like(parameters))
             changes = map_columns(push, block, batched=network.batched).detach()
             weights = network.loss.bend(outputs, batch.targets)(changes) * network.scale
-            return map_columns(lambda weight: pull(weight)[0], weights, batched=network.batched).detach()
+            return map_columns(pull, weights, batched=network.batched).detach()
 
     return Products(multiply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Final, final
 
@@ -36,7 +37,8 @@ class SplitBlocks:
     Args:
         multiply: The product of a block, (n, k) -> (n, k), k at least 1.
         cap_bytes: Bytes that a block's columns may take together.
-        measure: Gives the bytes that one column takes; called once, when the first block of two columns or more comes.
+        measure: Gives the bytes that one more column takes, 0 where columns are multiplied one by one; called once,
+            when the first block of two columns or more comes.
     """
 
     def __init__(self, multiply: Matmat, cap_bytes: int, measure: Callable[[], int]) -> None:
@@ -58,7 +60,8 @@ class SplitBlocks:
         if columns == 1:
             return self._multiply(block)
         if self.width is None:
-            self.width = max(1, self._cap // max(1, self._measure()))
+            size = self._measure()
+            self.width = max(1, self._cap // size) if size else sys.maxsize
         parts: list[Tensor] = []
         done = 0
         while done < columns:

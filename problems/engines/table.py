@@ -21,7 +21,10 @@ AUTO: Final = "auto"
 """Stands for the engine that is fastest here, by measuring once."""
 
 _ALL: Final = (
-    Engine("rules", "a hand-written rule for every node", rules.ggn, rules.hessian, folds=True),
+    Engine(
+        "rules", "a hand-written rule for every node", rules.ggn, rules.hessian, rules.ggn_again, rules.hessian_again,
+        folds=True,
+    ),
     Engine("kept-graph", "backward through kept graphs", kept_graph.ggn, kept_graph.hessian),
     Engine("double-backward", "the graphs made again for every block", double_backward.ggn, double_backward.hessian),
     Engine(
@@ -45,7 +48,5 @@ def engine_names(operator: str) -> tuple[str, ...]:
     """Engines that a curvature matrix can be multiplied with, `auto` first; it alone where there is but one way."""
     if operator not in MATRICES:
         return (AUTO,)
-    return (
-        AUTO,
-        *(name for name, engine in ENGINES.items() if MATRICES[operator] == "ggn" or engine.hessian is not None),
-    )
+    is_ggn = MATRICES[operator] == "ggn"
+    return (AUTO, *(name for name, engine in ENGINES.items() if is_ggn or engine.hessian is not None))
