@@ -201,7 +201,7 @@ def mlp_problem(
         width = nearest(_width_for(dim, depth, source), 1, MAX_WIDTH)
         return mlp_problem(
             data=data, widths="-".join([str(width)] * depth), activation=activation, per_class=per_class, split=split,
-            weights=RANDOM, loss=loss, operator=operator, mc_samples=mc_samples, seed=seed, engine=engine, engine=engine,
+            weights=RANDOM, loss=loss, operator=operator, mc_samples=mc_samples, seed=seed, engine=engine,
         )  # fmt: skip
 
     return curvature.problem(name, ladder if block == "all" and operator not in BY_OUTPUT else None)
