@@ -252,7 +252,7 @@ def test_a_loss_without_a_root_has_no_factor_and_is_not_called_semi_definite():
 @pytest.mark.parametrize("entries", [1, 2 * 27, 2**24])
 @pytest.mark.parametrize("way", ["vectorised", "looped and traced"])
 def test_squared_sums_are_sums_over_samples_of_squares_whatever_the_chunk(way, entries, monkeypatch):
-    monkeypatch.setattr("hessbench.problems.curvature._EXAMPLE_GRADIENT_ENTRIES", entries)
+    monkeypatch.setattr("hessbench.problems.factor._EXAMPLE_GRADIENT_ENTRIES", entries)
     op = curvature_operator(small_network(way, split="ragged batches"), "ggn")
     columns = op.factor.rmatmat(torch.eye(21, dtype=torch.float64)).view(op.dim, SAMPLES, CLASSES)
     block = torch.randn(21, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
