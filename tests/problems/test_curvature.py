@@ -151,7 +151,7 @@ def drawn_samples(network, samples):
 # Every loss and every cut where a product is quick; elsewhere what depends on the way products are made.
 CASES = [
     *(("vectorised", split, loss) for split in SPLITS for loss in LOSSES),
-    *(("convolutions", "ragged batches", loss) for loss in LOSSES),
+    *(("convolutions", "ragged batches", loss) for loss in ("cross-entropy mean", "squared sum", "log-cosh mean")),
     *((way, "ragged batches", loss) for way in ("looped and traced", "looped and kept", "convolutions kept")
       for loss in ("cross-entropy mean", "log-cosh sum")),
 ]  # fmt: skip
@@ -174,10 +174,10 @@ def test_the_product_is_that_of_the_dense_matrix(way, split, loss, operator):
     torch.testing.assert_close(to_dense(op, 5), truth, rtol=0, atol=1e-13 * max(1.0, float(truth.abs().max())))
 
 
-@pytest.mark.parametrize(
-    ("loss", "operator"), [(loss, operator) for loss in LOSSES for operator in OPERATORS if takes(loss, operator)]
-)
-@pytest.mark.parametrize("way", ["vectorised", "convolutions"])
+@pytest.mark.parametrize(("way", "loss", "operator"), [
+    (way, loss, operator) for way, losses in (("vectorised", LOSSES), ("convolutions", ("cross-entropy mean",)))
+    for loss in losses for operator in OPERATORS if takes(loss, operator)
+])  # fmt: skip
 def test_the_product_in_single_precision_is_off_by_its_rounding_only(way, loss, operator):
     network = small_network(way, loss, "ragged batches", torch.float32)
     truth = truth_of(way, loss, operator)
