@@ -85,7 +85,7 @@ def squares_of(network, block):
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize("kind", [*DENSE, *OTHERS])
 def test_squares_are_those_of_single_samples_whatever_the_layers(kind, batched, entries, monkeypatch):
-    monkeypatch.setattr("hessbench.problems.curvature._EXAMPLE_GRADIENT_ENTRIES", entries)
+    monkeypatch.setattr("hessbench.problems.factor._EXAMPLE_GRADIENT_ENTRIES", entries)
     network = network_of(kind, batched=batched)
     factor = ggn_operator(network).factor
     block = drawn(factor.num_columns, 2, seed=2)
@@ -101,7 +101,7 @@ def test_layers_are_used_only_where_every_parameter_is_in_one_of_them(kind, monk
     factor.squared_sum(block)
     asked = []
     monkeypatch.setattr(
-        "hessbench.problems.curvature.example_squares",
+        "hessbench.problems.factor.example_squares",
         lambda network, *_: asked.append(1) or network.parameters[:, None],
     )
     factor.squared_sum(block)

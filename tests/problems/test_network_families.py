@@ -271,7 +271,7 @@ def FAMILIES_MLP(shape, classes):  # noqa: N802 -- stands for the constructor
     return mlp(shape, classes, widths=(3,))
 
 
-@pytest.mark.parametrize(("size", "widths"), [(10**3, "11-11"), (10**5, "281-281"), (10**7, "3125-3125")])
+@pytest.mark.parametrize(("size", "widths"), [(10**3, "11-11"), (10**5, "280-280"), (10**7, "3125-3125")])
 def test_the_ladder_keeps_the_depth(size, widths):
     ladder = mlp_problem(widths="60-60", weights="random").ladder
     assert ladder is not None

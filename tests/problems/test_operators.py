@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.networks import flat_forward, flat_parameters, parameter_shapes
 from hessbench.problems.references.dense import DENSE
+from hessbench.problems.references.gram import gram_spectrum
 
 CPU = torch.device("cpu")
 INPUTS, HIDDEN, CLASSES, DIM = 5, 4, 3, 39
@@ -247,6 +249,16 @@ def test_batch_norm_in_either_mode_is_exact_and_its_buffers_stay(operator, train
     reference = torch.as_tensor(DENSE[operator](network))
     torch.testing.assert_close(reference, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
     unchanged()
+
+
+def test_the_gram_matrix_of_one_group_gives_its_spectrum():
+    network, unchanged = grouped(training=True)
+    spectrum = gram_spectrum(network, "ggn")
+    unchanged()
+    values = torch.linalg.eigvalsh(whole_batch(network, "ggn")).numpy()
+    found = np.sort(np.concatenate([spectrum.eigenvalues, np.zeros(spectrum.zeros)]))
+    np.testing.assert_allclose(found, values, rtol=0, atol=1e-13 * values[-1])
+    np.testing.assert_allclose(spectrum.diagonal, whole_batch(network, "ggn").diagonal(), rtol=0, atol=1e-13)
 
 
 def test_the_two_modes_differ():

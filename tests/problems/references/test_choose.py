@@ -102,6 +102,41 @@ def test_other_large_matrices_are_certified_at_the_top_and_statistical_beyond(op
             found[Diagonal](Diagonal())
 
 
+@pytest.mark.parametrize("operator", ["ggn", "hessian"])
+def test_weight_decay_moves_every_reference(operator, small_limit, network_of):
+    network = network_of((2, 3))
+    shift = 0.375
+    found = references_of(lambda: network, operator, 30, name="it", shift=shift)
+    eigenvalues = np.linalg.eigvalsh(DENSE[operator](network)) + shift
+    top, trace, density = (
+        found[type(asked)](asked) for asked in (TopEigenvalues(30 if operator == "ggn" else 4), Trace(), Density())
+    )
+    assert top.source == (Source.GRAM if operator == "ggn" else Source.CERTIFIED)
+    truth = TopEigenvalues(top.arrays["eigenvalues"].size).rank(eigenvalues)[: top.arrays["eigenvalues"].size]
+    np.testing.assert_allclose(top.arrays["eigenvalues"], truth, rtol=0, atol=top.bound + 1e-13)
+    # Twice the half width of a 99 % interval is five standard deviations.
+    assert abs(trace.arrays["trace"][0] - eigenvalues.sum()) <= 2 * trace.bound + 1e-12
+    if operator == "ggn":
+        assert trace.arrays["abs_sum"][0] == pytest.approx(eigenvalues.sum(), rel=1e-12)
+        assert density.arrays["nodes"][0] == shift
+        assert density.arrays["weights"].sum() == pytest.approx(1, rel=1e-12)
+        diagonal = DENSE["ggn"](network).diagonal() + shift
+        np.testing.assert_allclose(found[Diagonal](Diagonal()).arrays["diagonal"], diagonal, rtol=1e-12)
+        assert top.norm == pytest.approx(eigenvalues[-1], rel=1e-12)
+    mean = density.arrays["nodes"] @ density.arrays["weights"]
+    assert mean == pytest.approx(eigenvalues.mean(), abs=density.bound + 1e-13)
+
+
+@pytest.mark.parametrize("mc_samples", [1, 6])
+def test_the_draws_of_a_large_fisher_matrix_are_those_of_its_operator(mc_samples):
+    network = wide_network()
+    found = references_of(lambda: network, "monte-carlo-fisher", 5000, mc_samples=mc_samples, seed=7)
+    op = curvature_operator(network, "monte-carlo-fisher", mc_samples=mc_samples, seed=7)
+    columns = op.factor.rmatmat(torch.eye(op.factor.num_columns, dtype=torch.float64))
+    values = torch.linalg.svdvals(columns)[:3].square().numpy()
+    np.testing.assert_allclose(found[TopEigenvalues](TopEigenvalues(3)).arrays["eigenvalues"], values, rtol=1e-12)
+
+
 def test_an_operator_in_float64_can_be_handed_over(small_limit, network_of):
     network = network_of()
     calls = []
