@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from hessbench.problems.curvature import GGNOperator, hessian_operator
 from hessbench.problems.losses import cross_entropy
@@ -24,15 +24,15 @@ FLAT: dict[str, Operation] = {
     "relu": lambda h, w: h.relu(),
     "relu twice used": lambda h, w: h.relu() + h,
     "relu of a sum": lambda h, w: (h + h.tanh()).relu() * h,
-    "silu": lambda h, w: F.silu(h),
-    "gelu": lambda h, w: F.gelu(h),
-    "gelu by tanh": lambda h, w: F.gelu(h, approximate="tanh"),
-    "softplus": lambda h, w: F.softplus(h, beta=2.0, threshold=1.0),
-    "elu": lambda h, w: F.elu(h, alpha=0.7),
-    "selu": lambda h, w: F.selu(h),
-    "celu": lambda h, w: F.celu(h, alpha=0.5),
-    "leaky relu": lambda h, w: F.leaky_relu(h, 0.2),
-    "relu6": lambda h, w: F.relu6(h),
+    "silu": lambda h, w: functional.silu(h),
+    "gelu": lambda h, w: functional.gelu(h),
+    "gelu by tanh": lambda h, w: functional.gelu(h, approximate="tanh"),
+    "softplus": lambda h, w: functional.softplus(h, beta=2.0, threshold=1.0),
+    "elu": lambda h, w: functional.elu(h, alpha=0.7),
+    "selu": lambda h, w: functional.selu(h),
+    "celu": lambda h, w: functional.celu(h, alpha=0.5),
+    "leaky relu": lambda h, w: functional.leaky_relu(h, 0.2),
+    "relu6": lambda h, w: functional.relu6(h),
     "clamp": lambda h, w: h.clamp(-0.5, 0.4),
     "clamp below": lambda h, w: h.clamp(min=0.1),
     "exp": lambda h, w: h.exp(),
@@ -48,8 +48,8 @@ FLAT: dict[str, Operation] = {
     "sin and cos": lambda h, w: h.sin() + h.cos(),
     "erf": lambda h, w: h.erf(),
     "abs": lambda h, w: h.abs(),
-    "softsign": lambda h, w: F.softsign(h),
-    "dropout in evaluation": lambda h, w: F.dropout(h, training=False),
+    "softsign": lambda h, w: functional.softsign(h),
+    "dropout in evaluation": lambda h, w: functional.dropout(h, training=False),
     "product": lambda h, w: h * w,
     "product with itself": lambda h, w: h * h,
     "product with a constant": lambda h, w: torch.arange(4.0, dtype=h.dtype) * h,
@@ -90,7 +90,7 @@ FLAT: dict[str, Operation] = {
     "unbound": lambda h, w: torch.stack(h.unbind(1)[::-1], 1) * h,
     "stacked with a constant": lambda h, w: torch.stack([h, torch.ones_like(h)], 2).sum(2) * h,
     "joined with a constant": lambda h, w: torch.cat([h, torch.ones_like(h)], 1)[:, 2:6] * h,
-    "padded": lambda h, w: F.pad(h, (1, 2))[:, 1:5] * F.pad(h, (2, -2)),
+    "padded": lambda h, w: functional.pad(h, (1, 2))[:, 1:5] * functional.pad(h, (2, -2)),
     "chosen": lambda h, w: h.index_select(1, torch.tensor([0, 0, 3, 1])) * h,
     "filled": lambda h, w: torch.ones(SAMPLES, 5, dtype=h.dtype).index_copy(1, torch.tensor([3, 0, 2, 4]), h)[:, :4],
     "masked": lambda h, w: h.masked_fill(torch.tensor([True, False, False, True]), 2.0) * h,
@@ -104,10 +104,14 @@ FLAT: dict[str, Operation] = {
     "matrix product with itself": lambda h, w: h @ h.t() @ h,
     "matrix product of a constant": lambda h, w: torch.ones(SAMPLES, 4, dtype=h.dtype) @ torch.outer(w, w) * h,
     "wide matrix product": lambda h, w: (h @ torch.outer(w, w.repeat(5)))[:, 3:7],
-    "dense layer": lambda h, w: F.linear(h, torch.outer(w, w), w),
-    "dense layer of a constant": lambda h, w: F.linear(torch.ones(SAMPLES, 4, dtype=h.dtype), torch.outer(w, w), w) * h,
-    "dense layer, bias only": lambda h, w: F.linear(torch.ones(SAMPLES, 4, dtype=h.dtype), torch.eye(4).to(h), w) * h,
-    "dense layer of fixed weights": lambda h, w: F.linear(h, torch.eye(4).to(h), w),
+    "dense layer": lambda h, w: functional.linear(h, torch.outer(w, w), w),
+    "dense layer of a constant": lambda h, w: (
+        functional.linear(torch.ones(SAMPLES, 4, dtype=h.dtype), torch.outer(w, w), w) * h
+    ),
+    "dense layer, bias only": lambda h, w: (
+        functional.linear(torch.ones(SAMPLES, 4, dtype=h.dtype), torch.eye(4).to(h), w) * h
+    ),
+    "dense layer of fixed weights": lambda h, w: functional.linear(h, torch.eye(4).to(h), w),
     "matrix products": lambda h, w: (h.view(SAMPLES, 2, 2) @ h.view(SAMPLES, 2, 2)).flatten(1),
     "matrix products with a constant": lambda h, w: (
         (torch.ones(SAMPLES, 2, 2, dtype=h.dtype) @ h.view(SAMPLES, 2, 2)).flatten(1) * h
@@ -119,15 +123,19 @@ FLAT: dict[str, Operation] = {
     "softmax": lambda h, w: h.softmax(1),
     "softmax of rows": lambda h, w: (3 * h).softmax(0) * h,
     "log softmax": lambda h, w: h.log_softmax(1) * h,
-    "layer norm": lambda h, w: F.layer_norm(h, (4,), w, w * w),
-    "layer norm without weights": lambda h, w: F.layer_norm(h, (4,)),
-    "layer norm of a constant": lambda h, w: F.layer_norm(torch.arange(12.0).view(3, 4).to(h).sin(), (4,), w, w) * h,
-    "layer norm of two axes": lambda h, w: F.layer_norm(h.view(SAMPLES, 2, 2), (2, 2), w.view(2, 2)).flatten(1),
+    "layer norm": lambda h, w: functional.layer_norm(h, (4,), w, w * w),
+    "layer norm without weights": lambda h, w: functional.layer_norm(h, (4,)),
+    "layer norm of a constant": lambda h, w: (
+        functional.layer_norm(torch.arange(12.0).view(3, 4).to(h).sin(), (4,), w, w) * h
+    ),
+    "layer norm of two axes": lambda h, w: functional.layer_norm(h.view(SAMPLES, 2, 2), (2, 2), w.view(2, 2)).flatten(
+        1
+    ),
     "batch norm": lambda h, w: _normed(h, w, w * w),
     "batch norm without weights": lambda h, w: _normed(h, None, None),
     "batch norm of a constant": lambda h, w: _normed(torch.ones(SAMPLES, 4, dtype=h.dtype), w, w) * h,
     "attention": lambda h, w: _attention(h),
-    "embedding": lambda h, w: F.embedding(torch.tensor([0, 3, 3]), torch.outer(w, w), padding_idx=0) * h,
+    "embedding": lambda h, w: functional.embedding(torch.tensor([0, 3, 3]), torch.outer(w, w), padding_idx=0) * h,
     "written in place": lambda h, w: h.clone().mul_(h).add_(w),
     "part written in place": lambda h, w: _first_doubled(h),
     "row written in place": lambda h, w: _row_written(h, w),
@@ -136,22 +144,26 @@ FLAT: dict[str, Operation] = {
 """Maps of h (3, 4) and four parameters w to (3, 4)."""
 
 IMAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "convolution": lambda x, w: F.conv2d(x, w[:16].view(2, 2, 2, 2), w[:2], stride=2, padding=1),
-    "convolution in groups": lambda x, w: F.conv2d(x, w[:8].view(2, 1, 2, 2), groups=2, dilation=2),
-    "transposed convolution": lambda x, w: F.conv_transpose2d(x, w[:16].view(2, 2, 2, 2), w[:2], stride=2),
-    "convolution of fixed weights": lambda x, w: F.conv2d(x, torch.ones(2, 2, 2, 2).to(x), w[:2]),
-    "convolution of a constant": lambda x, w: F.conv2d(torch.ones_like(x), w[:16].view(2, 2, 2, 2)) * w[0],
-    "convolution, bias only": lambda x, w: F.conv2d(torch.ones_like(x), torch.ones(2, 2, 2, 2).to(x), w[:2]) * w[3],
-    "convolution of one axis": lambda x, w: F.conv1d(x.flatten(2), w[:12].view(2, 2, 3), padding=1),
-    "convolution of three axes": lambda x, w: F.conv3d(x[:, None], w[:8].view(1, 1, 2, 2, 2)),
-    "max pooling": lambda x, w: F.max_pool2d(x, 2) * w[0],
-    "overlapping max pooling": lambda x, w: F.max_pool2d(x, 3, stride=2, ceil_mode=True) * w[0],
-    "max pooling of a row": lambda x, w: F.max_pool1d(x.flatten(2), 2) * w[0],
-    "mean pooling": lambda x, w: F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False) * w[0],
-    "adaptive mean": lambda x, w: F.adaptive_avg_pool2d(x, 2) * w[0],
-    "global mean": lambda x, w: F.adaptive_avg_pool2d(x, 1) * w[0],
+    "convolution": lambda x, w: functional.conv2d(x, w[:16].view(2, 2, 2, 2), w[:2], stride=2, padding=1),
+    "convolution in groups": lambda x, w: functional.conv2d(x, w[:8].view(2, 1, 2, 2), groups=2, dilation=2),
+    "transposed convolution": lambda x, w: functional.conv_transpose2d(x, w[:16].view(2, 2, 2, 2), w[:2], stride=2),
+    "convolution of fixed weights": lambda x, w: functional.conv2d(x, torch.ones(2, 2, 2, 2).to(x), w[:2]),
+    "convolution of a constant": lambda x, w: functional.conv2d(torch.ones_like(x), w[:16].view(2, 2, 2, 2)) * w[0],
+    "convolution, bias only": lambda x, w: (
+        functional.conv2d(torch.ones_like(x), torch.ones(2, 2, 2, 2).to(x), w[:2]) * w[3]
+    ),
+    "convolution of one axis": lambda x, w: functional.conv1d(x.flatten(2), w[:12].view(2, 2, 3), padding=1),
+    "convolution of three axes": lambda x, w: functional.conv3d(x[:, None], w[:8].view(1, 1, 2, 2, 2)),
+    "max pooling": lambda x, w: functional.max_pool2d(x, 2) * w[0],
+    "overlapping max pooling": lambda x, w: functional.max_pool2d(x, 3, stride=2, ceil_mode=True) * w[0],
+    "max pooling of a row": lambda x, w: functional.max_pool1d(x.flatten(2), 2) * w[0],
+    "mean pooling": lambda x, w: functional.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False) * w[0],
+    "adaptive mean": lambda x, w: functional.adaptive_avg_pool2d(x, 2) * w[0],
+    "global mean": lambda x, w: functional.adaptive_avg_pool2d(x, 1) * w[0],
     "batch norm of images": lambda x, w: _normed(x, w[:2], w[2:4]),
-    "batch norm of a convolution": lambda x, w: _normed(F.conv2d(x, w[:16].view(2, 2, 2, 2)), w[:2], w[2:4]).relu(),
+    "batch norm of a convolution": lambda x, w: _normed(
+        functional.conv2d(x, w[:16].view(2, 2, 2, 2)), w[:2], w[2:4]
+    ).relu(),
 }
 """Maps of images x (3, 2, 4, 4) and sixteen parameters w to images, or rows, of two channels."""
 
@@ -163,17 +175,17 @@ def _constant(h: Tensor) -> Tensor:
 
 def _normed(h: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     mean = torch.arange(h.shape[1], dtype=h.dtype) / 4
-    return F.batch_norm(h, mean, mean + 0.5, weight, bias)
+    return functional.batch_norm(h, mean, mean + 0.5, weight, bias)
 
 
 def _attention(h: Tensor) -> Tensor:
     x = h.view(1, SAMPLES, 2, 2)
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        return F.scaled_dot_product_attention(x, x.tanh(), x).reshape(SAMPLES, 4)
+        return functional.scaled_dot_product_attention(x, x.tanh(), x).reshape(SAMPLES, 4)
 
 
 def _first_doubled(h: Tensor) -> Tensor:
-    h = h.tanh()
+    h = h.tanh() + h
     h[:, :2] *= 2
     return h
 
@@ -199,7 +211,7 @@ def image_network_of(operation: Callable[[Tensor, Tensor], Tensor]) -> Network:
 
     def forward(parameters: Tensor, inputs: Tensor) -> Tensor:
         a, w, B = parameters.split([2, 16, 6])
-        y = operation(F.conv2d(inputs, a.view(2, 1, 1, 1)), w)
+        y = operation(functional.conv2d(inputs, a.view(2, 1, 1, 1)), w)
         return y.tanh().flatten(2).mean(2).repeat(1, 2)[:, :2] @ B.view(2, 3)
 
     return made(forward, 24, (1, 4, 4))
