@@ -147,7 +147,7 @@ IMAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "convolution": lambda x, w: functional.conv2d(x, w[:16].view(2, 2, 2, 2), w[:2], stride=2, padding=1),
     "convolution in groups": lambda x, w: functional.conv2d(x, w[:8].view(2, 1, 2, 2), groups=2, dilation=2),
     "transposed convolution": lambda x, w: functional.conv_transpose2d(x, w[:16].view(2, 2, 2, 2), w[:2], stride=2),
-    "convolution of fixed weights": lambda x, w: functional.conv2d(x, torch.ones(2, 2, 2, 2).to(x), w[:2]),
+    "convolution of fixed weights": lambda x, w: functional.conv2d(x, _ones(x), w[:2]),
     "convolution of a constant": lambda x, w: functional.conv2d(torch.ones_like(x), w[:16].view(2, 2, 2, 2)) * w[0],
     "convolution, bias only": lambda x, w: (
         functional.conv2d(torch.ones_like(x), torch.ones(2, 2, 2, 2).to(x), w[:2]) * w[3]
@@ -161,11 +161,17 @@ IMAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "adaptive mean": lambda x, w: functional.adaptive_avg_pool2d(x, 2) * w[0],
     "global mean": lambda x, w: functional.adaptive_avg_pool2d(x, 1) * w[0],
     "batch norm of images": lambda x, w: _normed(x, w[:2], w[2:4]),
-    "batch norm of a convolution": lambda x, w: _normed(
-        functional.conv2d(x, w[:16].view(2, 2, 2, 2)), w[:2], w[2:4]
-    ).relu(),
+    "batch norm of tangents": lambda x, w: _normed(functional.conv2d(x, w[:16].view(2, 2, 2, 2)), w[:2], w[2:4]).relu(),
 }
 """Maps of images x (3, 2, 4, 4) and sixteen parameters w to images, or rows, of two channels."""
+
+
+def _waves(h: Tensor) -> Tensor:
+    return torch.arange(12.0).view(3, 4).to(h).sin()
+
+
+def _ones(x: Tensor) -> Tensor:
+    return torch.ones(2, 2, 2, 2).to(x)
 
 
 def _constant(h: Tensor) -> Tensor:
