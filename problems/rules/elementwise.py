@@ -105,6 +105,12 @@ def _elu(site: Site) -> Derivatives:
     return torch.where(x > 0, scale, grown), torch.where(x > 0, 0.0, grown * inner)
 
 
+def _celu(site: Site) -> Derivatives:
+    x, alpha = site[0], site[1]
+    grown = torch.exp(torch.clamp(x, max=0) / alpha)
+    return torch.where(x > 0, 1.0, grown), torch.where(x > 0, 0.0, grown / alpha)
+
+
 def _exp(site: Site) -> Derivatives:
     return site.output, site.output
 
@@ -200,6 +206,7 @@ _DERIVATIVES: Final[Mapping[object, Callable[[Site], Derivatives]]] = {
     aten.gelu.default: _gelu,
     aten.softplus.default: _softplus,
     aten.elu.default: _elu,
+    aten.celu.default: _celu,
     aten.exp.default: _exp,
     aten.log.default: _log,
     aten.log1p.default: _log1p,

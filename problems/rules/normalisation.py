@@ -15,24 +15,16 @@ aten = torch.ops.aten
 
 
 def _batch_norm(site: Site) -> Rule:
+    """An affine map of each channel: n weight + bias with n = (x - mean) r, r from the stored variance."""
     if site[5] or site[3] is None:
         raise site.unknown("in training mode")
-    return _stored_norm(site, site[7])
-
-
-def _batch_norm_only(site: Site) -> Rule:
-    return _stored_norm(site, site[6])
-
-
-def _stored_norm(site: Site, eps: float) -> Rule:
-    """An affine map of each channel: n weight + bias with n = (x - mean) r, r from the stored variance."""
     if site.node.index != 0:
         raise site.unknown("used by its statistics")
     x, weight, mean, variance = (site[place] for place in (0, 1, 3, 4))
     live_x, live_w, live_b = (site.live(place) for place in range(3))
     lay = site.lay
     shape = (-1, *(1,) * (x.ndim - 2))
-    r = torch.rsqrt(variance + eps).view(shape)
+    r = torch.rsqrt(variance + site[7]).view(shape)
     slope = r if weight is None else r * weight.view(shape)
     n = lay((x - mean.view(shape)) * r)
     summed = [1, *range(3, x.ndim + 1)]
@@ -191,7 +183,6 @@ def _layer_norm(site: Site) -> Rule:
 NORMALISATION: Final[Mapping[object, Builder]] = MappingProxyType(
     {
         aten.native_batch_norm.default: _batch_norm,
-        aten._native_batch_norm_legit_no_training.default: _batch_norm_only,
         aten._softmax.default: _softmax,
         aten._safe_softmax.default: _softmax,
         aten._log_softmax.default: _log_softmax,

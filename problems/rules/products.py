@@ -54,9 +54,10 @@ class RulesProducts:
         slope = network.loss.slope(self.outputs, batch.targets)
         with torch.no_grad():
             self._program = Program(tape)
-            self._gradient = self._program.gradient(slope) if hessian or check else None
+            self._gradient = self._program.gradient(slope, keep=hessian) if hessian or check else None
         if check and self._gradient is not None:
             _compare(self._gradient, tape, slope)
+        self._curved = hessian
         self.width = self._program.width
         self._loss_bend = network.loss.bend(self.outputs, batch.targets)
 
@@ -68,7 +69,13 @@ class RulesProducts:
         return self._gradient
 
     def hessian(self, block: Tensor) -> Tensor:
-        """The Hessian times a block (n, k)."""
+        """The Hessian times a block (n, k).
+
+        Raises:
+            ValueError: If it was not asked for.
+        """
+        if not self._curved:
+            raise ValueError("Hessian products need hessian=True")
         return self._by_columns(block, lambda V: self._program.curve(V, self._bend))
 
     def ggn(self, block: Tensor) -> Tensor:
@@ -119,10 +126,10 @@ def _compare(gradient: Tensor, tape: Tape, slope: Tensor) -> None:
     Raises:
         UnknownNode: If they differ by more than rounding.
     """
-    if not tape.outputs.requires_grad:
+    if not tape.graphed.requires_grad:
         expected = torch.zeros_like(gradient)
     else:
-        (expected,) = torch.autograd.grad(tape.outputs, tape.parameters, slope)
+        (expected,) = torch.autograd.grad(tape.graphed, tape.parameters, slope)
     distance = torch.linalg.vector_norm(gradient - expected)
     if bool(distance > _AGREEMENT * torch.linalg.vector_norm(expected)):
         raise UnknownNode(

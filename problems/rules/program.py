@@ -99,8 +99,8 @@ class Program:
             step(tangents)
         return total
 
-    def gradient(self, slope: Tensor) -> Tensor:
-        """Adjoint (n,) of the parameters from that (m, C) of the outputs, whose values `curve` will use."""
+    def gradient(self, slope: Tensor, *, keep: bool) -> Tensor:
+        """Adjoint (n,) of the parameters from that (m, C) of the outputs; kept are those that `curve` needs."""
         total = self._begin(slope[None])
         self._bent = []
         for back, pull in zip(self._back, self._pulls, strict=True):
@@ -108,7 +108,8 @@ class Program:
             if adjoint is None:
                 continue
             back.rule.pull(adjoint, *back.sinks)
-            self._bent.append(bent_step(back, back.rule.bend(adjoint[0])) if back.rule.bend else pull)
+            if keep:
+                self._bent.append(bent_step(back, back.rule.bend(adjoint[0])) if back.rule.bend else pull)
         return total[0]
 
     def curve(self, V: Tensor, bend: Callable[[Tensor], Tensor]) -> Tensor:

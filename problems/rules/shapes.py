@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.problems.rules.rule import Builder, Rule, Sink, Site, linear, reducer
+from hessbench.problems.rules.rule import Builder, Rule, Sink, Site, added, lifted, linear, reducer
 
 aten = torch.ops.aten
 
@@ -99,6 +99,82 @@ def _dropping(site: Site, axis: int, place: int) -> Rule:
         return whole
 
     return linear(lambda tangent: tangent.select(axis + 1, place), pull, fresh=True)
+
+
+def _repeated(site: Site) -> Rule:
+    before: torch.Size = site[0].shape
+    times: Sequence[int] = site[1]
+    shape = (1,) * (len(times) - len(before)) + tuple(before)
+    tiles = [size for pair in zip(times, shape, strict=True) for size in pair]
+    summed = [2 * place + 1 for place in range(len(times))]
+    return linear(
+        lambda tangent: tangent.reshape(tangent.shape[0], *shape).repeat(1, *times),
+        lambda adjoint: adjoint.reshape(adjoint.shape[0], *tiles).sum(summed).reshape(adjoint.shape[0], *before),
+        fresh=True,
+    )
+
+
+def _replaced(site: Site) -> Rule:
+    """A value with a part replaced by another value, as a write in place leaves it."""
+    axis = site[2] % site.output.ndim
+    where = (slice(None),) * (axis + 1)
+    if site.node.op is aten.select_scatter.default:
+        where += (site[3] % site.output.shape[axis],)
+    else:
+        where += (slice(*slice(site[3], site[4], site[5]).indices(site.output.shape[axis])),)
+    live_whole, live_part, shape = site.live(0), site.live(1), site.output.shape
+
+    def push(*tangents: Tensor) -> Tensor:
+        first = tangents[0]
+        whole = first.clone() if live_whole else first.new_zeros(first.shape[0], *shape)
+        whole[where] = tangents[-1] if live_part else 0
+        return whole
+
+    def pull(adjoint: Tensor, *sinks: Sink) -> None:
+        if live_whole:
+            whole = adjoint.clone()
+            whole[where] = 0
+            sinks[0].add(whole)
+        if live_part:
+            sinks[-1].add(adjoint[where], owned=False)
+
+    return Rule(push, pull, fresh=True)
+
+
+def _either(site: Site) -> Rule:
+    """One of two values, entry by entry."""
+    chosen: Tensor = site[0]
+    shape = site.output.shape
+    masks = [mask.to(site.output.dtype) for mask in (chosen, ~chosen)]
+    places = [place for place in (1, 2) if site.live(place)]
+    live = [(masks[place - 1], reducer(site[place].shape, shape)) for place in places]
+
+    def push(*tangents: Tensor) -> Tensor:
+        terms = [lifted(tangent, len(shape)) * mask for tangent, (mask, _) in zip(tangents, live, strict=True)]
+        return added(terms).expand(tangents[0].shape[0], *shape)
+
+    def pull(adjoint: Tensor, *sinks: Sink) -> None:
+        for sink, (mask, reduce) in zip(sinks, live, strict=True):
+            sink.add(reduce(adjoint * mask))
+
+    return Rule(push, pull)
+
+
+def _overwritten(site: Site) -> Rule:
+    """A value all of whose entries are replaced by those of another, broadcast."""
+    before, after = site[1].shape, site.output.shape
+    reduce, live = reducer(before, after), site.live(1)
+
+    def push(*tangents: Tensor) -> Tensor:
+        k = tangents[-1].shape[0]
+        whole = tangents[-1].new_zeros(k, *after)
+        return whole.copy_(lifted(tangents[-1], len(after))) if live else whole
+
+    def pull(adjoint: Tensor, *sinks: Sink) -> None:
+        if live:
+            sinks[-1].add(reduce(adjoint), owned=False)
+
+    return Rule(push, pull, fresh=True)
 
 
 def _split(site: Site) -> Rule:
@@ -216,9 +292,7 @@ SHAPES: Final[Mapping[object, Builder]] = MappingProxyType(
             ),
             _reshaped,
         ),
-        **dict.fromkeys(
-            (aten.clone.default, aten.alias.default, aten._to_copy.default, aten.lift_fresh.default), _identity
-        ),
+        **dict.fromkeys((aten.clone.default, aten.alias.default, aten._to_copy.default), _identity),
         aten.permute.default: _permuted,
         aten.transpose.int: _transposed,
         aten.t.default: _transposed,
@@ -226,6 +300,11 @@ SHAPES: Final[Mapping[object, Builder]] = MappingProxyType(
         aten.slice.Tensor: _sliced,
         aten.select.int: _selected,
         aten.unbind.int: _unbound,
+        aten.repeat.default: _repeated,
+        aten.slice_scatter.default: _replaced,
+        aten.select_scatter.default: _replaced,
+        aten.copy.default: _overwritten,
+        aten.where.self: _either,
         aten.split.Tensor: _split,
         aten.split_with_sizes.default: _split,
         aten.cat.default: _joined,

@@ -74,10 +74,6 @@ def _multiplied(site: Site) -> Rule:
     return scaled(site[1])
 
 
-def _divided(site: Site) -> Rule:
-    return scaled(1 / site[1])
-
-
 def _summed(site: Site) -> Rule:
     return _over(site, 1.0)
 
@@ -140,13 +136,10 @@ def _averaged(site: Site) -> Rule:
 SUMS: Final[Mapping[object, Builder]] = MappingProxyType(
     {
         aten.add.Tensor: _added,
-        aten.add.Scalar: _added,
         aten.sub.Tensor: _subtracted,
-        aten.sub.Scalar: _subtracted,
         aten.rsub.Scalar: _subtracted_from,
         aten.neg.default: _negated,
         aten.mul.Scalar: _multiplied,
-        aten.div.Scalar: _divided,
         aten.sum.default: _summed,
         aten.sum.dim_IntList: _summed,
         aten.mean.default: _mean,

@@ -13,8 +13,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hessbench.problems.network import Forward
 
-_CUTS: Final = frozenset({torch.ops.aten.detach.default})
-"""Operations whose outputs count as constants."""
+aten = torch.ops.aten
+_CUTS: Final = frozenset(
+    {
+        aten.detach.default,
+        *(aten.zeros_like.default, aten.ones_like.default, aten.full_like.default, aten.empty_like.default),
+        *(aten.new_zeros.default, aten.new_ones.default, aten.new_full.default, aten.new_empty.default),
+        *(aten.sign.default, aten.floor.default, aten.ceil.default, aten.round.default),
+    }
+)
+"""Operations whose outputs count as constants, as they do for autograd."""
 
 
 class UnknownNode(ValueError):  # noqa: N818  # what is unknown is the news, not that it is an error
@@ -65,11 +73,13 @@ class Tape:
     Attributes:
         parameters: A copy (n,) of the parameters.
         nodes: The nodes.
-        outputs: Outputs (m, C) with the graph that autograd made of them.
+        outputs: Outputs (m, C) as they were recorded.
+        graphed: The same with the graph that autograd makes of the function as it is.
     """
 
     parameters: Tensor
     outputs: Tensor
+    graphed: Tensor
     nodes: list[Node] = field(default_factory=list[Node])
 
 
@@ -77,7 +87,7 @@ def record(forward: Forward, parameters: Tensor, inputs: Tensor) -> Tape:
     """Run a function and write down what depends on its parameters.
 
     The operations are those below autograd, so that tied weights, restricted parameters and modules of any kind look
-    alike. What is written to in place is made a new value first, at the price of a second run.
+    alike. What is written to in place is made a new value first, at the price of two more runs.
 
     Args:
         forward: Outputs from parameters and inputs.
@@ -89,12 +99,13 @@ def record(forward: Forward, parameters: Tensor, inputs: Tensor) -> Tape:
     with torch.enable_grad():
         try:
             with recorder:
-                outputs = forward(own, inputs)
+                outputs = graphed = forward(own, inputs)
         except _Overwritten:
             recorder = _Recorder(own)
             with recorder:
                 outputs = torch.func.functionalize(forward)(own, inputs)
-    return Tape(own, outputs, recorder.nodes)
+            graphed = forward(own, inputs)
+    return Tape(own, outputs, graphed, recorder.nodes)
 
 
 class _Overwritten(Exception):  # noqa: N818  # never leaves this module
