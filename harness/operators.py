@@ -326,7 +326,7 @@ def check_product(op: LinearOperator, block: Tensor, product: object) -> None:
 
 
 def check_block(
-    block: object, rows: int, dtype: torch.dtype, device: torch.device, what: str = "operator", *, least: int = 1
+    block: Tensor, rows: int, dtype: torch.dtype, device: torch.device, what: str = "operator", *, least: int = 1
 ) -> None:
     """Refuse what is no block for an operator.
 
@@ -342,7 +342,7 @@ def check_block(
         TypeError: If it is no tensor.
         ValueError: If its shape, dtype or device is another, naming what is accepted.
     """
-    if not isinstance(block, Tensor):
+    if not hasattr(block, "ndim"):
         raise TypeError(f"the {what} takes a tensor, got {type(block).__name__}")
     if block.ndim != 2 or block.shape[0] != rows or block.shape[1] < least:
         with_columns = f" with k at least {least}" if least else ""

@@ -57,7 +57,8 @@ class Linearisation:
         with torch.enable_grad():
             weights = torch.zeros_like(self.outputs, requires_grad=True)
             (pulled,) = torch.autograd.grad(self._outputs, self._parameters, weights, create_graph=True)
-        return lambda block: pull_columns(pulled, weights, block, batched=self._batched)
+        batched = self._batched  # a closure over `self` would be a cycle, and keep the graph until it is collected
+        return lambda block: pull_columns(pulled, weights, block, batched=batched)
 
     def _traced_push(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         parameters = self._parameters.detach()

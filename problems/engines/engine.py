@@ -68,7 +68,7 @@ class Engine:
         ggn_again: The same for a further batch of the same network, without what the first has shown once and for all.
         hessian_again: The same of the Hessian.
         is_dear: Whether setting up takes seconds, so that it is no engine for few products or for micro-batches.
-        folds: Whether the columns of a block are folded into the products, whatever the network says of blocks.
+        blocks: How it multiplies blocks, where it does not do as the network says: folded or looped.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Engine:
     ggn_again: Make | None = None
     hessian_again: Make | None = None
     is_dear: bool = False
-    folds: bool = False
+    blocks: str = ""
 
     def of(self, matrix: str, *, again: bool = False) -> Make:
         """What sets up products with a matrix; `again` with a further batch of a network that it has taken.
@@ -94,4 +94,4 @@ class Engine:
 
     def columns_at_once(self, network: Network) -> bool:
         """Whether a wider block takes more memory: not where its columns are multiplied one by one."""
-        return self.folds or network.batched
+        return self.blocks == "folded" or (not self.blocks and network.batched)

@@ -105,7 +105,7 @@ def check_engine(matrix: str, engine: str) -> None:
 
 def _engine_text(network: Network, choice: Choice, kept: list[Products]) -> str:
     name = choice.engine.name + (f" ({choice.note})" if choice.note else "")
-    blocks = "folded blocks" if choice.engine.folds else network.blocks
+    blocks = f"{choice.engine.blocks} blocks" if choice.engine.blocks else network.blocks
     streams = [] if choice.micro_batch is None else [f"micro-batches of {choice.micro_batch}"]
     notes = dict.fromkeys(products.note for products in kept if products.note)
     return ", ".join([name, blocks, *streams, *notes])

@@ -19,8 +19,8 @@ def hessian(network: Network, batch: Batch) -> Products:
     """Hessian of a batch: one gradient of a directional derivative for each column, one for a block where batched.
 
     Raises:
-        EngineUnavailable: If the batch is one group: torch's forward derivative of batch norm in training mode holds
-            the batch's statistics constant when it is differentiated in turn, and the product would be wrong.
+        EngineUnavailable: If the batch is one group: what torch 2.13 gives as the derivative of the forward derivative
+            of batch norm in training mode is not that, and the product would be wrong.
     """
     if network.group:
         raise EngineUnavailable(

@@ -23,7 +23,7 @@ AUTO: Final = "auto"
 _ALL: Final = (
     Engine(
         "rules", "a hand-written rule for every node", rules.ggn, rules.hessian, rules.ggn_again, rules.hessian_again,
-        folds=True,
+        blocks="folded",
     ),
     Engine("kept-graph", "backward through kept graphs", kept_graph.ggn, kept_graph.hessian),
     Engine("double-backward", "the graphs made again for every block", double_backward.ggn, double_backward.hessian),
@@ -37,7 +37,10 @@ _ALL: Final = (
     ),
     Engine("linearised", "kept linearisation", linearised.ggn, linearised.hessian, is_dear=True),
     Engine("jvp-by-double-vjp", "GGN by a JVP made of two kept VJPs", kept_graph.ggn),
-    Engine("compiled", "one product compiled by torch.compile", compiled.ggn, compiled.hessian, is_dear=True),
+    Engine(
+        "compiled", "one product compiled by torch.compile", compiled.ggn, compiled.hessian, is_dear=True,
+        blocks="looped",
+    ),
 )  # fmt: skip
 
 ENGINES: Final[Mapping[str, Engine]] = MappingProxyType({engine.name: engine for engine in _ALL})

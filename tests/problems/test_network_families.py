@@ -1,5 +1,6 @@
 """The network families: what they are, how they are trained and restricted, and what they say where they cannot be."""
 
+import json
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from hessbench.problem import FACTOR, NETWORK, PSD
 from hessbench.problems import PROBLEMS
 from hessbench.problems.curvature import BY_OUTPUT, OPERATORS
 from hessbench.problems.network_families import mlp_problem
+from hessbench.problems.references.shipped import FOLDER
 from hessbench.problems.weights import Weights
 from hessbench.registry import Registry
 
@@ -278,3 +280,44 @@ def test_the_ladder_keeps_the_depth(size, widths):
     rung = ladder(size)
     assert f"widths={widths}" in rung.name
     assert abs(rung.dim - size) < 0.1 * size
+
+
+NAMED = {
+    "mlp[per_class=2,weights=random,widths=3]": "mlp[engine=kept-graph,per_class=2,weights=random,widths=3]",
+    "digits-mlp[step=0,width=2]": "digits-mlp[engine=kept-graph,step=0,width=2]",
+}
+
+
+@pytest.mark.parametrize("plain", NAMED)
+def test_an_engine_that_is_named_makes_another_problem_with_the_same_references(plain):
+    problem, named = problem_of(plain), problem_of(NAMED[plain])
+    assert problem_of(plain.replace("]", ",engine=auto]")).hash == problem.hash
+    assert (problem.name, named.name) == (plain, NAMED[plain])
+    assert named.hash != problem.hash
+    assert named.fingerprint() == problem.fingerprint()
+    assert named.build(CPU, torch.float32).info.engine.startswith("kept-graph, ")
+    assert "auto of" in problem.build(CPU, torch.float32).info.engine
+    for estimand in (Trace(), TopEigenvalues(k=2)):
+        own, other = (one.references[type(estimand)](estimand) for one in (problem, named))
+        assert all(np.array_equal(own.arrays[key], other.arrays[key]) for key in own.arrays)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("mlp[engine=fast]", "mlp: engine must be one of auto, rules, kept-graph, double-backward, "),
+        ("digits-mlp[engine=fast]", "digits-mlp: engine must be one of auto, rules, kept-graph, double-backward, "),
+        ("resnet20-cifar10[engine=fast]", "resnet20-cifar10: engine must be one of auto, rules, kept-graph, "),
+        ("mlp[operator=ntk,engine=rules]", "mlp: engine must be one of auto, got 'rules'"),
+        ("mlp[engine=jvp-by-double-vjp]", "mlp: engine must be one of auto, rules, kept-graph, double-backward, "),
+    ],
+)
+def test_an_engine_that_does_not_fit_is_refused_with_those_that_do(spec, said):
+    with pytest.raises(ValueError, match=said):
+        problem_of(spec)
+
+
+def test_adding_engines_left_names_and_hashes_as_they_were():
+    # Of the shipped references, made before there were engines.
+    stored = json.loads((FOLDER / "mlp(widths=64-64).json").read_text(encoding="utf-8"))
+    assert problem_of("mlp[widths=64-64]").hash == stored["problem_hash"]
