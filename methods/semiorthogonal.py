@@ -1,0 +1,237 @@
+"""The Lanczos recurrence kept orthogonal to sqrt(eps) only: periodic and selective reorthogonalisation.
+
+With |q_i^T q_j| below sqrt(eps) the tridiagonal matrix equals the projected operator to rounding (Simon 1984), so
+Ritz values are as good as after full reorthogonalisation and no copies appear, for a fraction of the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hessbench.estimand import Array
+from hessbench.methods.arguments import check_at_least, check_choice
+from hessbench.methods.krylov import Tridiagonal, check_start, norm, project_out, solve_tridiagonal
+from hessbench.methods.probes import draw_normal
+from hessbench.operators import LinearOperator
+
+SEMIORTHOGONAL: Final = ("periodic", "selective")
+_NEW: Final = 0.5**0.5  # a Ritz vector with more than this outside the span of the locked ones is another one
+_TINY: Final = 1e-300
+
+
+class Guard(Protocol):
+    """Decides from the coefficients alone what the residual of a step is orthogonalised against."""
+
+    def rows(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> Tensor:
+        """Take in step j, and answer with orthonormal rows to take out of its residual, possibly none.
+
+        Args:
+            Q: The j + 1 Lanczos vectors so far, as rows.
+            alphas: Diagonal of T, shape (j + 1,).
+            betas: Off-diagonal, shape (j + 1,); the last entry is the norm of the residual after three terms.
+            scale: Estimate of the norm of T.
+        """
+        ...
+
+    @property
+    def operations(self) -> int:
+        """Vector operations spent on forming rows so far."""
+        ...
+
+
+class Periodic:
+    """Full passes on two consecutive vectors whenever the estimate of orthogonality passes sqrt(eps).
+
+    The estimate w[j + 1, k] of q_(j+1)^T q_k follows the recurrence that the three terms impose on it:
+    b[j] w[j + 1, k] = b[k] w[j, k + 1] + (a[k] - a[j]) w[j, k] + b[k - 1] w[j, k - 1] - b[j - 1] w[j - 1, k], with a
+    rounding error of eps |T| added at each step.
+
+    Args:
+        eps: Rounding unit of the operator's dtype.
+
+    Source:
+        Simon, Math. Comp. 42 (1984), doi:10.1090/S0025-5718-1984-0725988-X; Grcar, Analyses of the Lanczos algorithm
+        and of the approximation problem in Richardson's method, University of Illinois (1981).
+    """
+
+    def __init__(self, eps: float) -> None:
+        self._eps = eps
+        self._before = np.zeros(0)
+        self._now = np.zeros(0)
+        self._again = False
+        self.operations = 0
+
+    def rows(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> Tensor:
+        """Extend the estimate by a step; see `Guard`."""
+        j = alphas.size - 1
+        beta = max(float(betas[j]), self._eps * scale, _TINY)
+        noise = self._eps * scale / beta
+        estimate = np.full(j + 1, noise)  # against q_j itself the three terms are explicit
+        if j:
+            now = np.append(self._now, 1.0)
+            grown = betas[:j] * now[1:] + (alphas[:j] - alphas[j]) * now[:-1]
+            grown[1:] += betas[: j - 1] * now[: j - 1]
+            grown[:-1] -= betas[j - 1] * self._before
+            grown[-1] -= betas[j - 1]  # q_(j-1)^T q_(j-1)
+            estimate[:j] = grown / beta
+            estimate[:j] += np.copysign(noise, grown)
+        self._before, self._now = self._now, estimate
+        if not (float(np.abs(estimate).max()) > self._eps**0.5 or self._again):
+            return Q[:0]
+        self._again = not self._again
+        self._now = np.full(j + 1, self._eps)
+        return Q
+
+
+class Selective:
+    """Passes against converged Ritz vectors only: orthogonality is lost towards these and nothing else (Paige).
+
+    A Ritz pair whose residual falls below sqrt(eps) |T| is locked: its vector y is formed once and taken out of the
+    residual of that step and of the next. From there y^T q_j follows the three-term recurrence
+    b[j] y^T q_(j+1) = (theta - a[j]) y^T q_j - b[j - 1] y^T q_(j-1), with a rounding error of eps |T| at each step, and
+    y is taken out of two consecutive residuals again when that estimate passes sqrt(eps).
+
+    Args:
+        eps: Rounding unit of the operator's dtype.
+        capacity: Most Ritz vectors there can be.
+
+    Source:
+        Parlett and Scott, Math. Comp. 33 (1979), doi:10.1090/S0025-5718-1979-0514820-3.
+    """
+
+    def __init__(self, eps: float, capacity: int) -> None:
+        self._eps = eps
+        self._capacity = capacity
+        self._Y: Tensor | None = None
+        self._S = np.zeros((capacity, 0))  # locked vectors in coordinates of Q, orthonormal columns
+        self._theta = np.zeros(0)
+        self._before = np.zeros(0)
+        self._now = np.zeros(0)
+        self._again = np.zeros(0, dtype=bool)
+        self.operations = 0
+
+    def rows(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> Tensor:
+        """Extend the estimates by a step and lock what has converged; see `Guard`."""
+        j = alphas.size - 1
+        beta = max(float(betas[j]), self._eps * scale, _TINY)
+        grown = (self._theta - alphas[j]) * self._now - (betas[j - 1] * self._before if j else 0.0)
+        grown = grown / beta + np.copysign(self._eps * scale / beta, grown)
+        due = (np.abs(grown) > self._eps**0.5) | self._again
+        fresh = self._lock(Q, alphas, betas, scale)
+        new = np.ones(fresh, dtype=bool)
+        self._before = np.append(self._now, np.zeros(fresh))  # the part of y along q_j is that of its residual
+        self._again = np.append(due & ~self._again, new)
+        due = np.append(due, new)
+        self._now = np.where(due, self._eps, np.append(grown, np.zeros(fresh)))
+        if self._Y is None or not due.any():
+            return Q[:0]
+        return self._Y[torch.from_numpy(np.flatnonzero(due)).to(Q.device)]
+
+    def _lock(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> int:
+        """Form the Ritz vectors that have converged and are not in the span of those locked; return how many."""
+        size, locked = alphas.size, self._theta.size
+        ritz = solve_tridiagonal(alphas, betas)
+        converged = betas[-1] * np.abs(ritz.last) <= self._eps**0.5 * scale
+        S, theta, known = ritz.vectors[:, converged], ritz.values[converged], self._S[:size]
+        S = S - known @ (known.T @ S)
+        new = np.flatnonzero(np.linalg.norm(S, axis=0) > _NEW)[: self._capacity - locked]
+        if not new.size:
+            return 0
+        S = np.linalg.qr(S[:, new])[0]
+        self._S = np.concatenate([self._S, np.pad(S, ((0, self._capacity - size), (0, 0)))], axis=1)
+        self._theta = np.append(self._theta, theta[new])
+        if self._Y is None:
+            self._Y = torch.empty(self._capacity, Q.shape[1], dtype=Q.dtype, device=Q.device)
+        Y = self._Y[locked : locked + new.size]
+        torch.mm(torch.from_numpy(S.T.copy()).to(dtype=Q.dtype, device=Q.device), Q, out=Y)
+        Y /= norm(Y, dim=1)[:, None]
+        self.operations += new.size * (size + 2)
+        return new.size
+
+
+def semiorthogonal_steps(
+    op: LinearOperator,
+    start: Tensor,
+    *,
+    reorth: str,
+    num_steps: int,
+    generator: torch.Generator,
+) -> Iterator[Tridiagonal]:
+    """Run the Lanczos recurrence, reorthogonalised only where estimates say it is needed.
+
+    `periodic`: `Periodic`; `selective`: `Selective`. In both, an invariant subspace (a residual that is rounding after
+    two passes against the whole basis) is followed by a random direction orthogonal to the basis, with a zero in
+    `betas`, as `full` does it; the run ends after `dim` steps.
+
+    Args:
+        op: Operator A.
+        start: First direction, shape (n,), not zero; left as it is.
+        reorth: `periodic` or `selective`.
+        num_steps: Most steps.
+        generator: Source of the directions after an invariant subspace.
+
+    Yields:
+        The tridiagonal matrix after every product.
+
+    Cost:
+        One product in one call per step. Estimates are made on the host: two numbers a step are read from a device.
+        `operations` counts the vector operations, the forming of Ritz vectors among them. Memory: num_steps + 2
+        vectors; `selective` keeps up to as many Ritz vectors again, and solves T at every step, O(j^2) on the host.
+
+    Raises:
+        ValueError: If an argument is out of range, or the start is zero or not finite.
+
+    Source:
+        See `Periodic` and `Selective`.
+    """
+    check_choice("reorth", reorth, SEMIORTHOGONAL)
+    check_at_least("num_steps", num_steps, 1)
+    n, rows = op.dim, min(num_steps, op.dim)
+    eps = torch.finfo(op.dtype).eps
+    guard: Guard = Periodic(eps) if reorth == "periodic" else Selective(eps, rows)
+    Q = torch.empty(rows, n, dtype=op.dtype, device=op.device)
+    r, size = start.clone(), check_start(start)
+    zero = torch.zeros((), dtype=op.dtype, device=op.device)
+    alphas: list[Tensor] = []
+    betas: list[Tensor] = []
+    seen = np.zeros((2, rows))
+    scale, operations = 0.0, 0
+    for j in range(rows):
+        q = torch.div(r, size, out=Q[j])
+        product = op.matmat(q[:, None]).detach()[:, 0]
+        alpha = torch.dot(q, product)
+        torch.addcmul(product, q, alpha, value=-1, out=r)
+        if betas:
+            r.addcmul_(Q[j - 1], betas[-1], value=-1)
+        size = norm(r)
+        operations += 5 if betas else 4
+        alphas.append(alpha)
+        if j + 1 == n:
+            betas.append(zero)
+            yield Tridiagonal(alphas, betas, n, operations + guard.operations, Q)
+            return
+        seen[:, j] = torch.stack([alpha, size]).cpu().double().numpy()
+        scale = max(scale, *np.abs(seen[:, j]))
+        basis, broken = Q[: j + 1], False
+        if seen[1, j] <= 100 * eps * scale:
+            project_out(basis, r)
+            size = project_out(basis, r)
+            broken = float(size) <= 10 * eps * scale
+            seen[1, j] = 0.0 if broken else float(size)
+            if broken:
+                r = draw_normal(n, 1, op, generator)[:, 0]
+                project_out(basis, r)
+                size = project_out(basis, r)
+            operations += (2 if broken else 1) * 2 * (2 * (j + 1) + 1)
+        against = guard.rows(basis, seen[0, : j + 1], seen[1, : j + 1], scale)
+        if against.shape[0]:
+            size = project_out(against, r)
+            operations += 2 * against.shape[0] + 1
+            seen[1, j] = 0.0 if broken else float(size)
+        betas.append(zero if broken else size)
+        yield Tridiagonal(alphas, betas, j + 1, operations + guard.operations, Q)
