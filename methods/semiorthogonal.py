@@ -20,7 +20,10 @@ from hessbench.methods.probes import draw_normal
 from hessbench.operators import LinearOperator
 
 SEMIORTHOGONAL: Final = ("periodic", "selective")
-_NEW: Final = 0.5**0.5  # a Ritz vector with more than this outside the span of the locked ones is another one
+_TURNED: Final = 0.01  # sine of the angle to the locked rows from which a Ritz vector is locked
+_CUT: Final = 0.5**0.5  # a pass that leaves less than this of the norm has lost digits and is repeated
+_ROUNDING: Final = 3.0  # rounding error of a step in eps |T|: that of a dense product in float32 was seen to need 3
+_NONE: Final = 2**62
 _TINY: Final = 1e-300
 
 
@@ -61,6 +64,7 @@ class Periodic:
 
     def __init__(self, eps: float) -> None:
         self._eps = eps
+        self._noise = _ROUNDING * eps
         self._before = np.zeros(0)
         self._now = np.zeros(0)
         self._again = False
@@ -70,7 +74,7 @@ class Periodic:
         """Extend the estimate by a step; see `Guard`."""
         j = alphas.size - 1
         beta = max(float(betas[j]), self._eps * scale, _TINY)
-        noise = self._eps * scale / beta
+        noise = self._noise * scale / beta
         estimate = np.full(j + 1, noise)  # against q_j itself the three terms are explicit
         if j:
             now = np.append(self._now, 1.0)
@@ -91,10 +95,11 @@ class Periodic:
 class Selective:
     """Passes against converged Ritz vectors only: orthogonality is lost towards these and nothing else (Paige).
 
-    A Ritz pair whose residual falls below sqrt(eps) |T| is locked: its vector y is formed once and taken out of the
-    residual of that step and of the next. From there y^T q_j follows the three-term recurrence
-    b[j] y^T q_(j+1) = (theta - a[j]) y^T q_j - b[j - 1] y^T q_(j-1), with a rounding error of eps |T| at each step, and
-    y is taken out of two consecutive residuals again when that estimate passes sqrt(eps).
+    Towards a Ritz vector whose residual is b the loss is about eps |T| / b. Where that passes sqrt(eps) the vector is
+    locked: formed once, made orthogonal to those locked before, and from then on part of Y. With B = Y A Y^T the
+    components t[j] = Y q_j follow b[j] t[j + 1] = (B - a[j]) t[j] - b[j - 1] t[j - 1], with a rounding error of eps |T|
+    at each step. When one of them passes sqrt(eps), or a vector is locked, Y is taken out of this residual and the
+    next. A Ritz vector that goes on converging may turn away from Y; the part outside is locked as well.
 
     Args:
         eps: Rounding unit of the operator's dtype.
@@ -106,52 +111,61 @@ class Selective:
 
     def __init__(self, eps: float, capacity: int) -> None:
         self._eps = eps
+        self._noise = _ROUNDING * eps
         self._capacity = capacity
-        self._Y: Tensor | None = None
-        self._S = np.zeros((capacity, 0))  # locked vectors in coordinates of Q, orthonormal columns
-        self._theta = np.zeros(0)
+        self._held: Tensor | None = None  # Y
+        self._coordinates = np.zeros((capacity, 0))  # of Y with respect to Q, orthonormal columns
+        self._projected = np.zeros((0, 0))  # B
         self._before = np.zeros(0)
         self._now = np.zeros(0)
-        self._again = np.zeros(0, dtype=bool)
+        self._again = _NONE  # first row that the next step takes out
         self.operations = 0
 
     def rows(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> Tensor:
         """Extend the estimates by a step and lock what has converged; see `Guard`."""
         j = alphas.size - 1
         beta = max(float(betas[j]), self._eps * scale, _TINY)
-        grown = (self._theta - alphas[j]) * self._now - (betas[j - 1] * self._before if j else 0.0)
-        grown = grown / beta + np.copysign(self._eps * scale / beta, grown)
-        due = (np.abs(grown) > self._eps**0.5) | self._again
+        grown = self._projected @ self._now - alphas[j] * self._now - (betas[j - 1] * self._before if j else 0.0)
+        grown = grown / beta + np.copysign(self._noise * scale / beta, grown)
         fresh = self._lock(Q, alphas, betas, scale)
-        new = np.ones(fresh, dtype=bool)
-        self._before = np.append(self._now, np.zeros(fresh))  # the part of y along q_j is that of its residual
-        self._again = np.append(due & ~self._again, new)
-        due = np.append(due, new)
-        self._now = np.where(due, self._eps, np.append(grown, np.zeros(fresh)))
-        if self._Y is None or not due.any():
+        # The part of a new row along q_j is that of its residual, and the recurrence cancels the two.
+        self._before, self._now = np.pad(self._now, (0, fresh)), np.pad(grown, (0, fresh))
+        locked = grown.size
+        passed = 0 if float(np.abs(grown).max(initial=0.0)) > self._eps**0.5 else locked
+        due = min(passed, self._again)
+        # The second of two consecutive passes asks for none; a first one, and a new row, ask for another.
+        self._again = passed if passed < self._again else locked if fresh else _NONE
+        if self._held is None or due >= self._now.size:
             return Q[:0]
-        return self._Y[torch.from_numpy(np.flatnonzero(due)).to(Q.device)]
+        self._now[due:] = self._eps
+        return self._held[due : self._now.size]
 
     def _lock(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> int:
-        """Form the Ritz vectors that have converged and are not in the span of those locked; return how many."""
-        size, locked = alphas.size, self._theta.size
+        """Form what has converged and is not in the span of the locked rows yet; return how many rows are new."""
+        size, locked = alphas.size, self._coordinates.shape[1]
         ritz = solve_tridiagonal(alphas, betas)
-        converged = betas[-1] * np.abs(ritz.last) <= self._eps**0.5 * scale
-        S, theta, known = ritz.vectors[:, converged], ritz.values[converged], self._S[:size]
-        S = S - known @ (known.T @ S)
-        new = np.flatnonzero(np.linalg.norm(S, axis=0) > _NEW)[: self._capacity - locked]
-        if not new.size:
+        converged = betas[-1] * np.abs(ritz.last) <= self._noise / self._eps**0.5 * scale
+        known, found = self._coordinates[:size], ritz.vectors[:, converged]
+        outside = found - known @ (known.T @ found)
+        outside = outside[:, np.linalg.norm(outside, axis=0) > _TURNED]
+        if not outside.shape[1]:
             return 0
-        S = np.linalg.qr(S[:, new])[0]
-        self._S = np.concatenate([self._S, np.pad(S, ((0, self._capacity - size), (0, 0)))], axis=1)
-        self._theta = np.append(self._theta, theta[new])
-        if self._Y is None:
-            self._Y = torch.empty(self._capacity, Q.shape[1], dtype=Q.dtype, device=Q.device)
-        Y = self._Y[locked : locked + new.size]
-        torch.mm(torch.from_numpy(S.T.copy()).to(dtype=Q.dtype, device=Q.device), Q, out=Y)
-        Y /= norm(Y, dim=1)[:, None]
-        self.operations += new.size * (size + 2)
-        return new.size
+        outside = np.linalg.qr(outside)[0]
+        new = np.linalg.qr(outside - known @ (known.T @ outside))[0][:, : size - locked]
+        fresh = new.shape[1]
+        self._coordinates = np.hstack([self._coordinates, np.pad(new, ((0, self._capacity - size), (0, 0)))])
+        S = self._coordinates[:size]
+        image = alphas[:, None] * S
+        image[:-1] += betas[:-1, None] * S[1:]
+        image[1:] += betas[:-1, None] * S[:-1]
+        self._projected = S.T @ image
+        if self._held is None:
+            self._held = torch.empty(self._capacity, Q.shape[1], dtype=Q.dtype, device=Q.device)
+        Y = self._held[locked : locked + fresh]
+        torch.mm(torch.from_numpy(new.T.copy()).to(dtype=Q.dtype, device=Q.device), Q, out=Y)
+        Y.div_(norm(Y, dim=1)[:, None])
+        self.operations += fresh * (size + 2)
+        return fresh
 
 
 def semiorthogonal_steps(
@@ -232,6 +246,9 @@ def semiorthogonal_steps(
         if against.shape[0]:
             size = project_out(against, r)
             operations += 2 * against.shape[0] + 1
+            if float(size) < _CUT * seen[1, j]:
+                size = project_out(against, r)
+                operations += 2 * against.shape[0] + 1
             seen[1, j] = 0.0 if broken else float(size)
         betas.append(zero if broken else size)
         yield Tridiagonal(alphas, betas, j + 1, operations + guard.operations, Q)
