@@ -121,7 +121,7 @@ def _answer(T: Tridiagonal, asked: _Asked) -> Estimate:
     converged = None
     if asked.kept:
         limit = tolerance(asked.dtype) * float(np.abs(ritz.values).max())
-        probe = probe_of(asked.order, alphas, betas) if alphas.size < asked.dim else None
+        probe = probe_of(asked.order, alphas, betas, limit) if alphas.size < asked.dim else None
         converged = has_converged(asked.order, top, limit, probe=probe)
     diagnostics = {
         "steps": alphas.size,

@@ -21,11 +21,14 @@ class Leading:
         values: Ritz values, shape (k,).
         coefficients: Their vectors in coordinates of the basis, shape (m, k).
         residuals: Norms |A y - theta y| by the recurrence, shape (k,).
+        rival: The earliest place in the order, as a `sort_key`, that a later Ritz value may still reach: an eigenvalue
+            lies within its residual. Infinite where there is none.
     """
 
     values: Array
     coefficients: Array
     residuals: Array
+    rival: float
 
     @property
     def residual(self) -> float:
@@ -47,9 +50,12 @@ def leading(order: TopEigenvalues, values: Array, vectors: Array, coupling: Arra
         vectors: Eigenvectors of the projected matrix as columns, shape (m, m).
         coupling: Rows B, shape (b, m), with |A y - theta y| = |B s| for y = Q s.
     """
-    first: NDArray[np.intp] = np.argsort(sort_key(order, values), kind="stable")[: order.k]
-    S = vectors[:, first]
-    return Leading(values[first], S, np.linalg.norm(coupling @ S, axis=0))
+    keys = sort_key(order, values)
+    places: NDArray[np.intp] = np.argsort(keys, kind="stable")
+    first, later = places[: order.k], places[order.k :]
+    residuals = np.linalg.norm(coupling @ vectors, axis=0)
+    rival = float((keys[later] - residuals[later]).min(initial=np.inf))
+    return Leading(values[first], vectors[:, first], residuals[first], rival)
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -61,8 +67,9 @@ def tolerance(dtype: torch.dtype) -> float:
 
 
 def has_converged(order: TopEigenvalues, found: Leading, limit: float, *, probe: Leading | None) -> bool:
-    """Whether k values have residuals within `limit` and no further copy of a leading eigenvalue can be hidden.
+    """Whether k values have residuals within `limit`, and nothing earlier in the order is in sight or can be hidden.
 
+    In sight is a later Ritz value whose residual lets it reach a place before the k-th. Hidden may be a further copy.
     A Krylov space from one start holds one vector of every eigenspace, so an exhausted one says nothing about
     multiplicities. The next start, orthogonal to it, shows the second copies and nothing that the first did not hold:
     where its own first Ritz value has converged and comes no earlier than the k-th value, nothing earlier is left.
@@ -77,15 +84,17 @@ def has_converged(order: TopEigenvalues, found: Leading, limit: float, *, probe:
     """
     if found.values.size < order.k or not found.residual <= limit:
         return False
+    last = sort_key(order, found.values)[-1]
+    if not found.rival >= last - limit:
+        return False
     if probe is None:
         return True
-    last, first = sort_key(order, found.values)[-1], sort_key(order, probe.values)[0]
-    return bool(probe.residual <= limit and first >= last - limit)
+    return bool(probe.residual <= limit and sort_key(order, probe.values)[0] >= last - limit)
 
 
-def latest_block(alphas: Array, betas: Array) -> tuple[Array, Array] | None:
-    """The block of T since the latest zero in `betas` but the last entry; None where no beta is zero."""
-    zeros = np.flatnonzero(betas == 0)
+def latest_block(alphas: Array, betas: Array, limit: float) -> tuple[Array, Array] | None:
+    """The block of T since the latest beta within `limit` but the last entry; None where none is as small."""
+    zeros = np.flatnonzero(betas <= limit)
     if not zeros.size:
         return None
     inner = zeros[zeros < alphas.size - 1]
@@ -93,9 +102,9 @@ def latest_block(alphas: Array, betas: Array) -> tuple[Array, Array] | None:
     return alphas[begin:], betas[begin:]
 
 
-def probe_of(order: TopEigenvalues, alphas: Array, betas: Array) -> Leading | None:
+def probe_of(order: TopEigenvalues, alphas: Array, betas: Array, limit: float) -> Leading | None:
     """First Ritz pair of the latest block of a tridiagonal matrix, for `has_converged`."""
-    block = latest_block(alphas, betas)
+    block = latest_block(alphas, betas, limit)
     if block is None:
         return None
     ritz = solve_tridiagonal(*block)
