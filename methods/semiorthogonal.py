@@ -148,10 +148,11 @@ class Selective:
         known, found = self._coordinates[:size], ritz.vectors[:, converged]
         outside = found - known @ (known.T @ found)
         outside = outside[:, np.linalg.norm(outside, axis=0) > _TURNED]
-        if not outside.shape[1]:
+        if not outside.shape[1] or not np.isfinite(outside).all():
             return 0
-        outside = np.linalg.qr(outside)[0]
-        new = np.linalg.qr(outside - known @ (known.T @ outside))[0][:, : size - locked]
+        directions, sizes, _ = np.linalg.svd(outside, full_matrices=False)  # what is outside may be nearly parallel
+        new = directions[:, sizes > _TURNED][:, : size - locked]
+        new = np.linalg.qr(new - known @ (known.T @ new))[0]
         fresh = new.shape[1]
         self._coordinates = np.hstack([self._coordinates, np.pad(new, ((0, self._capacity - size), (0, 0)))])
         S = self._coordinates[:size]
