@@ -78,4 +78,5 @@ def test_ghosts_of_a_geometric_spectrum_up_to_exhaustion_in_float32(rotated, reo
     assert ghosts == 0
     assert (betas == 0).any()
     lost = orthogonality(T.basis[: T.size])[-1]
-    assert lost < (1e-6 if reorth == "full" else 4 * EPS[torch.float32] ** 0.5)
+    eps = EPS[torch.float32]
+    assert lost < (50 * eps if reorth == "full" else 4 * eps**0.5)
