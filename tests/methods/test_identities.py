@@ -13,9 +13,10 @@ from hessbench.methods.krylov import lanczos_steps, solve_tridiagonal
 from hessbench.methods.lanczos import lanczos
 from hessbench.methods.meters import residuals
 from hessbench.methods.power import power_iteration
+from hessbench.methods.restarts import thick_restart_steps
 from hessbench.methods.semiorthogonal import semiorthogonal_steps
 from hessbench.methods.simultaneous import simultaneous_iteration, simultaneous_steps
-from hessbench.methods.thick_restart import thick_restart_lanczos, thick_restart_steps
+from hessbench.methods.thick_restart import thick_restart_lanczos
 from hessbench.operators import dense_operator
 from hessbench.seeding import make_generator
 
