@@ -20,3 +20,11 @@ def mean_and_stderr(samples: Array) -> tuple[float, float | None]:
     if samples.size < 2:
         return mean, None
     return mean, float(samples.std(ddof=1)) / samples.size**0.5
+
+
+def eigenpairs_of(B: Array) -> tuple[Array, Array]:
+    """Eigenvalues, ascending, and eigenvectors of the symmetric part of B; all NaN where an entry is not finite."""
+    if not np.isfinite(B).all():
+        return np.full(B.shape[0], np.nan), np.full(B.shape, np.nan)
+    values, vectors = np.linalg.eigh((B + B.T) / 2)
+    return values.astype(np.float64, copy=False), vectors.astype(np.float64, copy=False)
