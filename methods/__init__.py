@@ -7,7 +7,9 @@ from hessbench.methods.dense import DENSE
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
 from hessbench.methods.kpm import KPM
 from hessbench.methods.lanczos import LANCZOS
+from hessbench.methods.nystrom import NYSTROM
 from hessbench.methods.power import POWER_ITERATION
+from hessbench.methods.single_pass import SINGLE_PASS
 from hessbench.methods.sketch import RANDOMIZED_EIGH, SKETCH
 from hessbench.methods.slq import SLQ
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
@@ -17,6 +19,8 @@ METHODS: list[Method] = [
     LANCZOS,
     SKETCH,
     RANDOMIZED_EIGH,
+    SINGLE_PASS,
+    NYSTROM,
     HUTCHINSON,
     HUTCHPP,
     SLQ,
