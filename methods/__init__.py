@@ -11,6 +11,7 @@ from hessbench.methods.nystrom import NYSTROM
 from hessbench.methods.power import POWER_ITERATION
 from hessbench.methods.single_pass import SINGLE_PASS
 from hessbench.methods.sketch import RANDOMIZED_EIGH, SKETCH
+from hessbench.methods.sketch_and_refine import SKETCH_AND_REFINE
 from hessbench.methods.slq import SLQ
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
 
@@ -21,6 +22,7 @@ METHODS: list[Method] = [
     RANDOMIZED_EIGH,
     SINGLE_PASS,
     NYSTROM,
+    SKETCH_AND_REFINE,
     HUTCHINSON,
     HUTCHPP,
     SLQ,
