@@ -58,5 +58,6 @@ def correction(op: LinearOperator, u: Tensor, theta: float, r: Tensor, steps: in
     count = int(ends[0]) + 1 if ends.size else steps
     target = np.zeros(count + 1)
     target[0] = -float(norm(right))
-    y = to_device(np.linalg.lstsq(T[: count + 1, :count], target, rcond=None)[0], basis)
+    solved = np.linalg.lstsq(T[: count + 1, :count], target, rcond=None)[0].astype(np.float64, copy=False)
+    y = to_device(solved, basis)
     return basis[:count].T @ y, products[:count].T @ y
