@@ -38,7 +38,6 @@ class SketchResults:
     negatives: Mapping[str, NDArray[np.int64]]
     negatives_of_matrix: NDArray[np.int64]
     races: tuple[Race, ...]
-    seconds: float
 
 
 @dataclass(frozen=True)

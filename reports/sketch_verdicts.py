@@ -123,8 +123,8 @@ def _trace(results: SketchResults, basis: str) -> Verdict:
     typical = 100 * np.median(np.abs(shifts), axis=(0, 2, 3))
     detail = (
         f"the mean over matrices differs from 0 in {int(biased.sum())} of {number} combinations; a single sketch is "
-        f"off by {typical[0]:.2g} % (ratio {results.ratios[0]:g}) to {typical[-1]:.2g} % (ratio {results.ratios[-1]:g}) in "
-        f"the median, by {100 * largest:.3g} % at most"
+        f"off by {typical[0]:.2g} % (ratio {results.ratios[0]:g}) to {typical[-1]:.2g} % (ratio "
+        f"{results.ratios[-1]:g}) in the median, by {100 * largest:.3g} % at most"
     )
     return Verdict(basis, REFUTED if biased.any() else IN_THE_MEAN, detail)
 
@@ -143,9 +143,9 @@ def _negatives(results: SketchResults, basis: str) -> Verdict:
 
 _STEPS: Final = (
     "The size of the error of a matrix is the median of |error| over its sketches and the ranks. For every step "
-    "between neighbouring {along}, at every {across}, each matrix gives one log ratio of sizes; the interval of their median "
-    "(order statistics) covers all steps at once with 95 %. Borne out: every interval lies below 0. Refuted: one lies "
-    "above 0. Undecided otherwise."
+    "between neighbouring {along}, at every {across}, each matrix gives one log ratio of sizes; the interval of their "
+    "median (order statistics) covers all steps at once with 95 %. Borne out: every interval lies below 0. Refuted: "
+    "one lies above 0. Undecided otherwise."
 )
 _CLAIMS: Final[tuple[tuple[str, str, Judge], ...]] = (
     ("Errors fall as the sketch grows", _STEPS.format(along="sketch ratios", across="zero fraction"), _with_size),
@@ -162,8 +162,8 @@ _CLAIMS: Final[tuple[tuple[str, str, Judge], ...]] = (
     (
         "The trace is preserved",
         "Borne out: tr(S^T A S) = tr(A) in every sketch, to rounding. In the mean only: it is not, but for no "
-        "combination of zero fraction and ratio does the interval of the mean over matrices (Student's t, 95 % for all at once) "
-        "leave out 0. Refuted: one does.",
+        "combination of zero fraction and ratio does the interval of the mean over matrices (Student's t, 95 % for "
+        "all at once) leave out 0. Refuted: one does.",
         _trace,
     ),
     (
