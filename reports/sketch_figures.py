@@ -82,7 +82,7 @@ def draw_by_rank(results: SketchResults, bands: Bands, *, by_zeros: bool) -> byt
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
             axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
             _per_cent(axes, float(low.min()), float(high.max()))
-        _label_below(grid.flat, len(panels), "rank of the eigenvalue (1 is the largest)")
+        _label_below(list(grid.flat), len(panels), "rank of the eigenvalue (1 is the largest)")
         figure.supylabel("signed error (per cent of the eigenvalue)", fontsize=9)
         handles = grid.flat[0].get_lines()[: len(curves)]
         figure.legend(handles, [f"{value:g}" for value in curves], loc="outside lower center", ncols=len(curves),
@@ -139,7 +139,7 @@ def draw_race(races: Sequence[Race]) -> bytes:
             axes.set_title(race.problem, fontsize=8.5, parse_math=False)
             axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
             axes.xaxis.set_major_locator(FixedLocator(list(race.budgets)))
-        _label_below(grid.flat, len(races), "products with the operator")
+        _label_below(list(grid.flat), len(races), "products with the operator")
         figure.supylabel("largest relative error of the top 10 eigenvalues (no unit)", fontsize=9)
         handles, labels = grid.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
