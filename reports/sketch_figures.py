@@ -98,6 +98,7 @@ def draw_sizes(results: SketchResults, basis: str) -> bytes:
         left, right = figure.subplots(1, 2, sharey=True)
         _curves(left, results.ratios, np.swapaxes(sizes, 0, 1), results.zero_fractions, "share of zeros")
         _curves(right, results.zero_fractions, sizes, results.ratios, "sketch ratio")
+        left.set_ylim(bottom=0.4 * left.get_ylim()[0])  # room for the legends
         left.set_xscale("log")
         left.set_xlabel("sketch ratio: columns of the sketch over n (no unit)")
         right.set_xlabel("share of zero eigenvalues (no unit)")
