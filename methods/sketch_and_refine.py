@@ -79,7 +79,7 @@ def sketch_and_refine(
     S = draw_signs(op.dim, s, op, generator)
     Y = op.matmat(S).detach()
     values, W = top_pairs(to_host(S.T @ Y) / s, s, which)
-    X = lifted(Y, W)
+    X = lifted(Y, W).contiguous()
     del S, Y
     yield Estimate(values[:wanted], also={TopEigenspace: Estimate(X[:, :wanted])})
     spent = 2 * s
