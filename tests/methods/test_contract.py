@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from hessbench.conformance import small_estimand
 from hessbench.counting import CountingOperator
-from hessbench.estimand import Density, Diagonal, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
 from hessbench.methods import METHODS
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
 
 BY_NAME = {method.name: method for method in METHODS}
-ESTIMANDS = {TopEigenvalues: TopEigenvalues(k=3), Trace: Trace(), Density: Density(), Diagonal: Diagonal()}
+ESTIMANDS = {kind: small_estimand(kind) for kind in (TopEigenvalues, TopEigenspace, Trace, Density, Diagonal)}
 SPECS = [
     "power-iteration",
     "power-iteration[stopping=pyhessian,vectors=true]",
@@ -31,6 +32,12 @@ SPECS = [
     "sketch",
     "randomized-eigh",
     "randomized-eigh[num_power_iterations=1]",
+    "randomized-eigh[oversampling=2]",
+    "single-pass",
+    "nystrom",
+    "sketch-and-refine",
+    "sketch-and-refine[refine=lobpcg]",
+    "sketch-and-refine[inner=3,refine=rayleigh]",
     "hutchinson",
     "hutchinson[block=1,probe=normal]",
     "hutchpp",
