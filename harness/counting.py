@@ -16,6 +16,7 @@ from hessbench.operators import (
     LinearOperator,
     OperatorInfo,
     ProductKind,
+    check_block,
     check_product,
     info_of,
     multiply,
@@ -159,7 +160,7 @@ class CountingOperator:
         shape, spending, info = block.shape, self.spending, self._info
         # Asked here at once, since a call more is felt in a product of a millisecond; the checks say which it was.
         if len(shape) != 2 or shape[0] != self.dim or block.dtype is not self.dtype or block.device != self.device:
-            _check_block(block, self.dim, self.dtype, self.device)
+            check_block(block, self.dim, self.dtype, self.device)
         spending.charge(info.kind, shape[1], info.samples, info.population)
         product = spending.timed(self._matmat, block)
         # A subclass of Tensor, or no tensor at all, takes the long way too.
@@ -233,17 +234,8 @@ class CountingFactor:
         return self._charged(ProductKind.PER_EXAMPLE_SQUARE, self._inner.squared_sum, block)
 
     def _charged(self, kind: ProductKind, compute: Callable[[Tensor], Tensor], block: Tensor) -> Tensor:
-        _check_block(block, self.num_columns, self._dtype, self._device, "factor")
+        check_block(block, self.num_columns, self._dtype, self._device, "factor")
         self._spending.charge(kind, block.shape[1], self.num_samples, self._population)
         product = self._spending.timed(compute, block)
         self._spending.watch(block, product)
         return product
-
-
-def _check_block(block: Tensor, rows: int, dtype: torch.dtype, device: torch.device, what: str = "operator") -> None:
-    if block.ndim != 2 or block.shape[0] != rows or block.shape[1] < 1:
-        raise ValueError(f"the {what} takes a block of shape ({rows}, k) with k at least 1, got {tuple(block.shape)}")
-    if block.dtype != dtype:
-        raise ValueError(f"the {what} takes {dtype}, got {block.dtype}")
-    if (block.device.type, block.device.index or 0) != (device.type, device.index or 0):
-        raise ValueError(f"the {what} lives on {device}, got a block on {block.device}")

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from hessbench.distances import kolmogorov_smirnov, spread_of, wasserstein1
 from hessbench.specs import REQUIRED, Required, Spec, Value, canonical, parse_one, suggest
+from hessbench.subspaces import lost_to_rounding, orthonormal_span, subspace_errors
 
 Array: TypeAlias = NDArray[np.float64]
 Arrays: TypeAlias = dict[str, Array]
@@ -66,9 +67,9 @@ class Estimate:
     """What a method hands back; what it cost is observed, never said.
 
     Attributes:
-        value: Eigenvalues (k,), a trace, a diagonal (n,), or (nodes, weights) of a density; or a function of no
-            arguments that returns one of these, or a whole `Estimate`. A function must hold all it needs: it is
-            called when spending reaches a budget, which may be after the generator has moved on.
+        value: Eigenvalues (k,), a trace, a diagonal (n,), (nodes, weights) of a density, or a basis (n, k); or a
+            function of no arguments that returns one of these, or a whole `Estimate`. A function must hold all it
+            needs: it is called when spending reaches a budget, which may be after the generator has moved on.
         vectors: Eigenvectors (n, k), where there are any.
         stderr: Standard error the method claims for its value.
         converged: Whether the method says it has converged.
@@ -83,15 +84,20 @@ class Estimate:
     diagnostics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     also: Mapping[type[Estimand], Estimate] = field(default_factory=dict[Any, Any])
 
-    def resolve(self) -> Estimate:
-        """Call a lazy value, here and in `also`."""
+    def resolve(self, wanted: Callable[[type[Estimand]], bool] | None = None) -> Estimate:
+        """Call a lazy value, here and in `also`.
+
+        Args:
+            wanted: Which answers in `also` are kept; the others are left out before they cost anything.
+        """
         estimate = self
         if callable(self.value):
             value = cast("Callable[[], Any]", self.value)()
-            estimate = value.resolve() if isinstance(value, Estimate) else dataclasses.replace(self, value=value)
+            estimate = value.resolve(wanted) if isinstance(value, Estimate) else dataclasses.replace(self, value=value)
         if not estimate.also:
             return estimate
-        return dataclasses.replace(estimate, also={kind: inner.resolve() for kind, inner in estimate.also.items()})
+        kept = {kind: inner.resolve() for kind, inner in estimate.also.items() if wanted is None or wanted(kind)}
+        return dataclasses.replace(estimate, also=kept)
 
 
 @dataclass(frozen=True)
@@ -347,7 +353,58 @@ class Diagonal(Estimand):
         return min(1.0, bound * truth.size**0.5 / size) if size else float(bound > 0)
 
 
-ESTIMANDS: Final[dict[str, type[Estimand]]] = {kind.key: kind for kind in (TopEigenvalues, Trace, Density, Diagonal)}
+@final
+@dataclass(frozen=True)
+class TopEigenspace(Estimand):
+    """The space of the eigenvectors of the first k eigenvalues, given by a basis (n, k).
+
+    Primary error: 1 - overlap, the overlap of V with the truth U being (1/k) ||U^T V||_F^2. That is the mean squared
+    sine of the k principal angles: 0 is reached by the space alone, no single vector decides it, and a random space has
+    the overlap k/n, which stands beside it. Only the span of the columns counts; a missing direction is a sine of 1.
+
+    Where eigenvalues equal in rank lie on both sides of place k, the space is not unique: those before them must be
+    there, and the rest may be any part of their eigenspace. The floor says what the gaps leave undecided in the
+    operator's own rounding. Reference arrays: `keys`, the ranks' keys down to the first behind that group; `within`, a
+    basis down to the group's end, or `beyond`, one of all behind it; and `core`, one of those before the group.
+    """
+
+    key: ClassVar[str] = "top-eigenspace"
+    primary: ClassVar[str] = "lost_overlap"
+    k: int
+    which: Literal["magnitude", "algebraic", "smallest"] = "magnitude"
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"top-eigenspace: k must be at least 1, got {self.k}")
+        if self.which not in ("magnitude", "algebraic", "smallest"):
+            raise ValueError(f"top-eigenspace: which must be magnitude, algebraic or smallest, got {self.which!r}")
+
+    @override
+    def check(self, dim: int) -> None:
+        if self.k > dim:
+            raise ValueError(f"top-eigenspace: k must be between 1 and the dimension {dim}, got {self.k}")
+
+    @override
+    def to_arrays(self, value: Any, dim: int) -> Arrays:
+        basis = _to_numpy(value)
+        if basis.ndim != 2 or basis.shape[0] != dim or basis.shape[1] > self.k:
+            raise ValueError(f"a basis of shape ({dim}, {self.k}) or of fewer columns is accepted, got {basis.shape}")
+        return {"basis": orthonormal_span(basis)}
+
+    @override
+    def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:
+        return subspace_errors(arrays["basis"], self.k, reference.arrays, _tie(reference))
+
+    @override
+    def floor(self, reference: Reference, dtype: str) -> float:
+        moved = lost_to_rounding(reference.arrays["keys"], self.k, reference.bound_in(dtype), _tie(reference))
+        # The basis itself is rounded to the operator's dtype.
+        return min(1.0, moved + (10 * EPS[dtype]) ** 2)
+
+
+ESTIMANDS: Final[dict[str, type[Estimand]]] = {
+    kind.key: kind for kind in (TopEigenvalues, Trace, Density, Diagonal, TopEigenspace)
+}
 
 
 def defaults_of(kind: type[Estimand]) -> dict[str, Value | Required]:
@@ -401,6 +458,11 @@ def _quotient(gap: Array, size: Array | float) -> Array:
     """Gap / size with 0 / 0 = 0."""
     scale = np.broadcast_to(np.asarray(size, dtype=np.float64), gap.shape)
     return np.divide(gap, scale, out=np.where(gap == 0, 0.0, np.inf), where=scale > 0)
+
+
+def _tie(reference: Reference) -> float:
+    """Eigenvalues this close are the same as far as the reference can tell."""
+    return reference.bound_in("float64")
 
 
 def _norm(eigenvalues: Array) -> float:

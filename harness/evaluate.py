@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from hessbench.catalog import Catalog, load_catalog
-from hessbench.estimand import ESTIMANDS, Estimand, parse_estimand
+from hessbench.estimand import ESTIMANDS, Estimand, defaults_of, parse_estimand
 from hessbench.inline import run_inline
 from hessbench.ledger import Ledger
 from hessbench.method import Method
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PROBLEMS: Final[dict[str, tuple[str, ...]]] = {
     "top-eigenvalues": ("student-t[n=1000,zero_fraction=0.9]", "digits-mlp[step=500]"),
+    "top-eigenspace": ("student-t[n=1000,zero_fraction=0.9]", "digits-mlp[step=500]"),
     "trace": ("student-t[n=1000,zero_fraction=0.9]", "digits-mlp[step=500]"),
     "density": ("student-t[n=1000,zero_fraction=0.9]", "digits-mlp[step=500]"),
     "diagonal": ("diagonal[n=1000]", "digits-mlp[operator=ggn,step=500]"),
@@ -98,7 +99,7 @@ def _estimand(estimand: Estimand | type[Estimand] | str) -> Estimand:
         return parse_estimand(estimand)
     if estimand not in ESTIMANDS.values():
         raise ValueError(f"estimand takes one of {', '.join(ESTIMANDS)}, got {estimand!r}")
-    return parse_estimand(f"{estimand.key}[k=10]" if estimand.key == "top-eigenvalues" else estimand.key)
+    return parse_estimand(f"{estimand.key}[k=10]" if "k" in defaults_of(estimand) else estimand.key)
 
 
 def _name(f: Callable[..., Any]) -> str:

@@ -185,7 +185,7 @@ class _Session:
         with FlopCounterMode(display=False) as counter:
             self._start(inner)
             for estimate in self._estimates():
-                estimate.resolve()
+                estimate.resolve(self._is_wanted)
                 if self._operator.matvecs >= self.cell.budget:
                     break
         self._info["flops"] = int(counter.get_total_flops())
@@ -264,7 +264,7 @@ class _Session:
             spent = dataclasses.replace(spent, wall_s=self._clock.seconds)
         watch = Stopwatch()
         watch.start()
-        resolved = estimate.resolve()
+        resolved = estimate.resolve(self._is_wanted)
         synchronize(self.device)
         # An estimate that fills several budgets is evaluated once, and each of them owes that evaluation.
         evaluation_s = watch.seconds if evaluation_s is None else evaluation_s
@@ -278,6 +278,10 @@ class _Session:
         self._info["final_wall_s"] = costs["wall_s"]
         if self._waiting:
             self._clock.start()
+
+    def _is_wanted(self, kind: type[Estimand]) -> bool:
+        """Whether an answer is scored; what nobody asked for, such as a basis of long vectors, is not computed."""
+        return kind is type(self.bound.estimand) or not _needs_parameters(kind)
 
     def _answers(self, estimate: Estimate) -> list[tuple[Estimand, Estimate]]:
         """The cell's own estimand first, then the others the same run answered."""

@@ -323,3 +323,31 @@ def check_product(op: LinearOperator, block: Tensor, product: object) -> None:
         raise ValueError(f"the operator returned dtype {product.dtype}, expected {op.dtype}")
     if product.device != block.device:
         raise ValueError(f"the operator returned a tensor on {product.device}, expected {block.device}")
+
+
+def check_block(
+    block: Tensor, rows: int, dtype: torch.dtype, device: torch.device, what: str = "operator", *, least: int = 1
+) -> None:
+    """Refuse what is no block for an operator.
+
+    Args:
+        block: What is to be multiplied.
+        rows: Rows it must have.
+        dtype: Floating type it must have.
+        device: Where it must live.
+        what: What takes it, for the message.
+        least: Least number of columns.
+
+    Raises:
+        TypeError: If it is no tensor.
+        ValueError: If its shape, dtype or device is another, naming what is accepted.
+    """
+    if not hasattr(block, "ndim"):
+        raise TypeError(f"the {what} takes a tensor, got {type(block).__name__}")
+    if block.ndim != 2 or block.shape[0] != rows or block.shape[1] < least:
+        with_columns = f" with k at least {least}" if least else ""
+        raise ValueError(f"the {what} takes a block of shape ({rows}, k){with_columns}, got {tuple(block.shape)}")
+    if block.dtype != dtype:
+        raise ValueError(f"the {what} takes {dtype}, got {block.dtype}")
+    if (block.device.type, block.device.index or 0) != (device.type, device.index or 0):
+        raise ValueError(f"the {what} lives on {device}, got a block on {block.device}")

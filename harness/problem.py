@@ -51,6 +51,7 @@ class Problem:
             by the function handed in; raises `OSError` or `ValueError` with one sentence where it cannot.
         train: Trains the weights it is at, or completes a training; told in words and in steps how it goes on, it
             returns what it reached at each named step.
+        network: The network it is made of, as `hessbench.problems.network` describes one, for who measures products.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Problem:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     prepare: Callable[[Say], None] | None = None
     train: Callable[[Say, Callable[[int, int, float], None]], Sequence[Mapping[str, float]]] | None = None
+    network: Callable[[], object] | None = None
 
     def __post_init__(self) -> None:
         if self.dim < 1:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from hessbench.method import Method
+from hessbench.methods.block_krylov import BLOCK_KRYLOV
 from hessbench.methods.dense import DENSE
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
 from hessbench.methods.kpm import KPM
 from hessbench.methods.lanczos import LANCZOS
+from hessbench.methods.nystrom import NYSTROM
 from hessbench.methods.power import POWER_ITERATION
+from hessbench.methods.simultaneous import SIMULTANEOUS_ITERATION
+from hessbench.methods.single_pass import SINGLE_PASS
 from hessbench.methods.sketch import RANDOMIZED_EIGH, SKETCH
+from hessbench.methods.sketch_and_refine import SKETCH_AND_REFINE
 from hessbench.methods.slq import SLQ
+from hessbench.methods.thick_restart import THICK_RESTART_LANCZOS
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
 
 METHODS: list[Method] = [
     POWER_ITERATION,
+    SIMULTANEOUS_ITERATION,
     LANCZOS,
+    THICK_RESTART_LANCZOS,
+    BLOCK_KRYLOV,
     SKETCH,
     RANDOMIZED_EIGH,
+    SINGLE_PASS,
+    NYSTROM,
+    SKETCH_AND_REFINE,
     HUTCHINSON,
     HUTCHPP,
     SLQ,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-Reorth: TypeAlias = Literal["full", "none"]
+Reorth: TypeAlias = Literal["full", "periodic", "selective", "window", "none"]
 Probe: TypeAlias = Literal["signs", "normal"]
 Bounds: TypeAlias = Literal["safe", "tight"]
 
@@ -30,3 +30,20 @@ def check_choice(name: str, value: str, accepted: tuple[str, ...]) -> None:
     """
     if value not in accepted:
         raise ValueError(f"{name} must be {' or '.join(accepted)}, got {value!r}")
+
+
+def count_of(k: int | None, dim: int, num_matvecs: int) -> int:
+    """Number of eigenvalues asked for: `k` itself, or 10, as far as the dimension and the budget hold them.
+
+    Raises:
+        ValueError: If `k` is below 1 or above the dimension, or `num_matvecs` below `least_of(k, dim)`.
+    """
+    if k is not None and not 1 <= k <= dim:
+        raise ValueError(f"k must be between 1 and the dimension {dim}, got {k}")
+    check_at_least("num_matvecs", num_matvecs, least_of(k, dim))
+    return min(10, dim, num_matvecs) if k is None else k
+
+
+def least_of(k: int | None, dim: int) -> int:
+    """Least budget for `k` eigenvalues: one product each."""
+    return 1 if k is None else min(k, dim)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import numpy as np
 import torch
 
-from hessbench.estimand import Density, Diagonal, Estimate, TopEigenvalues, Trace
+from hessbench.estimand import Array, Density, Diagonal, Estimate, TopEigenspace, TopEigenvalues, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
-from hessbench.methods.projected import eigenvalues_of
+from hessbench.methods.projected import eigenvalues_of, top_pairs
 from hessbench.operators import LinearOperator, to_dense
 
 _BLOCK: Final = 256
@@ -29,8 +30,9 @@ def dense(
         which: Their order: `magnitude`, `algebraic` or `smallest`.
 
     Returns:
-        The first k eigenvalues, and in `also` the trace, the density (every eigenvalue with weight 1/n) and the
-        diagonal. What error there is comes from the products.
+        The first k eigenvalues, and in `also` the trace, the density (every eigenvalue with weight 1/n), the diagonal
+        and, computed when it is asked for, the space of the first k eigenvectors. What error there is comes from the
+        products.
 
     Cost:
         n products in ceil(n / 256) calls; own work of order n^3, and n^2 numbers of memory.
@@ -52,8 +54,13 @@ def dense(
             Trace: Estimate(float(A.trace())),
             Density: Estimate((eigenvalues, np.full(n, 1 / n))),
             Diagonal: Estimate(A.diagonal().copy()),
+            TopEigenspace: Estimate(partial(_top_vectors, A, k, which)),
         },
     )
+
+
+def _top_vectors(A: Array, k: int, which: Which) -> Array:
+    return top_pairs(A, k, which)[1]
 
 
 def _least(dim: int, **_: object) -> int:
@@ -73,7 +80,7 @@ def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:
 DENSE = Method(
     name="dense",
     run=dense,
-    estimands=(TopEigenvalues, Trace, Density, Diagonal),
+    estimands=(TopEigenvalues, Trace, Density, Diagonal, TopEigenspace),
     citation="Anderson et al., LAPACK Users' Guide, third edition, SIAM (1999), doi:10.1137/1.9780898719604",
     version="1",
     min_matvecs=_least,

@@ -19,7 +19,7 @@ from hessbench.methods.arguments import check_at_least, check_choice
 from hessbench.methods.probes import draw_normal
 from hessbench.operators import LinearOperator
 
-REORTH: Final = ("full", "none")
+REORTH: Final = ("full", "none", "window")
 _CUT: Final = 0.5**0.5  # a pass that leaves less than this of the norm has lost digits and is repeated
 
 
@@ -31,11 +31,15 @@ class Tridiagonal:
         alphas: Diagonal entries, scalars on the operator's device.
         betas: betas[j] couples steps j and j + 1; an exact zero where an invariant subspace was exhausted.
         size: Number of steps that count.
+        operations: Vectors of length n scaled, added, multiplied or measured by the method itself so far.
+        basis: Lanczos vectors as rows, the first `size` of which count, where they are all kept.
     """
 
     alphas: list[Tensor]
     betas: list[Tensor]
     size: int
+    operations: int = 0
+    basis: Tensor | None = None
 
     def read(self) -> tuple[Array, Array]:
         """Copy alphas and betas, `size` of each, to the CPU in float64; the last beta is the residual's norm."""
@@ -45,11 +49,20 @@ class Tridiagonal:
 
 @dataclass(frozen=True)
 class Ritz:
-    """Eigenvalues of T, ascending, with the first and last components of its eigenvectors, each of shape (size,)."""
+    """Eigenvalues of T, ascending, shape (m,), with its eigenvectors as columns, shape (m, m)."""
 
     values: Array
-    first: Array
-    last: Array
+    vectors: Array
+
+    @property
+    def first(self) -> Array:
+        """First components of the eigenvectors, shape (m,)."""
+        return self.vectors[0]
+
+    @property
+    def last(self) -> Array:
+        """Last components of the eigenvectors, shape (m,)."""
+        return self.vectors[-1]
 
 
 def norm(x: Tensor, dim: int | None = None) -> Tensor:
@@ -64,6 +77,7 @@ def lanczos_steps(
     reorth: str,
     num_steps: int,
     generator: torch.Generator,
+    window: int = 10,
     on_host: bool | None = None,
 ) -> Iterator[Tridiagonal]:
     """Run the Lanczos recurrence, one product a step.
@@ -75,14 +89,16 @@ def lanczos_steps(
     it ends after `dim` steps.
 
     `none`: two basis vectors and a residual are all that is kept. It ends with an invariant subspace; off the host,
-    where nobody looks, further coefficients are zero and `first_block` leaves them out.
+    where nobody looks, further coefficients are zero and `first_block` leaves them out. `window` is the same with a
+    Gram-Schmidt pass against the last `window` vectors, which are all that is kept: copies come later, not never.
 
     Args:
         op: Operator A.
         start: First direction, shape (n,), not zero; left as it is.
-        reorth: `full` or `none`.
+        reorth: `full`, `none` or `window`.
         num_steps: Most steps.
         generator: Source of the directions after an invariant subspace.
+        window: Vectors that `window` keeps, at least 2.
         on_host: Whether the host takes these decisions; by default only where the operator lives on the CPU.
 
     Yields:
@@ -90,10 +106,10 @@ def lanczos_steps(
 
     Cost:
         One product in one call per step; own work at step j: 2 j n multiplications a Gram-Schmidt pass, which reads
-        the basis twice.
+        the basis twice (2 w n with a window of w). Memory: num_steps + 2 vectors, 4 for `none`, w + 2 with a window.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or the start is zero or not finite.
 
     Source:
         Lanczos, J. Res. Natl. Bur. Stand. 45 (1950), doi:10.6028/jres.045.026; second pass: Daniel, Gragg, Kaufman and
@@ -101,17 +117,18 @@ def lanczos_steps(
     """
     check_choice("reorth", reorth, REORTH)
     check_at_least("num_steps", num_steps, 1)
+    check_at_least("window", window, 2)
     n, full = op.dim, reorth == "full"
     on_host = op.device.type == "cpu" if on_host is None else on_host
-    rows = min(num_steps, n) if full else 2
+    rows = {"full": min(num_steps, n), "none": 2, "window": min(window, max(num_steps, 2))}[reorth]
     Q = torch.empty(rows, n, dtype=op.dtype, device=op.device)  # rows, so that products with it read it in order
-    r = start.clone()
     zero = torch.zeros((), dtype=op.dtype, device=op.device)
-    size, scale = norm(r), zero
+    r, size, scale = start.clone(), check_start(start), zero
     # Without a pass the rounding of the three terms, amplified by the steps before, is all still in the residual.
     negligible = (10 if full else 100) * torch.finfo(op.dtype).eps
     alphas: list[Tensor] = []
     betas: list[Tensor] = []
+    operations = 0
     for j in range(min(num_steps, n) if full else num_steps):
         q = torch.div(r, size, out=Q[j % rows])
         product = op.matmat(q[:, None]).detach()[:, 0]  # may be q itself, or the operator's own: never written to
@@ -120,109 +137,57 @@ def lanczos_steps(
         if betas:
             r.addcmul_(Q[(j - 1) % rows], betas[-1], value=-1)
         size = before = norm(r)
+        operations += 5 if betas else 4
         scale = torch.maximum(scale, torch.maximum(alpha.abs(), before))
         alphas.append(alpha)
         if full and j + 1 == n:
             betas.append(zero)
-            yield Tridiagonal(alphas, betas, j + 1)
+            yield Tridiagonal(alphas, betas, j + 1, operations, Q)
             return
-        basis = Q[: j + 1]
-        if full:
+        basis = Q[: j + 1]  # the whole ring once a window is full
+        one_pass = 0 if reorth == "none" else 2 * basis.shape[0] + 1
+        if one_pass:
             size = project_out(basis, r)
+            operations += one_pass
         broken = size <= negligible * scale
         if full and on_host:
             if broken:
                 r = draw_normal(n, 1, op, generator)[:, 0]
                 before = norm(r)
                 size = project_out(basis, r)
+                operations += one_pass
             if size < _CUT * before:
                 size = project_out(basis, r)
+                operations += one_pass
         elif full:
             r = torch.where(broken, draw_normal(n, 1, op, generator)[:, 0], r)
             size = project_out(basis, r)
+            operations += one_pass
         elif not on_host:
             r.mul_(~broken)
             size = torch.where(broken, torch.ones_like(size), size)
         betas.append(torch.where(broken, zero, size))
-        yield Tridiagonal(alphas, betas, j + 1)
+        yield Tridiagonal(alphas, betas, j + 1, operations, Q if full else None)
         if on_host and not full and broken:
             return
+
+
+def check_start(start: Tensor) -> Tensor:
+    """Norm of a start vector (n,).
+
+    Raises:
+        ValueError: If it is zero or not finite.
+    """
+    size = norm(start)
+    if not 0 < float(size) < float("inf"):
+        raise ValueError(f"start must have a norm above 0 and finite, got {float(size)}")
+    return size
 
 
 def project_out(basis: Tensor, r: Tensor) -> Tensor:
     """Take the components along orthonormal rows (j, n) out of a vector (n,), in place; return the norm left."""
     r.addmv_(basis.T, torch.mv(basis, r), alpha=-1)
     return norm(r)
-
-
-def lanczos_lockstep(
-    op: LinearOperator, starts: Tensor, num_steps: int, *, on_host: bool | None = None
-) -> list[tuple[Array, Array]]:
-    """Run the Lanczos recurrence from several starts at once, fully reorthogonalised, each against its own basis.
-
-    A start whose subspace is exhausted stands still: its next beta is an exact zero and what follows has no meaning.
-
-    Args:
-        op: Operator A.
-        starts: Directions as columns, shape (n, p), none zero; left as they are.
-        num_steps: Number of steps, at most n.
-        on_host: Whether the host decides on second passes; by default only where the operator lives on the CPU.
-
-    Returns:
-        For each start the alphas and betas, float64 of shape (num_steps,) each.
-
-    Cost:
-        p * num_steps products in num_steps calls of width p.
-
-    Raises:
-        ValueError: If `num_steps` is below 1 or above n.
-    """
-    check_at_least("num_steps", num_steps, 1)
-    if num_steps > op.dim:
-        raise ValueError(f"num_steps must be at most the dimension {op.dim}, got {num_steps}")
-    n, p = starts.shape
-    on_host = op.device.type == "cpu" if on_host is None else on_host
-    Q = torch.empty(p, num_steps, n, dtype=op.dtype, device=op.device)
-    R = starts.T.clone(memory_format=torch.contiguous_format)
-    sizes = norm(R, dim=1)
-    scale = torch.zeros_like(sizes)
-    negligible = 10 * torch.finfo(op.dtype).eps
-    alphas: list[Tensor] = []
-    betas: list[Tensor] = []
-    for j in range(num_steps):
-        q = torch.div(R, sizes[:, None], out=Q[:, j])
-        product = op.matmat(q.T.contiguous()).detach().T
-        alpha = (q * product).sum(dim=1)
-        torch.addcmul(product, q, alpha[:, None], value=-1, out=R)
-        if betas:
-            R.addcmul_(Q[:, j - 1], betas[-1][:, None], value=-1)
-        before = norm(R, dim=1)
-        scale = torch.maximum(scale, torch.maximum(alpha.abs(), before))
-        alphas.append(alpha)
-        if j + 1 == num_steps:  # the last direction would not be used
-            betas.append(before)
-            break
-        after = _project_out_each(Q[:, : j + 1], R, batched=not on_host)
-        broken = after <= negligible * scale
-        if not on_host or bool((~broken & (after < _CUT * before)).any()):
-            after = _project_out_each(Q[:, : j + 1], R, batched=not on_host)
-        R.mul_(~broken[:, None])
-        betas.append(torch.where(broken, torch.zeros_like(after), after))
-        sizes = torch.where(broken, torch.ones_like(after), after)
-    A = torch.stack(alphas).cpu().double().numpy()
-    B = torch.stack(betas).cpu().double().numpy()
-    return [(A[:, i], B[:, i]) for i in range(p)]
-
-
-def _project_out_each(bases: Tensor, R: Tensor, *, batched: bool) -> Tensor:
-    """Take out of each row of (p, n) its components along its own orthonormal rows (p, j, n); return the norms left."""
-    if batched:
-        components = torch.bmm(bases, R[:, :, None])
-        R[:, :, None].baddbmm_(bases.transpose(1, 2), components, alpha=-1)
-    else:  # on a CPU a batched product is two to four times slower than one pair per start
-        for basis, r in zip(bases, R, strict=True):
-            r.addmv_(basis.T, torch.mv(basis, r), alpha=-1)
-    return norm(R, dim=1)
 
 
 def first_block(alphas: Array, betas: Array) -> tuple[Array, Array]:
@@ -241,12 +206,10 @@ def solve_tridiagonal(alphas: Array, betas: Array) -> Ritz:
     """
     m = alphas.size
     if not (np.isfinite(alphas).all() and np.isfinite(betas[:-1]).all()):
-        gone = np.full(m, np.nan)
-        return Ritz(gone, gone, gone)
+        return Ritz(np.full(m, np.nan), np.full((m, m), np.nan))
     if m == 1:
-        return Ritz(alphas.copy(), np.ones(1), np.ones(1))
-    values, vectors = scipy.linalg.eigh_tridiagonal(alphas, betas[:-1])
-    return Ritz(values, vectors[0], vectors[-1])
+        return Ritz(alphas.copy(), np.ones((1, 1)))
+    return Ritz(*scipy.linalg.eigh_tridiagonal(alphas, betas[:-1]))
 
 
 def quadrature(alphas: Array, betas: Array) -> tuple[Array, Array]:

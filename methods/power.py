@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from hessbench.estimand import Estimate, TopEigenvalues
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import check_at_least
+from hessbench.methods.arguments import check_at_least, check_choice, count_of, least_of
 from hessbench.methods.krylov import norm
 from hessbench.methods.probes import draw_normal, single_columns
 from hessbench.operators import LinearOperator
+
+Stopping: TypeAlias = Literal["relative", "pyhessian"]
+STOPPING: Final = ("relative", "pyhessian")
 
 
 def power_iteration(
@@ -23,48 +29,60 @@ def power_iteration(
     generator: torch.Generator,
     tol: float = 1e-3,
     max_iter: int = 100,
-    k: int = 10,
+    stopping: Stopping = "relative",
+    vectors: bool = False,
+    k: int | None = None,
 ) -> Iterator[Estimate]:
     """Power iteration, one eigenvalue after another, found eigenvectors projected out before each product.
 
     The Rayleigh quotient of the current direction estimates its eigenvalue, so signs are right. Its relative change
     falling to `tol`, or `max_iter` products on the same eigenvalue, moves on to the next one from a new random start.
-    The change is measured against the quotient itself, without the absolute floor PyHessian adds, so that a scaled
-    operator takes the same steps.
+
+    `stopping` says how the change from a quotient p to the next one q is judged. `relative`: |q - p| <= tol |q|, and q
+    is the value; a scaled operator takes the same steps. `pyhessian`, the rule of that library:
+    |q - p| < tol (|p| + 1e-6), and p is the value, the quotient of the last product being thrown away; an operator
+    whose eigenvalues are far below 1e-6 stops at its second product.
 
     Known harm: a small change is not a small error. Close eigenvalues stop early, and a pair +lambda, -lambda has a
-    constant Rayleigh quotient between the two that counts as converged.
+    constant Rayleigh quotient between the two that the rule accepts. So `converged` is not the rule's word: it asks
+    that every residual ||A v - theta v|| be at most sqrt(tol) |theta|, within which an eigenvalue then lies.
 
     Args:
         op: Symmetric operator of dimension n.
-        num_matvecs: Most products; the run ends early when k eigenvalues have been accepted.
+        num_matvecs: Most products, at least k; the run ends early when k eigenvalues have been accepted.
         generator: Source of the starts.
         tol: Relative change of the Rayleigh quotient that accepts an eigenvalue.
         max_iter: Most products on one eigenvalue.
-        k: Number of eigenvalues, by magnitude whatever order is asked for.
+        stopping: `relative` or `pyhessian`.
+        vectors: Hand back the vectors (n, k) too.
+        k: Number of eigenvalues, 1 to n, by magnitude whatever order is asked for; by default 10, or as many as n and
+            num_matvecs allow.
 
     Yields:
         After each product the eigenvalues accepted so far, with the current quotient behind them. Diagnostics:
-        `accepted`, how many; `unconverged`, how many of these by `max_iter`.
+        `accepted`, how many; `unconverged`, how many of these by `max_iter`; `residual`, the largest of the values
+        accepted, relative to its value.
 
     Cost:
-        One product in one call per step. The test reads one number per product from the device, as a tolerance must.
+        One product in one call per step. The test reads two numbers per product from the device, as a tolerance must.
+        Memory: k + 4 vectors; own work at the i-th eigenvalue 4 i n multiplications a product.
 
     Raises:
         ValueError: If an argument is out of range.
 
     Source:
-        Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
+        Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145; `hessian.eigenvalues`
+        of https://github.com/amirgholami/PyHessian.
     """
-    check_at_least("num_matvecs", num_matvecs, 1)
+    wanted = count_of(k, op.dim, num_matvecs)
     check_at_least("max_iter", max_iter, 1)
-    check_at_least("k", k, 1)
+    check_choice("stopping", stopping, STOPPING)
     if not 0 <= tol < 1:
         raise ValueError(f"tol must be at least 0 and below 1, got {tol}")
-    wanted = min(k, op.dim)
     V = torch.empty(wanted, op.dim, dtype=op.dtype, device=op.device)
     accepted: list[float] = []
     spent = unconverged = 0
+    worst = 0.0
     negligible = 10 * torch.finfo(op.dtype).eps
     while len(accepted) < wanted:
         found = V[: len(accepted)]
@@ -77,24 +95,40 @@ def power_iteration(
             product = op.matmat(v[:, None]).detach()[:, 0]
             spent += 1
             before, quotient = quotient, float(torch.dot(v, product))
+            if stopping == "relative":
+                settled, value = abs(quotient - before) <= tol * abs(quotient), quotient
+            else:
+                settled = abs(quotient - before) < tol * (abs(before) + 1e-6)
+                value = before if settled else quotient
+            done = settled or step == max_iter
+            if done:
+                residual = float(norm(torch.add(product, v, alpha=-value)))
+                relative = residual / abs(value) if value else float("inf")
+                worst = max(worst, relative) if residual else worst
             image = _deflate(found, product)
             stretch = norm(image)
             # An image of rounding alone has no direction: v is in the kernel, and stays.
             noise = negligible * max(map(abs, accepted), default=0.0)
             v = torch.where(stretch > noise, image / stretch, v)
-            settled = abs(quotient - before) <= tol * abs(quotient)
-            if settled or step == max_iter:
+            if done:
                 unconverged += not settled
                 V[len(accepted)] = v
-                accepted.append(quotient)
-            values = accepted if settled or step == max_iter else [*accepted, quotient]
-            yield Estimate(
-                value=torch.tensor(values, dtype=torch.float64),
-                converged=len(accepted) == wanted and not unconverged,
-                diagnostics={"accepted": len(accepted), "unconverged": unconverged},
+                accepted.append(value)
+            values = torch.tensor(accepted if done else [*accepted, quotient], dtype=torch.float64)
+            estimate = Estimate(
+                value=values,
+                converged=len(accepted) == wanted and not unconverged and worst <= tol**0.5,
+                diagnostics={"accepted": len(accepted), "unconverged": unconverged, "residual": worst},
             )
+            yield Estimate(partial(_with_vectors, estimate, V, None if done else v)) if vectors else estimate
             if settled:
                 break
+
+
+def _with_vectors(estimate: Estimate, V: Tensor, current: Tensor | None) -> Estimate:
+    """Add the vectors accepted by then, rows of V that nothing writes to again, and the current one."""
+    columns = V[: estimate.diagnostics["accepted"]].T
+    return replace(estimate, vectors=columns if current is None else torch.cat([columns, current[:, None]], dim=1))
 
 
 def _deflate(V: Tensor, v: Tensor) -> Tensor:
@@ -102,8 +136,12 @@ def _deflate(V: Tensor, v: Tensor) -> Tensor:
     return v.addmv(V.T, torch.mv(V, v), alpha=-1) if V.shape[0] else v
 
 
-def _footprint(dim: int, num_matvecs: int, *, k: int, **_: object) -> Footprint:
-    wanted = min(k, dim)
+def _least(dim: int, *, k: int | None, **_: object) -> int:
+    return least_of(k, dim)
+
+
+def _footprint(dim: int, num_matvecs: int, *, k: int | None, **_: object) -> Footprint:
+    wanted = min(k or 10, dim)
     # On average half of the k vectors are there to project out, and each is read twice.
     return Footprint(vectors=wanted + 4, passes=num_matvecs * (wanted + 12.0))
 
@@ -114,10 +152,11 @@ POWER_ITERATION = Method(
     estimands=(TopEigenvalues,),
     citation=(
         "Yao, Gholami, Keutzer and Mahoney, PyHessian: Neural networks through the lens of the Hessian, IEEE Big Data "
-        "(2020), arXiv:1912.07145"
+        "(2020), arXiv:1912.07145, https://github.com/amirgholami/PyHessian"
     ),
     version="1",
-    min_matvecs=1,
+    min_matvecs=_least,
     block_widths=single_columns,
     footprint=_footprint,
+    presets=("power-iteration", "power-iteration[stopping=pyhessian]"),
 )

@@ -8,7 +8,8 @@ import torch
 from hessbench.estimand import Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least
-from hessbench.methods.krylov import lanczos_lockstep, quadrature
+from hessbench.methods.krylov import quadrature
+from hessbench.methods.lockstep import lanczos_lockstep
 from hessbench.methods.probes import draw_probes
 from hessbench.methods.projected import mean_and_stderr
 from hessbench.operators import LinearOperator

@@ -107,12 +107,18 @@ def restricted(network: Network, index: Index) -> Network:
     """
     size = network.parameters.numel()
     whole = network.parameters.detach()
+    written = None if network.as_written is None else replace(network, forward=network.as_written)
     if not isinstance(index, Tensor) and all(where.step == 1 for where in index):
         ranges = _checked_ranges(index, size)
         if ranges == (range(size),):
             return network
         chosen = torch.cat([whole[where.start : where.stop] for where in ranges])
-        return replace(network, forward=_from_slices(network, whole, ranges), parameters=chosen)
+        return replace(
+            network,
+            forward=_from_slices(network, whole, ranges),
+            parameters=chosen,
+            as_written=None if written is None else _from_slices(written, whole, ranges),
+        )
     places = (
         index
         if isinstance(index, Tensor)
@@ -121,7 +127,12 @@ def restricted(network: Network, index: Index) -> Network:
     _check_places(places, size)
     places = places.detach().to(torch.int64).clone()
     chosen = whole[places.to(whole.device)]
-    return replace(network, forward=_from_places(network, whole, places), parameters=chosen)
+    return replace(
+        network,
+        forward=_from_places(network, whole, places),
+        parameters=chosen,
+        as_written=None if written is None else _from_places(written, whole, places),
+    )
 
 
 def _from_slices(network: Network, whole: Tensor, ranges: tuple[range, ...]) -> Callable[[Tensor, Tensor], Tensor]:

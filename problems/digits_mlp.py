@@ -8,8 +8,9 @@ from typing import Final
 from hessbench.dense_references import DENSE_LIMIT, dense_references
 from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
 from hessbench.problems.curvature import curvature_operator
+from hessbench.problems.engines.table import AUTO, engine_names
 from hessbench.problems.mlp import digits_network, mlp_dim
-from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
+from hessbench.problems.parameters import in_range, nearest, one_of, spec_text, with_engine
 from hessbench.problems.references.dense import dense_ggn, dense_hessian
 
 STEPS: Final = (0, 10, 100, 500)
@@ -17,7 +18,7 @@ OPERATORS: Final = ("hessian", "ggn")
 MAX_WIDTH: Final = 200_000
 
 
-def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int = 32) -> Problem:
+def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int = 32, engine: str = AUTO) -> Problem:
     """Hessian or GGN of the mean cross-entropy of a 49-width-10 tanh perceptron over 500 handwritten digits.
 
     All 60 width + 10 parameters (1930 by default), after `step` steps of SGD; see `hessbench.problems.mlp`.
@@ -26,6 +27,7 @@ def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int
         step: Training steps made: 0, 10, 100 or 500.
         operator: hessian or ggn.
         width: Hidden units, 1 to 200000; other widths than 32 are meant for prices at other sizes.
+        engine: How products are made: auto for the fastest way here, or a name of `hessbench.problems.engines.table`.
 
     Raises:
         ValueError: If a parameter is out of range.
@@ -33,6 +35,7 @@ def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int
     family = "digits-mlp"
     one_of(family, "step", step, STEPS)
     one_of(family, "operator", operator, OPERATORS)
+    one_of(family, "engine", engine, engine_names(operator))
     in_range(family, "width", width, 1, MAX_WIDTH)
 
     def fingerprint() -> str:
@@ -42,19 +45,21 @@ def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int
 
     dim = mlp_dim(width)
     dense = dense_hessian if operator == "hessian" else dense_ggn
-    return Problem(
+    problem = Problem(
         name=spec_text(family, digits_mlp_problem, step=step, operator=operator, width=width),
         dim=dim,
-        build=lambda device, dtype: curvature_operator(digits_network(width, step).to(device, dtype), operator),
+        build=lambda device, dtype: curvature_operator(digits_network(width, step).to(device, dtype), operator, engine),
+        network=lambda: digits_network(width, step),
         references=dense_references(lambda: dense(digits_network(width, step))) if dim <= DENSE_LIMIT else {},
         traits=(NETWORK, PSD, FACTOR) if operator == "ggn" else (NETWORK,),
         fingerprint=cache(fingerprint),
         # Untrained at other sizes: a price depends on the shapes alone.
         ladder=lambda n: digits_mlp_problem(
-            step=0, operator=operator, width=nearest(round((n - mlp_dim(0)) / 60), 1, MAX_WIDTH)
+            step=0, operator=operator, width=nearest(round((n - mlp_dim(0)) / 60), 1, MAX_WIDTH), engine=engine
         ),
         modules=("sklearn.datasets", "torch._dynamo"),
     )
+    return with_engine(problem, engine)
 
 
 DIGITS_MLP: Final = ProblemFamily(

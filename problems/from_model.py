@@ -18,18 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hessbench.operators import LinearOperator
-from hessbench.problem import FACTOR, NETWORK, PSD, Problem, array_hash
+from hessbench.problem import FACTOR, Problem, array_hash
 from hessbench.problems.blocks import ALL, block_index, block_pieces, block_shapes, restricted
-from hessbench.problems.curvature import OPERATORS, curvature_operator, has_factor, is_psd, operator_dim
+from hessbench.problems.curvature import BY_OUTPUT, operator_dim
+from hessbench.problems.engines.table import AUTO
+from hessbench.problems.matrix import Matrix
 from hessbench.problems.model_check import differentiable_attention, first_outputs, refuse_modes, tried
 from hessbench.problems.model_data import Data, read_batches
 from hessbench.problems.model_loss import UserLoss, loss_of, loss_text
 from hessbench.problems.model_parameters import Selection, selected_names
 from hessbench.problems.network import Batch, Forward, Network, refuse_infinite
 from hessbench.problems.networks.functional import flat_forward, flat_parameters, parameter_shapes
-from hessbench.problems.parameters import one_of
-from hessbench.problems.references.choose import references_of
 from hessbench.specs import check_name
 
 EAGER: Final = 2**26
@@ -46,6 +45,10 @@ def from_model(
     block: str = ALL,
     name: str | None = None,
     dtype: torch.dtype = torch.float32,
+    weight_decay: float = 0.0,
+    mc_samples: int = 1,
+    seed: int = 0,
+    engine: str = AUTO,
 ) -> Problem:
     """A curvature matrix of a model, its loss and its data as a problem.
 
@@ -66,11 +69,17 @@ def from_model(
             shuffle. A batch counts by its samples, a ragged last one too.
         params: What is differentiated: all parameters that require a gradient by default; names of parameters or
             modules, or parameters; or a function of the name. Frozen parameters stay out.
-        operator: hessian, ggn, gradient-second-moment or ntk.
+        operator: hessian, ggn, residual, gradient-second-moment, gradient-covariance, monte-carlo-fisher, ntk or gram;
+            see `hessbench.problems.curvature`.
         block: Part of the chosen parameters; see `hessbench.problems.blocks.block_index`.
         name: Name of the problem; made of the class and the operator by default.
         dtype: float32 or float64: what weights, buffers and data are rounded to once, so that cells in float32 and
             float64 and the references see the same numbers. With float64, cells in float32 see rounded ones.
+        weight_decay: Added to every diagonal entry, for hessian and ggn; 0 to 1e6.
+        mc_samples: Targets drawn for each sample, for monte-carlo-fisher; 1 to 1000.
+        seed: Of those draws.
+        engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
+            `hessbench.problems.engines.table`. It is no part of the problem's hash.
 
     Returns:
         The problem, with its references where the size allows them.
@@ -81,7 +90,8 @@ def from_model(
     Raises:
         ValueError: Saying in one sentence what is not accepted, or what torch cannot differentiate twice.
     """
-    one_of("from_model", "operator", operator, OPERATORS)
+    matrix = Matrix(operator, weight_decay, mc_samples, seed, engine=engine)
+    matrix.check("from_model")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"from_model: dtype must be torch.float32 or torch.float64, got {dtype}")
     chosen_name = name or _default_name(model, operator, block)
@@ -106,25 +116,23 @@ def from_model(
         """Weights, buffers and data; texts of model, loss and block; and outputs, which show the code of `forward`."""
         arrays = [state[key].numpy() for key in sorted(state)]
         arrays += [tensor.numpy() for batch in batches for tensor in (batch.inputs, batch.targets)]
-        text = [_architecture(own), loss_text(loss), *names, operator, block, *_digits(outputs)]
+        text = [_architecture(own), loss_text(loss), *names, operator, block, *_digits(outputs), *matrix.extras]
         return array_hash(
             *arrays, *(np.frombuffer(line.encode(), np.uint8) for line in (*text, _slopes(network, outputs)))
         )
 
-    def build(device: torch.device, to: torch.dtype) -> LinearOperator:
-        return curvature_operator(network.to(device, to), operator)
-
-    psd = (PSD,) if is_psd(network.loss, operator) else ()
-    factor = (FACTOR,) if has_factor(network.loss, operator) and by_example else ()
     dim = operator_dim(network, operator)
+    traits = matrix.traits(network.loss)
     return Problem(
         name=chosen_name,
         dim=dim,
-        build=build,
-        references=references_of(lambda: network, operator, dim),
-        traits=(NETWORK, *psd, *factor),
+        build=lambda device, to: matrix.of(network.to(device, to)),
+        references=matrix.references(lambda: network, dim),
+        traits=traits if by_example else tuple(trait for trait in traits if trait != FACTOR),
         fingerprint=cache(fingerprint),
-        shapes={} if operator == "ntk" else kept,
+        shapes={} if operator in BY_OUTPUT else kept,
+        modules=("torch._dynamo",),
+        network=lambda: network,
     )
 
 

@@ -57,7 +57,8 @@ class Linearisation:
         with torch.enable_grad():
             weights = torch.zeros_like(self.outputs, requires_grad=True)
             (pulled,) = torch.autograd.grad(self._outputs, self._parameters, weights, create_graph=True)
-        return lambda block: pull_columns(pulled, weights, block, batched=self._batched)
+        batched = self._batched  # a closure over `self` would be a cycle, and keep the graph until it is collected
+        return lambda block: pull_columns(pulled, weights, block, batched=batched)
 
     def _traced_push(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         parameters = self._parameters.detach()
@@ -65,6 +66,30 @@ class Linearisation:
             _, push = torch.func.linearize(function, parameters)
             push(torch.zeros_like(parameters))  # the first call computes what all others share
         return lambda block: torch.stack([push(column).flatten() for column in block.T.contiguous().unbind()], dim=1)
+
+
+@final
+class KeptPull:
+    """J^T alone, by backward passes through a kept graph.
+
+    Cost: one forward pass; the graph keeps its activations.
+
+    Args:
+        network: Where parameters are, and how blocks are multiplied.
+        function: What is differentiated, of the parameters.
+    """
+
+    def __init__(self, network: Network, function: Callable[[Tensor], Tensor]) -> None:
+        self._batched = network.batched
+        self._parameters = network.parameters.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            self._outputs = function(self._parameters)
+        self.outputs = self._outputs.detach()
+
+    def pull(self, block: Tensor) -> Tensor:
+        """J^T @ block: (*shape, k) -> (n, k)."""
+        k = block.shape[-1]
+        return pull_columns(self._outputs, self._parameters, block.reshape(-1, k), batched=self._batched)
 
 
 def pull_columns(outputs: Tensor, inputs: Tensor, block: Tensor, *, batched: bool) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 LossTotal: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 LossProduct: TypeAlias = Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]]
+LossDraw: TypeAlias = Callable[[Tensor, Tensor, int, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Loss:
             such root is known, and the GGN then has no factor.
         product: From outputs and targets, the map that multiplies changes (m, C, k) of the outputs by those Hessians;
             made from the root where None, by autograd where there is no root either.
+        draw: From outputs (m, C), targets, a number r and a generator, the slopes (m, C, r) at r targets drawn for each
+            sample from the distribution whose log-likelihood the loss is, less a constant; the expectation of s s^T is
+            the Hessian of the loss of the sample in its outputs. None where the loss names no such distribution.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Loss:
     mean: bool = True
     root: LossTotal | None = None
     product: LossProduct | None = None
+    draw: LossDraw | None = None
 
     def slope(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Gradients (m, C) of the losses of the samples in their outputs."""
@@ -95,10 +100,8 @@ def cross_entropy(
         """The factors s as (m, 1, 1); None where all are 1."""
         if weights is None and not targets.is_floating_point():
             return None
-        classes = outputs.shape[1]
-        numbers = not targets.is_floating_point()
-        shares = torch.nn.functional.one_hot(targets, classes).to(outputs.dtype) if numbers else targets
-        shares = (1 - smoothing) * shares + smoothing / classes
+        shares = targets if targets.is_floating_point() else _unit_vectors(targets, outputs)
+        shares = (1 - smoothing) * shares + smoothing / outputs.shape[1]
         return (shares if weights is None else shares * weights.to(outputs)).sum(dim=1)[:, None, None]
 
     def root(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -115,7 +118,17 @@ def cross_entropy(
         scaled = p if s is None else s * p
         return lambda change: scaled * (change - (p * change).sum(dim=1, keepdim=True))
 
-    return Loss(name, total, mean, root, product)
+    def draw(outputs: Tensor, targets: Tensor, number: int, generator: torch.Generator) -> Tensor:
+        """Columns sqrt(s) (p - unit vector of a class drawn from p)."""
+        p = outputs.softmax(dim=1)
+        cumulated = p.cumsum(dim=1)
+        u = torch.rand(p.shape[0], number, generator=generator, dtype=p.dtype, device=p.device)
+        drawn = torch.searchsorted(cumulated, u * cumulated[:, -1:], right=True).clamp_(max=p.shape[1] - 1)
+        slopes = p[:, None] - torch.nn.functional.one_hot(drawn, outputs.shape[1])
+        s = mass(outputs, targets)
+        return (slopes if s is None else slopes * s.sqrt()).transpose(1, 2)
+
+    return Loss(name, total, mean, root, product, draw)
 
 
 def squared(*, mean: bool = True, weight: float = 1.0, name: str = "squared") -> Loss:
@@ -129,7 +142,7 @@ def squared(*, mean: bool = True, weight: float = 1.0, name: str = "squared") ->
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
         if not targets.is_floating_point():
-            targets = torch.nn.functional.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+            targets = _unit_vectors(targets, outputs)
         return (outputs - targets).square().sum() * (weight / 2)
 
     def root(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -142,7 +155,18 @@ def squared(*, mean: bool = True, weight: float = 1.0, name: str = "squared") ->
         del outputs, targets
         return lambda change: change * weight
 
-    return Loss(name, total, mean, root, product)
+    def draw(outputs: Tensor, targets: Tensor, number: int, generator: torch.Generator) -> Tensor:
+        """Normal columns of variance `weight`: the target is the outputs plus noise of variance 1 / weight."""
+        del targets
+        noise = torch.randn(*outputs.shape, number, generator=generator, dtype=outputs.dtype, device=outputs.device)
+        return noise * weight**0.5
+
+    return Loss(name, total, mean, root, product, draw)
+
+
+def _unit_vectors(classes: Tensor, outputs: Tensor) -> Tensor:
+    """Rows (m, C) with a one at the class; unlike `one_hot` it reads no value, and so can be traced."""
+    return outputs.new_zeros(outputs.shape).scatter(1, classes[:, None].long(), 1.0)
 
 
 CROSS_ENTROPY: Final = cross_entropy()
@@ -150,5 +174,9 @@ CROSS_ENTROPY: Final = cross_entropy()
 
 SQUARED: Final = squared()
 """Half the squared distance between the outputs and the targets: its Hessian in the outputs is the identity."""
+
+MEAN: Final = "mean"
+REDUCTIONS: Final = (MEAN, "sum")
+"""How specs say what becomes of the losses of the samples."""
 
 LOSSES: Final = {loss.name: loss for loss in (CROSS_ENTROPY, SQUARED)}

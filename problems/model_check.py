@@ -14,7 +14,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hessbench.operators import check_operator
-from hessbench.problems.curvature import curvature_operator, example_gradients
+from hessbench.problems.curvature import exact_operator, example_gradients
 from hessbench.problems.linearisation import quiet_transforms
 from hessbench.problems.network import Batch, Forward, Network
 from hessbench.seeding import derive_seed, make_generator
@@ -123,8 +123,8 @@ def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, b
     """
     batch = network.batches[0]
     few = replace(network, batches=(Batch(batch.inputs[:TRIED], batch.targets[:TRIED]),), batched=False, traced=False)
-    # The kernel's products are those of its two factors, C times over.
-    matrix = "gradient-second-moment" if operator == "ntk" else operator
+    # The kernel's products are those of its two factors, C times over; the Gram matrix's those of the GGN's.
+    matrix = {"ntk": "gradient-second-moment", "gram": "ggn"}.get(operator, operator)
     for dtype in (torch.float64, torch.float32):
         _try_products(few.to(CPU, dtype), matrix)
     looped = any(isinstance(module, _LOOPED) for module in model.modules())
@@ -138,7 +138,7 @@ def _try_products(network: Network, operator: str) -> None:
     dtype = network.parameters.dtype
     outputs = _with_graph(network)
     try:
-        op = curvature_operator(network, operator)
+        op = exact_operator(network, operator)
         if dtype == torch.float64:
             check_operator(op, make_generator(derive_seed("from-model-trial")))
         else:
@@ -191,7 +191,7 @@ def _compare_with_differences(network: Network, customs: list[str]) -> None:
         return found
 
     differences = (gradient(point + _STEP * v) - gradient(point - _STEP * v)) / (2 * _STEP)
-    product = curvature_operator(network, "hessian").matmat(v[:, None])[:, 0]
+    product = exact_operator(network, "hessian").matmat(v[:, None])[:, 0]
     allowed = _STEP_TOLERANCE * float(differences.norm() + product.norm()) + _STEP**1.5 * float(gradient(point).norm())
     if float((differences - product).norm()) > allowed:
         raise ValueError(
@@ -202,7 +202,7 @@ def _compare_with_differences(network: Network, customs: list[str]) -> None:
 
 def _runs_batched(network: Network, operator: str) -> bool:
     try:
-        op = curvature_operator(network, operator)
+        op = exact_operator(network, operator)
         op.matmat(torch.ones(op.dim, 2, dtype=op.dtype))
     except (RuntimeError, TypeError):
         return False

@@ -37,13 +37,18 @@ class Network:
     """A network at fixed weights on fixed data.
 
     Attributes:
-        forward: Outputs (m, C) from parameters (n,) and inputs (m, ...); each row depends on its own input only.
+        forward: Outputs (m, C) from parameters (n,) and inputs (m, ...); each row depends on its own input only, but
+            for a group.
         parameters: The parameters that are differentiated, flat (n,).
         batches: The data, in one batch or several.
         loss: What is summed over the samples.
         batched: Whether a block is faster in one vectorised pass (small dense layers) than in a loop (convolutions).
         traced: Whether Jacobian-vector products are traced, which needs forward-mode derivatives of every operation;
             by default where blocks are loops.
+        group: Whether the batch is one group (batch norm in training mode): the outputs of a sample depend on the
+            others, and no sample has a loss of its own.
+        as_written: The same function as the author of the network would write it, where `forward` was rewritten for
+            speed (batch norm folded into the layer before it): what a gradient is timed with.
     """
 
     forward: Forward
@@ -52,6 +57,8 @@ class Network:
     loss: Loss = CROSS_ENTROPY
     batched: bool = True
     traced: bool | None = None
+    group: bool = False
+    as_written: Forward | None = None
 
     @property
     def traces(self) -> bool:
@@ -90,10 +97,27 @@ class Network:
         """Outputs (m, C) for one batch as a function of the parameters (n,)."""
         return lambda parameters: self.forward(parameters, batch.inputs)
 
+    def part_of(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """The part of the objective that a batch, or a piece of one, adds: a scalar function of the parameters (n,)."""
+        return lambda parameters: self.loss.total(self.forward(parameters, batch.inputs), batch.targets) * self.scale
+
     def objective(self, parameters: Tensor) -> Tensor:
         """The loss over all batches, a scalar."""
         losses = [self.loss.total(self.forward(parameters, batch.inputs), batch.targets) for batch in self.batches]
         return torch.stack(losses).sum() * self.scale
+
+
+def refuse_group(network: Network, operator: str) -> None:
+    """Refuse an operator made of single samples for a network whose batch is one group.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if network.group:
+        raise ValueError(
+            f"batch norm in training mode makes the batch one group, and {operator} needs every sample by itself: use "
+            "evaluation mode"
+        )
 
 
 def refuse_infinite(total: Tensor, batch: int) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Final
 
-from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
+from hessbench.problem import Problem, ProblemFamily, array_hash
 from hessbench.problems import data
 from hessbench.problems.blocks import block_index, block_shapes, restricted
-from hessbench.problems.curvature import OPERATORS, curvature_operator
-from hessbench.problems.losses import LOSSES
+from hessbench.problems.curvature import BY_OUTPUT
+from hessbench.problems.engines.table import AUTO
+from hessbench.problems.losses import LOSSES, MEAN, REDUCTIONS
+from hessbench.problems.matrix import Matrix
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.networks import ARCHITECTURES, flat_forward, flat_parameters
 from hessbench.problems.networks.architectures import CIFAR
+from hessbench.problems.networks.batch_norm import EVAL, NORMS, TRAIN, has_batch_norm, unfolded
 from hessbench.problems.networks.mlp import ACTIVATIONS, mlp
-from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
-from hessbench.problems.references.choose import references_of
+from hessbench.problems.parameters import in_range, nearest, one_of, spec_text, with_engine
 from hessbench.problems.references.shipped import with_shipped
 from hessbench.problems.weights import LAST, RANDOM, TRAINED, Weights
 
@@ -36,8 +38,9 @@ class Curvature:
         batched: Whether blocks are vectorised.
         per_class: Images of each class.
         split: train or test.
-        operator: Name of the matrix.
+        matrix: Which matrix of it.
         block: Parameters it is restricted to.
+        reduction: mean or sum over the samples.
     """
 
     family: str
@@ -45,8 +48,9 @@ class Curvature:
     batched: bool
     per_class: int
     split: str
-    operator: str
+    matrix: Matrix
     block: str
+    reduction: str
 
     def problem(self, name: str, ladder: Callable[[int], Problem] | None = None) -> Problem:
         """The problem of that canonical name.
@@ -55,37 +59,46 @@ class Curvature:
             ValueError: If a parameter is out of range.
         """
         self._check()
-        shapes = self.weights.shapes
-        kernel = self.operator == "ntk"
-        pieces = block_shapes(self.block, shapes)
-        samples = self.per_class * data.DATASETS[self.weights.dataset].classes
-        dim = samples if kernel else sum(math.prod(shape) for shape in pieces.values())
-        traits = (NETWORK,) if self.operator == "hessian" else (NETWORK, PSD)
+        pieces = block_shapes(self.block, self.weights.shapes)
+        by_sample = self.matrix.operator in BY_OUTPUT
         problem = Problem(
             name=name,
-            dim=dim,
-            build=lambda device, dtype: curvature_operator(self.network().to(device, dtype), self.operator),
-            references=references_of(self.network, self.operator, dim, name=name),
-            traits=(*traits, FACTOR) if self.operator == "ggn" else traits,
+            dim=self.dim,
+            build=lambda device, dtype: self.matrix.of(self.network().to(device, dtype)),
+            references=self.matrix.references(self.network, self.dim, name=name, rounding=None),
+            traits=self.matrix.traits(LOSSES[self.weights.loss]),
             fingerprint=cache(self.fingerprint),
             unavailable=self.unavailable,
             ladder=ladder,
             modules=("sklearn.datasets", "torch._dynamo"),
-            shapes={} if kernel else pieces,
+            shapes={} if by_sample else pieces,
             prepare=self.prepare,
             train=None if self.weights.choice == RANDOM else self.weights.train,
+            network=self.network,
         )
-        return with_shipped(problem)
+        return with_engine(with_shipped(problem), self.matrix.engine)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the matrix."""
+        known = data.DATASETS[self.weights.dataset]
+        samples = self.per_class * known.classes
+        if self.matrix.operator in BY_OUTPUT:
+            return samples if self.matrix.operator == "ntk" else samples * known.classes
+        return sum(math.prod(shape) for shape in block_shapes(self.block, self.weights.shapes).values())
 
     def network(self) -> Network:
         """The network at its weights, as a function of the parameters of the block."""
         state, samples, shapes = self.weights.state(), self.samples(), self.weights.shapes
+        model = self.weights.shell.train(self.matrix.group)
         whole = Network(
-            flat_forward(self.weights.shell, state, tuple(shapes)),
+            flat_forward(model, state, tuple(shapes)),
             flat_parameters(state, tuple(shapes)),
             (Batch(samples.inputs, samples.labels),),
-            LOSSES[self.weights.loss],
+            replace(LOSSES[self.weights.loss], mean=self.reduction == MEAN),
             self.batched,
+            group=self.matrix.group,
+            as_written=flat_forward(unfolded(model), state, tuple(shapes)) if has_batch_norm(model) else None,
         )
         return restricted(whole, block_index(self.block, shapes))
 
@@ -112,7 +125,8 @@ class Curvature:
     def _check(self) -> None:
         in_range(self.family, "per_class", self.per_class, 1, MAX_PER_CLASS)
         one_of(self.family, "split", self.split, data.DATASETS[self.weights.dataset].splits)
-        one_of(self.family, "operator", self.operator, OPERATORS)
+        one_of(self.family, "reduction", self.reduction, REDUCTIONS)
+        self.matrix.check(self.family)
         self.weights.check(self.family)
 
 
@@ -128,6 +142,11 @@ def mlp_problem(
     loss: str = "cross-entropy",
     operator: str = "hessian",
     block: str = "all",
+    reduction: str = MEAN,
+    weight_decay: float = 0.0,
+    mc_samples: int = 1,
+    seed: int = 0,
+    engine: str = AUTO,
 ) -> Problem:
     """A curvature matrix of a multilayer perceptron, trained in seconds when it is first needed.
 
@@ -140,8 +159,15 @@ def mlp_problem(
         weights: trained, random, or a file NAME.npz or NAME.safetensors in the folder of HESSBENCH_DATA.
         step: Training steps made, a checkpoint of the recipe; -1 for its last.
         loss: cross-entropy or squared, of the training and of the matrix.
-        operator: hessian, ggn, gradient-second-moment or ntk.
+        operator: hessian, ggn, residual, gradient-second-moment, gradient-covariance, monte-carlo-fisher, ntk or gram;
+            see `hessbench.problems.curvature`.
         block: all, or the parameters it is restricted to; see `hessbench.problems.blocks`.
+        reduction: mean or sum of the losses of the samples.
+        weight_decay: Added to every diagonal entry, for hessian and ggn; 0 to 1e6.
+        mc_samples: Targets drawn for each sample, for monte-carlo-fisher; 1 to 1000.
+        seed: Of those draws.
+        engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
+            `hessbench.problems.engines.table`.
 
     Raises:
         ValueError: If a parameter is out of range.
@@ -152,7 +178,8 @@ def mlp_problem(
     one_of(family, "activation", activation, ACTIVATIONS)
     name = spec_text(
         family, mlp_problem, data=data, widths=widths, activation=activation, per_class=per_class, split=split,
-        weights=weights, step=step, loss=loss, operator=operator, block=block,
+        weights=weights, step=step, loss=loss, operator=operator, block=block, reduction=reduction,
+        weight_decay=weight_decay, mc_samples=mc_samples, seed=seed,
     )  # fmt: skip
     source = Weights(
         architecture=f"mlp {widths} {activation}",
@@ -165,7 +192,8 @@ def mlp_problem(
         step=step,
         widths=hidden,
     )
-    curvature = Curvature(family, source, True, per_class, split, operator, block)
+    matrix = Matrix(operator, weight_decay, mc_samples, seed, engine=engine)
+    curvature = Curvature(family, source, True, per_class, split, matrix, block, reduction)
     depth = len(hidden)
 
     def ladder(dim: int) -> Problem:
@@ -173,10 +201,10 @@ def mlp_problem(
         width = nearest(_width_for(dim, depth, source), 1, MAX_WIDTH)
         return mlp_problem(
             data=data, widths="-".join([str(width)] * depth), activation=activation, per_class=per_class, split=split,
-            weights=RANDOM, loss=loss, operator=operator,
+            weights=RANDOM, loss=loss, operator=operator, mc_samples=mc_samples, seed=seed, engine=engine,
         )  # fmt: skip
 
-    return curvature.problem(name, ladder if block == "all" and operator != "ntk" else None)
+    return curvature.problem(name, ladder if block == "all" and operator not in BY_OUTPUT else None)
 
 
 def convolutional(architecture: str) -> ProblemFamily:
@@ -193,21 +221,34 @@ def convolutional(architecture: str) -> ProblemFamily:
         loss: str = "cross-entropy",
         operator: str = "hessian",
         block: str = "all",
+        reduction: str = MEAN,
+        weight_decay: float = 0.0,
+        norm: str = EVAL,
+        mc_samples: int = 1,
+        seed: int = 0,
+        engine: str = AUTO,
     ) -> Problem:
         """A curvature matrix of a convolutional network; other images than 3 x 32 x 32 are enlarged or padded.
 
-        Args: as of `mlp_problem`.
+        Args: as of `mlp_problem`, and
+            norm: eval, batch norm on its stored statistics; or train, on those of the batch, where there is batch norm.
 
         Raises:
             ValueError: If a parameter is out of range.
         """
         _known_data(architecture, data, loss)
+        one_of(architecture, "norm", norm, NORMS)
         name = spec_text(
             architecture, make, data=data, per_class=per_class, split=split, weights=weights, step=step, loss=loss,
-            operator=operator, block=block,
+            operator=operator, block=block, reduction=reduction, weight_decay=weight_decay, norm=norm,
+            mc_samples=mc_samples, seed=seed,
         )  # fmt: skip
         source = Weights(architecture, architecture, chosen.make, CIFAR, data, loss, weights, step)
-        return Curvature(architecture, source, chosen.batched, per_class, split, operator, block).problem(name)
+        if norm == TRAIN and not has_batch_norm(source.shell):
+            raise ValueError(f"{architecture}: norm=train belongs to networks with batch norm, which this one has not")
+        matrix = Matrix(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
+        curvature = Curvature(architecture, source, chosen.batched, per_class, split, matrix, block, reduction)
+        return curvature.problem(name)
 
     return ProblemFamily(
         architecture,

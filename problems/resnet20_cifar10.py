@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hessbench.problem import FACTOR, NETWORK, PSD, Problem, ProblemFamily, array_hash
-from hessbench.problems.curvature import OPERATORS, curvature_operator
+from hessbench.problem import Problem, ProblemFamily, array_hash
+from hessbench.problems.engines.table import AUTO
+from hessbench.problems.losses import CROSS_ENTROPY, LOSSES, MEAN, REDUCTIONS, Loss
+from hessbench.problems.matrix import Matrix
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.networks import (
     ARCHITECTURES,
@@ -27,8 +29,8 @@ from hessbench.problems.networks import (
     parameter_shapes,
     read_weights,
 )
-from hessbench.problems.parameters import in_range, one_of, spec_text
-from hessbench.problems.references.choose import references_of
+from hessbench.problems.networks.batch_norm import EVAL, NORMS, TRAIN, unfolded
+from hessbench.problems.parameters import in_range, one_of, spec_text, with_engine
 from hessbench.problems.references.shipped import with_shipped
 
 FAMILY: Final = "resnet20-cifar10"
@@ -36,7 +38,8 @@ DATA_VARIABLE: Final = "HESSBENCH_DATA"
 IMAGES_FILE: Final = "cifar10.npz"
 IMAGE: Final = (3, 32, 32)
 CLASSES: Final = 10
-MAX_SAMPLES: Final = 7500
+MAX_SAMPLES: Final = {"train": 7500, "test": 2000}
+"""Images in the file, by split."""
 ROUNDING: Final = 1000.0
 """Float32 logits of size 20 after 20 layers are off by some 1e-5, and so, relatively, are the softmax's small entries:
 measured 600 eps in the largest GGN eigenvalue at 4 samples, 6 eps at 64."""
@@ -70,60 +73,98 @@ WEIGHTS: Final = ("pyhessian", RANDOM, "akamaster")
 
 
 def resnet20_problem(
-    *, samples: int = 64, operator: str = "hessian", weights: str = "pyhessian", shortcuts: str = OWN
+    *,
+    samples: int = 64,
+    operator: str = "hessian",
+    weights: str = "pyhessian",
+    shortcuts: str = OWN,
+    split: str = "train",
+    loss: str = "cross-entropy",
+    reduction: str = MEAN,
+    weight_decay: float = 0.0,
+    norm: str = EVAL,
+    mc_samples: int = 1,
+    seed: int = 0,
+    engine: str = AUTO,
 ) -> Problem:
-    """A curvature matrix of the mean cross-entropy of ResNet20 over the first training images of CIFAR-10.
+    """A curvature matrix of ResNet20 over the first images of CIFAR-10.
 
-    All 272,474 parameters with projected shortcuts, all 269,722 with padded ones; batch norm on stored statistics.
-    Images, and the trained weights, come from the folder named by the environment variable HESSBENCH_DATA. References
-    are those of `hessbench.problems.references.choose`; the dear ones of 64 samples ship.
+    All 272,474 parameters with projected shortcuts, all 269,722 with padded ones; batch norm on stored statistics
+    unless asked otherwise. Images, and the trained weights, come from the folder named by the environment variable
+    HESSBENCH_DATA. References are those of `hessbench.problems.references.choose`; the dear ones of 64 samples ship.
 
     Args:
-        samples: Images, 1 to 7500.
-        operator: hessian, ggn, gradient-second-moment or ntk.
+        samples: Images, 1 to 7500 of the training split, to 2000 of the test split.
+        operator: One of `hessbench.problems.curvature.OPERATORS`.
         weights: pyhessian, trained to 92 % test accuracy, shortcuts projected; akamaster, trained to the same,
             shortcuts padded; or random, untrained from a seed.
         shortcuts: projection or padded; own stands for what the trained weights need, and for projection with random.
+        split: train or test.
+        loss: cross-entropy or squared.
+        reduction: mean or sum of the losses of the samples.
+        weight_decay: Added to every diagonal entry, for hessian and ggn; 0 to 1e6.
+        norm: eval, batch norm on its stored statistics; or train, on those of the batch.
+        mc_samples: Targets drawn for each sample, for monte-carlo-fisher; 1 to 1000.
+        seed: Of those draws.
+        engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
+            `hessbench.problems.engines.table`.
 
     Raises:
         ValueError: If a parameter is out of range, or the weights need the other shortcuts.
     """
-    in_range(FAMILY, "samples", samples, 1, MAX_SAMPLES)
-    one_of(FAMILY, "operator", operator, OPERATORS)
+    one_of(FAMILY, "split", split, MAX_SAMPLES)
+    in_range(FAMILY, "samples", samples, 1, MAX_SAMPLES[split])
     one_of(FAMILY, "weights", weights, WEIGHTS)
     one_of(FAMILY, "shortcuts", shortcuts, (OWN, *SHORTCUTS))
+    one_of(FAMILY, "loss", loss, LOSSES)
+    one_of(FAMILY, "reduction", reduction, REDUCTIONS)
+    one_of(FAMILY, "norm", norm, NORMS)
+    matrix = Matrix(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
+    matrix.check(FAMILY)
     shapes = parameter_shapes(resnet20_module(weights, shortcuts))
+    total = replace(LOSSES[loss], mean=reduction == MEAN)
 
     def network() -> Network:
-        return resnet20_network(samples, weights, shortcuts=shortcuts)
+        return resnet20_network(samples, weights, split, shortcuts=shortcuts, loss=total, norm=norm)
 
     def fingerprint() -> str:
         """Raw bytes of the files: what the network is made of."""
         state = resnet20_state(weights, shortcuts)
-        return array_hash(*load_images("train", samples), *(value.numpy() for value in state.values()))
+        return array_hash(*load_images(split, samples), *(value.numpy() for value in state.values()))
 
-    name = spec_text(FAMILY, resnet20_problem, samples=samples, operator=operator, weights=weights, shortcuts=shortcuts)
-    kernel = operator == "ntk"
-    dim = samples if kernel else sum(math.prod(shape) for shape in shapes.values())
-    psd = () if operator == "hessian" else (PSD,)
+    name = spec_text(
+        FAMILY, resnet20_problem, samples=samples, operator=operator, weights=weights, shortcuts=shortcuts, split=split,
+        loss=loss, reduction=reduction, weight_decay=weight_decay, norm=norm, mc_samples=mc_samples, seed=seed,
+    )  # fmt: skip
+    by_sample = {"ntk": samples, "gram": samples * CLASSES}
+    dim = by_sample.get(operator, sum(math.prod(shape) for shape in shapes.values()))
     problem = Problem(
         name=name,
         dim=dim,
-        build=lambda device, dtype: curvature_operator(network().to(device, dtype), operator),
-        references=references_of(network, operator, dim, name=name, rounding=ROUNDING),
-        traits=(NETWORK, *psd, FACTOR) if operator == "ggn" else (NETWORK, *psd),
+        build=lambda device, dtype: matrix.of(network().to(device, dtype)),
+        references=matrix.references(network, dim, name=name, rounding=ROUNDING),
+        traits=matrix.traits(total),
         fingerprint=cache(fingerprint),
         unavailable=lambda: unavailable(weights),
         modules=("torch._dynamo",),
-        shapes={} if kernel else shapes,
+        network=network,
+        shapes={} if operator in by_sample else shapes,
     )
-    return with_shipped(problem)
+    return with_engine(with_shipped(problem), engine)
 
 
-def resnet20_network(samples: int, weights: str, split: str = "train", *, shortcuts: str = OWN) -> Network:
+def resnet20_network(
+    samples: int,
+    weights: str,
+    split: str = "train",
+    *,
+    shortcuts: str = OWN,
+    loss: Loss = CROSS_ENTROPY,
+    norm: str = EVAL,
+) -> Network:
     """The network on the first images of a split, in float32."""
     images, labels = load_images(split, samples)
-    model, state = resnet20_module(weights, shortcuts), resnet20_state(weights, shortcuts)
+    model, state = resnet20_module(weights, shortcuts).train(norm == TRAIN), resnet20_state(weights, shortcuts)
     stored = STORED.get(weights, STORED["pyhessian"])
     pixels = torch.as_tensor(images).permute(0, 3, 1, 2).to(torch.float32) / 255
     mean, std = (torch.tensor(values)[:, None, None] for values in (stored.mean, stored.std))
@@ -131,7 +172,15 @@ def resnet20_network(samples: int, weights: str, split: str = "train", *, shortc
     names = tuple(parameter_shapes(model))
     # A vectorised block of convolutions is slower on a CPU than a loop over its columns.
     data = (Batch(inputs, torch.as_tensor(labels, dtype=torch.int64)),)
-    return Network(flat_forward(model, state, names), flat_parameters(state, names), data, batched=False)
+    return Network(
+        flat_forward(model, state, names),
+        flat_parameters(state, names),
+        data,
+        loss,
+        batched=False,
+        group=norm == TRAIN,
+        as_written=flat_forward(unfolded(model), state, names),
+    )
 
 
 def resnet20_module(weights: str, shortcuts: str = OWN) -> nn.Module:

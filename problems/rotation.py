@@ -25,6 +25,7 @@ from typing import Final, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hessbench.estimand import Array
@@ -90,6 +91,34 @@ def rotated_operator(eigenvalues: Array, seed: int, device: torch.device, dtype:
     # A device is fastest on the whole block at once.
     cosines = CosineRotation(orders, scale, signs, PIECE if device.type == "cpu" else n * COLUMNS)
     return FunctionOperator(cosines.matmat, n, dtype, device, OperatorInfo(engine="rotated spectrum, small cosines"))
+
+
+def rotated_vectors(n: int, seed: int, places: NDArray[np.intp]) -> Array:
+    """Eigenvectors of a rotated operator: the columns of Q that belong to places of its `eigenvalues`.
+
+    The operator of a single eigenvalue 1 in that place is q q^T: its product with anything lies along q, and a second
+    one takes out what the first left of rounding. Every rotation is taken as it is, and no column costs more than two
+    products.
+
+    Args:
+        n: Dimension.
+        seed: Seed that `rotated_operator` was given.
+        places: Places in its `eigenvalues`, shape (p,), integers.
+
+    Returns:
+        Orthonormal columns to a few roundings, shape (n, p), float64.
+    """
+    Q = np.empty((n, places.size))
+    start = torch.as_tensor(np.random.default_rng(0).standard_normal((n, 1)))
+    for column, place in enumerate(places):
+        single = np.zeros(n)
+        single[place] = 1.0
+        op = rotated_operator(single, seed, torch.device("cpu"), torch.float64)
+        q = start
+        for _ in range(2):
+            q = op.matmat(q / torch.linalg.vector_norm(q))
+        Q[:, column] = (q / torch.linalg.vector_norm(q)).numpy()[:, 0]
+    return Q
 
 
 @final

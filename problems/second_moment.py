@@ -26,7 +26,7 @@ class SecondMomentOperator:
 
     def __init__(self, network: Network) -> None:
         self._scale = network.scale
-        self._jacobians = [_sample_losses(network, batch, number) for number, batch in enumerate(network.batches, 1)]
+        self._jacobians = [sample_losses(network, batch, number) for number, batch in enumerate(network.batches, 1)]
         self.dim = network.parameters.numel()
         self.dtype = network.parameters.dtype
         self.device = network.parameters.device
@@ -44,8 +44,12 @@ class SecondMomentOperator:
         return multiply(self, x)
 
 
-def _sample_losses(network: Network, batch: Batch, number: int) -> Linearisation:
-    """The linearisation of <s_i, outputs_i>, (m,), whose gradients are those of the losses of the samples."""
+def sample_losses(network: Network, batch: Batch, number: int) -> Linearisation:
+    """The linearisation of <s_i, outputs_i>, (m,), whose gradients are those of the losses of the samples.
+
+    Raises:
+        ValueError: If the loss of the batch, its number counted from 1, is not finite.
+    """
     with torch.no_grad():
         outputs = network.forward(network.parameters, batch.inputs)
     refuse_infinite(network.loss.total(outputs, batch.targets), number)

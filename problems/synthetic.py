@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.dense_references import DENSE_LIMIT, References
+from hessbench.dense_references import DENSE_LIMIT, References, eigenspace_reference
 from hessbench.estimand import (
     Array,
     Density,
     Diagonal,
     Reference,
     Source,
+    TopEigenspace,
     TopEigenvalues,
     Trace,
     density_reference,
@@ -25,7 +26,7 @@ from hessbench.estimand import (
 from hessbench.operators import to_dense
 from hessbench.problem import DIAGONAL, PSD, SYNTHETIC, Problem, ProblemFamily, array_hash
 from hessbench.problems.parameters import at_least, in_range, nearest, one_of, spec_text
-from hessbench.problems.rotation import rotated_operator, rotation_version
+from hessbench.problems.rotation import rotated_operator, rotated_vectors, rotation_version
 from hessbench.problems.spectra import SPECTRA, alternate, student_t
 from hessbench.seeding import derive_seed
 
@@ -138,10 +139,17 @@ def _references(n: int, eigenvalues: Callable[[], Array], seed: int) -> Referenc
         norm = float(np.abs(spectrum).max())
         return Reference({"diagonal": entries}, Source.DENSE, norm, bound=10 * 2.0**-52 * norm)
 
+    def space(estimand: TopEigenspace) -> Reference:
+        spectrum = eigenvalues()
+        return eigenspace_reference(
+            spectrum, lambda places: rotated_vectors(n, seed, places), estimand, Source.ANALYTIC
+        )
+
     answers: References = {
         TopEigenvalues: lambda estimand: top_reference(eigenvalues(), estimand, Source.ANALYTIC),
         Trace: lambda _: trace_reference(eigenvalues(), Source.ANALYTIC),
         Density: lambda _: density_reference(eigenvalues(), Source.ANALYTIC),
+        TopEigenspace: space,
     }
     return {**answers, Diagonal: diagonal} if n <= DENSE_LIMIT else answers
 

@@ -11,7 +11,7 @@ import click
 
 VERBS: Final = (
     "list", "plan", "train", "run", "report", "compare", "check", "replay",
-    "rescore", "references", "export", "merge", "doctor",
+    "rescore", "references", "operators", "study", "export", "merge", "doctor",
 )  # fmt: skip
 
 

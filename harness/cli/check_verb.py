@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hessbench.catalog import Catalog, load_catalog, load_plugin
 from hessbench.cli.folders import finish
-from hessbench.estimand import TopEigenvalues
+from hessbench.estimand import Estimand, defaults_of, parse_estimand
 from hessbench.evaluate import PROBLEMS
 from hessbench.method import Method
 from hessbench.plan import Conditions
@@ -85,7 +85,7 @@ def _laws(console: Console, plugins: tuple[str, ...], spec: str) -> int:
 
 def _comparison(console: Console, catalog: Catalog, plugins: tuple[str, ...], method: Method, spec: str) -> None:
     kind = method.estimands[0]
-    estimand = TopEigenvalues(k=10).spec if kind is TopEigenvalues else kind.key
+    estimand = _asked(kind).spec
     problems = [name for name in PROBLEMS[kind.key] if not _unfit(catalog, method, name)]
     if not problems:
         console.print("no comparison: no small problem has the traits the method requires", highlight=False)
@@ -114,10 +114,14 @@ def _baselines(catalog: Catalog, method: Method) -> list[str]:
     ]  # fmt: skip
 
 
+def _asked(kind: type[Estimand]) -> Estimand:
+    """Ten of what is counted, all of anything else."""
+    return parse_estimand(f"{kind.key}[k=10]" if "k" in defaults_of(kind) else kind.key)
+
+
 def _fitting(catalog: Catalog, method: Method, spec: str, problem: str) -> tuple[int | str, ...]:
     """Budgets the method accepts."""
     made = catalog.problem(problem)
     kind = method.estimands[0]
-    estimand = TopEigenvalues(k=10) if kind is TopEigenvalues else kind()
-    least = method.bind(spec, estimand).min_matvecs(made.dim)
+    least = method.bind(spec, _asked(kind)).min_matvecs(made.dim)
     return tuple(budget for budget in _BUDGETS if budget >= least) or (least,)

@@ -16,14 +16,24 @@ from hessbench.catalog import load_catalog
 from hessbench.cell import MEMORY, Cell
 from hessbench.environment import capture, is_loaded
 from hessbench.estimand import parse_estimand
+from hessbench.operators import info_of
+from hessbench.problems.engines.operator import EngineOperator
+from hessbench.problems.engines.rules import unknown_node
 from hessbench.workers.pool import Pool, WorkerConfig
 
 _PROBE = {"problem": "student-t", "method": "hutchinson", "estimand": "trace"}
 
 
-@click.command("doctor", epilog="Example: hessbench doctor")
-def command() -> None:
-    """Say what this machine can measure, and which problems cannot be built here; exit code 1 on a defect."""
+@click.command("doctor", epilog="Example: hessbench doctor --problem 'mlp[operator=ggn]'")
+@click.option("--problem", "spec", metavar="SPEC", help="Say instead how products of this problem are made.")
+def command(spec: str | None) -> None:
+    """Say what this machine can measure, and which problems cannot be built here; exit code 1 on a defect.
+
+    With --problem, say which engine makes its products here and which node of its network the rules do not know.
+    """
+    if spec is not None:
+        _print_engine(spec)
+        return
     facts = capture("cuda" if _has_cuda() else "cpu")
     console = Console(width=None if Console().is_terminal else 160)
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -40,6 +50,20 @@ def command() -> None:
         console.print(f"{mark} {name}: {detail}", markup=False, highlight=False, soft_wrap=True)
     if defects:
         sys.exit(1)
+
+
+def _print_engine(spec: str) -> None:
+    """Build a problem on the CPU, and say how its products are made."""
+    problem = load_catalog().problem(spec)
+    reason = problem.unavailable() if problem.unavailable else None
+    if reason:
+        raise ValueError(f"{problem.name}: {reason}")
+    op = problem.build(torch.device("cpu"), torch.float32)
+    click.echo(f"problem {problem.name}: dimension {op.dim}")
+    click.echo(f"engine  {info_of(op).engine or 'none: it is no curvature of a network'}")
+    if isinstance(op, EngineOperator):
+        unknown = unknown_node(op.network)
+        click.echo(f"rules   {unknown or 'every node of the network is known'}")
 
 
 def _findings() -> dict[str, tuple[bool | None, str]]:

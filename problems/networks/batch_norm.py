@@ -7,8 +7,50 @@ derivative takes a fifth to a quarter of a curvature product of ResNet20.
 
 from __future__ import annotations
 
+import copy
+from typing import Final
+
 import torch
 from torch import Tensor, nn
+
+from hessbench.problems.networks.making import AnyModule
+
+EVAL: Final = "eval"
+TRAIN: Final = "train"
+NORMS: Final = (EVAL, TRAIN)
+"""How specs say whether batch norm uses its stored statistics or those of the batch."""
+
+
+class Unfolded1d(nn.BatchNorm1d):
+    """Batch norm that is computed as it stands, whatever its mode."""
+
+
+class Unfolded2d(nn.BatchNorm2d):
+    """Batch norm of images that is computed as it stands, whatever its mode."""
+
+
+def unfolded(model: AnyModule) -> AnyModule:
+    """A copy of a module whose batch norm is not folded into the layer before: as it is usually written."""
+    copied = copy.deepcopy(model)
+    for module in list(copied.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+                setattr(module, name, _as_it_stands(child))
+    return copied
+
+
+def _as_it_stands(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
+    kind = Unfolded1d if isinstance(norm, nn.BatchNorm1d) else Unfolded2d
+    stands = kind(norm.num_features, eps=norm.eps, momentum=norm.momentum, device=norm.weight.device)
+    stands.weight, stands.bias = norm.weight, norm.bias
+    for name, buffer in norm.named_buffers():
+        setattr(stands, name, buffer)
+    return stands.train(norm.training)
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether a module has batch norm anywhere in it."""
+    return any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules())
 
 
 def normalised_convolution(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
@@ -24,7 +66,7 @@ def normalised_convolution(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm
     Raises:
         ValueError: If `norm` keeps no statistics.
     """
-    if norm.training:
+    if norm.training or isinstance(norm, Unfolded2d):
         return norm(convolution(x))
     scale, shift = _affine(norm, convolution.bias)
     weight = convolution.weight * scale[:, None, None, None]
@@ -45,7 +87,7 @@ def normalised_linear(x: Tensor, linear: nn.Linear, norm: nn.BatchNorm1d) -> Ten
     Raises:
         ValueError: If `norm` keeps no statistics.
     """
-    if norm.training:
+    if norm.training or isinstance(norm, Unfolded1d):
         return norm(linear(x))
     scale, shift = _affine(norm, linear.bias)
     return nn.functional.linear(x, linear.weight) * scale + shift

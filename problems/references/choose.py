@@ -12,9 +12,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hessbench.dense_references import DENSE_LIMIT, References, dense_references
-from hessbench.estimand import Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
 from hessbench.operators import LinearOperator
-from hessbench.problems.curvature import curvature_operator, is_psd
+from hessbench.problems.curvature import exact_operator, is_psd
+from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Network
 from hessbench.problems.references.certified import certified_references
 from hessbench.problems.references.dense import DENSE
@@ -22,16 +23,21 @@ from hessbench.problems.references.gram import (
     GRAM_OPERATORS,
     MEMORY,
     ROW_LIMIT,
+    gram_matrix,
     gram_references,
     ntk_matrix,
     passes,
 )
-from hessbench.problems.references.rows import outputs_of
-from hessbench.problems.references.spectrum import Spectrum, spectrum_references
+from hessbench.problems.references.rows import outputs_of, smallest
+from hessbench.problems.references.spectrum import Spectrum, shifted_references, spectrum_references
 from hessbench.problems.references.statistical import statistical_references
+from hessbench.transforms import shifted
 
 ROUNDING: Final = 10.0
 """Constant c in the rounding c eps ||A|| of a network's products, where a problem does not say."""
+
+KERNELS: Final[dict[str, Callable[[Network], Array]]] = {"ntk": ntk_matrix, "gram": gram_matrix}
+"""Matrices whose rows are samples, or samples and outputs."""
 
 GRAM_FLOPS: Final = 1e14
 """Most floating-point operations of a Gram matrix: about an hour on one core."""
@@ -45,41 +51,61 @@ def references_of(
     build64: Callable[[], LinearOperator] | None = None,
     name: str = "",
     rounding: float | None = None,
+    shift: float = 0.0,
+    mc_samples: int = 1,
+    seed: int = 0,
 ) -> References:
     """References of a curvature matrix.
 
-    Dense up to dimension 4096. Beyond, the Gram matrix for a GGN whose loss has a root and for the second moment, while
-    it has at most 10^4 rows and takes about an hour at most. Else certified top eigenvalues, and statistical traces and
-    densities. A diagonal is given where it is exact.
+    Dense up to dimension 4096; the NTK and the Gram matrix up to 10^4. Beyond, the Gram matrix for a GGN whose loss has
+    a root, for a Monte-Carlo Fisher matrix, and for the second moment and the covariance of gradients, while it has at
+    most 10^4 rows and takes about an hour at most. Else, as for every large Hessian and residual, certified top
+    eigenvalues, and statistical traces and densities. A diagonal is given where it is exact.
 
     Args:
         make: Makes the network; called when a reference is asked for.
-        operator: hessian, ggn, gradient-second-moment or ntk.
+        operator: One of `hessbench.problems.curvature.OPERATORS`.
         dim: Dimension of the matrix.
-        build64: Makes its operator on the CPU in float64; that of `make` by default.
+        build64: Makes its operator on the CPU in float64, shifted; that of `make` by default.
         name: Problem the random numbers are seeded from.
         rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with these references.
+        shift: Weight decay: the references are those of the matrix plus shift times I; not negative.
+        mc_samples: Targets drawn for each sample, for monte-carlo-fisher alone.
+        seed: Of those draws.
 
     Raises:
         ValueError: If the operator is not known.
     """
     if operator not in DENSE:
         raise ValueError(f"operator must be one of {', '.join(DENSE)}, got {operator!r}")
+    if operator == "monte-carlo-fisher":
+        # Its draws made, it is the GGN of another network, in float64 so that the slopes are not rounded.
+        return references_of(
+            lambda: fisher_network(make().to(torch.device("cpu"), torch.float64), mc_samples, seed),
+            "ggn",
+            dim,
+            build64=build64,
+            name=name,
+            rounding=rounding,
+            shift=shift,
+        )
     constant = ROUNDING if rounding is None else rounding
     if dim <= DENSE_LIMIT:
-        exact = dense_references(lambda: DENSE[operator](make()))
+        exact = dense_references(lambda: DENSE[operator](make()) + shift * np.eye(dim))
         return {kind: _with_rounding(find, constant) for kind, find in exact.items()}
     if operator == "ntk" and dim <= ROW_LIMIT:
-        return spectrum_references(lambda: ntk_spectrum(make()), Source.DENSE, constant)
+        return spectrum_references(lambda: kernel_spectrum(make()), Source.DENSE, constant)
 
     def build() -> LinearOperator:
-        return curvature_operator(make().to(torch.device("cpu"), torch.float64), operator)
+        return shifted(exact_operator(make().to(torch.device("cpu"), torch.float64), operator), shift)
 
     @cache
     def chosen() -> References:
         network = make()
         if operator in GRAM_OPERATORS and gram_is_affordable(network, operator):
-            return gram_references(make, constant, operator)
+            return shifted_references(gram_references(make, constant, operator), shift, dim)
+        if operator == "gram" and gram_is_affordable(network, operator):
+            return spectrum_references(lambda: kernel_spectrum(network, operator), Source.DENSE, constant)
         return {
             **certified_references(build64 or build, constant, name),
             **statistical_references(build64 or build, constant, name, psd=is_psd(network.loss, operator)),
@@ -94,7 +120,7 @@ def references_of(
         return find
 
     kinds: list[type[Estimand]] = [TopEigenvalues, Trace, Density]
-    return {kind: of(kind) for kind in ([*kinds, Diagonal] if operator in GRAM_OPERATORS else kinds)}
+    return {kind: of(kind) for kind in ([*kinds, Diagonal] if operator in (*GRAM_OPERATORS, "gram") else kinds)}
 
 
 def gram_is_affordable(network: Network, operator: str) -> bool:
@@ -102,12 +128,14 @@ def gram_is_affordable(network: Network, operator: str) -> bool:
 
     Counted, not timed, so that the choice is the same on every machine.
     """
-    if operator == "ggn" and network.loss.root is None:
+    root = network.loss.root
+    if root is None and operator in ("ggn", "gram"):
         return False
     n = network.parameters.numel()
-    one = replace(network.batches[0], inputs=network.batches[0].inputs[:1], targets=network.batches[0].targets[:1])
-    outputs = outputs_of(network, one).shape[1]
-    rows = network.num_samples * (outputs if operator == "ggn" else 1)
+    one = smallest(network)
+    outputs = outputs_of(network, one)
+    columns = 1 if root is None or operator not in ("ggn", "gram") else min(root(outputs, one.targets).shape[1:])
+    rows = network.num_samples * columns
     if rows > ROW_LIMIT or 32 * n > MEMORY:
         return False
     parameters = network.parameters.detach().clone().requires_grad_()
@@ -118,9 +146,9 @@ def gram_is_affordable(network: Network, operator: str) -> bool:
     return rows * passes(rows, n, MEMORY) * row + rows**2 * n <= GRAM_FLOPS
 
 
-def ntk_spectrum(network: Network) -> Spectrum:
-    """Spectrum and diagonal of a trace kernel too large for `dense_references`."""
-    K = ntk_matrix(network)
+def kernel_spectrum(network: Network, operator: str = "ntk") -> Spectrum:
+    """Spectrum and diagonal of an NTK or Gram matrix too large for `dense_references`."""
+    K = KERNELS[operator](network)
     eigenvalues = np.maximum(np.linalg.eigvalsh(K), 0.0)
     bound = 2.0**-52 * (K.shape[0] * float(eigenvalues.max()) + network.parameters.numel() ** 0.5 * float(np.trace(K)))
     return Spectrum(eigenvalues, 0, K.diagonal().copy(), bound)

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from hessbench.estimand import Array
 from hessbench.problems.curvature import quiet_transforms
+from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Batch, Network
-from hessbench.problems.references.gram import ntk_matrix
-from hessbench.problems.references.rows import gradient_rows, jacobian_rows, outputs_of
+from hessbench.problems.references.gram import gram_matrix, ntk_matrix
+from hessbench.problems.references.rows import Rows, gradient_rows, jacobian_rows, outputs_of
+from hessbench.problems.residual import residual_network
 
 _COLUMNS: Final = 128
 _ROW_ENTRIES: Final = 2**24
@@ -52,12 +54,30 @@ def dense_ggn(network: Network) -> Array:
     return ((G + G.T) / 2).numpy()
 
 
+def dense_residual(network: Network) -> Array:
+    """Residual (n, n), Hessian less GGN, as the Hessian of the outputs weighted by fixed slopes: no digits cancel."""
+    return dense_hessian(residual_network(_exact(network)))
+
+
 def dense_second_moment(network: Network) -> Array:
     """Second moment (n, n) of the gradients of single samples, scale times the sum of g_i g_i^T."""
-    exact = _exact(network)
-    n = exact.parameters.numel()
+    return _outer(gradient_rows(_exact(network)))
+
+
+def dense_covariance(network: Network) -> Array:
+    """Covariance (n, n) of the gradients of single samples, scale times the sum of (g_i - g)(g_i - g)^T."""
+    return _outer(gradient_rows(_exact(network), centred=True))
+
+
+def dense_fisher(network: Network, mc_samples: int = 1, seed: int = 0) -> Array:
+    """Monte-Carlo Fisher matrix (n, n), the GGN of the network of drawn targets."""
+    return dense_ggn(fisher_network(_exact(network), mc_samples, seed))
+
+
+def _outer(rows: Rows) -> Array:
+    """B^T B (n, n) of rows B."""
+    n = rows.dim
     M = torch.zeros(n, n, dtype=torch.float64)
-    rows = gradient_rows(exact)
     step = max(1, _ROW_ENTRIES // n)
     for start in range(0, len(rows), step):
         B = rows.make(start, min(start + step, len(rows)))
@@ -81,8 +101,12 @@ def output_hessians(network: Network, batch: Batch) -> Tensor:
 DENSE: Final[dict[str, Callable[[Network], Array]]] = {
     "hessian": dense_hessian,
     "ggn": dense_ggn,
+    "residual": dense_residual,
     "gradient-second-moment": dense_second_moment,
+    "gradient-covariance": dense_covariance,
+    "monte-carlo-fisher": dense_fisher,
     "ntk": ntk_matrix,
+    "gram": gram_matrix,
 }
 """The dense matrix by the name of the operator."""
 

@@ -14,7 +14,15 @@ from torch import Tensor
 from hessbench.dense_references import References
 from hessbench.estimand import Array, Source
 from hessbench.problems.network import Network
-from hessbench.problems.references.rows import Rows, ggn_rows, gradient_rows, jacobian_rows, outputs_of
+from hessbench.problems.references.rows import (
+    Rows,
+    ggn_rows,
+    gradient_rows,
+    jacobian_rows,
+    outputs_of,
+    root_rows,
+    smallest,
+)
 from hessbench.problems.references.spectrum import Spectrum, spectrum_references
 
 MEMORY: Final = 2**31
@@ -23,7 +31,7 @@ MEMORY: Final = 2**31
 ROW_LIMIT: Final = 10_000
 """Largest Gram matrix that is made."""
 
-GRAM_OPERATORS: Final = ("ggn", "gradient-second-moment")
+GRAM_OPERATORS: Final = ("ggn", "gradient-second-moment", "gradient-covariance")
 """Matrices that are a product of a factor and its transpose."""
 
 _CHUNK: Final = 64
@@ -100,11 +108,20 @@ def ntk_matrix(network: Network, memory: int = MEMORY) -> Array:
     Cost: that of C Gram matrices of N rows.
     """
     exact = network.to(torch.device("cpu"), torch.float64)
-    outputs = outputs_of(exact, exact.batches[0]).shape[1]
+    outputs = outputs_of(exact, smallest(exact)).shape[1]
     kernel = torch.zeros(exact.num_samples, exact.num_samples, dtype=torch.float64)
     for column in range(outputs):
         kernel += gram_of(jacobian_rows(exact, column), memory).matrix
     return kernel.numpy()
+
+
+def gram_matrix(network: Network, memory: int = MEMORY) -> Array:
+    """F^T F (N R, N R) in float64 with GGN = F F^T; see `hessbench.problems.gram_operator`.
+
+    Raises:
+        ValueError: If the loss has no root.
+    """
+    return gram_of(root_rows(network.to(torch.device("cpu"), torch.float64)), memory).matrix.numpy()
 
 
 def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spectrum:
@@ -115,7 +132,7 @@ def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spec
 
     Args:
         network: The network.
-        operator: ggn or gradient-second-moment.
+        operator: ggn, gradient-second-moment or gradient-covariance.
         memory: Bytes of rows held at a time.
 
     Raises:
@@ -124,7 +141,7 @@ def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spec
     if operator not in GRAM_OPERATORS:
         raise ValueError(f"operator must be one of {', '.join(GRAM_OPERATORS)}, got {operator!r}")
     exact = network.to(torch.device("cpu"), torch.float64)
-    rows = ggn_rows(exact) if operator == "ggn" else gradient_rows(exact)
+    rows = ggn_rows(exact) if operator == "ggn" else gradient_rows(exact, centred=operator == "gradient-covariance")
     count, n = len(rows), rows.dim
     if count > ROW_LIMIT:
         raise ValueError(f"a Gram matrix of at most {ROW_LIMIT} rows is made, got {count}")
@@ -145,7 +162,7 @@ def gram_references(
     Args:
         network: Makes the network.
         rounding: Constant c in the rounding c eps ||G|| of the operator that is compared with these references.
-        operator: ggn or gradient-second-moment.
+        operator: ggn, gradient-second-moment or gradient-covariance.
         memory: Bytes of rows held at a time.
     """
     return spectrum_references(lambda: gram_spectrum(network(), operator, memory), Source.GRAM, rounding)

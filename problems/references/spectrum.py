@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 
 from hessbench.dense_references import References
-from hessbench.estimand import Array, Density, Diagonal, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,24 @@ def spectrum_references(solve: Callable[[], Spectrum], source: Source, rounding:
         return reference(diagonal=solve().diagonal)
 
     return {TopEigenvalues: top, Trace: trace, Density: density, Diagonal: diagonal}
+
+
+def shifted_references(references: References, shift: float, dim: int) -> References:
+    """References of A + shift * I from those of a positive semi-definite A, whose order of eigenvalues stays.
+
+    Args:
+        references: Of A.
+        shift: Not negative.
+        dim: Dimension n of A.
+    """
+    if shift == 0:
+        return references
+    steps = {"trace": dim * shift, "abs_sum": dim * shift, "weights": 0.0}
+
+    def moved(find: Callable[[Any], Reference], estimand: Estimand) -> Reference:
+        found = find(estimand)
+        arrays = {name: array + steps.get(name, shift) for name, array in found.arrays.items()}
+        bound = found.bound + 2.0**-52 * max(float(np.abs(array).max()) for array in arrays.values())
+        return replace(found, arrays=arrays, norm=found.norm + shift, bound=bound)
+
+    return {kind: partial(moved, find) for kind, find in references.items()}

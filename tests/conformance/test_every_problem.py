@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hessbench.catalog import load_catalog
-from hessbench.estimand import Density, Diagonal, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
 from hessbench.operators import check_operator, to_dense
 from hessbench.seeding import make_generator
 from hessbench.specs import Spec, parse_one
@@ -18,7 +18,10 @@ CPU = torch.device("cpu")
 SMALL = {"n": 48, "width": 1, "widths": 3, "samples": 4, "per_class": 1}
 LARGEST = 600
 MILLIONS = 2_000_000
-ESTIMANDS = [TopEigenvalues(k=10), TopEigenvalues(k=5, which="smallest"), Trace(), Density(), Diagonal()]
+ESTIMANDS = [
+    TopEigenvalues(k=10), TopEigenvalues(k=5, which="smallest"), Trace(), Density(), Diagonal(),
+    TopEigenspace(k=4), TopEigenspace(k=5, which="smallest"),
+]  # fmt: skip
 
 
 def small_specs():
@@ -68,6 +71,13 @@ def test_two_builds_give_the_same_bits_and_the_same_hash(spec):
     assert CATALOG.problem(spec).hash == CATALOG.problem(spec).hash
 
 
+def first_places(eigenvalues, estimand):
+    if not isinstance(estimand, TopEigenspace):
+        return []
+    keys = {"magnitude": -np.abs(eigenvalues), "algebraic": -eigenvalues, "smallest": eigenvalues}[estimand.which]
+    return np.argsort(keys, kind="stable")[: estimand.k]
+
+
 @pytest.mark.parametrize("estimand", ESTIMANDS, ids=lambda e: e.spec)
 def test_a_reference_is_that_of_the_dense_matrix(spec, estimand):
     problem = CATALOG.problem(spec)
@@ -77,8 +87,9 @@ def test_a_reference_is_that_of_the_dense_matrix(spec, estimand):
         pytest.skip("the problem has no reference for this estimand")
     reference = problem.references[type(estimand)](estimand)
     A = dense(spec)
-    eigenvalues = np.linalg.eigvalsh((A + A.T) / 2)
+    eigenvalues, vectors = np.linalg.eigh((A + A.T) / 2)
     answers = {
+        TopEigenspace: vectors[:, first_places(eigenvalues, estimand)],
         TopEigenvalues: eigenvalues,
         Trace: np.trace(A),
         Density: (eigenvalues, np.full(problem.dim, 1 / problem.dim)),

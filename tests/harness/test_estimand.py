@@ -252,7 +252,7 @@ def test_more_eigenvalues_than_the_dimension_are_refused():
 
 
 def test_estimands_are_the_published_ones():
-    assert list(ESTIMANDS) == ["top-eigenvalues", "trace", "density", "diagonal"]
+    assert list(ESTIMANDS) == ["top-eigenvalues", "trace", "density", "diagonal", "top-eigenspace"]
 
 
 def test_a_lazy_value_is_called_only_when_resolved_and_what_goes_beside_it_too():

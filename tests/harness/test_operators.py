@@ -10,6 +10,7 @@ from hessbench.operators import (
     LinearOperator,
     OperatorInfo,
     ProductKind,
+    check_block,
     check_operator,
     check_product,
     check_symmetric,
@@ -247,3 +248,24 @@ def test_multiply_refuses_nothing_that_matmat_accepts():
     op = dense_operator(symmetric())
     assert multiply(op, block(1)).shape == (N, 1)
     assert multiply(op, block(1)[:, 0]).shape == (N,)
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (torch.ones(4, 0), r"the operator takes a block of shape \(4, k\) with k at least 1, got \(4, 0\)"),
+        (torch.ones(3, 1), r"takes a block of shape \(4, k\) with k at least 1, got \(3, 1\)"),
+        (torch.ones(4, 1, dtype=torch.int32), r"takes torch\.float32, got torch\.int32"),
+        (torch.ones(4, 1, dtype=torch.complex64), r"takes torch\.float32, got torch\.complex64"),
+        (torch.ones(4, 1, device="meta"), "lives on cpu, got a block on meta"),
+    ],
+)
+def test_a_block_that_is_none_is_refused_naming_what_is_accepted(block, said):
+    with pytest.raises(ValueError, match=said):
+        check_block(block, 4, torch.float32, torch.device("cpu"))
+
+
+def test_an_array_is_no_block_and_no_column_is_one_where_that_is_accepted():
+    with pytest.raises(TypeError, match="the operator takes a tensor, got list"):
+        check_block([1.0], 1, torch.float32, torch.device("cpu"))
+    check_block(torch.ones(4, 0), 4, torch.float32, torch.device("cpu"), least=0)

@@ -4,21 +4,40 @@ import numpy as np
 import pytest
 import torch
 
+from hessbench.conformance import small_estimand
 from hessbench.counting import CountingOperator
-from hessbench.estimand import Density, Diagonal, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
 from hessbench.methods import METHODS
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
 
 BY_NAME = {method.name: method for method in METHODS}
-ESTIMANDS = {TopEigenvalues: TopEigenvalues(k=3), Trace: Trace(), Density: Density(), Diagonal: Diagonal()}
+ESTIMANDS = {kind: small_estimand(kind) for kind in (TopEigenvalues, TopEigenspace, Trace, Density, Diagonal)}
 SPECS = [
     "power-iteration",
+    "power-iteration[stopping=pyhessian,vectors=true]",
+    "simultaneous-iteration",
+    "simultaneous-iteration[eigenvalue=norm]",
+    "simultaneous-iteration[eigenvalue=ritz,oversampling=1,vectors=true]",
     "lanczos",
     "lanczos[reorth=none]",
+    "lanczos[reorth=periodic]",
+    "lanczos[reorth=selective]",
+    "lanczos[reorth=window,window=3]",
+    "lanczos[meters=true,vectors=true]",
+    "thick-restart-lanczos[basis=9]",
+    "thick-restart-lanczos[basis=9,vectors=true]",
+    "block-krylov",
+    "block-krylov[block=3,vectors=true]",
     "sketch",
     "randomized-eigh",
     "randomized-eigh[num_power_iterations=1]",
+    "randomized-eigh[oversampling=2]",
+    "single-pass",
+    "nystrom",
+    "sketch-and-refine",
+    "sketch-and-refine[refine=lobpcg]",
+    "sketch-and-refine[inner=3,refine=rayleigh]",
     "hutchinson",
     "hutchinson[block=1,probe=normal]",
     "hutchpp",
@@ -91,7 +110,10 @@ def operator_for(rotated, ggn):
 def test_the_registry_holds_the_agreed_names():
     assert [method.name for method in METHODS] == [
         "power-iteration",
+        "simultaneous-iteration",
         "lanczos",
+        "thick-restart-lanczos",
+        "block-krylov",
         "sketch",
         "randomized-eigh",
         "hutchinson",
@@ -240,8 +262,9 @@ def test_every_product_is_asked_for_in_the_operators_dtype(spec, dtype, operator
 @pytest.mark.parametrize("spec", SPECS)
 def test_hard_operators_give_finite_answers_or_a_reason_within_the_budget(spec, kind, dtype, n, operator_for):
     op = operator_for(spec, n=n, dtype=dtype, eigenvalues=HARD[kind](n))
+    estimand = TopEigenvalues(k=min(3, n)) if bind(spec).method.estimands[0] is TopEigenvalues else None
     budget = max(30, bind(spec).min_matvecs(n))
-    checkpoints, counted = run(spec, op, budget)
+    checkpoints, counted = run(spec, op, budget, estimand=estimand)
     assert counted.matvecs <= budget
     for _, estimate, _ in checkpoints:
         found, _ = arrays(spec, estimate, n)
@@ -253,6 +276,8 @@ def test_hard_operators_give_finite_answers_or_a_reason_within_the_budget(spec, 
 @pytest.mark.parametrize("scale", [1e-15, 1e15])
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_scaled_operator_gives_scaled_answers_in_float32(spec, scale, rotated, ggn):
+    if "stopping=pyhessian" in spec:
+        pytest.skip("its rule has an absolute floor: that is its known harm")
     values = np.concatenate([np.zeros(20), np.linspace(-1, 2, 20)])
     if bind(spec).method.requires:
         one, scaled = ggn(torch.float32), ggn(torch.float32)

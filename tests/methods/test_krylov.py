@@ -7,12 +7,12 @@ import torch
 from hessbench.counting import CountingOperator
 from hessbench.methods.krylov import (
     first_block,
-    lanczos_lockstep,
     lanczos_steps,
     norm,
     quadrature,
     solve_tridiagonal,
 )
+from hessbench.methods.lockstep import lanczos_lockstep
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
 

@@ -12,8 +12,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hessbench.counting import CountingOperator
 from hessbench.operators import Factor, Factored, ProductKind, check_operator, info_of, to_dense
-from hessbench.problems.curvature import OPERATORS, curvature_operator, has_factor, is_psd, operator_dim
+from hessbench.problems.curvature import (
+    OPERATORS,
+    curvature_operator,
+    exact_operator,
+    has_factor,
+    is_psd,
+    operator_dim,
+)
+from hessbench.problems.engines.choosing import Limits
 from hessbench.problems.losses import CROSS_ENTROPY, SQUARED, Loss
+from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Batch, Network
 
 CPU = torch.device("cpu")
@@ -38,10 +47,14 @@ def log_cosh(outputs, targets):
     return torch.cosh(outputs - nn.functional.one_hot(targets, CLASSES)).sum(dim=1).log().sum()
 
 
+def values_of(target):
+    return target if target.is_floating_point() else nn.functional.one_hot(target, CLASSES)
+
+
 # Each loss of a batch of one sample, written down once more.
 SINGLE = {
     "cross-entropy": lambda outputs, target: nn.functional.cross_entropy(outputs, target),
-    "squared": lambda outputs, target: (outputs - nn.functional.one_hot(target, CLASSES)).square().sum() / 2,
+    "squared": lambda outputs, target: (outputs - values_of(target)).square().sum() / 2,
     "log-cosh": log_cosh,
 }
 LOSSES = {
@@ -106,7 +119,18 @@ def expected(network, operator):
     if operator == "ntk":
         J = torch.stack(jacobians)
         return torch.einsum("icp,jcp->ij", J, J)
+    if operator == "residual":
+        return expected(network, "hessian") - expected(network, "ggn")
+    if operator == "gram":
+        # Any root of the losses' Hessians will do, but the operator's own fixes the basis.
+        roots = [network.loss.root(network.forward(theta, x), y)[0] for x, y in samples]
+        F = torch.cat([J.T @ S for J, S in zip(jacobians, roots, strict=True)], dim=1)
+        torch.testing.assert_close(scale * F @ F.T, expected(network, "ggn"), rtol=0, atol=1e-13)
+        return scale * F.T @ F
+    if operator == "monte-carlo-fisher":
+        samples = drawn_samples(network, samples)
     total = torch.zeros(theta.numel(), theta.numel(), dtype=torch.float64)
+    gradients = []
     for J, (x, y) in zip(jacobians, samples, strict=True):
         if operator == "hessian":
             total += torch.autograd.functional.hessian(lambda q, x=x, y=y: single(network.forward(q, x), y), theta)
@@ -115,21 +139,40 @@ def expected(network, operator):
             total += J.T @ inner @ J
         else:
             g = torch.autograd.functional.jacobian(lambda q, x=x, y=y: single(network.forward(q, x), y), theta)
-            total += torch.outer(g, g)
+            gradients.append(g)
+    if gradients:
+        g = torch.stack(gradients)
+        if operator == "gradient-covariance":
+            g = g - g.mean(dim=0)
+        total = g.T @ g
     return total * scale
+
+
+def drawn_samples(network, samples):
+    """The samples with the target drawn for each, read off the slope p - e_y or f - y that the operator keeps."""
+    slopes = torch.cat([batch.targets for batch in fisher_network(network).batches])[:, :, 0]
+    if network.loss.name == "cross-entropy":
+        return [(x, s.argmin()[None]) for (x, _), s in zip(samples, slopes, strict=True)]
+    return [(x, network.forward(network.parameters, x) - s) for (x, _), s in zip(samples, slopes, strict=True)]
 
 
 # Every loss and every cut where a product is quick; elsewhere what depends on the way products are made.
 CASES = [
     *(("vectorised", split, loss) for split in SPLITS for loss in LOSSES),
-    *(("convolutions", "ragged batches", loss) for loss in LOSSES),
+    *(("convolutions", "ragged batches", loss) for loss in ("cross-entropy mean", "squared sum", "log-cosh mean")),
     *((way, "ragged batches", loss) for way in ("looped and traced", "looped and kept", "convolutions kept")
       for loss in ("cross-entropy mean", "log-cosh sum")),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
-@pytest.mark.parametrize(("way", "split", "loss"), CASES)
+def takes(loss, operator):
+    """Whether the operator is defined for the loss: log-cosh has no root, and names no distribution of targets."""
+    return "log-cosh" not in loss or operator not in ("monte-carlo-fisher", "gram")
+
+
+@pytest.mark.parametrize(("way", "split", "loss", "operator"), [
+    (way, split, loss, operator) for way, split, loss in CASES for operator in OPERATORS if takes(loss, operator)
+])  # fmt: skip
 def test_the_product_is_that_of_the_dense_matrix(way, split, loss, operator):
     network = small_network(way, loss, split)
     truth = truth_of(WITH_FORWARD_OF[way], loss, operator)
@@ -139,9 +182,10 @@ def test_the_product_is_that_of_the_dense_matrix(way, split, loss, operator):
     torch.testing.assert_close(to_dense(op, 5), truth, rtol=0, atol=1e-13 * max(1.0, float(truth.abs().max())))
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("way", ["vectorised", "convolutions"])
+@pytest.mark.parametrize(("way", "loss", "operator"), [
+    (way, loss, operator) for way, losses in (("vectorised", LOSSES), ("convolutions", ("cross-entropy mean",)))
+    for loss in losses for operator in OPERATORS if takes(loss, operator)
+])  # fmt: skip
 def test_the_product_in_single_precision_is_off_by_its_rounding_only(way, loss, operator):
     network = small_network(way, loss, "ragged batches", torch.float32)
     truth = truth_of(way, loss, operator)
@@ -163,27 +207,55 @@ def test_a_single_column_equals_the_column_of_a_block(way, operator):
 
 @pytest.mark.parametrize(("operator", "kind", "price"), [("hessian", ProductKind.HESSIAN, 2.0),
     ("ggn", ProductKind.GGN, 4 / 3), ("gradient-second-moment", ProductKind.GGN, 4 / 3),
+    ("residual", ProductKind.HESSIAN, 2.0), ("gradient-covariance", ProductKind.GGN, 4 / 3),
+    ("monte-carlo-fisher", ProductKind.GGN, 4 / 3), ("gram", ProductKind.GGN, 4 / 3),
     ("ntk", ProductKind.GGN, CLASSES * 4 / 3)])  # fmt: skip
 def test_products_say_what_they_are_and_what_they_cost(operator, kind, price):
     op = curvature_operator(small_network(split="ragged batches"), operator)
     info = info_of(op)
     assert (info.kind, info.population) == (kind, SAMPLES)
-    assert "vectorised blocks" in info.engine
+    assert "blocks" in info.engine
     counted = CountingOperator(op)
     counted.matmat(torch.ones(op.dim, 2, dtype=torch.float64))
     assert counted.spending.gradient_equivalents == pytest.approx(2 * price)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_engine_names_how_products_are_made(way):
-    engine = info_of(curvature_operator(small_network(way), "ggn")).engine
-    assert ("linearised" in engine) == (way in ("looped and traced", "convolutions"))
-    assert ("looped" in engine) == (way != "vectorised")
+def test_an_engine_that_is_named_is_taken_and_said():
+    for operator in ("hessian", "ggn"):
+        engine = info_of(curvature_operator(small_network(), operator, "double-backward")).engine
+        assert engine == "double-backward, vectorised blocks"
+
+
+@pytest.mark.parametrize("operator", ["ntk", "gradient-second-moment"])
+def test_operators_with_one_way_take_no_engine_and_no_micro_batches(operator):
+    with pytest.raises(ValueError, match=f"engine of the {operator} must be one of auto, got 'kept-graph'"):
+        curvature_operator(small_network(), operator, "kept-graph")
+    with pytest.raises(ValueError, match=f"micro_batch is not for the {operator}"):
+        curvature_operator(small_network(), operator, limits=Limits(micro_batch=2))
+
+
+@pytest.mark.parametrize("operator", ["ntk", "gradient-second-moment"])
+def test_what_needs_single_samples_refuses_a_batch_that_is_one_group(operator):
+    with pytest.raises(ValueError, match=f"makes the batch one group, and {operator} needs every sample by itself"):
+        curvature_operator(replace(small_network(), group=True), operator)
+
+
+def test_the_ggn_of_a_batch_that_is_one_group_has_no_factor():
+    assert not isinstance(curvature_operator(replace(small_network(), group=True), "ggn"), Factored)
+
+
+@pytest.mark.parametrize(("way", "operator", "engine"), [("vectorised", "hessian", "kept-graph"),
+    ("vectorised", "ggn", "kept-graph"), ("convolutions", "ggn", "linearised"),
+    ("convolutions kept", "ggn", "kept-graph")])  # fmt: skip
+def test_references_are_computed_by_one_engine_whatever_is_fastest(way, operator, engine):
+    assert info_of(exact_operator(small_network(way), operator)).engine.startswith(f"{engine}, ")
 
 
 def test_an_unknown_operator_is_refused():
     with pytest.raises(
-        ValueError, match="operator must be one of hessian, ggn, gradient-second-moment, ntk, got 'fish'"
+        ValueError,
+        match="operator must be one of hessian, ggn, residual, gradient-second-moment, gradient-covariance, "
+        "monte-carlo-fisher, ntk, gram, got 'fish'",
     ):
         curvature_operator(small_network(), "fish")
 
@@ -212,7 +284,7 @@ def test_a_loss_without_a_root_has_no_factor_and_is_not_called_semi_definite():
 @pytest.mark.parametrize("entries", [1, 2 * 27, 2**24])
 @pytest.mark.parametrize("way", ["vectorised", "looped and traced"])
 def test_squared_sums_are_sums_over_samples_of_squares_whatever_the_chunk(way, entries, monkeypatch):
-    monkeypatch.setattr("hessbench.problems.curvature._EXAMPLE_GRADIENT_ENTRIES", entries)
+    monkeypatch.setattr("hessbench.problems.factor._EXAMPLE_GRADIENT_ENTRIES", entries)
     op = curvature_operator(small_network(way, split="ragged batches"), "ggn")
     columns = op.factor.rmatmat(torch.eye(21, dtype=torch.float64)).view(op.dim, SAMPLES, CLASSES)
     block = torch.randn(21, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)

@@ -178,6 +178,33 @@ def test_the_ggn_of_a_linear_model_is_its_hessian_and_has_a_factor(loss):
     assert {PSD, FACTOR} <= set(problem.traits)
 
 
+@pytest.mark.parametrize("operator", ["hessian", "ggn"])
+def test_weight_decay_is_added_to_the_diagonal_and_to_the_hash(operator):
+    plain, decayed = (
+        from_model(small(), "cross-entropy", data(), operator=operator, name="it", weight_decay=decay)
+        for decay in (0.0, 0.5)
+    )
+    torch.testing.assert_close(dense(decayed), dense(plain) + 0.5 * torch.eye(plain.dim, dtype=torch.float64))
+    assert decayed.hash != plain.hash
+    assert FACTOR not in decayed.traits
+    moved = decayed.references[Trace](Trace()).arrays["trace"][0] - plain.references[Trace](Trace()).arrays["trace"][0]
+    assert moved == pytest.approx(0.5 * plain.dim, rel=1e-12)
+
+
+def test_draws_are_those_of_their_number_and_seed_in_products_references_and_hash():
+    made = [
+        from_model(
+            small(), "squared", data(), operator="monte-carlo-fisher", name="it", mc_samples=mc_samples, seed=seed
+        )
+        for mc_samples, seed in ((1, 0), (3, 0), (3, 1))
+    ]
+    assert len({problem.hash for problem in made}) == 3
+    for problem in made:
+        trace = problem.references[Trace](Trace()).arrays["trace"][0]
+        assert trace == pytest.approx(float(dense(problem).trace()), rel=1e-12)
+        assert {PSD, FACTOR} <= set(problem.traits)
+
+
 def test_the_references_are_those_of_the_matrix():
     problem = from_model(small(), "cross-entropy", data())
     eigenvalues = torch.linalg.eigvalsh(dense(problem))
@@ -350,6 +377,10 @@ def test_data_that_cannot_be_used_is_refused_in_one_sentence(pair, says):
     assert says in refused(pair=pair)
 
 
+def mean_quartic(outputs, targets):
+    return (outputs**4).sum(dim=1).mean()
+
+
 def batch_max(outputs, targets):
     return outputs.square().sum(dim=1).max()
 
@@ -378,6 +409,11 @@ def test_a_loss_that_is_no_sum_over_samples_is_refused(loss, says):
         ({"block": "2.bais"}, "unknown block '2.bais' (did you mean '2.bias'"),
         ({"params": "0", "block": "2"}, "unknown block '2'"),
         ({"operator": "fisher"}, "operator"),
+        ({"operator": "residual", "weight_decay": 0.1}, "weight_decay belongs to operator=hessian or ggn"),
+        ({"weight_decay": float("nan")}, "weight_decay must be between 0 and 1000000.0, got nan"),
+        ({"seed": 1}, "mc_samples and seed belong to operator=monte-carlo-fisher, got operator=hessian"),
+        ({"operator": "gram", "loss": mean_quartic}, "has no root, which the Gram matrix needs"),
+        ({"operator": "monte-carlo-fisher", "loss": mean_quartic}, "names no distribution that targets could be drawn"),
         ({"name": "Not A Name"}, "problem name 'Not A Name' is not accepted"),
         ({"dtype": torch.float16}, "dtype must be torch.float32 or torch.float64"),
     ],

@@ -87,6 +87,34 @@ def test_the_root_times_its_transpose_is_the_hessian_of_each_sample(case):
     torch.testing.assert_close(S @ S.transpose(1, 2), output_hessians(twin, targets), rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case != "own"])
+def test_the_mean_square_of_drawn_slopes_is_the_hessian_of_each_sample_and_their_mean_is_zero(case):
+    loss, targets, twin = CASES[case]
+    number = 40_000
+    slopes = loss.draw(OUTPUTS, targets, number, torch.Generator().manual_seed(5))
+    assert slopes.shape == (M, C, number)
+    truth = output_hessians(twin, targets)
+    # Entries of s s^T are below the mass of the sample for classes, and have the variance 2 w^2 at most where s is
+    # normal: sqrt(2) times the largest of mass and weight bounds the deviation of one, and five of the mean's are
+    # passed once in a million. The entries of s have the diagonal of the Hessian for variances.
+    size = truth.diagonal(dim1=1, dim2=2).sum(dim=1) if "squared" not in case else truth.amax(dim=(1, 2))
+    mass = size / (1 - OUTPUTS.softmax(dim=1).square().sum(dim=1)) if "squared" not in case else size
+    bound = 5 * (2 / number) ** 0.5 * mass
+    found = slopes @ slopes.mT / number
+    assert bool(((found - truth).abs() <= bound[:, None, None]).all())
+    deviation = (truth.diagonal(dim1=1, dim2=2) / number).sqrt()
+    assert bool((slopes.mean(dim=2).abs() <= 5 * deviation + 1e-15).all())
+
+
+def test_classes_of_no_probability_are_never_drawn():
+    outputs = torch.tensor([[0.0, -1e4, 1e4], [-1e4, 0.0, 0.0]], dtype=torch.float64)
+    slopes = CROSS_ENTROPY.draw(outputs, torch.tensor([0, 1]), 1000, torch.Generator().manual_seed(0))
+    drawn = (outputs.softmax(dim=1)[:, :, None] - slopes).sum(dim=2)
+    assert drawn[0].tolist() == [0, 0, 1000]
+    assert drawn[1, 0] == 0
+    assert drawn[1, 1] + drawn[1, 2] == 1000
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_is_found_by_its_name_and_is_a_mean(name):
     assert LOSSES[name].name == name

@@ -11,7 +11,9 @@ from hessbench.operators import to_dense
 from hessbench.problem import FACTOR
 from hessbench.problems import from_model
 from hessbench.problems.curvature import OPERATORS
+from hessbench.problems.losses import CROSS_ENTROPY
 from hessbench.problems.model_check import differentiable_attention
+from hessbench.seeding import derive_seed, make_generator
 
 CPU = torch.device("cpu")
 
@@ -155,19 +157,33 @@ def twin(model, inputs, operator):
             return torch.func.functional_call(model, state, (inputs[i : i + 1],))[0]
 
     def loss(q, i):
-        return nn.functional.cross_entropy(outputs(q, i)[None], LABELS[i : i + 1])
+        return nn.functional.cross_entropy(outputs(q, i)[None], labels[i : i + 1])
 
     samples = range(len(LABELS))
     autograd = torch.autograd.functional
+    labels = LABELS
+    if operator == "monte-carlo-fisher":
+        # The labels of the one draw a sample: where p - e_y is negative.
+        generator = make_generator(derive_seed("monte-carlo-fisher", "0"))
+        predicted = torch.stack([outputs(flat, i) for i in samples])
+        labels = CROSS_ENTROPY.draw(predicted, LABELS, 1, generator)[:, :, 0].argmin(dim=1)
     if operator == "hessian":
         return sum(autograd.hessian(lambda q, i=i: loss(q, i), flat) for i in samples) / len(samples)
+    if operator == "residual":
+        return twin(model, inputs, "hessian") - twin(model, inputs, "ggn")
     J = [autograd.jacobian(lambda q, i=i: outputs(q, i), flat) for i in samples]
     if operator == "ntk":
         return torch.einsum("icp,jcp->ij", torch.stack(J), torch.stack(J))
+    p = [outputs(flat, i).softmax(dim=0) for i in samples]
+    if operator == "gram":
+        S = [torch.diag(q.sqrt()) - torch.outer(q, q.sqrt()) for q in p]
+        F = torch.cat([J[i].T @ S[i] for i in samples], dim=1)
+        return F.T @ F / len(samples)
     if operator == "ggn":
-        p = [outputs(flat, i).softmax(dim=0) for i in samples]
         return sum(J[i].T @ (torch.diag(p[i]) - torch.outer(p[i], p[i])) @ J[i] for i in samples) / len(samples)
     gradients = torch.stack([autograd.jacobian(lambda q, i=i: loss(q, i), flat) for i in samples])
+    if operator == "gradient-covariance":
+        return torch.cov(gradients.T, correction=0)
     return gradients.T @ gradients / len(samples)
 
 

@@ -1,5 +1,6 @@
 """The network families: what they are, how they are trained and restricted, and what they say where they cannot be."""
 
+import json
 import math
 
 import numpy as np
@@ -10,7 +11,9 @@ from hessbench.estimand import Density, Source, TopEigenvalues, Trace
 from hessbench.operators import check_operator, to_dense
 from hessbench.problem import FACTOR, NETWORK, PSD
 from hessbench.problems import PROBLEMS
+from hessbench.problems.curvature import BY_OUTPUT, OPERATORS
 from hessbench.problems.network_families import mlp_problem
+from hessbench.problems.references.shipped import FOLDER
 from hessbench.problems.weights import Weights
 from hessbench.registry import Registry
 
@@ -38,6 +41,7 @@ def dense_of(spec):
         ("vgg11-bn", 28_157_706),
         ("vgg16[data=cifar100]", 15_291_300),
         ("mlp[operator=ntk,per_class=7]", 70),
+        ("mlp[operator=gram,per_class=7]", 700),
         ("mlp[block=fc2]", 330),
         ("mlp[block=fc1.bias+fc2.bias]", 42),
         ("mlp[block=0:100:3]", 34),
@@ -47,23 +51,24 @@ def dense_of(spec):
 def test_the_dimension_is_known_before_anything_is_built(spec, dim):
     problem = problem_of(spec)
     assert problem.dim == dim
-    if "ntk" not in spec:
+    if "operator" not in spec:
         assert sum(math.prod(shape) for shape in problem.shapes.values()) == dim
 
 
-@pytest.mark.parametrize("operator", ["hessian", "ggn", "gradient-second-moment", "ntk"])
+@pytest.mark.parametrize("operator", OPERATORS)
 def test_traits_say_what_the_operator_is(operator):
     problem = problem_of(f"{SMALL},operator={operator}]")
     assert NETWORK in problem.traits
-    assert (PSD in problem.traits) == (operator != "hessian")
-    assert (FACTOR in problem.traits) == (operator == "ggn") == hasattr(problem.build(CPU, torch.float32), "factor")
+    assert (PSD in problem.traits) == (operator not in ("hessian", "residual"))
+    factored = operator in ("ggn", "monte-carlo-fisher")
+    assert (FACTOR in problem.traits) == factored == hasattr(problem.build(CPU, torch.float32), "factor")
     check_operator(problem.build(CPU, torch.float32), torch.Generator().manual_seed(0))
     smallest = float(torch.linalg.eigvalsh(dense_of(problem.name)).min())
-    assert smallest >= -1e-12 or operator == "hessian"
+    assert (smallest >= -1e-12) == (PSD in problem.traits)
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "squared"])
-@pytest.mark.parametrize("operator", ["hessian", "ggn", "gradient-second-moment", "ntk"])
+@pytest.mark.parametrize("operator", OPERATORS)
 def test_references_are_those_of_the_dense_operator(operator, loss):
     problem = problem_of(f"{SMALL},operator={operator},loss={loss}]")
     truth = np.linalg.eigvalsh(to_dense(problem.build(CPU, torch.float64)).numpy())
@@ -76,7 +81,7 @@ def test_references_are_those_of_the_dense_operator(operator, loss):
     assert density.arrays["nodes"] @ density.arrays["weights"] == pytest.approx(truth.mean(), abs=slack)
 
 
-@pytest.mark.parametrize("operator", ["hessian", "ggn", "gradient-second-moment"])
+@pytest.mark.parametrize("operator", [operator for operator in OPERATORS if operator not in BY_OUTPUT])
 @pytest.mark.parametrize("block", ["fc2", "fc1.bias+fc2.weight", "5:40:7"])
 def test_a_block_is_the_block_of_the_whole_matrix(operator, block):
     whole = problem_of(f"{SMALL},operator={operator}]")
@@ -91,6 +96,75 @@ def test_a_block_is_the_block_of_the_whole_matrix(operator, block):
     expected = dense_of(whole.name)[places][:, places]
     torch.testing.assert_close(dense_of(part.name), expected, rtol=0, atol=1e-13)
     assert part.hash != whole.hash
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_sum_is_the_mean_times_the_number_of_samples_but_for_the_kernel(operator):
+    mean, summed = (dense_of(f"{SMALL},operator={operator},reduction={word}]") for word in ("mean", "sum"))
+    factor = 1 if operator == "ntk" else 20
+    torch.testing.assert_close(summed, factor * mean, rtol=0, atol=1e-14 * factor)
+
+
+@pytest.mark.parametrize("operator", ["hessian", "ggn"])
+def test_weight_decay_is_added_to_the_diagonal_and_to_the_references(operator):
+    plain = problem_of(f"{SMALL},operator={operator}]")
+    decayed = problem_of(f"{SMALL},operator={operator},weight_decay=0.25]")
+    expected = dense_of(plain.name) + 0.25 * torch.eye(plain.dim, dtype=torch.float64)
+    torch.testing.assert_close(dense_of(decayed.name), expected, rtol=0, atol=1e-15)
+    assert FACTOR not in decayed.traits
+    assert (PSD in decayed.traits) == (PSD in plain.traits)
+    assert decayed.hash != plain.hash
+    values = torch.linalg.eigvalsh(expected).numpy()
+    top = decayed.references[TopEigenvalues](TopEigenvalues(3)).arrays["eigenvalues"]
+    np.testing.assert_allclose(np.abs(top), np.sort(np.abs(values))[::-1][:3], atol=1e-13)
+    trace = decayed.references[Trace](Trace()).arrays
+    assert trace["trace"][0] == pytest.approx(values.sum(), rel=1e-12)
+    assert trace["abs_sum"][0] == pytest.approx(np.abs(values).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("spec", ["mlp", "resnet18", "resnet20-cifar10"])
+def test_parameters_at_their_defaults_leave_the_name_as_it_was(spec):
+    extra = "reduction=mean,weight_decay=0,mc_samples=1,seed=0" + ("" if spec == "mlp" else ",norm=eval")
+    assert problem_of(f"{spec}[{extra}]").name == spec
+    assert FAMILIES.entry_of(spec).canonical(f"{spec}[{extra}]") == spec
+
+
+def test_names_carry_what_differs_from_the_defaults():
+    spec = "mlp[mc_samples=3,operator=monte-carlo-fisher,reduction=sum,seed=4]"
+    assert problem_of(spec).name == spec
+    assert problem_of("mlp[weight_decay=1]").name == "mlp[weight_decay=1.0]"
+
+
+def test_draws_of_the_fisher_matrix_are_those_of_the_seed_in_products_and_references():
+    spec = f"{SMALL},operator=monte-carlo-fisher,mc_samples=2"
+    first, other = problem_of(f"{spec}]"), problem_of(f"{spec},seed=1]")
+    for problem in (first, other):
+        truth = np.linalg.eigvalsh(dense_of(problem.name).numpy()).sum()
+        assert problem.references[Trace](Trace()).arrays["trace"][0] == pytest.approx(truth, rel=1e-12)
+    assert not torch.allclose(dense_of(first.name), dense_of(other.name))
+
+
+@pytest.mark.parametrize("operator", ["hessian", pytest.param("ggn", marks=pytest.mark.slow)])
+def test_batch_norm_on_the_batch_is_another_matrix_and_leaves_the_statistics(operator, monkeypatch):
+    seen = []
+    original = Weights.state
+
+    def state(self, *args, **kwargs):
+        found = original(self, *args, **kwargs)
+        seen.append((found, {name: value.clone() for name, value in found.items()}))
+        return found
+
+    monkeypatch.setattr(Weights, "state", state)
+    spec = f"resnet18[block=layer4.1.bn2,operator={operator},per_class=1,weights=random"
+    evaluated, trained = (problem_of(f"{spec}{norm}]") for norm in ("", ",norm=train"))
+    block = torch.eye(trained.dim)[:, :1]
+    products = [problem.build(CPU, torch.float32).matmat(block) for problem in (evaluated, trained)]
+    assert trained.dim == 1024
+    assert FACTOR not in trained.traits
+    assert float((products[0] - products[1]).norm()) > 0.1 * float(products[0].norm())
+    assert seen
+    for found, before in seen:
+        assert all(torch.equal(found[name], value) for name, value in before.items())
 
 
 def test_vectors_come_back_in_the_shapes_of_the_parameters():
@@ -136,7 +210,17 @@ def test_trained_weights_are_made_once_and_read_back(tmp_path, monkeypatch):
         ("mlp[step=7]", "step must be one of 0, 10, 100, 1000, got 7"),
         ("mlp[step=10,weights=random]", "step belongs to weights=trained, got weights=random"),
         ("mlp[loss=hinge]", "loss must be one of cross-entropy, squared"),
-        ("mlp[operator=fisher]", "operator must be one of hessian, ggn, gradient-second-moment, ntk"),
+        ("mlp[operator=fisher]", "operator must be one of hessian, ggn, residual, gradient-second-moment, "),
+        ("mlp[reduction=total]", "mlp: reduction must be one of mean, sum, got 'total'"),
+        ("mlp[weight_decay=-1]", "mlp: weight_decay must be between 0 and 1000000.0, got -1.0"),
+        ("mlp[operator=ntk,weight_decay=0.1]", "weight_decay belongs to operator=hessian or ggn, got operator=ntk"),
+        ("mlp[mc_samples=2]", "mc_samples and seed belong to operator=monte-carlo-fisher, got operator=hessian"),
+        ("mlp[mc_samples=0,operator=monte-carlo-fisher]", "mlp: mc_samples must be between 1 and 1000, got 0"),
+        ("mlp[operator=monte-carlo-fisher,seed=-2]", "mlp: seed must be between 0 and 2147483647, got -2"),
+        ("mlp[norm=train]", "mlp has no parameter 'norm'"),
+        ("resnet18[norm=instance]", "resnet18: norm must be one of eval, train, got 'instance'"),
+        ("vgg16[norm=train]", "vgg16: norm=train belongs to networks with batch norm, which this one has not"),
+        ("resnet18[norm=train,operator=ntk]", "norm=train makes the batch one group, and operator=ntk needs every "),
         ("mlp[block=fc9]", "unknown block 'fc9'"),
         ("mlp[block=0:999999]", "leaves the vector"),
         ("resnet18[width=3]", "no parameter 'width'"),
@@ -196,3 +280,44 @@ def test_the_ladder_keeps_the_depth(size, widths):
     rung = ladder(size)
     assert f"widths={widths}" in rung.name
     assert abs(rung.dim - size) < 0.1 * size
+
+
+NAMED = {
+    "mlp[per_class=2,weights=random,widths=3]": "mlp[engine=kept-graph,per_class=2,weights=random,widths=3]",
+    "digits-mlp[step=0,width=2]": "digits-mlp[engine=kept-graph,step=0,width=2]",
+}
+
+
+@pytest.mark.parametrize("plain", NAMED)
+def test_an_engine_that_is_named_makes_another_problem_with_the_same_references(plain):
+    problem, named = problem_of(plain), problem_of(NAMED[plain])
+    assert problem_of(plain.replace("]", ",engine=auto]")).hash == problem.hash
+    assert (problem.name, named.name) == (plain, NAMED[plain])
+    assert named.hash != problem.hash
+    assert named.fingerprint() == problem.fingerprint()
+    assert named.build(CPU, torch.float32).info.engine.startswith("kept-graph, ")
+    assert "auto of" in problem.build(CPU, torch.float32).info.engine
+    for estimand in (Trace(), TopEigenvalues(k=2)):
+        own, other = (one.references[type(estimand)](estimand) for one in (problem, named))
+        assert all(np.array_equal(own.arrays[key], other.arrays[key]) for key in own.arrays)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("mlp[engine=fast]", "mlp: engine must be one of auto, rules, kept-graph, double-backward, "),
+        ("digits-mlp[engine=fast]", "digits-mlp: engine must be one of auto, rules, kept-graph, double-backward, "),
+        ("resnet20-cifar10[engine=fast]", "resnet20-cifar10: engine must be one of auto, rules, kept-graph, "),
+        ("mlp[operator=ntk,engine=rules]", "mlp: engine must be one of auto, got 'rules'"),
+        ("mlp[engine=jvp-by-double-vjp]", "mlp: engine must be one of auto, rules, kept-graph, double-backward, "),
+    ],
+)
+def test_an_engine_that_does_not_fit_is_refused_with_those_that_do(spec, said):
+    with pytest.raises(ValueError, match=said):
+        problem_of(spec)
+
+
+def test_adding_engines_left_names_and_hashes_as_they_were():
+    # Of the shipped references, made before there were engines.
+    stored = json.loads((FOLDER / "mlp(widths=64-64).json").read_text(encoding="utf-8"))
+    assert problem_of("mlp[widths=64-64]").hash == stored["problem_hash"]

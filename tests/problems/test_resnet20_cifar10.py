@@ -9,7 +9,7 @@ from torch import nn
 
 from hessbench.estimand import Diagonal, TopEigenvalues, Trace
 from hessbench.operators import check_operator
-from hessbench.problems.curvature import curvature_operator
+from hessbench.problems.curvature import OPERATORS, curvature_operator
 from hessbench.problems.resnet20_cifar10 import (
     IMAGES_FILE,
     RESNET20_CIFAR10,
@@ -162,10 +162,44 @@ def test_the_gram_spectrum_is_that_of_the_ggn_and_its_factor(data_folder):
 
 
 def test_every_operator_has_references_and_a_diagonal_only_where_it_is_exact():
-    for operator in ("hessian", "ggn", "gradient-second-moment", "ntk"):
+    for operator in OPERATORS:
         known = resnet20_problem(operator=operator).references
         assert {TopEigenvalues, Trace} <= set(known)
-        assert (Diagonal in known) == (operator != "hessian")
+        assert (Diagonal in known) == (operator not in ("hessian", "residual"))
+
+
+def test_splits_losses_reductions_and_batch_norm_on_the_batch_are_other_problems(data_folder):
+    extras = ("split=test", "loss=squared", "reduction=sum", "weight_decay=0.5", "norm=train")
+    problems = [RESNET20_CIFAR10.problem(f"resnet20-cifar10[samples=2{extra}]")
+                for extra in ("", *(f",{extra}" for extra in extras))]  # fmt: skip
+    assert len({problem.hash for problem in problems}) == 6
+    assert problems[4].name == "resnet20-cifar10[samples=2,weight_decay=0.5]"
+    block = torch.randn(272_474, 1, generator=torch.Generator().manual_seed(0))
+    plain, test, loss, summed, decayed, trained = (
+        problem.build(CPU, torch.float32).matmat(block) for problem in problems
+    )
+    size = float(plain.norm())
+    assert torch.equal(test, plain)  # the small files hold the same images for both splits
+    torch.testing.assert_close(summed, 2 * plain, rtol=0, atol=1e-4 * size)
+    torch.testing.assert_close(decayed, plain + 0.5 * block, rtol=0, atol=1e-5 * size)
+    for other in (loss, trained):
+        assert float((other - plain).norm()) > 0.1 * size
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"split": "test", "samples": 2001}, "samples must be between 1 and 2000, got 2001"),
+        ({"split": "valid"}, "split must be one of train, test, got 'valid'"),
+        ({"loss": "hinge"}, "loss must be one of cross-entropy, squared, got 'hinge'"),
+        ({"reduction": "max"}, "reduction must be one of mean, sum, got 'max'"),
+        ({"norm": "batch"}, "norm must be one of eval, train, got 'batch'"),
+        ({"norm": "train", "operator": "gradient-covariance"}, "operator=gradient-covariance needs every sample"),
+    ],
+)
+def test_other_parameters_out_of_range_are_refused(params, says):
+    with pytest.raises(ValueError, match=says):
+        resnet20_problem(**params)
 
 
 def hits_and_loss(weights, split, samples):

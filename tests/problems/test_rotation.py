@@ -6,7 +6,7 @@ import scipy.fft
 import torch
 
 from hessbench.operators import check_operator, to_dense
-from hessbench.problems.rotation import cosine_orders, random_signs, rotated_operator, rotation_version
+from hessbench.problems.rotation import cosine_orders, random_signs, rotated_operator, rotated_vectors, rotation_version
 from hessbench.problems.synthetic import spectrum_problem
 
 CPU = torch.device("cpu")
@@ -25,6 +25,16 @@ def test_the_dense_matrix_has_the_spectrum_and_is_symmetric(n):
     A = to_dense(operator(n)).numpy()
     np.testing.assert_allclose(A, A.T, atol=1e-14)
     np.testing.assert_allclose(np.linalg.eigvalsh((A + A.T) / 2), np.sort(spectrum_of(n)), atol=n * 1e-15)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 97, 512, 5000])
+def test_the_vectors_of_places_are_eigenvectors_of_their_eigenvalues(n):
+    places = np.unique([0, n // 2, n - 1])
+    Q = rotated_vectors(n, 5, places)
+    # Two transforms and their inverses: some log2(n) roundings each.
+    np.testing.assert_allclose(Q.T @ Q, np.eye(places.size), atol=1e-14)
+    product = operator(n).matmat(torch.as_tensor(Q)).numpy()
+    np.testing.assert_allclose(product, Q * spectrum_of(n)[places], atol=1e-14 * np.abs(spectrum_of(n)).max())
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 1000, 1024, 4225, 999_983, 1_000_000, 2**20])

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hessbench.problems.networks.batch_norm import normalised_convolution, normalised_linear
+from hessbench.problems.networks.batch_norm import Unfolded2d, normalised_convolution, normalised_linear, unfolded
+from hessbench.problems.networks.resnet20 import resnet20
 
 
 def layer_and_norm(kind, *, bias):
@@ -62,3 +63,22 @@ def test_while_training_the_batch_has_its_own_statistics_and_updates_the_stored_
 def test_batch_norm_without_statistics_is_refused(fold, layer, norm, shape):
     with pytest.raises(ValueError, match="must keep running statistics"):
         fold(torch.zeros(shape), layer, norm.eval())
+
+
+def test_an_unfolded_copy_has_the_same_names_and_outputs_and_leaves_the_model_alone():
+    model = resnet20((3, 8, 8), 4)
+    copied = unfolded(model)
+    assert list(copied.state_dict()) == list(model.state_dict())
+    assert not any(isinstance(module, Unfolded2d) for module in model.modules())
+    norms = [module for module in copied.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms
+    assert all(isinstance(norm, Unfolded2d) and not norm.training for norm in norms)
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(copied(x), model(x), rtol=0, atol=1e-5)
+
+
+def test_an_unfolded_copy_runs_batch_norm_itself(monkeypatch):
+    called: list[int] = []
+    monkeypatch.setattr(Unfolded2d, "forward", lambda self, x: called.append(1) or x)
+    unfolded(resnet20((3, 8, 8), 4))(torch.zeros(1, 3, 8, 8))
+    assert len(called) == 21

@@ -7,6 +7,7 @@ from torch.autograd.functional import hessian, jacobian
 
 from hessbench.operators import dense_operator
 from hessbench.problems.losses import CROSS_ENTROPY
+from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Batch, Network
 
 INPUTS, HIDDEN, CLASSES = 5, 3, 4
@@ -45,6 +46,8 @@ def explicit():
     def matrix(network, operator):
         if operator == "hessian":
             return hessian(network.objective, network.parameters).numpy()
+        if operator == "residual":
+            return matrix(network, "hessian") - matrix(network, "ggn")
         inputs = torch.cat([batch.inputs for batch in network.batches])
         targets = torch.cat([batch.targets for batch in network.batches])
 
@@ -55,11 +58,22 @@ def explicit():
         outputs = network.forward(network.parameters, inputs)
         if operator == "ntk":
             return torch.einsum("icp,jcp->ij", J, J).numpy()
-        if operator == "ggn":
+        if operator in ("ggn", "gram"):
             bends = [hessian(lambda row, i=i: loss_of(i, row), outputs[i]) for i in range(len(targets))]
+            if operator == "gram":
+                S = network.loss.root(outputs, targets)
+                torch.testing.assert_close(S @ S.mT, torch.stack(bends), rtol=0, atol=1e-14)
+                F = torch.einsum("icp,icr->pir", J, S).flatten(1)
+                return (F.T @ F * network.scale).numpy()
             return (torch.einsum("icp,icd,idq->pq", J, torch.stack(bends), J) * network.scale).numpy()
+        if operator == "monte-carlo-fisher":
+            drawn = torch.cat([batch.targets for batch in fisher_network(network).batches])[:, :, 0]
+            classes = network.loss.name == "cross-entropy"
+            targets = drawn.argmin(dim=1) if classes else outputs - drawn  # of the draws, whose slopes are given
         slopes = [jacobian(lambda row, i=i: loss_of(i, row), outputs[i]) for i in range(len(targets))]
         g = torch.einsum("icp,ic->ip", J, torch.stack(slopes))
+        if operator == "gradient-covariance":
+            return torch.cov(g.T, correction=0).numpy() * network.scale * len(targets)
         return (g.T @ g * network.scale).numpy()
 
     return matrix

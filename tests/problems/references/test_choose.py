@@ -13,7 +13,7 @@ from hessbench.problems.losses import CROSS_ENTROPY, Loss
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.references import choose
 from hessbench.problems.references.certified import certified_reference
-from hessbench.problems.references.choose import gram_is_affordable, ntk_spectrum, references_of
+from hessbench.problems.references.choose import gram_is_affordable, kernel_spectrum, references_of
 from hessbench.problems.references.dense import DENSE
 
 CPU = torch.device("cpu")
@@ -52,7 +52,7 @@ def test_nothing_is_made_before_a_reference_is_asked_for(operator):
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_small_matrices_are_dense_in_all_four_estimands(operator, network_of):
     network = network_of()
-    dim = 8 if operator == "ntk" else 30
+    dim = {"ntk": 8, "gram": 32}.get(operator, 30)
     found = references_of(lambda: network, operator, dim, rounding=33.0)
     A = DENSE[operator](network)
     truth = TopEigenvalues(3).rank(np.linalg.eigvalsh(A))[:3]
@@ -65,7 +65,7 @@ def test_small_matrices_are_dense_in_all_four_estimands(operator, network_of):
     assert top.rounding == 33.0
 
 
-@pytest.mark.parametrize("operator", ["ggn", "gradient-second-moment"])
+@pytest.mark.parametrize("operator", ["ggn", "gradient-second-moment", "gradient-covariance", "monte-carlo-fisher"])
 def test_large_factored_matrices_are_answered_by_their_gram_matrix(operator):
     network = wide_network()
     found = references_of(lambda: network, operator, 5000)
@@ -81,7 +81,9 @@ def test_large_factored_matrices_are_answered_by_their_gram_matrix(operator):
     assert {found[kind](kind()).source for kind in (Trace, Density, Diagonal)} == {Source.GRAM}
 
 
-@pytest.mark.parametrize(("operator", "loss"), [("hessian", CROSS_ENTROPY), ("ggn", ROOTLESS)])
+@pytest.mark.parametrize(
+    ("operator", "loss"), [("hessian", CROSS_ENTROPY), ("residual", CROSS_ENTROPY), ("ggn", ROOTLESS)]
+)
 def test_other_large_matrices_are_certified_at_the_top_and_statistical_beyond(operator, loss, small_limit, network_of):
     network = network_of(loss=loss)
     found = references_of(lambda: network, operator, 30, name="it")
@@ -93,11 +95,46 @@ def test_other_large_matrices_are_certified_at_the_top_and_statistical_beyond(op
     trace, density = found[Trace](Trace()), found[Density](Density())
     assert trace.source == density.source == Source.STATISTICAL
     assert abs(trace.arrays["trace"][0] - eigenvalues.sum()) <= trace.bound
-    if operator == "hessian":
+    if operator != "ggn":
         assert Diagonal not in found
     else:
         with pytest.raises(ValueError, match="no exact diagonal of the ggn is affordable at dimension 30 on this data"):
             found[Diagonal](Diagonal())
+
+
+@pytest.mark.parametrize("operator", ["ggn", "hessian"])
+def test_weight_decay_moves_every_reference(operator, small_limit, network_of):
+    network = network_of((2, 3))
+    shift = 0.375
+    found = references_of(lambda: network, operator, 30, name="it", shift=shift)
+    eigenvalues = np.linalg.eigvalsh(DENSE[operator](network)) + shift
+    top, trace, density = (
+        found[type(asked)](asked) for asked in (TopEigenvalues(30 if operator == "ggn" else 4), Trace(), Density())
+    )
+    assert top.source == (Source.GRAM if operator == "ggn" else Source.CERTIFIED)
+    truth = TopEigenvalues(top.arrays["eigenvalues"].size).rank(eigenvalues)[: top.arrays["eigenvalues"].size]
+    np.testing.assert_allclose(top.arrays["eigenvalues"], truth, rtol=0, atol=top.bound + 1e-13)
+    # Twice the half width of a 99 % interval is five standard deviations.
+    assert abs(trace.arrays["trace"][0] - eigenvalues.sum()) <= 2 * trace.bound + 1e-12
+    if operator == "ggn":
+        assert trace.arrays["abs_sum"][0] == pytest.approx(eigenvalues.sum(), rel=1e-12)
+        assert density.arrays["nodes"][0] == shift
+        assert density.arrays["weights"].sum() == pytest.approx(1, rel=1e-12)
+        diagonal = DENSE["ggn"](network).diagonal() + shift
+        np.testing.assert_allclose(found[Diagonal](Diagonal()).arrays["diagonal"], diagonal, rtol=1e-12)
+        assert top.norm == pytest.approx(eigenvalues[-1], rel=1e-12)
+    mean = density.arrays["nodes"] @ density.arrays["weights"]
+    assert mean == pytest.approx(eigenvalues.mean(), abs=density.bound + 1e-13)
+
+
+@pytest.mark.parametrize("mc_samples", [1, 6])
+def test_the_draws_of_a_large_fisher_matrix_are_those_of_its_operator(mc_samples):
+    network = wide_network()
+    found = references_of(lambda: network, "monte-carlo-fisher", 5000, mc_samples=mc_samples, seed=7)
+    op = curvature_operator(network, "monte-carlo-fisher", mc_samples=mc_samples, seed=7)
+    columns = op.factor.rmatmat(torch.eye(op.factor.num_columns, dtype=torch.float64))
+    values = torch.linalg.svdvals(columns)[:3].square().numpy()
+    np.testing.assert_allclose(found[TopEigenvalues](TopEigenvalues(3)).arrays["eigenvalues"], values, rtol=1e-12)
 
 
 def test_an_operator_in_float64_can_be_handed_over(small_limit, network_of):
@@ -123,13 +160,15 @@ def test_a_gram_matrix_that_is_too_large_is_not_made(limit, value, monkeypatch):
     assert not gram_is_affordable(wide_network(), "ggn")
 
 
-def test_a_kernel_beyond_the_dense_limit_has_all_four_estimands(small_limit, network_of, explicit):
+@pytest.mark.parametrize(("operator", "dim"), [("ntk", 25), ("gram", 100)])
+def test_a_kernel_beyond_the_dense_limit_has_all_four_estimands(operator, dim, small_limit, network_of, explicit):
     network = network_of((12, 13))
-    found = references_of(lambda: network, "ntk", 25)
-    K = explicit(network, "ntk")
+    found = references_of(lambda: network, operator, dim)
+    K = explicit(network, operator)
     truth = np.linalg.eigvalsh(K)[::-1]
-    top = found[TopEigenvalues](TopEigenvalues(25))
-    np.testing.assert_allclose(top.arrays["eigenvalues"], truth, rtol=0, atol=ntk_spectrum(network).bound + 1e-12)
+    top = found[TopEigenvalues](TopEigenvalues(dim))
+    bound = kernel_spectrum(network, operator).bound
+    np.testing.assert_allclose(top.arrays["eigenvalues"], truth, rtol=0, atol=bound + 1e-12)
     np.testing.assert_allclose(found[Diagonal](Diagonal()).arrays["diagonal"], K.diagonal(), rtol=1e-12)
     assert top.source == Source.DENSE
 

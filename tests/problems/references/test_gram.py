@@ -117,7 +117,7 @@ def test_memory_for_less_than_four_rows_is_refused(network_of):
 def test_a_loss_without_a_root_and_an_unknown_operator_are_refused(network_of):
     with pytest.raises(ValueError, match="the loss quartic has no root"):
         gram_spectrum(network_of(loss=Loss("quartic", lambda outputs, targets: (outputs**4).sum())), "ggn")
-    with pytest.raises(ValueError, match="operator must be one of ggn, gradient-second-moment, got 'hessian'"):
+    with pytest.raises(ValueError, match="one of ggn, gradient-second-moment, gradient-covariance, got 'hessian'"):
         gram_spectrum(network_of(), "hessian")
 
 

@@ -1,0 +1,75 @@
+"""How many bytes of tensors live at a time, counted allocation by allocation, the same on every machine."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+_STORED: Final = (Tensor, torch.nn.Parameter)
+
+
+@final
+class LiveBytes(TorchDispatchMode):
+    """Counts the storage of tensors made while it is entered, and what of it lives on.
+
+    What existed before counts nothing. What an operation takes for itself and gives back within it (a workspace of a
+    convolution) is not seen.
+
+    Attributes:
+        live: Bytes made since it was entered, and still alive.
+        peak: The most that were alive at a time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = 0
+        self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run an operation and count what it made."""
+        del types
+        keywords = dict(kwargs or {})
+        for leaf in tree_leaves((args, keywords)):
+            self._meet(leaf, made=False)
+        result = func(*args, **keywords)
+        for leaf in tree_leaves(result):
+            self._meet(leaf, made=True)
+        return result
+
+    def restart(self) -> None:
+        """Forget the peak so far."""
+        self.peak = self.live
+
+    def _meet(self, leaf: object, *, made: bool) -> None:
+        # Stand-ins of a trace, which are kinds of tensors of their own, take no memory.
+        if not isinstance(leaf, Tensor) or type(leaf) not in _STORED or leaf.layout != torch.strided:
+            return
+        storage = leaf.untyped_storage()
+        try:
+            address = storage.data_ptr()
+        except RuntimeError:  # zeros that forward mode stands for by no memory at all
+            return
+        if address == 0 or address in self._known:
+            return
+        self._known.add(address)
+        size = storage.nbytes() if made else 0
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._part, address, size)
+
+    def _part(self, address: int, size: int) -> None:
+        self._known.discard(address)
+        self.live -= size

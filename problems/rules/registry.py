@@ -1,0 +1,34 @@
+"""All rules, by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from hessbench.problems.rules.bilinear import BILINEAR
+from hessbench.problems.rules.convolution import CONVOLUTION
+from hessbench.problems.rules.elementwise import ELEMENTWISE
+from hessbench.problems.rules.normalisation import NORMALISATION
+from hessbench.problems.rules.pooling import POOLING
+from hessbench.problems.rules.rule import Builder, Rule, Site
+from hessbench.problems.rules.shapes import SHAPES
+from hessbench.problems.rules.sums import SUMS
+from hessbench.problems.rules.tape import UnknownNode
+
+RULES: Final[Mapping[object, Builder]] = MappingProxyType(
+    {**SHAPES, **SUMS, **ELEMENTWISE, **BILINEAR, **CONVOLUTION, **POOLING, **NORMALISATION}
+)
+"""What makes the rule of a node, by its operation."""
+
+
+def rule_of(site: Site) -> Rule:
+    """The rule of a node.
+
+    Raises:
+        UnknownNode: If its operation has none, or none for this use.
+    """
+    builder = RULES.get(site.node.op)
+    if builder is None:
+        raise UnknownNode(site.node.name, f"an {site.node.op}")
+    return builder(site)

@@ -1,0 +1,36 @@
+"""Bytes of tensors that live at a time."""
+
+import torch
+
+from hessbench.problems.engines.live_bytes import LiveBytes
+
+
+def test_what_lives_and_the_most_that_lived_are_counted_with_what_a_graph_keeps():
+    x = torch.ones(100, 100, requires_grad=True)
+    size = 40_000
+    with LiveBytes() as meter:
+        y = x @ x
+        z = y.tanh()
+        assert (meter.live, meter.peak) == (2 * size, 2 * size)
+        del y  # the product of matrices keeps its factors, tanh its result
+        assert meter.live == size
+        view = z.T[1:]
+        assert meter.live == size
+        del z
+        assert meter.live == size
+        del view
+        assert (meter.live, meter.peak) == (0, 2 * size)
+
+
+def test_the_peak_can_be_taken_anew_and_what_was_there_before_counts_nothing():
+    before = torch.ones(1000)
+    with LiveBytes() as meter:
+        kept = before + 1
+        torch.ones(5000).sum()
+        assert meter.peak >= 24_000
+        meter.restart()
+        assert meter.peak == meter.live == 4000
+        del before
+        assert meter.live == 4000
+        del kept
+    assert meter.live == 0
