@@ -22,7 +22,7 @@ from hessbench.problems.engines.micro_batches import pieces
 from hessbench.problems.engines.table import ENGINES
 from hessbench.problems.network import Batch, Network
 
-CLEARLY: Final = 0.85
+CLEARLY: Final = 0.7
 """Share of the time of an engine before it that an engine must stay under to be chosen."""
 
 FEW_PRODUCTS: Final = 40

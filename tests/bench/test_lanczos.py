@@ -50,6 +50,7 @@ def own_seconds() -> tuple[list[float], list[float]]:
         reads.append(time.perf_counter() - begin)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 def test_a_step_of_full_lanczos_costs_at_most_six_reads_of_its_basis() -> None:
     # Early steps are dominated by the vectors of the three terms, and by pages met for the first time.

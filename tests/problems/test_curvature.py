@@ -21,6 +21,7 @@ from hessbench.problems.curvature import (
     operator_dim,
 )
 from hessbench.problems.engines.choosing import Limits
+from hessbench.problems.engines.engine import MATRICES
 from hessbench.problems.losses import CROSS_ENTROPY, SQUARED, Loss
 from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Batch, Network
@@ -312,7 +313,7 @@ def test_a_gradient_that_does_not_change_is_refused():
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("way", ["vectorised", "convolutions"])
 def test_floating_point_operations_of_a_product_are_counted_and_grow_with_the_block(way, operator):
-    engine = "kept-graph" if operator in ("hessian", "ggn") else "auto"
+    engine = "kept-graph" if operator in MATRICES else "auto"
     op = curvature_operator(small_network(way, dtype=torch.float32), operator, engine)
     op.matmat(torch.ones(op.dim, 2))  # the first block of several columns measures what one takes
     counts = []

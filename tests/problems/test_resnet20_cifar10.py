@@ -179,7 +179,8 @@ def test_splits_losses_reductions_and_batch_norm_on_the_batch_are_other_problems
         problem.build(CPU, torch.float32).matmat(block) for problem in problems
     )
     size = float(plain.norm())
-    assert torch.equal(test, plain)  # the small files hold the same images for both splits
+    # The small files hold the same images for both splits; engines chosen by measuring may differ.
+    torch.testing.assert_close(test, plain, rtol=0, atol=1e-4 * size)
     torch.testing.assert_close(summed, 2 * plain, rtol=0, atol=1e-4 * size)
     torch.testing.assert_close(decayed, plain + 0.5 * block, rtol=0, atol=1e-5 * size)
     for other in (loss, trained):
