@@ -14,11 +14,11 @@ from typing import Any, Final, cast, final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from hessbench.cell import MEMORY, Cell
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import ESTIMANDS, Arrays, Estimand, Estimate
+from hessbench.flops import counting_flops
 from hessbench.meter import PeakMeter, Stopwatch, synchronize
 from hessbench.method import BoundMethod
 from hessbench.operators import Factored, LinearOperator, check_operator, check_product, info_of
@@ -182,7 +182,7 @@ class _Session:
 
     def _dry_run(self, inner: LinearOperator) -> None:
         """The whole run once, thrown away: counts FLOPs, and loads every library page the measured run would load."""
-        with FlopCounterMode(display=False) as counter:
+        with counting_flops() as counter:
             self._start(inner)
             for estimate in self._estimates():
                 estimate.resolve(self._is_wanted)

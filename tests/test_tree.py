@@ -19,7 +19,7 @@ FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("pr
 CORE = frozenset(
     f"hessbench.{name}"
     for name in (
-        "counting", "dense_references", "estimand", "files", "method",
+        "counting", "dense_references", "estimand", "files", "flops", "method",
         "operators", "problem", "record", "registry", "seeding", "specs", "transforms",
     )
 )  # fmt: skip

@@ -15,8 +15,8 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
+from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator, Matmat, info_of
 from hessbench.problems.engines.engine import EngineUnavailable
 from hessbench.problems.engines.live_bytes import LiveBytes
@@ -186,7 +186,7 @@ def _counted(one: _Entered, block: Tensor) -> dict[str, int | None]:
     """Operations of a column, where the counter can follow, and memory at the peak."""
     flops = None
     try:
-        with FlopCounterMode(display=False) as counter:
+        with counting_flops() as counter:
             one.multiply(block)
         flops = counter.get_total_flops() // block.shape[1]
     except RuntimeError:

@@ -7,6 +7,7 @@ from typing import Final
 from torch import Tensor
 
 from hessbench.problems.engines.engine import EngineUnavailable, Products
+from hessbench.problems.engines.splitting import is_out_of_memory
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.rules import RulesProducts, UnknownNode
 
@@ -73,3 +74,7 @@ def _rules(network: Network, batch: Batch, *, hessian: bool, check: bool) -> Rul
         return RulesProducts(network, batch, hessian=hessian, check=check)
     except UnknownNode as failure:
         raise EngineUnavailable(str(failure)) from failure
+    except Exception as failure:  # a model under the recorder may raise anything, and another engine takes it
+        if is_out_of_memory(failure):
+            raise
+        raise EngineUnavailable(f"the rules cannot take it ({type(failure).__name__}: {failure})") from failure

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from hessbench.dense_references import DENSE_LIMIT, References, dense_references
 from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator
 from hessbench.problems.curvature import exact_operator, is_psd
 from hessbench.problems.monte_carlo_fisher import fisher_network
@@ -139,7 +139,7 @@ def gram_is_affordable(network: Network, operator: str) -> bool:
     if rows > ROW_LIMIT or 32 * n > MEMORY:
         return False
     parameters = network.parameters.detach().clone().requires_grad_()
-    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
+    with torch.enable_grad(), counting_flops() as counter:
         torch.autograd.grad(network.forward(parameters, one.inputs).sum(), parameters)
     # A row is written, copied and read as well: some twenty operations an entry.
     row = counter.get_total_flops() + 20 * n

@@ -9,6 +9,7 @@ from typing import Final
 from hessbench.problems.rules.bilinear import BILINEAR
 from hessbench.problems.rules.convolution import CONVOLUTION
 from hessbench.problems.rules.elementwise import ELEMENTWISE
+from hessbench.problems.rules.gathering import GATHERING
 from hessbench.problems.rules.normalisation import NORMALISATION
 from hessbench.problems.rules.pooling import POOLING
 from hessbench.problems.rules.rule import Builder, Rule, Site
@@ -17,7 +18,7 @@ from hessbench.problems.rules.sums import SUMS
 from hessbench.problems.rules.tape import UnknownNode
 
 RULES: Final[Mapping[object, Builder]] = MappingProxyType(
-    {**SHAPES, **SUMS, **ELEMENTWISE, **BILINEAR, **CONVOLUTION, **POOLING, **NORMALISATION}
+    {**SHAPES, **GATHERING, **SUMS, **ELEMENTWISE, **BILINEAR, **CONVOLUTION, **POOLING, **NORMALISATION}
 )
 """What makes the rule of a node, by its operation."""
 

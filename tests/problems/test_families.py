@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand import Density, Diagonal, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
 from hessbench.operators import check_operator, to_dense
 from hessbench.problem import FACTOR, PSD
 from hessbench.problems import PROBLEMS
@@ -77,7 +77,7 @@ def test_references_agree_with_the_dense_matrix(spec):
     A = dense_of(problem)
     eigenvalues = np.linalg.eigvalsh(A)
     slack = max(problem.dim, 10) * 2.0**-50 * max(np.abs(eigenvalues).max(), 1e-300)
-    assert set(problem.references) == {TopEigenvalues, Trace, Density, Diagonal}
+    assert set(problem.references) == {TopEigenvalues, Trace, Density, Diagonal, TopEigenspace}
     for which in ("magnitude", "algebraic", "smallest"):
         top = TopEigenvalues(min(5, problem.dim), which)
         found = problem.references[TopEigenvalues](top)
