@@ -342,7 +342,7 @@ def check_block(
         TypeError: If it is no tensor.
         ValueError: If its shape, dtype or device is another, naming what is accepted.
     """
-    if not hasattr(block, "ndim"):
+    if not isinstance(getattr(block, "dtype", None), torch.dtype):
         raise TypeError(f"the {what} takes a tensor, got {type(block).__name__}")
     if block.ndim != 2 or block.shape[0] != rows or block.shape[1] < least:
         with_columns = f" with k at least {least}" if least else ""

@@ -73,11 +73,16 @@ def _pulled(outputs: Tensor, layers: list[DenseLayer], columns: Tensor, *, batch
 
 
 def _layers(found: list[tuple[Any, ...]], parameters: Tensor, rows: int) -> list[DenseLayer] | None:
-    """The calls as layers; None unless their weights and biases are the flat vector, each entry once."""
+    """The calls as layers; None unless their weights and biases are the flat vector, each entry once.
+
+    Neither where outputs are written to in place: whether that shows depends on the samples that are tried.
+    """
     layers: list[DenseLayer] = []
     taken: list[tuple[int, int]] = []
-    for inputs, weight, bias, outputs in found:
+    for inputs, weight, bias, outputs, version in found:
         own = [part for part in (weight, bias) if part is not None]
+        if outputs._version != version:  # written to since: they are the outputs of another operation now
+            return None
         if inputs.ndim != 2 or inputs.shape[0] != rows or not all(_is_view(part, parameters) for part in own):
             return None
         starts = [part.storage_offset() - parameters.storage_offset() for part in own]
@@ -96,7 +101,7 @@ def _is_view(part: Tensor, parameters: Tensor) -> bool:
 
 
 class _Calls(TorchFunctionMode):
-    """Keeps the arguments and results of every dense layer that is called."""
+    """Keeps the arguments, results and versions of the results of every dense layer that is called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,5 +118,5 @@ class _Calls(TorchFunctionMode):
         result = func(*args, **named)
         if func is torch.nn.functional.linear:
             given = dict(zip(("input", "weight", "bias"), args, strict=False)) | named
-            self.found.append((given["input"], given["weight"], given.get("bias"), result))
+            self.found.append((given["input"], given["weight"], given.get("bias"), result, result._version))
         return result

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hessbench.operators import check_block
 from hessbench.problems.dense_layers import dense_squares
 from hessbench.problems.engines.engine import Jacobian
 from hessbench.problems.losses import LossTotal
@@ -48,7 +49,10 @@ class GGNFactor:
     def rmatmat(self, block: Tensor, /) -> Tensor:
         """F @ block by one vector-Jacobian product per column: (num_columns, k) -> (dim, k)."""
         parameters = self._network.parameters
+        check_block(block, self.num_columns, parameters.dtype, parameters.device, "factor", least=0)
         product = parameters.new_zeros(parameters.numel(), block.shape[1])
+        if block.shape[1] == 0:
+            return product
         for jacobian, weights in zip(self._jacobians, self._spread(block), strict=True):
             product += jacobian.pull(weights)
         return product
@@ -60,7 +64,10 @@ class GGNFactor:
         at once. Either way as many samples are taken at a time as fit a fixed memory.
         """
         network = self._network
+        check_block(block, self.num_columns, network.parameters.dtype, network.parameters.device, "factor", least=0)
         total = network.parameters.new_zeros(network.parameters.numel(), block.shape[1])
+        if block.shape[1] == 0:
+            return total
         held = _ACTIVATIONS * block.shape[1] if self._all_dense else network.parameters.numel()
         chunk = max(1, _EXAMPLE_GRADIENT_ENTRIES // held)
         for batch, weights in zip(network.batches, self._spread(block), strict=True):

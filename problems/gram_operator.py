@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hessbench.operators import OperatorInfo, ProductKind, multiply
+from hessbench.operators import OperatorInfo, ProductKind, check_block, multiply
 from hessbench.problems.linearisation import Linearisation
 from hessbench.problems.losses import LossTotal
 from hessbench.problems.network import Network, refuse_infinite
@@ -44,6 +44,9 @@ class GramOperator:
 
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (N R, k)."""
+        check_block(block, self.dim, self.dtype, self.device, least=0)
+        if block.shape[1] == 0:
+            return torch.empty_like(block)
         k = block.shape[1]
         pulled = block.new_zeros(self._parameters, k)
         for jacobian, S, part in zip(self._jacobians, self._roots, block.split(self._sizes), strict=True):

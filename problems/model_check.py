@@ -10,11 +10,11 @@ from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import BackwardCFunction
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hessbench.operators import check_operator
 from hessbench.problems.curvature import exact_operator, example_gradients
+from hessbench.problems.custom_functions import custom_functions
 from hessbench.problems.linearisation import quiet_transforms
 from hessbench.problems.network import Batch, Forward, Network
 from hessbench.seeding import derive_seed, make_generator
@@ -150,10 +150,10 @@ def _try_products(network: Network, operator: str) -> None:
             ("not symmetric", f"the products of the {operator} are not symmetric"),
             ("does not change with the parameters", "its gradient does not change with the parameters"),
         ):
-            if sign in str(failure) and _custom_functions(outputs):
+            if sign in str(failure) and custom_functions(outputs):
                 raise ValueError(_hidden(outputs, said)) from failure
         raise
-    customs = _custom_functions(outputs)
+    customs = custom_functions(outputs)
     if customs and operator == "hessian" and dtype == torch.float64:
         _compare_with_differences(network, customs)
 
@@ -250,25 +250,11 @@ def _twice_failure(failure: Exception, objective: Tensor) -> str:
 
 def _hidden(objective: Tensor, said: str) -> str:
     """That something in a graph hides a derivative: its custom functions where it has any."""
-    customs = _custom_functions(objective)
+    customs = custom_functions(objective)
     which = (
         f"{' or '.join(customs)} (a custom autograd.Function)" if customs else "an operation (detach, torch.no_grad)"
     )
     return f"the model cannot be differentiated twice: {which} hides a derivative ({said})"
-
-
-def _custom_functions(objective: Tensor) -> list[str]:
-    """Names of the custom autograd functions in a graph."""
-    waiting, seen, found = [objective.grad_fn], set[object](), dict[str, None]()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if isinstance(node, BackwardCFunction):
-            found[type(node).__name__.removesuffix("Backward")] = None
-        waiting += [before for before, _ in node.next_functions]
-    return list(found)
 
 
 def _first_line(failure: Exception) -> str:

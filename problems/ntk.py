@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hessbench.operators import OperatorInfo, ProductKind, multiply
+from hessbench.operators import OperatorInfo, ProductKind, check_block, multiply
 from hessbench.problems.linearisation import Linearisation
 from hessbench.problems.network import Network, refuse_infinite
 
@@ -42,6 +42,9 @@ class NTKOperator:
 
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (N, k)."""
+        check_block(block, self.dim, self.dtype, self.device, least=0)
+        if block.shape[1] == 0:
+            return torch.empty_like(block)
         product = torch.zeros_like(block)
         for output in range(self._classes):
             product += self._push(self._pull(block, output), output)

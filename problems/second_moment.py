@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hessbench.operators import OperatorInfo, ProductKind, multiply
+from hessbench.operators import OperatorInfo, ProductKind, check_block, multiply
 from hessbench.problems.linearisation import Linearisation
 from hessbench.problems.network import Batch, Network, refuse_infinite
 
@@ -35,6 +35,9 @@ class SecondMomentOperator:
 
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (dim, k)."""
+        check_block(block, self.dim, self.dtype, self.device, least=0)
+        if block.shape[1] == 0:
+            return torch.empty_like(block)
         product = torch.zeros_like(block)
         for jacobian in self._jacobians:
             product += jacobian.pull(jacobian.push(block) * self._scale)

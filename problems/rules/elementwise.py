@@ -149,8 +149,9 @@ def _power(site: Site) -> Derivatives:
     x, p = site[0], site[1]
     if isinstance(p, Tensor):
         raise site.unknown("with a tensor as exponent")
-    second = 0.0 if p == 1 else p * (p - 1) * x ** (p - 2)
-    return p * x ** (p - 1), second if isinstance(second, Tensor) else None
+    if p in (0, 1):  # p x^(p - 1) is not a number at 0 where p is 0
+        return torch.full_like(x, p), None
+    return p * x ** (p - 1), p * (p - 1) * x ** (p - 2)
 
 
 def _sin(site: Site) -> Derivatives:

@@ -93,6 +93,9 @@ def record(forward: Forward, parameters: Tensor, inputs: Tensor) -> Tape:
         forward: Outputs from parameters and inputs.
         parameters: Where it runs, (n,).
         inputs: Its inputs (m, ...).
+
+    Raises:
+        UnknownNode: If a tensor is written to where the write cannot be made a new value.
     """
     own = parameters.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     recorder = _Recorder(own)
@@ -102,14 +105,18 @@ def record(forward: Forward, parameters: Tensor, inputs: Tensor) -> Tape:
                 outputs = graphed = forward(own, inputs)
         except _Overwritten:
             recorder = _Recorder(own)
-            with recorder:
-                outputs = torch.func.functionalize(forward)(own, inputs)
+            try:
+                with recorder:
+                    outputs = torch.func.functionalize(forward)(own, inputs)
+            except _Overwritten as again:
+                name, operation = again.args
+                raise UnknownNode(name, f"an {operation}, whose write could not be made a new value") from again
             graphed = forward(own, inputs)
     return Tape(own, outputs, graphed, recorder.nodes)
 
 
 class _Overwritten(Exception):  # noqa: N818  # never leaves this module
-    """An operation wrote into a tensor."""
+    """An operation, given by its name and its overload, wrote into a tensor."""
 
 
 class _Recorder(TorchDispatchMode):
@@ -126,7 +133,7 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         del types
         if func._schema.is_mutable:  # pyright: ignore[reportPrivateUsage]
-            raise _Overwritten
+            raise _Overwritten(func._opname, str(func))  # pyright: ignore[reportPrivateUsage]
         result = func(*args, **(kwargs or {}))
         node = Node("", func, args, kwargs or {}, torch.empty(0, device="meta"), 0)
         if func in _CUTS or not torch.is_grad_enabled() or not any(id(one) in self._tracked for one in node.tensors()):

@@ -150,3 +150,16 @@ def test_a_diagonal_by_products_does_not_depend_on_the_width_of_a_block(block_si
 def test_a_block_of_no_columns_is_refused():
     with pytest.raises(ValueError, match="block_size must be at least 1, got 0"):
         diagonal_of_hessian(network_of(), 0)
+
+
+def test_outputs_that_are_written_to_are_not_taken_for_those_of_the_layer():
+    # The first samples, on which the two ways are compared, meet no zero of the ReLU; the others do.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True), nn.Linear(3, CLASSES)).double()
+    nn.init.ones_(model[0].weight)
+    forward, parameters = module_forward(model)
+    inputs = torch.cat([torch.ones(3, 2), -torch.ones(4, 2)]).double()
+    network = Network(forward, parameters, (Batch(inputs, torch.arange(7) % CLASSES),))
+    expected = diagonal_by_products(ggn_operator(network, "kept-graph"))
+    torch.testing.assert_close(diagonal_of_ggn(network), expected, rtol=1e-10, atol=1e-12)

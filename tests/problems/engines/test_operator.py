@@ -3,12 +3,13 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from hessbench.operators import Factored, to_dense
-from hessbench.problems.curvature import curvature_operator
+from hessbench.problems.curvature import OPERATORS, curvature_operator
 from hessbench.problems.engines.choosing import Limits
 from hessbench.problems.engines.table import ENGINES
 from hessbench.problems.network import Batch, Network
@@ -42,6 +43,32 @@ def test_blocks_that_are_none_are_refused_naming_what_is_accepted(network, matri
         op.matmat([[1.0]] * 36)
     assert op.matmat(torch.ones(36, 0)).shape == (36, 0)
     assert (op @ torch.ones(36)).shape == (36,)
+
+
+@pytest.mark.parametrize("operator", sorted(set(OPERATORS) - {"hessian", "ggn"}))
+def test_other_operators_refuse_what_is_no_block_too(network, operator):
+    op = curvature_operator(network(dtype=torch.float32), operator)
+    for block, said in (
+        (torch.ones(op.dim, 2, dtype=torch.float16), r"the operator takes torch\.float32, got torch\.float16"),
+        (torch.ones(op.dim, 2, device="meta"), "the operator lives on cpu, got a block on meta"),
+        (torch.ones(op.dim), r"takes a block of shape \([0-9]+, k\), got"),
+        (torch.ones(op.dim + 1, 2), r"takes a block of shape \([0-9]+, k\), got"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            op.matmat(block)
+    with pytest.raises(TypeError, match="the operator takes a tensor, got ndarray"):
+        op.matmat(np.ones((op.dim, 2), dtype=np.float32))
+    assert op.matmat(torch.ones(op.dim, 0)).shape == (op.dim, 0)
+
+
+def test_the_factor_refuses_what_is_no_block_and_takes_no_columns(network):
+    factor = curvature_operator(network(dtype=torch.float32), "ggn").factor
+    for multiply in (factor.rmatmat, factor.squared_sum):
+        with pytest.raises(ValueError, match=r"the factor takes torch\.float32, got torch\.float64"):
+            multiply(torch.ones(factor.num_columns, 1, dtype=torch.float64))
+        with pytest.raises(ValueError, match=r"the factor takes a block of shape"):
+            multiply(torch.ones(factor.num_columns - 1, 1))
+        assert multiply(torch.ones(factor.num_columns, 0)).shape == (36, 0)
 
 
 @pytest.mark.parametrize("name", ["kept-graph", "rules", "double-backward", "forward-over-reverse"])

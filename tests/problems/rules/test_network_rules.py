@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hessbench.problems.blocks import block_index, restricted
-from hessbench.problems.curvature import GGNOperator, hessian_operator
+from hessbench.problems.curvature import ggn_operator, hessian_operator
 from hessbench.problems.from_model import from_model
 from hessbench.problems.losses import SQUARED, Loss, cross_entropy
 from hessbench.problems.model_check import differentiable_attention
@@ -44,7 +44,8 @@ def check(network: Network, width: int = 2) -> RulesProducts:
     products = RulesProducts(network, network.batches[0])
     generator = torch.Generator().manual_seed(4)
     block = torch.randn(network.parameters.numel(), width, generator=generator, dtype=network.parameters.dtype)
-    pairs = ((products.hessian, hessian_operator(network)), (products.ggn, GGNOperator(network)))
+    by_autograd = (hessian_operator(network, "kept-graph"), ggn_operator(network, "kept-graph"))
+    pairs = zip((products.hessian, products.ggn), by_autograd, strict=True)
     for multiply, operator in pairs:
         wanted, found = operator.matmat(block), multiply(block)
         assert found.shape == block.shape
@@ -160,7 +161,8 @@ def test_a_model_of_a_user_equals_its_problem() -> None:
             nn.LayerNorm(4), nn.Linear(4, 3),
         ).eval()  # fmt: skip
         data = (torch.randn(5, 1, 8, 8), torch.arange(5) % 3)
-    operator = from_model(model, "cross-entropy", data, dtype=torch.float64).build(CPU, torch.float64)
+    problem = from_model(model, "cross-entropy", data, dtype=torch.float64, engine="kept-graph")
+    operator = problem.build(CPU, torch.float64)
     forward, parameters = module_forward(model.double())
     network = Network(forward, parameters, (Batch(data[0].double(), data[1]),))
     products = RulesProducts(network, network.batches[0])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hessbench.problems.curvature import GGNOperator, hessian_operator
+from hessbench.problems.curvature import ggn_operator, hessian_operator
 from hessbench.problems.losses import cross_entropy
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.rules import RulesProducts
@@ -45,6 +45,7 @@ FLAT: dict[str, Operation] = {
     "square": lambda h, w: h**2,
     "cube": lambda h, w: h**3,
     "first power": lambda h, w: h**1.0,
+    "power of nothing": lambda h, w: h.relu() ** 0 * h,
     "sin and cos": lambda h, w: h.sin() + h.cos(),
     "erf": lambda h, w: h.erf(),
     "abs": lambda h, w: h.abs(),
@@ -234,7 +235,9 @@ def check(network: Network) -> None:
     """Compare both matrices, column by column and in blocks, with double backward."""
     products = RulesProducts(network, network.batches[0])
     identity = torch.eye(network.parameters.numel(), dtype=torch.float64)
-    for multiply, operator in ((products.hessian, hessian_operator(network)), (products.ggn, GGNOperator(network))):
+    by_autograd = (hessian_operator(network, "kept-graph"), ggn_operator(network, "kept-graph"))
+    pairs = zip((products.hessian, products.ggn), by_autograd, strict=True)
+    for multiply, operator in pairs:
         wanted = torch.cat([operator.matmat(column) for column in identity.split(1, dim=1)], dim=1)
         # Both sum a few dozen products of numbers of order 1 to 100 in float64.
         torch.testing.assert_close(multiply(identity), wanted, rtol=1e-9, atol=1e-9)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hessbench.problems.losses import cross_entropy
+from hessbench.problems.curvature import hessian_operator
+from hessbench.problems.losses import SQUARED, cross_entropy
 from hessbench.problems.network import Batch, Network
 from hessbench.problems.networks import ARCHITECTURES, module_forward
 from hessbench.problems.networks.mlp import mlp
@@ -75,6 +76,33 @@ def test_an_operation_without_a_rule_does_no_harm_where_nothing_depends_on_it() 
 def test_a_backward_pass_of_its_own_is_found() -> None:
     with pytest.raises(UnknownNode, match=r"autograd\.Function"):
         made(Through(Doubled.apply))
+
+
+def test_a_backward_pass_of_its_own_is_found_where_it_adds_next_to_nothing() -> None:
+    with pytest.raises(UnknownNode, match=r"Doubled, a custom autograd\.Function"):
+        made(Through(lambda h: h + 1e-6 * Doubled.apply(h)))
+
+
+def test_a_write_that_cannot_be_made_a_value_is_named() -> None:
+    with pytest.raises(UnknownNode, match=r"no rule for the node copy_, an aten\.copy_\.default, whose write"):
+        made(Through(lambda h: nn.functional.pad(h, (1, 1), mode="circular")[:, :10]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_stationary_weights_are_no_reason_to_pass_over_the_rules(dtype: torch.dtype) -> None:
+    # Slopes outside the range of J: the gradient J^T s is rounding, which two ways to it do not share.
+    network = network_of(nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 10)), (2,), 9).to(
+        torch.device("cpu"), dtype
+    )
+    inputs = network.batches[0].inputs
+    J = torch.func.jacrev(network.forward)(network.parameters.double(), inputs.double()).flatten(0, 1)
+    away = torch.linalg.qr(J, mode="complete").Q[:, -1].view(9, 10)
+    targets = network.forward(network.parameters.double(), inputs.double()) + away
+    still = Network(network.forward, network.parameters, (Batch(inputs, targets.to(dtype)),), SQUARED)
+    products = RulesProducts(still, still.batches[0])
+    assert float(products.gradient.norm()) < 100 * torch.finfo(dtype).eps
+    block = torch.eye(network.parameters.numel(), dtype=dtype)
+    torch.testing.assert_close(products.hessian(block) / 9, hessian_operator(still, "kept-graph").matmat(block))
 
 
 def test_the_gradient_and_the_outputs_are_those_of_the_batch() -> None:
