@@ -106,6 +106,8 @@ class Estimand(ABC):
 
     key: ClassVar[str]
     primary: ClassVar[str]
+    asks: ClassVar[Mapping[str, Value]] = {}
+    """Keywords beside the fields that a method which declares them is handed, such as one that costs memory."""
 
     @property
     def spec(self) -> str:
@@ -370,6 +372,7 @@ class TopEigenspace(Estimand):
 
     key: ClassVar[str] = "top-eigenspace"
     primary: ClassVar[str] = "lost_overlap"
+    asks: ClassVar[Mapping[str, Value]] = {"vectors": True}
     k: int
     which: Literal["magnitude", "algebraic", "smallest"] = "magnitude"
 

@@ -43,10 +43,12 @@ class Method:
     Attributes:
         name: Registered name.
         run: `run(op, /, *, num_matvecs, generator, ...)`, returning an `Estimate`, or a generator function that
-            yields them. Keywords named as fields of the estimand (`k`) are filled from it; the others, which have
-            defaults, are the method's parameters.
+            yields them. Keywords named as fields of the estimand (`k`), or among what it `asks` (`vectors`), are
+            filled from it; the others, which have defaults, are the method's parameters.
         estimands: What it answers. The first is what `value` holds; the others come in `also`.
         requires: Traits a problem must have.
+        refuses: Function of an estimand's class and the keywords of `run`: why these settings cannot answer it, empty
+            where they can.
         citation: Source, for the bibliography of a report.
         version: Bumped when the numbers change; without it the source file's hash stands for it.
         min_matvecs: Least budget, a number or a function of `dim` and the keywords of `run`.
@@ -62,6 +64,7 @@ class Method:
     run: Callable[..., Any]
     estimands: tuple[type[Estimand], ...]
     requires: tuple[str, ...] = ()
+    refuses: Callable[..., str] | None = None
     citation: str = ""
     version: str = ""
     min_matvecs: int | Callable[..., int] = 1
@@ -147,7 +150,8 @@ class BoundMethod:
         """Keywords of `run` beside `num_matvecs` and `generator`."""
         declared = inspect.signature(self.method.run).parameters
         fields = {name: value for name, value in self.estimand.fields.items() if name in declared}
-        return {**fields, **self.spec.as_dict}
+        asked = {name: value for name, value in self.estimand.asks.items() if name in declared}
+        return {**fields, **self.spec.as_dict, **asked}
 
     @property
     def settings(self) -> dict[str, Value]:
@@ -175,8 +179,16 @@ class BoundMethod:
         declared = self.method.footprint
         return None if declared is None else declared(dim, num_matvecs, **self.settings)
 
+    @property
+    def refusal(self) -> str:
+        """Why the method with these settings cannot answer the estimand; empty when it can."""
+        declared = self.method.refuses
+        return "" if declared is None else declared(type(self.estimand), **self.settings)
+
     def skip_reason(self, problem: Problem) -> str:
         """Why this method cannot run on this problem; empty when it can."""
+        if self.refusal:
+            return f"{self.spec} does not answer {self.estimand.key}: {self.refusal}"
         declared = inspect.signature(self.method.run).parameters
         for name, default in defaults_of(type(self.estimand)).items():
             asked = self.estimand.fields[name]

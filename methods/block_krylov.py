@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand import Array, Estimate, TopEigenvalues
+from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of
 from hessbench.methods.probes import draw_normal
@@ -166,7 +166,7 @@ def block_krylov(
         num_matvecs: Most products, at least k and block; up to block - 1 stay unspent, and n suffice.
         generator: Source of the Gaussian block.
         block: Columns of X; n where that is less.
-        vectors: Hand back Ritz vectors (n, k) too.
+        vectors: Hand back Ritz vectors (n, k) too, and in `also` their space.
         k: Number of eigenvalues, 1 to n; by default 10, or as many as n and num_matvecs allow.
         which: Their order: `magnitude`, `algebraic` or `smallest`.
 
@@ -207,11 +207,13 @@ def _answer(state: BlockProjection, order: TopEigenvalues, dtype: torch.dtype, d
         first = TopEigenvalues(1, order.which)
         probe = leading(first, inner, inner_vectors, _spread(R, inner.size))
     Q = state.basis
+    vectors = None if Q is None else ritz_vectors(Q[:m], top.coefficients)
     return Estimate(
         value=top.values,
-        vectors=None if Q is None else ritz_vectors(Q[:m], top.coefficients),
+        vectors=vectors,
         converged=sure and has_converged(order, top, limit, probe=probe),
         diagnostics={"size": m, "residual": top.residual},
+        also={} if vectors is None else {TopEigenspace: Estimate(vectors)},
     )
 
 
@@ -231,17 +233,18 @@ def _widths(num_matvecs: int, *, block: int, **_: object) -> tuple[int, ...]:
     return (width, last) if last else (width,)
 
 
-def _footprint(dim: int, num_matvecs: int, *, block: int, **_: object) -> Footprint:
+def _footprint(dim: int, num_matvecs: int, *, block: int, vectors: bool, k: int | None, **_: object) -> Footprint:
     width = min(block, dim)
     m = min(num_matvecs // width * width, dim)
     # Two passes read the basis four times a block; a QR factorisation reads and writes the block once a column, twice.
-    return Footprint(vectors=m + 4.0 * width, passes=2.0 * m * (m + width) / width + 8.0 * m * width)
+    held = m + 4.0 * width + (k or 10) * vectors
+    return Footprint(vectors=held, passes=2.0 * m * (m + width) / width + 8.0 * m * width)
 
 
 BLOCK_KRYLOV = Method(
     name="block-krylov",
     run=block_krylov,
-    estimands=(TopEigenvalues,),
+    estimands=(TopEigenvalues, TopEigenspace),
     citation=(
         "Musco and Musco, Randomized block Krylov methods for stronger and faster approximate singular value "
         "decomposition, NeurIPS (2015), arXiv:1504.05477; Golub and Underwood, The block Lanczos method for computing "

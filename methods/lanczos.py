@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.estimand import Density, Estimate, TopEigenvalues
+from hessbench.estimand import Density, Estimand, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Reorth, Which, check_choice, count_of, least_of
 from hessbench.methods.krylov import REORTH, Tridiagonal, first_block, lanczos_steps, solve_tridiagonal
@@ -21,6 +21,7 @@ from hessbench.methods.semiorthogonal import SEMIORTHOGONAL, semiorthogonal_step
 from hessbench.operators import LinearOperator
 
 REORTHS: Final = (*REORTH, *SEMIORTHOGONAL)
+KEEPING: Final = ("full", *SEMIORTHOGONAL)
 WINDOW: Final = 10
 
 
@@ -54,7 +55,7 @@ def lanczos(
         generator: Source of the start.
         reorth: `full`, `periodic`, `selective`, `window` or `none`.
         window: Vectors that `window` keeps, at least 2; not accepted with another `reorth`.
-        vectors: Hand back Ritz vectors (n, k) too, where the basis is kept.
+        vectors: Hand back Ritz vectors (n, k) too, and in `also` their space, where the basis is kept.
         meters: Measure `orthogonality`, max |Q^T Q - I| over the basis, where it is kept; m^2 n multiplications.
         k: Number of eigenvalues, 1 to n; by default 10, or as many as n and num_matvecs allow.
         which: Their order: `magnitude`, `algebraic` or `smallest`.
@@ -81,7 +82,7 @@ def lanczos(
     """
     order = TopEigenvalues(count_of(k, op.dim, num_matvecs), which)
     check_choice("reorth", reorth, REORTHS)
-    kept = reorth in ("full", *SEMIORTHOGONAL)
+    kept = reorth in KEEPING
     if window != WINDOW and reorth != "window":
         raise ValueError(f"window must be {WINDOW} unless reorth is window, got {window}")
     if (vectors or meters) and not kept:
@@ -132,36 +133,43 @@ def _answer(T: Tridiagonal, asked: _Asked) -> Estimate:
     }
     if T.basis is not None and asked.meters:
         diagnostics["orthogonality"] = float(orthogonality(T.basis[: T.size])[-1])
-    return Estimate(
-        value=top.values,
-        vectors=ritz_vectors(T.basis[: T.size], top.coefficients) if T.basis is not None and asked.vectors else None,
-        converged=converged,
-        diagnostics=diagnostics,
-        also={Density: Estimate((block.values, block.first**2))},
-    )
+    density = Estimate((block.values, block.first**2))
+    found = Estimate(top.values, converged=converged, diagnostics=diagnostics, also={Density: density})
+    if T.basis is None or not asked.vectors:
+        return found
+    vectors = ritz_vectors(T.basis[: T.size], top.coefficients)
+    return replace(found, vectors=vectors, also={**found.also, TopEigenspace: Estimate(vectors)})
+
+
+def _refuses(kind: type[Estimand], *, reorth: str, **_: object) -> str:
+    return f"reorth {reorth} keeps no basis" if kind is TopEigenspace and reorth not in KEEPING else ""
 
 
 def _least(dim: int, *, k: int | None, **_: object) -> int:
     return least_of(k, dim)
 
 
-def _footprint(dim: int, num_matvecs: int, *, reorth: str, window: int, **_: object) -> Footprint:
-    steps = min(num_matvecs, dim) if reorth in ("full", *SEMIORTHOGONAL) else num_matvecs
+def _footprint(
+    dim: int, num_matvecs: int, *, reorth: str, window: int, vectors: bool, k: int | None, **_: object
+) -> Footprint:
+    steps = min(num_matvecs, dim) if reorth in KEEPING else num_matvecs
+    given = (k or 10) * vectors
     if reorth == "none":
         return Footprint(vectors=6, passes=14.0 * steps)
     if reorth == "window":
         return Footprint(vectors=min(window, steps) + 4, passes=(2.0 * window + 18.0) * steps)
     if reorth == "periodic":  # on heavy tails a fifth of the steps were seen to ask for a pass
-        return Footprint(vectors=steps + 4, passes=0.25 * steps * (steps + 1) + 18.0 * steps)
+        return Footprint(vectors=steps + 4 + given, passes=0.25 * steps * (steps + 1) + 18.0 * steps)
     if reorth == "selective":
-        return Footprint(vectors=1.5 * steps + 4, passes=0.25 * steps * (steps + 1) + 18.0 * steps)
-    return Footprint(vectors=steps + 4, passes=steps * (steps + 1) + 18.0 * steps)
+        return Footprint(vectors=1.5 * steps + 4 + given, passes=0.25 * steps * (steps + 1) + 18.0 * steps)
+    return Footprint(vectors=steps + 4 + given, passes=steps * (steps + 1) + 18.0 * steps)
 
 
 LANCZOS = Method(
     name="lanczos",
     run=lanczos,
-    estimands=(TopEigenvalues, Density),
+    estimands=(TopEigenvalues, Density, TopEigenspace),
+    refuses=_refuses,
     citation=(
         "Lanczos, An iteration method for the solution of the eigenvalue problem of linear differential and integral "
         "operators, J. Res. Natl. Bur. Stand. 45 (1950) 255-282, doi:10.6028/jres.045.026; Golub and Welsch, "

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from hessbench.estimand import Estimate, TopEigenvalues
+from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least, check_choice, count_of, least_of
 from hessbench.methods.krylov import norm
@@ -54,7 +54,7 @@ def power_iteration(
         tol: Relative change of the Rayleigh quotient that accepts an eigenvalue.
         max_iter: Most products on one eigenvalue.
         stopping: `relative` or `pyhessian`.
-        vectors: Hand back the vectors (n, k) too.
+        vectors: Hand back the vectors (n, k) too, and in `also` their space.
         k: Number of eigenvalues, 1 to n, by magnitude whatever order is asked for; by default 10, or as many as n and
             num_matvecs allow.
 
@@ -128,7 +128,8 @@ def power_iteration(
 def _with_vectors(estimate: Estimate, V: Tensor, current: Tensor | None) -> Estimate:
     """Add the vectors accepted by then, rows of V that nothing writes to again, and the current one."""
     columns = V[: estimate.diagnostics["accepted"]].T
-    return replace(estimate, vectors=columns if current is None else torch.cat([columns, current[:, None]], dim=1))
+    vectors = columns if current is None else torch.cat([columns, current[:, None]], dim=1)
+    return replace(estimate, vectors=vectors, also={TopEigenspace: Estimate(vectors)})
 
 
 def _deflate(V: Tensor, v: Tensor) -> Tensor:
@@ -140,16 +141,16 @@ def _least(dim: int, *, k: int | None, **_: object) -> int:
     return least_of(k, dim)
 
 
-def _footprint(dim: int, num_matvecs: int, *, k: int | None, **_: object) -> Footprint:
+def _footprint(dim: int, num_matvecs: int, *, vectors: bool, k: int | None, **_: object) -> Footprint:
     wanted = min(k or 10, dim)
     # On average half of the k vectors are there to project out, and each is read twice.
-    return Footprint(vectors=wanted + 4, passes=num_matvecs * (wanted + 12.0))
+    return Footprint(vectors=wanted + 4 + wanted * vectors, passes=num_matvecs * (wanted + 12.0))
 
 
 POWER_ITERATION = Method(
     name="power-iteration",
     run=power_iteration,
-    estimands=(TopEigenvalues,),
+    estimands=(TopEigenvalues, TopEigenspace),
     citation=(
         "Yao, Gholami, Keutzer and Mahoney, PyHessian: Neural networks through the lens of the Hessian, IEEE Big Data "
         "(2020), arXiv:1912.07145, https://github.com/amirgholami/PyHessian"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand import Estimate, TopEigenvalues
+from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, check_choice, count_of
 from hessbench.methods.krylov import norm
@@ -81,7 +81,8 @@ def simultaneous_iteration(
         generator: Source of the block.
         eigenvalue: `rayleigh`, `norm` or `ritz`.
         oversampling: Columns beyond k, as far as n allows.
-        vectors: Hand back the vectors (n, k) too: columns of Q, turned to Ritz vectors for `ritz`.
+        vectors: Hand back the vectors (n, k) too, columns of Q, turned to Ritz vectors for `ritz`; and in `also` their
+            space.
         k: Number of eigenvalues, 1 to n; by default 10, or as many as n and num_matvecs allow.
         which: The order of what was found. The iteration itself always tends to the largest in magnitude.
 
@@ -129,11 +130,13 @@ def _answer(block: _Block, order: TopEigenvalues, eigenvalue: str, vectors: bool
     first = np.argsort(sort_key(order, values), kind="stable")[: order.k]
     residual = float(sizes[0, first].max())
     small = residual <= tolerance(found.dtype) * float(sizes[1].max())
+    given = found[:, torch.from_numpy(first).to(found.device)] if vectors else None
     return Estimate(
         value=values[first],
-        vectors=found[:, torch.from_numpy(first).to(found.device)] if vectors else None,
+        vectors=given,
         converged=small and order.which == "magnitude",
         diagnostics={"residual": residual},
+        also={} if given is None else {TopEigenspace: Estimate(given)},
     )
 
 
@@ -145,17 +148,20 @@ def _widths(num_matvecs: int, *, k: int | None, oversampling: int, **_: object) 
     return (min(num_matvecs, (k or 10) + oversampling),)
 
 
-def _footprint(dim: int, num_matvecs: int, *, k: int | None, oversampling: int, **_: object) -> Footprint:
+def _footprint(
+    dim: int, num_matvecs: int, *, k: int | None, oversampling: int, vectors: bool, **_: object
+) -> Footprint:
     width = min((k or 10) + oversampling, dim)
     steps = max(1, num_matvecs // width)
     # Householder QR reads and writes what is left of the block once a column, and again to make Q.
-    return Footprint(vectors=3.0 * width, passes=steps * (2.0 * width * width + 6.0 * width))
+    held = 3.0 * width + (k or 10) * vectors
+    return Footprint(vectors=held, passes=steps * (2.0 * width * width + 6.0 * width))
 
 
 SIMULTANEOUS_ITERATION = Method(
     name="simultaneous-iteration",
     run=simultaneous_iteration,
-    estimands=(TopEigenvalues,),
+    estimands=(TopEigenvalues, TopEigenspace),
     citation=(
         "Bauer, Das Verfahren der Treppeniteration und verwandte Verfahren zur Loesung algebraischer "
         "Eigenwertprobleme, Z. Angew. Math. Phys. 8 (1957) 214-235, doi:10.1007/BF01600502; Papyan, The full spectrum "

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from hessbench.estimand import Array, Estimate, TopEigenvalues
+from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of, least_of
 from hessbench.methods.probes import draw_normal, single_columns
@@ -39,7 +39,7 @@ def thick_restart_lanczos(
         num_matvecs: Most products, at least k; where basis >= n the run ends after n.
         generator: Source of the start.
         basis: Most Lanczos vectors held, at least k + 2, or n.
-        vectors: Hand back Ritz vectors (n, k) too; restarts then take new memory.
+        vectors: Hand back Ritz vectors (n, k) too, and in `also` their space; restarts then take new memory.
         k: Number of eigenvalues, 1 to n; by default 10, or as many as n and num_matvecs allow.
         which: Their order: `magnitude`, `algebraic` or `smallest`.
 
@@ -90,11 +90,13 @@ def _answer(state: Restarted, order: TopEigenvalues, dtype: torch.dtype, dim: in
     limit = tolerance(dtype) * float(np.abs(values).max())
     sure = values.size == dim or not state.exhausted
     Q = state.basis
+    vectors = None if Q is None else ritz_vectors(Q[: values.size], top.coefficients)
     return Estimate(
         value=top.values,
-        vectors=None if Q is None else ritz_vectors(Q[: values.size], top.coefficients),
+        vectors=vectors,
         converged=sure and has_converged(order, top, limit, probe=_probe(order, T, betas, dim, limit)),
         diagnostics={"size": values.size, "residual": top.residual, "vector_operations": state.operations},
+        also={} if vectors is None else {TopEigenspace: Estimate(vectors)},
     )
 
 
@@ -116,19 +118,21 @@ def _least(dim: int, *, k: int | None, **_: object) -> int:
     return least_of(k, dim)
 
 
-def _footprint(dim: int, num_matvecs: int, *, basis: int, k: int | None, **_: object) -> Footprint:
+def _footprint(dim: int, num_matvecs: int, *, basis: int, vectors: bool, k: int | None, **_: object) -> Footprint:
     m = min(basis, dim, num_matvecs)
     keep = min(_kept(min(k or 10, dim), basis), m)
     growth = min(num_matvecs, m) * (min(num_matvecs, m) + 1.0)
     restarts = max(0, num_matvecs - m) / max(1, m - keep)
     each = (m - keep) * (m + keep + 1.0) + 2.0 * m + keep
-    return Footprint(vectors=m + 4, passes=growth + restarts * each + 18.0 * num_matvecs)
+    # Where vectors are asked for, the old basis outlives a restart until the next estimate takes its place.
+    given = ((k or 10) + keep) * vectors
+    return Footprint(vectors=m + 4 + given, passes=growth + restarts * each + 18.0 * num_matvecs)
 
 
 THICK_RESTART_LANCZOS = Method(
     name="thick-restart-lanczos",
     run=thick_restart_lanczos,
-    estimands=(TopEigenvalues,),
+    estimands=(TopEigenvalues, TopEigenspace),
     citation=(
         "Wu and Simon, Thick-restart Lanczos method for large symmetric eigenvalue problems, SIAM J. Matrix Anal. "
         "Appl. 22 (2000) 602-616, doi:10.1137/S0895479898334605"

@@ -32,6 +32,7 @@ from hessbench.reports.scale_curves import scale_chart_frame, scale_charts
 from hessbench.reports.scale_figure import draw_scale, scale_caption
 from hessbench.reports.scale_table import scale_frame, scale_sheet
 from hessbench.reports.sheets import to_csv, to_latex, to_markdown
+from hessbench.reports.sources import sources
 from hessbench.reports.tables import frame, repeats_frame, sheet
 
 _SCALE_FILES: Final = ("scale.md", "scale.tex", "scale.csv")
@@ -93,15 +94,18 @@ class ChartSection:
     cells: tuple[str, ...]
 
 
-def render_report(ledger: ReadableLedger, out: Path | str, command: str) -> Path:
+def render_report(
+    ledger: ReadableLedger, out: Path | str, command: str, citations: Mapping[str, str] | None = None
+) -> Path:
     """Write a report: a page, its figures, the numbers behind each, and the cost table in four formats.
 
-    The same ledger and command give the same bytes. A report that is already in `out` is replaced.
+    The same ledger, command and citations give the same bytes. A report that is already in `out` is replaced.
 
     Args:
         ledger: What was read.
         out: Folder to write.
         command: Command line that made the report, shown on the page.
+        citations: Source of each method by its name; those of the methods in the ledger are listed.
 
     Returns:
         The page, `index.html` in `out`.
@@ -155,6 +159,7 @@ def render_report(ledger: ReadableLedger, out: Path | str, command: str) -> Path
         ladders=[_ladder(ladder) for ladder in ladders(prices)],
         scale_sheet=scale_sheet(compared),
         scale_figures=scale,
+        sources=sources((row.method for row in records), citations or {}),
     )
     index = folder / "index.html"
     _write(index, page)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from hessbench.catalog import load_catalog
 from hessbench.environment import current_command
 from hessbench.ledger import Ledger
 from hessbench.reports.console import print_ledger
 from hessbench.reports.page import render_report
 
 
-def finish(folder: str | Path, console: Console, *, report: bool) -> None:
+def finish(folder: str | Path, console: Console, *, report: bool, plugins: Sequence[str] = ()) -> None:
     """Print the cost ledger of a run and, when asked, write its report and print its path.
 
     Raises:
@@ -21,10 +23,16 @@ def finish(folder: str | Path, console: Console, *, report: bool) -> None:
     ledger = Ledger.read(folder)
     print_ledger(ledger.records, console)
     if report:
-        path = write_report(folder, ledger)
+        path = write_report(folder, ledger, plugins=plugins)
         console.print(f"report: {path}", highlight=False, soft_wrap=True)
 
 
-def write_report(folder: str | Path, ledger: Ledger, out: str | Path | None = None) -> Path:
-    """Write the report of a ledger; by default into `report` inside the run's folder."""
-    return render_report(ledger, Path(out) if out else Path(folder) / "report", current_command())
+def write_report(
+    folder: str | Path, ledger: Ledger, out: str | Path | None = None, plugins: Sequence[str] = ()
+) -> Path:
+    """Write the report of a ledger; by default into `report` inside the run's folder.
+
+    It cites the methods that are registered here or in the plugins.
+    """
+    citations = {method.name: method.citation for method in load_catalog(plugins).methods}
+    return render_report(ledger, Path(out) if out else Path(folder) / "report", current_command(), citations)

@@ -55,7 +55,7 @@ def command(
     folder = out or f"runs/{loaded.name}"
     console = Console()
     summary = run(loaded, folder, options, reporter=reporter(Console(stderr=True)))
-    finish(folder, console, report=report)
+    finish(folder, console, report=report, plugins=plugins)
     for reason, cells in summary.reasons.items():
         console.print(f"skipped ({cells}): {reason}", markup=False, highlight=False, soft_wrap=True)
     console.print(

@@ -3,7 +3,7 @@
 import pytest
 
 from hessbench.catalog import load_catalog
-from hessbench.conformance import LAWS, check_method
+from hessbench.conformance import LAWS, check_method, small_estimand
 
 CATALOG = load_catalog()
 SPECS = list(
@@ -18,7 +18,8 @@ def test_a_registered_method_keeps_every_law(spec):
     method = CATALOG.methods.entry_of(spec)
     verdicts = list(check_method(method, spec))
     assert [(verdict.law, verdict.detail) for verdict in verdicts if not verdict.passed] == []
-    assert len(verdicts) == len(LAWS) * len(method.estimands)
+    refused = [kind for kind in method.estimands if method.bind(spec, small_estimand(kind)).refusal]
+    assert len(verdicts) == len(LAWS) * (len(method.estimands) - len(refused)) + len(refused)
 
 
 @pytest.mark.parametrize("method", CATALOG.methods, ids=lambda method: method.name)

@@ -265,6 +265,15 @@ def test_every_law_is_checked_for_every_estimand():
     assert all(verdict.passed for verdict in found)
 
 
+def test_an_estimand_that_the_settings_refuse_is_said_and_not_run():
+    def run(op, /, *, num_matvecs, generator):
+        raise RuntimeError("must not run")
+
+    mine = Method("mine", run, (Trace,), refuses=lambda kind: f"no {kind.key} here")
+    (found,) = check_method(mine, "mine")
+    assert (found.law, found.passed, found.detail) == ("refused in a sentence (trace)", True, "no trace here")
+
+
 @pytest.mark.parametrize("requires", [(), ("psd",), ("factor", "psd")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_small_operator_is_what_the_method_requires(requires, dtype):

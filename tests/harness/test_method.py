@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from hessbench.estimand import Density, Diagonal, Estimate, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, Estimate, TopEigenspace, TopEigenvalues, Trace
 from hessbench.method import Footprint, Method
 from hessbench.problem import Problem
 
@@ -217,6 +217,31 @@ def test_a_missing_trait_is_a_reason_to_skip():
     reason = method(requires=("psd", "factor")).bind("mine", Trace()).skip_reason(problem)
     assert "'factor'" in reason
     assert "flat" in reason
+
+
+def test_what_an_estimand_asks_for_is_handed_to_a_method_that_declares_it():
+    def run(op, /, *, num_matvecs, generator, k, vectors=False):
+        return Estimate((k, vectors))
+
+    both = method(run, (TopEigenvalues, TopEigenspace))
+    assert both.bind("mine", TopEigenvalues(k=2)).keywords == {"k": 2}
+    assert both.bind("mine", TopEigenspace(k=2)).keywords == {"k": 2, "vectors": True}
+    assert both.bind("mine", TopEigenspace(k=2)).settings == {"k": 2, "vectors": True}
+    assert "vectors" not in method(top, (TopEigenspace,)).bind("mine", TopEigenspace(k=2)).keywords
+
+
+def test_settings_that_cannot_answer_an_estimand_are_a_reason_to_skip():
+    def refuses(kind, *, depth):
+        return f"depth {depth} shows no trace" if kind is Trace and depth < 2 else ""
+
+    def run(op, /, *, num_matvecs, generator, depth=1):
+        return Estimate(0.0)
+
+    shallow = method(run, (Trace, Diagonal), refuses=refuses)
+    problem = Problem("flat", 3, lambda device, dtype: None)
+    assert shallow.bind("mine", Trace()).skip_reason(problem) == "mine does not answer trace: depth 1 shows no trace"
+    assert shallow.bind("mine[depth=2]", Trace()).skip_reason(problem) == ""
+    assert shallow.bind("mine", Diagonal()).refusal == ""
 
 
 def test_a_partial_shows_its_fixed_keyword_as_the_default():

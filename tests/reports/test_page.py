@@ -175,6 +175,41 @@ def test_only_our_script_may_run(folder):
     assert f"script-src 'sha256-{digest}'" in text
 
 
+def test_the_methods_of_the_ledger_are_cited_and_no_others(builder, tmp_path):
+    builder.cell(method="lanczos[reorth=none]")
+    builder.cell(method="lanczos")
+    builder.cell(method="home-made")
+    builder.cell(method="silent")
+    known = {"lanczos": "Lanczos (1950), doi:10.6028/x", "kpm": "Weisse (2006)", "silent": " "}
+    page = Page(render_report(Ledger(tuple(builder.rows)), tmp_path, "c", known).read_text(encoding="utf-8"))
+    section = page.text.partition("Where the methods above come from")[2].partition("The ledger holds no environment")[
+        0
+    ]
+    assert section.count("lanczos Lanczos (1950), doi:10.6028/x") == 1
+    for absent in ("home-made", "silent", "kpm", "Weisse"):
+        assert absent not in section
+
+
+def test_a_report_without_citations_says_so(page):
+    assert "No source of these methods is known here" in page.text
+    assert "sources" in page.ids
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_citations_add_no_tag_and_no_handler(builder, tmp_path, name):
+    builder.cell(method="mine")
+
+    def page(text):
+        ledger = Ledger(tuple(builder.rows))
+        return Page(render_report(ledger, tmp_path, "c", {"mine": text}).read_text(encoding="utf-8"))
+
+    hostile, plain = page(name), page("plain")
+    assert hostile.tags == plain.tags
+    assert hostile.handlers == []
+    assert hostile.links == plain.links
+    assert "{{" not in name or "{{ 7*7 }}" in hostile.text
+
+
 def test_an_empty_ledger_still_gives_a_page(tmp_path):
     text = Page(render_report(Ledger(()), tmp_path, "c").read_text()).text
     assert "No cell has run yet" in text
