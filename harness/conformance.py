@@ -5,22 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, cast, final
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import Arrays, Estimand, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import BoundMethod, Method
-from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
-from hessbench.problem import FACTOR, PSD
-from hessbench.seeding import derive_seed, make_generator
+from hessbench.operators import LinearOperator
+from hessbench.problem import FACTOR
+from hessbench.seeding import make_generator
+from hessbench.small_operator import DIM, OUTPUTS, small_operator
 
-DIM: Final = 48
 REFUSED: Final = "refused in a sentence"
-_SAMPLES, _OUTPUTS = 6, 3
 
 
 @dataclass(frozen=True)
@@ -38,64 +36,6 @@ class Run:
 
     spent: int
     yields: tuple[tuple[int, Arrays], ...]
-
-
-@final
-class SmallOperator:
-    """A dense symmetric operator, with a factor when it is built from one.
-
-    Args:
-        A: Matrix (n, n).
-        F: Factor (n, samples * outputs) with A = F F^T, or None.
-    """
-
-    def __init__(self, A: Tensor, F: Tensor | None = None) -> None:
-        self._A = A
-        self.dim = A.shape[0]
-        self.dtype = A.dtype
-        self.device = A.device
-        self.info = OperatorInfo(ProductKind.PRODUCT if F is None else ProductKind.GGN, _SAMPLES, _SAMPLES)
-        if F is not None:
-            self.factor = SmallFactor(F)
-
-    def matmat(self, block: Tensor, /) -> Tensor:
-        """Multiply a block."""
-        return self._A @ block
-
-
-@final
-class SmallFactor:
-    """A dense factor."""
-
-    num_samples = _SAMPLES
-    num_outputs = _OUTPUTS
-    num_columns = _SAMPLES * _OUTPUTS
-
-    def __init__(self, F: Tensor) -> None:
-        self._F = F
-
-    def rmatmat(self, block: Tensor, /) -> Tensor:
-        """F @ block."""
-        return self._F @ block
-
-    def squared_sum(self, block: Tensor, /) -> Tensor:
-        """Per-sample squares, summed."""
-        columns = self._F.reshape(-1, _SAMPLES, _OUTPUTS)
-        return torch.einsum("psc,sck->psk", columns, block.reshape(_SAMPLES, _OUTPUTS, -1)).square().sum(1)
-
-
-def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int = DIM) -> SmallOperator:
-    """An operator a method accepts: with a factor or positive where it requires that, indefinite otherwise."""
-    generator = make_generator(derive_seed("conformance"))
-    if FACTOR in method.requires:
-        F = torch.randn(dim, _SAMPLES * _OUTPUTS, generator=generator, dtype=torch.float64) / dim**0.5
-        return SmallOperator((F @ F.T).to(dtype), F.to(dtype))
-    Q, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))
-    eigenvalues = 2.0 * 0.8 ** torch.arange(dim, dtype=torch.float64)
-    if PSD not in method.requires:
-        eigenvalues[1::3] *= -1
-    A = (Q * eigenvalues) @ Q.T
-    return SmallOperator(((A + A.T) / 2).to(dtype))
 
 
 def check_method(method: Method, spec: str) -> Iterator[Verdict]:
@@ -161,7 +101,7 @@ def _own_answer(bound: BoundMethod, estimate: Estimate, dim: int) -> Arrays:
 
 def _budgets(bound: BoundMethod) -> list[int]:
     # What a factor's own methods need may depend on its number of outputs, which the dimension does not tell.
-    least = max(bound.min_matvecs(DIM), _OUTPUTS if FACTOR in bound.method.requires else 1)
+    least = max(bound.min_matvecs(DIM), OUTPUTS if FACTOR in bound.method.requires else 1)
     return sorted({least, least + 1, least + 5, 2 * least + 3, DIM})
 
 

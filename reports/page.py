@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hessbench.record import SCHEMA, Kind, Record, Status
 from hessbench.reports import units
 from hessbench.reports.captions import caption
 from hessbench.reports.curves import Chart, chart_frame, charts
+from hessbench.reports.environments import environment_table
 from hessbench.reports.escaping import clean, file_stem, short_hash
 from hessbench.reports.export import export
 from hessbench.reports.failures import failures, failures_frame
@@ -154,7 +154,7 @@ def render_report(
         sections=sections,
         failures=[failure for failure in failed if failure.status != Status.SKIPPED.value],
         skipped=[failure for failure in failed if failure.status == Status.SKIPPED.value],
-        environments=_environments(environments, terminals),
+        environments=environment_table(environments, terminals),
         predicted_dim=f"{PREDICTED_DIM:,}",
         ladders=[_ladder(ladder) for ladder in ladders(prices)],
         scale_sheet=scale_sheet(compared),
@@ -258,28 +258,6 @@ def _scale(
         alt = f"Seconds against size, predicted and measured, {chart.title}, {chart.conditions}"
         made.append(ScaleFigure(chart.title, f"{stem}.csv", FigureFile(f"{stem}.svg", alt, scale_caption(chart))))
     return tuple(made)
-
-
-def _environments(environments: Mapping[str, Mapping[str, Any]], terminals: Sequence[Record]) -> dict[str, Any]:
-    """Facts as rows, environments as columns, nested facts written out by dotted names."""
-    used = Counter(row.environment for row in terminals)
-    flat = {name: _flatten(facts) for name, facts in sorted(environments.items())}
-    names = list(dict.fromkeys(fact for facts in flat.values() for fact in facts))
-    return {
-        "heads": [(name[:12], used[name]) for name in flat],
-        "rows": [(fact, [facts.get(fact, units.DASH) for facts in flat.values()]) for fact in names],
-        "commands": sorted({str(facts["command"]) for facts in flat.values() if "command" in facts}),
-    }
-
-
-def _flatten(facts: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in facts.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flatten(value, f"{prefix}{name}.")  # pyright: ignore[reportUnknownArgumentType]
-        else:
-            flat[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value)
-    return flat
 
 
 def _ladder(ladder: Ladder) -> dict[str, str]:

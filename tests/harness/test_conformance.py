@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.conformance import DIM, LAWS, SmallOperator, check_method, small_operator
+from hessbench.conformance import LAWS, check_method
 from hessbench.estimand import Density, Diagonal, Estimate, TopEigenvalues, Trace
 from hessbench.method import Method
 from hessbench.operators import check_operator, to_dense
 from hessbench.seeding import make_generator
+from hessbench.small_operator import DIM, SmallOperator, small_operator
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,75 @@
+"""The small dense operators that the laws of a method are checked on."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+import torch
+from torch import Tensor
+
+from hessbench.method import Method
+from hessbench.operators import OperatorInfo, ProductKind
+from hessbench.problem import FACTOR, PSD
+from hessbench.seeding import derive_seed, make_generator
+
+DIM: Final = 48
+OUTPUTS: Final = 3
+_SAMPLES: Final = 6
+
+
+@final
+class SmallOperator:
+    """A dense symmetric operator, with a factor when it is built from one.
+
+    Args:
+        A: Matrix (n, n).
+        F: Factor (n, samples * outputs) with A = F F^T, or None.
+    """
+
+    def __init__(self, A: Tensor, F: Tensor | None = None) -> None:
+        self._A = A
+        self.dim = A.shape[0]
+        self.dtype = A.dtype
+        self.device = A.device
+        self.info = OperatorInfo(ProductKind.PRODUCT if F is None else ProductKind.GGN, _SAMPLES, _SAMPLES)
+        if F is not None:
+            self.factor = SmallFactor(F)
+
+    def matmat(self, block: Tensor, /) -> Tensor:
+        """Multiply a block."""
+        return self._A @ block
+
+
+@final
+class SmallFactor:
+    """A dense factor."""
+
+    num_samples = _SAMPLES
+    num_outputs = OUTPUTS
+    num_columns = _SAMPLES * OUTPUTS
+
+    def __init__(self, F: Tensor) -> None:
+        self._F = F
+
+    def rmatmat(self, block: Tensor, /) -> Tensor:
+        """F @ block."""
+        return self._F @ block
+
+    def squared_sum(self, block: Tensor, /) -> Tensor:
+        """Per-sample squares, summed."""
+        columns = self._F.reshape(-1, _SAMPLES, OUTPUTS)
+        return torch.einsum("psc,sck->psk", columns, block.reshape(_SAMPLES, OUTPUTS, -1)).square().sum(1)
+
+
+def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int = DIM) -> SmallOperator:
+    """An operator a method accepts: with a factor or positive where it requires that, indefinite otherwise."""
+    generator = make_generator(derive_seed("conformance"))
+    if FACTOR in method.requires:
+        F = torch.randn(dim, _SAMPLES * OUTPUTS, generator=generator, dtype=torch.float64) / dim**0.5
+        return SmallOperator((F @ F.T).to(dtype), F.to(dtype))
+    Q, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))
+    eigenvalues = 2.0 * 0.8 ** torch.arange(dim, dtype=torch.float64)
+    if PSD not in method.requires:
+        eigenvalues[1::3] *= -1
+    A = (Q * eigenvalues) @ Q.T
+    return SmallOperator(((A + A.T) / 2).to(dtype))
