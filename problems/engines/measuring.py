@@ -7,6 +7,7 @@ within a round. Nothing is timed before it has agreed with the kept graph.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +67,8 @@ class Timing:
         flops: Floating-point operations of a column, convolutions and matrix products counted.
         kept_bytes: Memory of tensors kept between products.
         peak_bytes: Memory of tensors at the peak of a product, what is kept included.
-        difference: Relative 2-norm of the difference from the kept graph.
+        difference: Relative 2-norm of the difference from the kept graph, of one vector or of the widest block,
+            whichever is larger; None where it is not finite.
         note: Why there is no time, where there is none.
     """
 
@@ -114,7 +116,8 @@ def measure(
     Returns:
         A row for each way and width; one without a time, and with a note, for what could not take part.
 
-    Cost: for each way its set-up, five blocks off the clock, and a block of each width a round.
+    Cost: for each way its set-up twice, and off the clock two vectors, the widest block and four blocks of each width;
+    then a block of each width a round.
 
     Raises:
         ValueError: If a width or the number of repeats is below 1.
@@ -139,12 +142,16 @@ def measure(
         try:
             entered.append(_enter(way, written if way.as_written else network, matrix, block[:, :1], gradient_s))
         except (EngineUnavailable, RuntimeError, ImportError) as failure:
-            left_out.append(Timing(matrix, way.name, note=str(failure).splitlines()[0]))
-    truth = entered[0].multiply(block[:, :1])
+            said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+            left_out.append(Timing(matrix, way.name, note=said))
+    # One vector and the widest block: a way may take different paths for them.
+    compared = [block[:, :1], block] if max(widths) > 1 else [block]
+    truths = [entered[0].multiply(part) for part in compared] if entered else []
     rows: dict[tuple[str, int], Timing] = {}
     for one in entered:
-        gap = float((one.multiply(block[:, :1]) - truth).norm() / truth.norm())
-        row = replace(one.row, difference=gap)
+        pairs = zip(compared, truths, strict=True)
+        gap = max((_gap(one.multiply(part), truth) for part, truth in pairs), key=lambda gap: (gap != gap, gap))
+        row = replace(one.row, difference=gap if math.isfinite(gap) else None)
         if not gap < DISAGREES:
             left_out.append(replace(row, note=f"its product differs from that of the kept graph by {gap:.1e}"))
             continue
@@ -180,6 +187,11 @@ def _enter(way: Way, network: Network, matrix: str, column: Tensor, gradient_s: 
     multiply(column)
     engine = info_of(made).engine if is_operator else ""
     return _Entered(multiply, Timing(matrix, way.name, engine, setup=setup, kept_bytes=kept))
+
+
+def _gap(product: Tensor, truth: Tensor) -> float:
+    """Relative 2-norm of a difference."""
+    return float((product - truth).norm() / truth.norm())
 
 
 def _counted(one: _Entered, block: Tensor) -> dict[str, int | None]:

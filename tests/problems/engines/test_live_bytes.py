@@ -3,6 +3,7 @@
 import torch
 
 from hessbench.problems.engines.live_bytes import LiveBytes
+from hessbench.problems.linearisation import quiet_transforms
 
 
 def test_what_lives_and_the_most_that_lived_are_counted_with_what_a_graph_keeps():
@@ -34,3 +35,19 @@ def test_the_peak_can_be_taken_anew_and_what_was_there_before_counts_nothing():
         assert meter.live == 4000
         del kept
     assert meter.live == 0
+
+
+def test_zeros_that_forward_mode_stands_for_by_no_memory_do_not_end_the_process():
+    labels = torch.tensor([0, 2, 1])
+
+    def loss(outputs):
+        return 0.3 * torch.nn.functional.cross_entropy(outputs, labels, reduction="sum", label_smoothing=0.1)
+
+    def slope(outputs):
+        return torch.func.jvp(loss, (outputs,), (torch.eye(3),))[1]
+
+    with quiet_transforms():
+        expected = torch.func.grad(slope)(torch.ones(3, 3))
+        with LiveBytes():
+            found = torch.func.grad(slope)(torch.ones(3, 3))
+    assert torch.equal(found, expected)

@@ -7,6 +7,7 @@ import torch
 
 from hessbench.problems.digits_mlp import digits_mlp_problem
 from hessbench.problems.engines.measuring import YARDSTICK, Way, engine_way, measure
+from hessbench.problems.engines.operator import EngineOperator
 from hessbench.problems.network import Network
 
 
@@ -54,6 +55,27 @@ def test_a_way_that_gives_nan_is_not_timed(network):
     wrong = Way("nan", lambda network, matrix: lambda block: block * math.nan)
     (row,) = rows_of(measure(network, "hessian", [wrong], widths=(1,), repeats=1), "nan")
     assert row.seconds is None
+    assert row.difference is None  # the page takes no number that is none
+
+
+def test_a_way_that_is_wrong_for_blocks_alone_is_not_timed(network):
+    def make(network, matrix):
+        op = EngineOperator(network, matrix, YARDSTICK)
+        return lambda block: op.matmat(block) * (1 + 0.1 * (block.shape[1] > 1))
+
+    (row,) = rows_of(measure(network, "ggn", [Way("wide", make)], widths=(1, 4), repeats=1), "wide")
+    assert row.seconds is None
+    assert row.difference == pytest.approx(0.1, rel=1e-3)
+
+
+def test_every_way_out_of_memory_leaves_its_notes(network):
+    def refuse(network, matrix):
+        raise RuntimeError
+
+    ways = [Way("none", refuse), Way(YARDSTICK, refuse)]
+    assert [(row.way, row.note) for row in measure(network, "ggn", ways, repeats=1)] == [
+        ("none", "RuntimeError"), (YARDSTICK, "RuntimeError"),
+    ]  # fmt: skip
 
 
 def test_a_way_that_cannot_be_set_up_says_why_and_the_others_go_on(network):
