@@ -33,7 +33,7 @@ SHOWN: Final = frozenset({"matrix", "way", "width", "seconds", "ratio", "over_ke
 _DTYPES: Final = {"float32": torch.float32, "float64": torch.float64}
 
 
-@click.command("operators", epilog="Example: hessbench operators digits-mlp --engine rules --out runs/operators")
+@click.command("operators", epilog="Example: hessbench operators digits-mlp --engine rules --out operators")
 @click.argument("specs", nargs=-1, metavar="[PROBLEM]...")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
 @click.option("--dtype", type=click.Choice(tuple(_DTYPES)), default="float32", show_default=True)
@@ -43,7 +43,7 @@ _DTYPES: Final = {"float32": torch.float32, "float64": torch.float64}
 @click.option("--engine", "engines", multiple=True, metavar="NAME", help="Engines; auto and two more by default.")
 @click.option("--against", type=click.Choice(("peers",)), help="Published libraries that are installed take part.")
 @click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Python file with PROBLEMS.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/operators"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("operators"), show_default=True)
 def command(
     specs: tuple[str, ...],
     device: str,

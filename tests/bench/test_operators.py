@@ -26,7 +26,7 @@ def network_of(spec: str) -> Network:
     assert problem.network is not None
     network = problem.network()
     assert isinstance(network, Network)
-    return network
+    return network.to(torch.device("cpu"), torch.float32)
 
 
 @pytest.mark.parametrize("matrix", ["hessian", "ggn"])

@@ -100,9 +100,10 @@ def test_server_killed_while_a_cell_is_at_work_costs_that_cell_alone(
 
 
 def test_an_interrupt_leaves_no_process_and_the_rest_to_be_done(
-    suite, hostile, marked, main_process, tmp_path, rows_of, log, wait_until
+    crossing, hostile, marked, main_process, tmp_path, rows_of, log, wait_until
 ):
     folder = tmp_path / "run"
+    suite = crossing(methods="logs", budgets="4", repeats=60)  # a second or two of work is left when the signal comes
     main = main_process(lambda: run(suite, folder, Options((hostile,), prices=False)).ran)
     wait_until(lambda: len(rows_of(folder)) >= 1)
     os.killpg(main.pid, signal.SIGINT)
