@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import time
 import uuid
 import warnings
@@ -133,6 +134,8 @@ def main_process(tmp_path: Path) -> Callable[[Callable[[], Any]], Main]:
         code = 1
         try:
             os.setpgid(0, 0)
+            # Ignored where a shell started the tests in the background, and what is ignored is inherited.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             said.write_text(json.dumps(work()))
             code = 0
         finally:
