@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,13 +17,13 @@ from matplotlib.lines import Line2D
 from hessbench.reports import units
 from hessbench.reports.escaping import clean, file_stem, short_hash, shorten
 from hessbench.reports.figures import RC, to_svg, writable
+from hessbench.reports.folders import check_folder, templates, write_text
 from hessbench.reports.sheets import Column, Sheet, Shown, lay_out, to_csv, to_markdown
 
 SCHEMA: Final = 1
 FILES: Final = ("index.html", "operators.csv", "operators.json", "operators.md")
 
 _MATRICES: Final = {"hessian": "Hessian", "ggn": "GGN"}
-_MARK: Final = '<meta name="generator" content="hessbench">'
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _MARKERS: Final = ("o", "s", "^", "D")
 
@@ -66,22 +64,14 @@ def render_operators(rows: Sequence[Row], environment: Mapping[str, Any], out: P
     figures = _prepare(out)
     sections = [_section(problem, figures) for problem in _by_problem(rows)]
     content = {"schema": SCHEMA, "command": command, "environment": dict(environment), "rows": [dict(r) for r in rows]}
-    _write(out / "operators.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    _write(out / "operators.csv", to_csv(pd.DataFrame([dict(row) for row in rows])))
+    write_text(out / "operators.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(out / "operators.csv", to_csv(pd.DataFrame([dict(row) for row in rows])))
     tables = [f"## {clean(section.title)}\n\n{to_markdown(section.sheet)}" for section in sections]
-    _write(out / "operators.md", "\n".join(tables))
-    templates = Environment(
-        loader=PackageLoader("hessbench.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
+    write_text(out / "operators.md", "\n".join(tables))
+    page = (
+        templates().get_template("operators.html").render(command=command, facts=_facts(environment), sections=sections)
     )
-    page = templates.get_template("operators.html").render(
-        command=command, facts=_facts(environment), sections=sections
-    )
-    _write(out / "index.html", page)
+    write_text(out / "index.html", page)
     return out / "index.html"
 
 
@@ -152,7 +142,7 @@ def _section(rows: Sequence[Row], figures: Path) -> Section:
         title=problem,
         subtitle=(
             f"P = {int(first['dim']):,}, N = {int(first['samples']):,}, {first['device']}, {first['dtype']}, {threads} "
-            f"thread{'s' * (threads != 1)}; a gradient takes {units.seconds(float(first['gradient_s']))}"
+            f"thread{'s' * (threads != 1)}; a gradient takes {_gradient(rows)}"
         ),
         sheet=operators_sheet(rows),
         figure=f"figures/{stem}.svg",
@@ -162,10 +152,6 @@ def _section(rows: Sequence[Row], figures: Path) -> Section:
             "from the least to the largest ratio; the dashed line is one gradient."
         ),
     )
-
-
-def _shown(value: object) -> object:
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _by_problem(rows: Sequence[Row]) -> list[list[Row]]:
@@ -190,21 +176,17 @@ def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _prepare(out: Path) -> Path:
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"out must be a folder, {out.name} is a file")
-    figures = out / "figures"
-    if out.is_dir() and any(out.iterdir()):
-        page = out / "index.html"
-        if not page.is_file() or _MARK not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
-            raise ValueError(f"out must be new, empty or an earlier page; {out.name} holds something else")
-        for file in figures.glob("operators*.svg"):
-            file.unlink()
+    figures = check_folder(out, "page") / "figures"
+    for file in figures.glob("operators*.svg"):
+        file.unlink()
     figures.mkdir(parents=True, exist_ok=True)
     return figures
 
 
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8", errors="replace", newline="")
+def _gradient(rows: Sequence[Row]) -> str:
+    """How long a gradient took beside the first product that was timed with this problem."""
+    known = [row["gradient_s"] for row in rows if row["gradient_s"] is not None]
+    return units.seconds(known[0]) if known else units.DASH
 
 
 def _matrix(row: Row) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hessbench.ledger import to_frame
@@ -20,10 +19,11 @@ from hessbench.reports import units
 from hessbench.reports.captions import caption
 from hessbench.reports.curves import Chart, chart_frame, charts
 from hessbench.reports.environments import environment_table
-from hessbench.reports.escaping import clean, file_stem, short_hash
+from hessbench.reports.escaping import file_stem, short_hash
 from hessbench.reports.export import export
 from hessbench.reports.failures import failures, failures_frame
 from hessbench.reports.figures import Cost, Look, draw, looks
+from hessbench.reports.folders import check_folder, templates, write_text
 from hessbench.reports.lines import lines
 from hessbench.reports.predict import PREDICTED_DIM
 from hessbench.reports.prices import Ladder, exponent, ladders, last_miss, price_at
@@ -36,7 +36,6 @@ from hessbench.reports.sources import sources
 from hessbench.reports.tables import frame, repeats_frame, sheet
 
 _SCALE_FILES: Final = ("scale.md", "scale.tex", "scale.csv")
-_MARK: Final = '<meta name="generator" content="hessbench">'
 
 
 class ReadableLedger(Protocol):
@@ -119,28 +118,21 @@ def render_report(
     environments = {str(_text(name)): facts for name, facts in ledger.environments.items()}
     made = lines(records, prices)
     laid_out = sheet(made)
-    _write(folder / "table.md", to_markdown(laid_out))
-    _write(folder / "table.tex", to_latex(laid_out))
-    _write(folder / "table.csv", to_csv(frame(made)))
+    write_text(folder / "table.md", to_markdown(laid_out))
+    write_text(folder / "table.tex", to_latex(laid_out))
+    write_text(folder / "table.csv", to_csv(frame(made)))
     compared = checks(records, prices)
-    _write(folder / "repeats.csv", to_csv(repeats_frame(made)))
-    _write(folder / "failures.csv", to_csv(failures_frame(records)))
+    write_text(folder / "repeats.csv", to_csv(repeats_frame(made)))
+    write_text(folder / "failures.csv", to_csv(failures_frame(records)))
     export(to_frame(records), "csv", folder / "rows.csv")
     known = looks([row.method for row in records])
     sections = [_chart_section(chart, known, folder) for chart in charts(records)]
     scale = _scale(compared, ladders(prices), known, folder)
     failed = failures(records)
     terminals = [row for row in records if row.kind is Kind.TERMINAL]
-    templates = Environment(
-        loader=PackageLoader("hessbench.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    script = templates.get_template("sort.html").render()
-    page = templates.get_template("index.html").render(
+    pages = templates()
+    script = pages.get_template("sort.html").render()
+    page = pages.get_template("index.html").render(
         script=Markup(script),  # our own file, and nothing is put into it
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         title=_title(terminals),
@@ -162,24 +154,19 @@ def render_report(
         sources=sources((row.method for row in records), citations or {}),
     )
     index = folder / "index.html"
-    _write(index, page)
+    write_text(index, page)
     return index
 
 
 def _prepare(folder: Path) -> Path:
     """Make the folder, or clear the figures of the report that is in it."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"out must be a folder, {folder.name} is a file")
+    check_folder(folder, "report")
     figures = folder / "figures"
-    if folder.is_dir() and any(folder.iterdir()):
-        page = folder / "index.html"
-        if not page.is_file() or _MARK not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
-            raise ValueError(f"out must be new, empty or an earlier report; {folder.name} holds something else")
-        for file in figures.glob("*"):
-            if file.suffix in (".svg", ".csv"):
-                file.unlink()
-        for name in _SCALE_FILES:
-            (folder / name).unlink(missing_ok=True)
+    for file in figures.glob("*"):
+        if file.suffix in (".svg", ".csv"):
+            file.unlink()
+    for name in _SCALE_FILES:
+        (folder / name).unlink(missing_ok=True)
     figures.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -192,15 +179,6 @@ def _encodable(row: Record) -> Record:
 
 def _text(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode() if type(value) is str else value
-
-
-def _shown(value: Any) -> Any:
-    """What the page writes for a value: text without control characters; it is escaped after this."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8", errors="replace", newline="")
 
 
 def _title(terminals: Sequence[Record]) -> str:
@@ -216,7 +194,7 @@ def _statuses(terminals: Sequence[Record]) -> list[tuple[str, int]]:
 def _chart_section(chart: Chart, known: Mapping[str, Look], folder: Path) -> ChartSection:
     stem = file_stem(chart.problem, chart.estimand, apart=chart.problem_hash)
     csv = f"figures/{stem}.csv"
-    _write(folder / csv, to_csv(chart_frame(chart)))
+    write_text(folder / csv, to_csv(chart_frame(chart)))
     figures: list[FigureFile] = []
     missing: list[str] = []
     costs: tuple[tuple[Cost, str], ...] = (("matvecs", "products"), ("seconds", "build and wall seconds"))
@@ -247,13 +225,13 @@ def _scale(
     if not compared:
         return ()
     laid_out = scale_sheet(compared)
-    _write(folder / "scale.md", to_markdown(laid_out))
-    _write(folder / "scale.tex", to_latex(laid_out))
-    _write(folder / "scale.csv", to_csv(scale_frame(compared)))
+    write_text(folder / "scale.md", to_markdown(laid_out))
+    write_text(folder / "scale.tex", to_latex(laid_out))
+    write_text(folder / "scale.csv", to_csv(scale_frame(compared)))
     made: list[ScaleFigure] = []
     for chart in scale_charts(compared, known, styles):
         stem = f"figures/{file_stem('scale', chart.title, apart=chart.conditions)}"
-        _write(folder / f"{stem}.csv", to_csv(scale_chart_frame(chart)))
+        write_text(folder / f"{stem}.csv", to_csv(scale_chart_frame(chart)))
         (folder / f"{stem}.svg").write_bytes(draw_scale(chart))
         alt = f"Seconds against size, predicted and measured, {chart.title}, {chart.conditions}"
         made.append(ScaleFigure(chart.title, f"{stem}.csv", FigureFile(f"{stem}.svg", alt, scale_caption(chart))))

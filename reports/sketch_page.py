@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hessbench.reports.escaping import clean
+from hessbench.reports.folders import check_folder, templates, write_text
 from hessbench.reports.sheets import to_csv
 from hessbench.reports.sketch_figures import (
     Bands,
@@ -52,15 +52,7 @@ def claim_folder(out: Path | str) -> Path:
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than a sketch study.
     """
-    folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"out must be a folder, {clean(folder.name)} is a file")
-    if folder.is_dir() and any(folder.iterdir()):
-        page = folder / "index.html"
-        if not page.is_file() or _MARK not in page.read_text(encoding="utf-8", errors="replace")[:2000]:
-            raise ValueError(
-                f"out must be new, empty or an earlier sketch study; {clean(folder.name)} holds something else"
-            )
+    folder = check_folder(out, "sketch study", _MARK)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -85,21 +77,18 @@ def write_sketch_study(results: SketchResults, out: Path | str, command: str) ->
     for file in figures.glob("*.svg"):
         file.unlink()
     claims, won = judge(results), wins(results)
-    _write(folder / "errors.csv", to_csv(errors_frame(results)))
-    _write(folder / "verdicts.csv", to_csv(_verdicts_frame(claims)))
-    _write(folder / "race.csv", to_csv(_race_frame(results)))
+    write_text(folder / "errors.csv", to_csv(errors_frame(results)))
+    write_text(folder / "verdicts.csv", to_csv(_verdicts_frame(claims)))
+    write_text(folder / "race.csv", to_csv(_race_frame(results)))
     first = next(iter(results.errors.values()))
-    page = Environment(
-        loader=PackageLoader("hessbench.reports"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    ).get_template("sketch_study.html").render(
+    page = templates().get_template("sketch_study.html").render(
         n=results.n, matrices=first.shape[2], sketches=first.shape[3], ranks=first.shape[4], command=clean(command),
         claims=claims, basis_sentence=_bases(claims), wins=won, race_answer=_answer(results, won), race_rule=RACE_RULE,
         races=len(results.races), starts=_starts(results), race_figures=_race_pictures(results, folder),
         sections=_sections(results, folder),
     )  # fmt: skip
     index = folder / "index.html"
-    _write(index, page)
+    write_text(index, page)
     return index
 
 
@@ -237,7 +226,3 @@ def _answer(results: SketchResults, won: Sequence[Win]) -> str:
 def _digits(value: float) -> float:
     """Five significant digits, enough for a figure and short in a file."""
     return float(f"{value:.5g}")
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8", errors="replace", newline="")

@@ -20,6 +20,7 @@ from hessbench.problems.engines.measuring import YARDSTICK, Timing, Way, engine_
 from hessbench.problems.engines.table import AUTO, ENGINES
 from hessbench.problems.network import Network
 from hessbench.problems.peers.curvlinops import curvlinops_products
+from hessbench.reports.folders import check_folder
 from hessbench.reports.operators import OPERATOR_COLUMNS, operators_sheet, render_operators
 
 DEFAULTS: Final = (
@@ -63,6 +64,7 @@ def command(
     """
     where = _device(device)
     ways = _ways(engines, against)
+    check_folder(out, "page")  # before minutes of measuring
     catalog = load_catalog(plugins)
     chosen = [catalog.problem(pick.spec) for text in specs or DEFAULTS for pick in catalog.problems.select(text)]
     console, log = Console(), Console(stderr=True)
@@ -90,9 +92,7 @@ def command(
             "dtype": dtype,
             "threads": threads,
         }
-        known = [row for row in found if row.seconds is not None and row.ratio]
-        gradient_s = known[0].seconds / known[0].ratio if known and known[0].seconds and known[0].ratio else 0.0
-        mine = [{**conditions, "gradient_s": gradient_s, **asdict(row)} for row in found]
+        mine = [{**conditions, **asdict(row)} for row in found]
         _print(problem.name, mine, console)
         rows += mine
     path = render_operators(rows, facts, out, current_command())

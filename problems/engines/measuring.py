@@ -59,6 +59,7 @@ class Timing:
         engine: What the operator says of its engine.
         width: Columns of the block.
         seconds: Median seconds of a column.
+        gradient_s: Median seconds of the gradient.
         ratio: Median over rounds of a column's time over the round's gradient.
         low: Least of those ratios.
         high: Largest of them.
@@ -77,6 +78,7 @@ class Timing:
     engine: str = ""
     width: int = 1
     seconds: float | None = None
+    gradient_s: float | None = None
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
@@ -239,10 +241,19 @@ def _turn(multiply: Matmat, block: Tensor) -> Callable[[], object]:
 
 def _timed(row: Timing, width: int, times: Mapping[tuple[str, int], list[float]]) -> Timing:
     mine = times[row.way, width]
-    ratios = [a / b for a, b in zip(mine, times["gradient", 1], strict=True)]
+    gradients = times["gradient", 1]
+    ratios = [a / b for a, b in zip(mine, gradients, strict=True)]
     one_kept = times.get((YARDSTICK, 1))
     over = None if one_kept is None else median(a / b for a, b in zip(mine, one_kept, strict=True))
-    return replace(row, seconds=median(mine), ratio=median(ratios), low=min(ratios), high=max(ratios), over_kept=over)
+    return replace(
+        row,
+        seconds=median(mine),
+        gradient_s=median(gradients),
+        ratio=median(ratios),
+        low=min(ratios),
+        high=max(ratios),
+        over_kept=over,
+    )
 
 
 def _gradient_of(network: Network) -> Callable[[], Tensor]:

@@ -57,3 +57,15 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(run, tmp_path, argum
     assert outcome.exit_code == 2
     assert says in outcome.output
     assert not (tmp_path / "page").exists()
+
+
+def test_a_folder_that_holds_something_else_is_refused_before_anything_is_measured(run, tmp_path, monkeypatch):
+    def measured(*args, **kwargs):
+        raise AssertionError("it was measured")
+
+    monkeypatch.setattr("hessbench.cli.operators_verb.measure", measured)
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "mine.txt").write_text("mine")
+    outcome = run(TINY, "--out", "page")
+    assert outcome.exit_code == 2
+    assert "page holds something else" in outcome.output
