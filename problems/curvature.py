@@ -32,7 +32,6 @@ from hessbench.problems.engines.operator import EngineOperator, check_engine
 from hessbench.problems.engines.table import AUTO
 from hessbench.problems.factor import GGNFactor
 from hessbench.problems.factor import example_gradients as example_gradients
-from hessbench.problems.gradient_covariance import GradientCovarianceOperator
 from hessbench.problems.gram_operator import GramOperator, gram_dim
 from hessbench.problems.linearisation import KeptPull
 from hessbench.problems.linearisation import quiet_transforms as quiet_transforms
@@ -105,7 +104,7 @@ def curvature_operator(
     if operator == "gradient-second-moment":
         return SecondMomentOperator(network)
     if operator == "gradient-covariance":
-        return GradientCovarianceOperator(network)
+        return SecondMomentOperator(network, centred=True)
     return NTKOperator(network) if operator == "ntk" else GramOperator(network)
 
 

@@ -1,4 +1,4 @@
-"""The second moment of the gradients of single samples (the empirical Fisher matrix)."""
+"""The second moment of the gradients of single samples (the empirical Fisher matrix), and their covariance."""
 
 from __future__ import annotations
 
@@ -13,25 +13,37 @@ from hessbench.problems.network import Batch, Network, refuse_infinite
 class SecondMomentOperator:
     """M = sum_i g_i g_i^T, over N for a mean loss; g_i (n,) is the gradient of the loss of sample i alone.
 
-    It is not centred: the covariance of the gradients is M less the square of their mean. M = D^T D with D (N, n) the
-    Jacobian of the losses of the samples, and so positive semi-definite of rank N at most. D is that of
-    <s_i, outputs_i> with s_i the gradient of the loss in the outputs, held fixed.
+    M = D^T D with D (N, n) the Jacobian of the losses of the samples, and so positive semi-definite of rank N at most.
+    D is that of <s_i, outputs_i> with s_i the gradient of the loss in the outputs, held fixed.
 
-    Cost: two gradients to build; a product is one Jacobian-vector product of the losses of the samples and one
-    vector-Jacobian product, and is charged and priced as the GGN's, which is made of the same two.
+    Centred it is the covariance sum_i (g_i - g)(g_i - g)^T, g the mean of the gradients: M - g g^T for a mean loss, of
+    rank N - 1 at most. Every gradient is centred before it is multiplied, so that no digits cancel where g is large.
+
+    Cost: two gradients to build, three where it is centred; a product is one Jacobian-vector product of the losses of
+    the samples and one vector-Jacobian product, and is charged and priced as the GGN's, which is made of the same two.
+
+    Args:
+        network: The network.
+        centred: Whether the mean gradient is taken from each.
 
     Raises:
         ValueError: If the loss is not finite.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, centred: bool = False) -> None:
         self._scale = network.scale
         self._jacobians = [sample_losses(network, batch, number) for number, batch in enumerate(network.batches, 1)]
         self.dim = network.parameters.numel()
         self.dtype = network.parameters.dtype
         self.device = network.parameters.device
         samples = network.num_samples
-        self.info = OperatorInfo(ProductKind.GGN, samples, samples, f"kept VJP graph of the losses, {network.way}")
+        self._mean: Tensor | None = None
+        if centred:
+            self._mean = torch.zeros(self.dim, 1, dtype=self.dtype, device=self.device)
+            for jacobian, batch in zip(self._jacobians, network.batches, strict=True):
+                self._mean += jacobian.pull(self._mean.new_full((batch.size, 1), 1 / samples))
+        losses = "the losses, centred" if centred else "the losses"
+        self.info = OperatorInfo(ProductKind.GGN, samples, samples, f"kept VJP graph of {losses}, {network.way}")
 
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (dim, k)."""
@@ -39,8 +51,10 @@ class SecondMomentOperator:
         if block.shape[1] == 0:
             return torch.empty_like(block)
         product = torch.zeros_like(block)
+        mean = None if self._mean is None else self._mean.T @ block
         for jacobian in self._jacobians:
-            product += jacobian.pull(jacobian.push(block) * self._scale)
+            slopes = jacobian.push(block)
+            product += jacobian.pull((slopes if mean is None else slopes - mean) * self._scale)
         return product
 
     def __matmul__(self, x: Tensor) -> Tensor:
