@@ -57,7 +57,7 @@ def multiple(generator: np.random.Generator, n: int, k: int) -> Array:
     """Every level of a geometric ladder has the same multiplicity, 1 to 40; below the last, a bulk or zeros."""
     copies = int(generator.integers(1, MAX_MULTIPLICITY + 1))
     levels = k // copies + int(generator.integers(1, 4))
-    top = np.repeat(generator.uniform(0.3, 0.95) ** np.arange(levels), copies)
+    top = np.repeat(_ladder(generator, levels), copies)
     return _filled(generator, top, n)
 
 
@@ -75,7 +75,7 @@ def clusters(generator: np.random.Generator, n: int, k: int) -> Array:
     copies = int(generator.integers(2, MAX_MULTIPLICITY + 1))
     levels = k // copies + int(generator.integers(1, 4))
     width = 10.0 ** -generator.uniform(3, 15)
-    centres = np.repeat(generator.uniform(0.3, 0.95) ** np.arange(levels), copies)
+    centres = np.repeat(_ladder(generator, levels), copies)
     return _filled(generator, centres * (1 - width * generator.uniform(0, 1, size=centres.size)), n)
 
 
@@ -109,7 +109,7 @@ def signed_pairs(generator: np.random.Generator, n: int, k: int) -> Array:
     """Plus and minus the same, each several times: ties in magnitude."""
     copies = int(generator.integers(1, MAX_MULTIPLICITY // 2 + 1))
     levels = k // (2 * copies) + 2
-    half = np.repeat(generator.uniform(0.3, 0.95) ** np.arange(levels), copies)
+    half = np.repeat(_ladder(generator, levels), copies)
     return _filled(generator, np.concatenate([half, -half]), n)
 
 
@@ -191,6 +191,11 @@ def held_out_spectrum(seed: int, *, low: int = 90, high: int = 5000, max_k: int 
         values = values * 10.0 ** generator.uniform(-6, 6)
     estimand = TopEigenvalues(k, which)
     return HeldOutSpectrum(f"{kind} n={n} {estimand.spec} seed={seed}", values, estimand, seed)
+
+
+def _ladder(generator: np.random.Generator, levels: int) -> Array:
+    """1, q, q^2, ... with q between 0.3 and 0.95."""
+    return np.power(float(generator.uniform(0.3, 0.95)), np.arange(levels, dtype=np.float64))
 
 
 def _filled(generator: np.random.Generator, top: Array, n: int) -> Array:
