@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from hessbench.estimand import TopEigenvalues
 from hessbench.operators import to_dense
 from hessbench.problems.curvature import curvature_operator
+from hessbench.problems.from_model import from_model
 from hessbench.problems.losses import CROSS_ENTROPY, SQUARED, Loss
 from hessbench.problems.references import dense
 from hessbench.problems.references.dense import DENSE, dense_ggn, output_hessians
@@ -90,3 +92,31 @@ def test_a_linear_loss_has_no_curvature_in_the_outputs(network_of):
     network = network_of(loss=LINEAR)
     assert output_hessians(network, network.batches[1]).shape == (5, 4, 4)
     assert not dense_ggn(network).any()
+
+
+def test_a_forward_mode_of_torch_that_is_wrong_is_not_the_truth():
+    """Forward mode does not mask the row of `padding_idx`; double backward does."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Embedding(6, 3, padding_idx=0), torch.nn.Flatten(), torch.nn.Tanh(), torch.nn.Linear(6, 2)
+    )
+    tokens, targets = torch.tensor([[0, 1], [2, 0], [3, 4], [0, 5]]), torch.randn(4, 2)
+    problem = from_model(model, "squared", (tokens, targets))
+    model = model.double()
+    names, values = zip(*model.named_parameters(), strict=True)
+
+    def total(*parameters):
+        outputs = torch.func.functional_call(model, dict(zip(names, parameters, strict=True)), (tokens,))
+        return 0.5 * ((outputs - targets.double()) ** 2).sum(dim=1).mean()
+
+    blocks = torch.autograd.functional.hessian(total, values)
+    expected = torch.cat(
+        [torch.cat([b.reshape(v.numel(), -1) for b in row], 1) for v, row in zip(values, blocks, strict=True)]
+    )
+    truth = problem.references[TopEigenvalues](TopEigenvalues(5))
+    np.testing.assert_allclose(
+        truth.arrays["eigenvalues"],
+        TopEigenvalues(5).rank(np.linalg.eigvalsh(expected.numpy()))[:5],
+        rtol=0,
+        atol=1e-6 * truth.norm,
+    )
