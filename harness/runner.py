@@ -149,6 +149,7 @@ class _Run:
         self._facts = facts
         todo = [planned_cell.cell for planned_cell in planned if not planned_cell.skip_reason]
         modules = {module for cell in todo for module in self._problem(cell.problem).modules}
+        self._spanning = {planned_cell.cell.id for planned_cell in planned if planned_cell.spans}
         self._config = WorkerConfig(
             plugins=options.plugins,
             modules=tuple(sorted(modules)),
@@ -188,9 +189,8 @@ class _Run:
 
     def _context(self, cell: Cell) -> Context:
         contended = self._options.jobs > 1 or is_loaded(cell.threads)
-        return Context(
-            cell, self._suite.label, self._environment, self._problem(cell.problem), self._bound(cell), contended
-        )
+        problem, bound, spans = self._problem(cell.problem), self._bound(cell), cell.id in self._spanning
+        return Context(cell, self._suite.label, self._environment, problem, bound, contended, spans)
 
     def _write_skips(self, writer: LedgerWriter) -> None:
         for planned in self._planned:
