@@ -192,11 +192,11 @@ def _cost_at(context: Context, row: Record) -> dict[str, tuple[float | None, ...
         is_used_up = row.matvecs > room - max(bound.block_widths(budget), default=1)
         for dim in RUNGS:
             least = bound.min_matvecs(dim)
-            allowed = max(dim if context.spans else budget, least)
-            growth = (dim if context.spans else budget) / room if is_used_up else 1.0
-            footprint = _footprint(bound, dim, allowed)
+            allowed = dim if context.spans and is_used_up else budget
+            footprint = _footprint(bound, dim, max(allowed, least))
             declared = (footprint.vectors, footprint.passes) if footprint else (None, None)
-            found[str(dim)] = (max(float(least), row.matvecs * growth), *declared)
+            products = row.matvecs * (allowed / room if is_used_up else 1.0)
+            found[str(dim)] = (max(float(least), products), *declared)
     except Exception:  # noqa: BLE001 -- as below
         return {}
     return found
