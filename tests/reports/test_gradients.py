@@ -77,3 +77,19 @@ def test_the_page_prints_them(builder, tmp_path):
     assert "1.23" in section
     assert "1.50" in section
     assert (tmp_path / "page" / "gradients.csv").read_text().startswith("problem,kind,where,nominal,measured")
+
+
+@pytest.mark.slow
+def test_a_run_times_them_once_and_keeps_what_its_cells_take_elsewhere(tmp_path):
+    from hessbench.ledger import Ledger
+    from hessbench.runner import Options, run
+    from hessbench.suite import Cross, Suite
+
+    # A block has no ladder, so these are the only prices.
+    cross = Cross("trace", ("mlp[block=fc2,per_class=1,weights=random,widths=3]",), ("hutchinson",), (4, "n"))
+    for _ in range(2):
+        run(Suite("priced", 1, (cross,)), tmp_path, Options())
+        ledger = Ledger.read(tmp_path)
+        assert [row["kind_of_product"] for row in ledger.prices] == ["gradient", "hessian"]
+    assert {row.cost_at["10000000"][0] for row in ledger.terminals.values()} == {10_000_000}
+    assert unit_prices(ledger.records, ledger.prices)[1].in_runs is not None
