@@ -40,7 +40,7 @@ def run_inline(suite: Suite, catalog: Catalog, folder: str | Path, conditions: C
         for planned in plan(suite, catalog, conditions):
             cell = planned.cell
             problem, bound = catalog.problem(cell.problem), catalog.method(cell.method, parse_estimand(cell.estimand))
-            context = Context(cell, suite.label, environment, problem, bound)
+            context = Context(cell, suite.label, environment, problem, bound, spans=planned.spans)
             if planned.skip_reason:
                 writer.append(skipped_row(planned, context))
             elif cell.pass_ != MEMORY:

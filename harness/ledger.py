@@ -96,6 +96,7 @@ def to_frame(records: Sequence[Record]) -> pd.DataFrame:
         row["budgets"] = ",".join(map(str, row["budgets"]))
         row["diagnostics"] = json.dumps(row["diagnostics"], sort_keys=True)
         row["notes"] = json.dumps(row["notes"], sort_keys=True)
+        row["cost_at"] = json.dumps(row["cost_at"], sort_keys=True)
         rows.append(row)
     fixed = [name for name in COLUMNS if name not in ("counts", "errors")]
     extra = sorted({key for row in rows for key in row} - set(fixed))

@@ -133,6 +133,19 @@ class Factored(Protocol):
         ...
 
 
+@runtime_checkable
+class Differentiable(Protocol):
+    """What a problem is made of, where it has a gradient: products are timed beside it."""
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Differentiable:
+        """The same elsewhere."""
+        ...
+
+    def gradient(self) -> Tensor:
+        """Gradient (n,) of the objective over all data, as whoever wrote it would compute it."""
+        ...
+
+
 def info_of(op: LinearOperator) -> OperatorInfo:
     """What the products of `op` are; a plain product where it does not say."""
     return op.info if isinstance(op, Described) else OperatorInfo()

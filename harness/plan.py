@@ -30,10 +30,17 @@ class Conditions:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell, and why it will not run where it will not."""
+    """A cell.
+
+    Attributes:
+        cell: What would run.
+        skip_reason: Why it will not; empty where it will.
+        spans: Whether its largest budget is the dimension by the suite's own words, "n".
+    """
 
     cell: Cell
     skip_reason: str = ""
+    spans: bool = False
 
 
 def plan(suite: Suite, catalog: Catalog, conditions: Conditions | None = None) -> list[PlannedCell]:
@@ -124,10 +131,12 @@ def _budgeted(
         yield from (PlannedCell(replace(base, budgets=grid), reason) for grid in grids)
         return
     for grid in grids:
+        spans = "n" in cross.num_matvecs and grid[-1] == problem.dim
         for repeat in range(cross.repeats):
-            yield PlannedCell(replace(base, budgets=grid, repeat=repeat, pass_=TIME))
+            yield PlannedCell(replace(base, budgets=grid, repeat=repeat, pass_=TIME), spans=spans)
     if cross.memory:
-        yield PlannedCell(replace(base, budgets=grids[-1][-1:], pass_=MEMORY))
+        spans = "n" in cross.num_matvecs and grids[-1][-1] == problem.dim
+        yield PlannedCell(replace(base, budgets=grids[-1][-1:], pass_=MEMORY), spans=spans)
 
 
 def prepare(suite: Suite, catalog: Catalog, say: Callable[[str], None]) -> None:

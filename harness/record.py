@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -45,7 +45,8 @@ class Record:
     """One row: what was asked, what it cost, how wrong it was, how it ended.
 
     Counts are exact. Seconds and bytes are null where nothing was measured, and `notes` then says why, by field name.
-    A `checkpoint` row holds the state at one budget of the grid; the `terminal` row holds totals and peaks.
+    A `checkpoint` row holds the state at one budget of the grid; the `terminal` row holds totals and peaks, and in
+    `cost_at`, by dimension, the products, own vectors and own passes that the same cell would take there.
     """
 
     kind: Kind
@@ -88,6 +89,7 @@ class Record:
     engine: str = ""
     own_vectors: float | None = None
     own_passes: float | None = None
+    cost_at: Mapping[str, Sequence[float | None]] = field(default_factory=dict[str, Sequence[float | None]])
     error: float | None = None
     errors: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     reference_source: str = ""

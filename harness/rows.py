@@ -17,6 +17,7 @@ from hessbench.record import Kind, Record, Status
 from hessbench.redact import redact
 from hessbench.references import Truth
 from hessbench.scoring import scored, with_errors_of
+from hessbench.workers.jobs import RUNGS
 from hessbench.workers.outcome import Outcome
 
 _SPENT = ("matvecs", "calls", "counts", "gradient_equivalents", "samples", "operator_s", "wall_s")
@@ -24,7 +25,7 @@ _SPENT = ("matvecs", "calls", "counts", "gradient_equivalents", "samples", "oper
 
 @dataclass(frozen=True)
 class Context:
-    """What rows of one cell have in common."""
+    """What rows of one cell have in common; `spans` where its budget is the dimension, whatever that is."""
 
     cell: Cell
     suite: str
@@ -32,6 +33,7 @@ class Context:
     problem: Problem
     bound: BoundMethod
     contended: bool = False
+    spans: bool = False
 
     def base(self, kind: Kind, status: Status, problem_hash: str = "") -> Record:
         """A row with what was asked and nothing of what came."""
@@ -128,6 +130,7 @@ def _terminal(context: Context, outcome: Outcome, truth: Truth, checkpoints: lis
                if name in end},
             engine=end.get("engine", ""),
         )  # fmt: skip
+        row = replace(row, cost_at=_cost_at(context, row))
         if "final_wall_s" in end:
             row = replace(row, wall_s=end["final_wall_s"])
     row = with_errors_of(row, checkpoints)
@@ -174,6 +177,29 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _cost_at(context: Context, row: Record) -> dict[str, tuple[float | None, ...]]:
+    """Products, own vectors and own passes at other dimensions, as far as they follow from what is declared.
+
+    The products are those that were spent. Where a run took all that its budget or its dimension holds, they grow as
+    that does; and they are never below what the method needs.
+    """
+    bound, budget = context.bound, context.cell.budget
+    room = max(min(budget, row.dim), row.matvecs)
+    found: dict[str, tuple[float | None, ...]] = {}
+    try:
+        is_used_up = row.matvecs > room - max(bound.block_widths(budget), default=1)
+        for dim in RUNGS:
+            least = bound.min_matvecs(dim)
+            allowed = dim if context.spans and is_used_up else budget
+            footprint = _footprint(bound, dim, max(allowed, least))
+            declared = (footprint.vectors, footprint.passes) if footprint else (None, None)
+            products = row.matvecs * (allowed / room if is_used_up else 1.0)
+            found[str(dim)] = (max(float(least), products), *declared)
+    except Exception:  # noqa: BLE001 -- as below
+        return {}
+    return found
 
 
 def _footprint(bound: BoundMethod, dim: int, budget: int) -> Footprint | None:

@@ -149,6 +149,7 @@ class _Run:
         self._facts = facts
         todo = [planned_cell.cell for planned_cell in planned if not planned_cell.skip_reason]
         modules = {module for cell in todo for module in self._problem(cell.problem).modules}
+        self._spanning = {planned_cell.cell.id for planned_cell in planned if planned_cell.spans}
         self._config = WorkerConfig(
             plugins=options.plugins,
             modules=tuple(sorted(modules)),
@@ -188,9 +189,8 @@ class _Run:
 
     def _context(self, cell: Cell) -> Context:
         contended = self._options.jobs > 1 or is_loaded(cell.threads)
-        return Context(
-            cell, self._suite.label, self._environment, self._problem(cell.problem), self._bound(cell), contended
-        )
+        problem, bound, spans = self._problem(cell.problem), self._bound(cell), cell.id in self._spanning
+        return Context(cell, self._suite.label, self._environment, problem, bound, contended, spans)
 
     def _write_skips(self, writer: LedgerWriter) -> None:
         for planned in self._planned:
@@ -315,11 +315,16 @@ class _Run:
 
     def _measure_prices(self, pool: Pool, writer: LedgerWriter) -> None:
         """Price the products of each family and kind once per folder and set of conditions."""
-        known = {_price_key(row["measured_problem"], row) for row in self._tail.ledger().prices}
+        prices = self._tail.ledger().prices
+        in_gradients = {_price_key(row["problem"], row) for row in prices if "in_gradients" in row}
+        known = {_price_key(row["measured_problem"], row) for row in prices if "in_gradients" not in row}
         for planned in self._planned:
             cell = planned.cell
+            if planned.skip_reason:
+                continue
+            self._measure_units(cell, in_gradients, pool, writer)
             ladder = self._problem(cell.problem).ladder
-            if planned.skip_reason or ladder is None:
+            if ladder is None:
                 continue
             # Problems that share their first rung share the ladder.
             key = _price_key(ladder(RUNGS[0]).name, _conditions(cell))
@@ -327,9 +332,22 @@ class _Run:
                 continue
             known.add(key)
             self._reporter.phase(f"price of a product of {cell.problem} at other dimensions")
-            job = {"job": "price", **_conditions(cell), "timeout_s": _PRICE_TIMEOUT_S}
-            for header, _ in pool.perform(job).of_type("price"):
-                writer.append_price({key: value for key, value in header.items() if key != "type"})
+            self._write_prices("price", cell, pool, writer)
+
+    def _measure_units(self, cell: Cell, known: set[str], pool: Pool, writer: LedgerWriter) -> None:
+        """Time the kinds of product of a problem beside its gradient, once per folder and set of conditions."""
+        key = _price_key(cell.problem, _conditions(cell))
+        if key in known or self._problem(cell.problem).network is None:
+            return
+        known.add(key)
+        self._reporter.phase(f"products of {cell.problem} beside a gradient")
+        self._write_prices("unit", cell, pool, writer)
+
+    @staticmethod
+    def _write_prices(job: str, cell: Cell, pool: Pool, writer: LedgerWriter) -> None:
+        asked = {"job": job, **_conditions(cell), "timeout_s": _PRICE_TIMEOUT_S}
+        for header, _ in pool.perform(asked).of_type("price"):
+            writer.append_price({key: value for key, value in header.items() if key != "type"})
 
 
 def _default(kind: type[Estimand]) -> Estimand:

@@ -106,6 +106,13 @@ class Network:
         losses = [self.loss.total(self.forward(parameters, batch.inputs), batch.targets) for batch in self.batches]
         return torch.stack(losses).sum() * self.scale
 
+    def gradient(self) -> Tensor:
+        """Gradient (n,) of the objective by autograd, of the network as its author would write it."""
+        written = self if self.as_written is None else replace(self, forward=self.as_written)
+        parameters = self.parameters.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            return torch.autograd.grad(written.objective(parameters), parameters)[0]
+
 
 def refuse_group(network: Network, operator: str) -> None:
     """Refuse an operator made of single samples for a network whose batch is one group.

@@ -64,7 +64,7 @@ class Curvature:
             references=self.matrix.references(self.network, self.dim, name=name, rounding=None),
             traits=self.matrix.traits(LOSSES[self.weights.loss]),
             fingerprint=cache(self.fingerprint),
-            unavailable=self.unavailable,
+            unavailable=lambda: self.unavailable(name),
             ladder=ladder,
             modules=("sklearn.datasets", "torch._dynamo"),
             shapes={} if by_sample else pieces,
@@ -109,9 +109,9 @@ class Curvature:
         arrays = (state[name].numpy() for name in sorted(state))
         return array_hash(*arrays, samples.inputs.numpy(), samples.labels.numpy())
 
-    def unavailable(self) -> str | None:
-        """Why it cannot be built here, and the remedy; None when it can."""
-        return data.unavailable(self.weights.dataset) or self.weights.unavailable(self.family)
+    def unavailable(self, name: str) -> str | None:
+        """Why the problem of that name cannot be built here, and the remedy; None when it can."""
+        return data.unavailable(self.weights.dataset) or self.weights.unavailable(name)
 
     def prepare(self, say: Callable[[str], None]) -> None:
         """Download the data where it is missing."""

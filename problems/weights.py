@@ -124,8 +124,12 @@ class Weights:
         per_class = min(TRAIN_PER_CLASS, data.num_per_class(self.dataset, "train"))
         return data.adapted(data.load(self.dataset, per_class=per_class), self.shape)
 
-    def unavailable(self, family: str) -> str | None:
-        """Why the weights cannot be had here, and the remedy; None when they can, the data being there."""
+    def unavailable(self, problem: str) -> str | None:
+        """Why the weights cannot be had here, and the remedy; None when they can, the data being there.
+
+        Args:
+            problem: Canonical name of a problem with these weights, which the remedy trains.
+        """
         if self.choice not in (TRAINED, RANDOM):
             folder = os.environ.get(DATA_VARIABLE)
             if not folder or not (Path(folder) / self.choice).is_file():
@@ -135,7 +139,7 @@ class Weights:
             return None
         if self.choice == RANDOM or self.step == 0 or self.recipe.short or self._is_cached():
             return None
-        return f"its weights are not trained yet: run `hessbench train '{family}'`, or use weights=random"
+        return f"its weights are not trained yet: run `hessbench train '{problem}'`, or use weights=random"
 
     def train(
         self, say: Callable[[str], None], progress: Callable[[int, int, float], None]

@@ -14,6 +14,7 @@ from rich.text import Text
 from hessbench.record import Record, Status
 from hessbench.reports import units
 from hessbench.reports.escaping import clean
+from hessbench.reports.gradients import UnitPrice, unit_prices
 from hessbench.reports.lines import Line, Spread, lines
 from hessbench.reports.scale import Check, checks
 from hessbench.reports.scale_table import sizes
@@ -40,13 +41,19 @@ def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[M
     Args:
         records: Rows of a ledger.
         console: Where to print.
-        prices: Price rows of a ledger, without which no time is predicted but from the runs' own products.
+        prices: Price rows of a ledger, without which no time is predicted but from the runs' own products, and no
+            product is held against a gradient.
     """
     made = lines(records)
     if not made:
         console.out("no finished cells", highlight=False)
         return
     _print(console, _COLUMNS, made, lambda line: set(line.statuses) == {Status.OK.value})
+    prices = list(prices)
+    priced = unit_prices(records, prices)
+    if any(price.measured for price in priced):
+        console.out("\nProducts in gradients of their problem, one column", highlight=False)
+        _print(console, _UNIT_COLUMNS, priced, lambda price: price.measured is not None)
     compared = checks(records, prices)
     if compared:
         console.out("\nPredicted against measured, the largest size from smaller ones only", highlight=False)
@@ -117,6 +124,14 @@ _COLUMNS: Final[tuple[_Column[Line], ...]] = (
     _Column("peak", True, _peak),
     _Column("error", True, _error),
     _Column("status", False, status_text),
+)
+
+_UNIT_COLUMNS: Final[tuple[_Column[UnitPrice], ...]] = (
+    _Column("problem", False, lambda price: price.problem),
+    _Column("product", False, lambda price: price.kind),
+    _Column("nominal", True, lambda price: _or_dash(price.nominal, "{:.2f}".format)),
+    _Column("measured", True, lambda price: _median(price.measured, "{:.2f}".format)),
+    _Column("in the runs", True, lambda price: _median(price.in_runs, "{:.2f}".format)),
 )
 
 _SCALE_COLUMNS: Final[tuple[_Column[Check], ...]] = (

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hessbench.record import Record, Status
 from hessbench.reports.answers import Answer, Key, answers, namer, timed_or_all
+from hessbench.reports.growth import needs_at
 from hessbench.reports.predict import PREDICTED_DIM, Prediction, predict
 from hessbench.reports.prices import Ladder, ladders
 
@@ -136,6 +137,12 @@ def prediction_of(key: Key, group: Sequence[Answer], known: Sequence[Ladder], di
     if not complete:
         reason = f"nothing to predict from: ended with {group[0].terminal.status.value}"
         return Prediction(None, None, None, reason, reason)
+    spent = [(answer.terminal.matvecs, needs_at(answer.terminal, dim)) for answer in complete]
+    needs = [need for _, need in spent if need is not None]
+    if len(needs) < len(spent):
+        reason = "it took as many products as the dimension, and the ledger does not say what it needs at another"
+        return Prediction(None, None, None, reason, reason)
+    grown = statistics.median(need.products / max(matvecs, 1) for matvecs, need in spent if need is not None)
     return predict(
         known,
         problem=key.problem,
@@ -143,9 +150,9 @@ def prediction_of(key: Key, group: Sequence[Answer], known: Sequence[Ladder], di
         device=key.device,
         dtype=key.dtype,
         threads=key.threads,
-        counts=counts_of(complete),
-        own_vectors=_declared(complete, lambda row: row.own_vectors),
-        own_passes=_declared(complete, lambda row: row.own_passes),
+        counts={kind: count * grown for kind, count in counts_of(complete).items()},
+        own_vectors=max((need.vectors for need in needs if need.vectors is not None), default=None),
+        own_passes=max((need.passes for need in needs if need.passes is not None), default=None),
         dim=dim,
     )
 
@@ -228,11 +235,6 @@ def _peaks(cells: Sequence[Record] | None, budget: int) -> tuple[Record | None, 
     fallback = "not measured" if row.status is Status.OK else f"the memory pass ended with {row.status.value}"
     reasons = {name: row.notes.get(name, fallback) for name in names if getattr(row, name) is None}
     return row, reasons
-
-
-def _declared(group: Sequence[Answer], value: Callable[[Record], float | None]) -> float | None:
-    known = (value(row) for answer in group for row in (answer.row, answer.terminal))
-    return max((number for number in known if number is not None), default=None)
 
 
 def _reasons(line: Line, peak_reasons: Mapping[str, str]) -> dict[str, str]:

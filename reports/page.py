@@ -24,6 +24,7 @@ from hessbench.reports.export import export
 from hessbench.reports.failures import failures, failures_frame
 from hessbench.reports.figures import Cost, Look, draw, looks
 from hessbench.reports.folders import check_folder, templates, write_text
+from hessbench.reports.gradients import unit_frame, unit_prices, unit_sheet
 from hessbench.reports.lines import lines
 from hessbench.reports.predict import PREDICTED_DIM
 from hessbench.reports.prices import Ladder, exponent, ladders, last_miss, price_at
@@ -122,6 +123,8 @@ def render_report(
     write_text(folder / "table.tex", to_latex(laid_out))
     write_text(folder / "table.csv", to_csv(frame(made)))
     compared = checks(records, prices)
+    in_gradients = unit_prices(records, prices)
+    write_text(folder / "gradients.csv", to_csv(unit_frame(in_gradients)))
     write_text(folder / "repeats.csv", to_csv(repeats_frame(made)))
     write_text(folder / "failures.csv", to_csv(failures_frame(records)))
     export(to_frame(records), "csv", folder / "rows.csv")
@@ -149,6 +152,7 @@ def render_report(
         environments=environment_table(environments, terminals),
         predicted_dim=f"{PREDICTED_DIM:,}",
         ladders=[_ladder(ladder) for ladder in ladders(prices)],
+        unit_sheet=unit_sheet(in_gradients),
         scale_sheet=scale_sheet(compared),
         scale_figures=scale,
         sources=sources((row.method for row in records), citations or {}),

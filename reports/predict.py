@@ -1,8 +1,8 @@
 """What a computation would cost at another size: prices of products, and the method's own traffic.
 
 Seconds = sum over kinds of (products x price of one product at that size) + passes x P x itemsize / bandwidth.
-Memory = vectors x P x itemsize. The numbers of products, passes and vectors are those of the measured run: nothing
-here knows how a spectrum of another size would change them.
+Memory = vectors x P x itemsize. The numbers of products, passes and vectors come from the measured run and from what
+its method declares of that size, see `hessbench.reports.growth`; how another spectrum would change them, nothing says.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The cost at the largest size, predicted from smaller sizes only, held against what was measured there.
 
 The prediction is the one of `hessbench.reports.predict`. It sees nothing of a size above half the largest: prices of
-products come from the rungs below, and the numbers of products, passes and vectors from the largest run below.
+products come from the rungs below, and the numbers of products, passes and vectors from the largest run below and
+what its method declares of the size.
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 DASH: Final = "\N{EN DASH}"
+_YEAR_S: Final = 365.25 * 86400
 
 
 def seconds(value: float) -> str:
-    """Seconds with three significant digits: 12.3 ms, 4.56 s, 1.5 h."""
+    """Seconds with three significant digits: 12.3 ms, 4.56 s, 1.50 h, 3.00 years."""
     if value == 0:
         return "0 s"
     for limit, scale, unit in (
@@ -17,10 +18,11 @@ def seconds(value: float) -> str:
         (600.0, 1.0, "s"),
         (7200.0, 1 / 60, "min"),
         (172800.0, 1 / 3600, "h"),
+        (2 * _YEAR_S, 1 / 86400, "d"),
     ):
         if value < limit:
             return f"{significant(value * scale)} {unit}"
-    return f"{significant(value / 86400)} d"
+    return f"{significant(value / _YEAR_S)} years"
 
 
 def size(value: float) -> str:

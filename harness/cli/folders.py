@@ -21,7 +21,7 @@ def finish(folder: str | Path, console: Console, *, report: bool, plugins: Seque
         ValueError: If the folder holds no ledger.
     """
     ledger = Ledger.read(folder)
-    print_ledger(ledger.records, console)
+    print_ledger(ledger.records, console, ledger.prices)
     if report:
         path = write_report(folder, ledger, plugins=plugins)
         console.print(f"report: {path}", highlight=False, soft_wrap=True)

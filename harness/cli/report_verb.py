@@ -17,5 +17,5 @@ def command(folder: str, out: str | None) -> None:
     """Write the report of a run: one static folder with the cost ledger, the figures and their data."""
     console = Console()
     ledger = Ledger.read(folder)
-    print_ledger(ledger.records, console)
+    print_ledger(ledger.records, console, ledger.prices)
     console.print(f"report: {write_report(folder, ledger, out)}", highlight=False, soft_wrap=True)

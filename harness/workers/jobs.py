@@ -14,10 +14,11 @@ import torch
 from hessbench.catalog import Catalog
 from hessbench.cell import Cell
 from hessbench.conformance import check_method
+from hessbench.counting import PRICES
 from hessbench.estimand import parse_estimand
 from hessbench.execute import Emit, classify, execute
-from hessbench.operators import info_of
-from hessbench.problem import Problem
+from hessbench.operators import Differentiable, Factored, ProductKind, info_of
+from hessbench.problem import FACTOR, Problem
 from hessbench.redact import redact
 from hessbench.references import ReferenceStore, cached_references
 from hessbench.seeding import derive_seed, make_generator
@@ -27,6 +28,10 @@ RUNGS: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 
 _RUNG_LIMIT_S: Final = 6.0
 """Seconds the next rung may take: four products, and a build ten times the last."""
+
+_UNIT_LIMIT_S: Final = 6.0
+_UNIT_ROUNDS: Final = 7
+"""Most rounds in which every kind of product is timed beside a gradient, and the seconds that all may take."""
 
 _COPY_BYTES: Final = 1 << 28
 
@@ -44,6 +49,8 @@ def perform(job: dict[str, Any], catalog: Catalog, emit: Emit, on_charge: Callab
             _references(job, catalog.problem(job["problem"]), emit)
         elif kind == "price":
             _prices(job, catalog.problem(job["problem"]), emit)
+        elif kind == "unit":
+            _units(job, catalog.problem(job["problem"]), emit)
         elif kind == "conformance":
             _conformance(job, catalog, emit)
         else:
@@ -121,6 +128,61 @@ def _prices(job: dict[str, Any], problem: Problem, emit: Emit) -> None:
             "threads": job["threads"],
         }
         emit(row, {})
+
+
+def _units(job: dict[str, Any], problem: Problem, emit: Emit) -> None:
+    """Time one column of every kind of product of a problem beside one gradient of it, in rounds that hold them all."""
+    network = problem.network() if problem.network is not None else None
+    if not isinstance(network, Differentiable):
+        return
+    torch.set_num_threads(job["threads"])
+    device, dtype = torch.device(job["device"]), cast("torch.dtype", getattr(torch, job["dtype"]))
+    op = problem.build(device, dtype)
+    generator = make_generator(derive_seed("unit"), device)
+    block = torch.randn(op.dim, 1, generator=generator, device=device, dtype=dtype)
+    ways: dict[ProductKind, Callable[[], object]] = {
+        ProductKind.GRADIENT: network.to(device, dtype).gradient,
+        info_of(op).kind: partial(op.matmat, block),
+    }
+    if isinstance(op, Factored) and FACTOR in problem.traits:
+        signs = torch.ones(op.factor.num_columns, 1, device=device, dtype=dtype)
+        ways[ProductKind.VJP] = partial(op.factor.rmatmat, signs)
+        ways[ProductKind.PER_EXAMPLE_SQUARE] = partial(op.factor.squared_sum, signs)
+    for way in ways.values():
+        way()
+    once = {kind: _seconds_of(way, 1, device) for kind, way in ways.items()}
+    rounds = max(1, min(_UNIT_ROUNDS, int(_UNIT_LIMIT_S / sum(once.values()))))
+    batches = {kind: max(1, int(0.005 / max(seconds, 1e-7))) for kind, seconds in once.items()}
+    times = [{kind: _seconds_of(way, batches[kind], device) for kind, way in ways.items()} for _ in range(rounds)]
+    for kind in ways:
+        ratios = [seconds[kind] / seconds[ProductKind.GRADIENT] for seconds in times]
+        row = {
+            "type": "price",
+            "problem": problem.name,
+            "measured_problem": problem.name,
+            "kind_of_product": kind,
+            "dim": op.dim,
+            "nominal": PRICES[kind],
+            "in_gradients": statistics.median(ratios),
+            "in_gradients_min": min(ratios),
+            "in_gradients_max": max(ratios),
+            "column_seconds": statistics.median(seconds[kind] for seconds in times),
+            "gradient_seconds": statistics.median(seconds[ProductKind.GRADIENT] for seconds in times),
+            "device": job["device"],
+            "dtype": job["dtype"],
+            "threads": job["threads"],
+        }
+        emit(row, {})
+
+
+def _seconds_of(way: Callable[[], object], batch: int, device: torch.device) -> float:
+    """Seconds of one call, of a batch of them."""
+    _wait(device)
+    begin = time.perf_counter()
+    for _ in range(batch):
+        way()
+    _wait(device)
+    return (time.perf_counter() - begin) / batch
 
 
 def _conformance(job: dict[str, Any], catalog: Catalog, emit: Emit) -> None:

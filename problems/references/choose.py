@@ -19,6 +19,7 @@ from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Network
 from hessbench.problems.references.certified import certified_references
 from hessbench.problems.references.dense import DENSE
+from hessbench.problems.references.flat import flat_references, is_flat
 from hessbench.problems.references.gram import (
     GRAM_OPERATORS,
     MEMORY,
@@ -60,7 +61,8 @@ def references_of(
     Dense up to dimension 4096; the NTK and the Gram matrix up to 10^4. Beyond, the Gram matrix for a GGN whose loss has
     a root, for a Monte-Carlo Fisher matrix, and for the second moment and the covariance of gradients, while it has at
     most 10^4 rows and takes about an hour at most. Else, as for every large Hessian and residual, certified top
-    eigenvalues, and statistical traces and densities. A diagonal is given where it is exact.
+    eigenvalues, and statistical traces and densities. A diagonal is given where it is exact, which is for a Hessian
+    where every output of the network is affine in each parameter alone: its diagonal and its trace are then the GGN's.
 
     Args:
         make: Makes the network; called when a reference is asked for.
@@ -106,10 +108,13 @@ def references_of(
             return shifted_references(gram_references(make, constant, operator), shift, dim)
         if operator == "gram" and gram_is_affordable(network, operator):
             return spectrum_references(lambda: kernel_spectrum(network, operator), Source.DENSE, constant)
-        return {
+        found: References = {
             **certified_references(build64 or build, constant, name),
             **statistical_references(build64 or build, constant, name, psd=is_psd(network.loss, operator)),
         }
+        if operator == "hessian" and factor_is_affordable(network) and is_flat(network, name):
+            return {**found, **flat_references(make, build64 or build, constant, name, shift)}
+        return found
 
     def of(kind: type[Estimand]) -> Callable[[Any], Reference]:
         def find(estimand: Estimand) -> Reference:
@@ -120,7 +125,19 @@ def references_of(
         return find
 
     kinds: list[type[Estimand]] = [TopEigenvalues, Trace, Density]
-    return {kind: of(kind) for kind in ([*kinds, Diagonal] if operator in (*GRAM_OPERATORS, "gram") else kinds)}
+    diagonals = ("hessian", *GRAM_OPERATORS, "gram")
+    return {kind: of(kind) for kind in ([*kinds, Diagonal] if operator in diagonals else kinds)}
+
+
+def factor_is_affordable(network: Network) -> bool:
+    """Whether the rows of the GGN's factor exist, four of them fit into memory, and all take at most 10^14 operations.
+
+    Unlike a Gram matrix, a sum of their squares has no bound to the number of rows.
+    """
+    if network.loss.root is None or 32 * network.parameters.numel() > MEMORY:
+        return False
+    rows, work = _rows_and_work(network, "ggn")
+    return rows * work <= GRAM_FLOPS
 
 
 def gram_is_affordable(network: Network, operator: str) -> bool:
@@ -132,18 +149,23 @@ def gram_is_affordable(network: Network, operator: str) -> bool:
     if root is None and operator in ("ggn", "gram"):
         return False
     n = network.parameters.numel()
+    if 32 * n > MEMORY:
+        return False
+    rows, work = _rows_and_work(network, operator)
+    return rows <= ROW_LIMIT and rows * passes(rows, n, MEMORY) * work + rows**2 * n <= GRAM_FLOPS
+
+
+def _rows_and_work(network: Network, operator: str) -> tuple[int, float]:
+    """Number of rows of the factor of an operator, and operations of one."""
+    root = network.loss.root
     one = smallest(network)
     outputs = outputs_of(network, one)
     columns = 1 if root is None or operator not in ("ggn", "gram") else min(root(outputs, one.targets).shape[1:])
-    rows = network.num_samples * columns
-    if rows > ROW_LIMIT or 32 * n > MEMORY:
-        return False
     parameters = network.parameters.detach().clone().requires_grad_()
     with torch.enable_grad(), counting_flops() as counter:
         torch.autograd.grad(network.forward(parameters, one.inputs).sum(), parameters)
     # A row is written, copied and read as well: some twenty operations an entry.
-    row = counter.get_total_flops() + 20 * n
-    return rows * passes(rows, n, MEMORY) * row + rows**2 * n <= GRAM_FLOPS
+    return network.num_samples * columns, counter.get_total_flops() + 20 * parameters.numel()
 
 
 def kernel_spectrum(network: Network, operator: str = "ntk") -> Spectrum:

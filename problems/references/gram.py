@@ -87,6 +87,18 @@ def gram_of(rows: Rows, memory: int = MEMORY) -> Gram:
     return Gram(lower, squares)
 
 
+def squares_of(rows: Rows) -> Tensor:
+    """Diagonal (n,) of B^T B for rows B (P, n): that of a GGN without its Gram matrix.
+
+    Cost: P backward passes of one sample.
+    """
+    squares = torch.zeros(rows.dim, dtype=torch.float64)
+    for start in range(0, len(rows), _CHUNK):
+        made = rows.make(start, min(start + _CHUNK, len(rows)))
+        squares += torch.linalg.vector_norm(made, dim=0).square_()
+    return squares
+
+
 def passes(count: int, n: int, memory: int) -> float:
     """How often a row is made on average, (b + 1) / 2 with b blocks of rows kept one after the other."""
     return (math.ceil(count / _sizes(count, n, memory)[0]) + 1) / 2

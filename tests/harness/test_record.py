@@ -30,6 +30,12 @@ def test_text_of_schema_1_is_frozen():
     assert GOLDEN.read_text().splitlines() == [MINIMAL.to_line(), FULL.to_line()]
 
 
+def test_a_row_from_before_a_column_was_added_is_read():
+    row = json.loads(FULL.to_line())
+    del row["cost_at"]
+    assert Record.from_row(row) == FULL
+
+
 @pytest.mark.parametrize("record", [MINIMAL, FULL])
 def test_a_row_survives_the_round_trip(record):
     assert Record.from_row(json.loads(record.to_line())) == record

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hessbench.problems import PROBLEMS
 from hessbench.problems.curvature import BY_OUTPUT, OPERATORS
 from hessbench.problems.network_families import mlp_problem
 from hessbench.problems.references.shipped import FOLDER
+from hessbench.problems.training.store import training_key
 from hessbench.problems.weights import Weights
 from hessbench.registry import Registry
 
@@ -249,6 +252,32 @@ def test_weights_that_take_long_to_train_are_asked_for(tmp_path, monkeypatch):
     assert problem_of("cnn-3c3d[weights=random]").unavailable() is None
     assert problem_of("cnn-3c3d[step=0]").unavailable() is None
     assert problem_of("mlp").unavailable() is None
+
+
+def test_the_command_that_is_printed_trains_the_weights_that_are_missing(tmp_path, monkeypatch):
+    """The key of what it would train is the key of what the problem looks for."""
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
+
+    def key(weights):
+        samples = weights.samples
+        return training_key(weights.architecture, weights._initial(), samples.inputs, samples.labels, weights.recipe)
+
+    for spec in (
+        "mlp[activation=relu,data=digits-7x7,operator=ggn,per_class=3,widths=1024-1024]",
+        "mlp[loss=squared,weight_decay=0.5,widths=1000-1000]",
+        "cnn-3c3d[data=digits-7x7,loss=squared,step=100]",
+        "all-cnn-c[block=conv1,data=digits-7x7]",
+        "vgg11-bn[data=digits-7x7,norm=train]",
+    ):
+        problem = problem_of(spec)
+        reason = problem.unavailable()
+        assert reason is not None
+        (command,) = re.findall("`(.*?)`", reason)
+        program, verb, name = shlex.split(command)
+        assert (program, verb) == ("hessbench", "train")
+        named = problem_of(name)
+        assert named.train is not None
+        assert key(named.train.__self__) == key(problem.train.__self__)
 
 
 def test_weights_of_a_file_are_read_from_the_folder_of_data(tmp_path, monkeypatch):

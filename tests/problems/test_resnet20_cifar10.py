@@ -169,7 +169,7 @@ def test_every_operator_has_references_and_a_diagonal_only_where_it_is_exact():
     for operator in OPERATORS:
         known = resnet20_problem(operator=operator).references
         assert {TopEigenvalues, Trace} <= set(known)
-        assert (Diagonal in known) == (operator not in ("hessian", "residual"))
+        assert (Diagonal in known) == (operator != "residual")
 
 
 def test_splits_losses_reductions_and_batch_norm_on_the_batch_are_other_problems(data_folder):

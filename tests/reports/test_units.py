@@ -17,6 +17,7 @@ from hessbench.reports import units
         (1200, "20.0 min"),
         (9000, "2.50 h"),
         (864000, "10.0 d"),
+        (1e11, "3,169 years"),
     ],
 )
 def test_seconds_carry_the_unit_that_fits(value, text):

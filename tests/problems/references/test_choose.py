@@ -1,6 +1,7 @@
 """Which references a matrix gets, by its size, its loss and its data; and real networks two ways."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from hessbench.problems.references import choose
 from hessbench.problems.references.certified import certified_reference
 from hessbench.problems.references.choose import gram_is_affordable, kernel_spectrum, references_of
 from hessbench.problems.references.dense import DENSE
+from hessbench.problems.references.flat import is_flat
+from hessbench.problems.rules.affine import is_affine_in_each
 
 CPU = torch.device("cpu")
 ROOTLESS = Loss("quartic", lambda outputs, targets: (outputs**4).sum())
@@ -95,11 +98,56 @@ def test_other_large_matrices_are_certified_at_the_top_and_statistical_beyond(op
     trace, density = found[Trace](Trace()), found[Density](Density())
     assert trace.source == density.source == Source.STATISTICAL
     assert abs(trace.arrays["trace"][0] - eigenvalues.sum()) <= trace.bound
-    if operator != "ggn":
+    if operator == "residual":
         assert Diagonal not in found
     else:
-        with pytest.raises(ValueError, match="no exact diagonal of the ggn is affordable at dimension 30 on this data"):
+        says = f"no exact diagonal of the {operator} is affordable at dimension 30 on this data"
+        with pytest.raises(ValueError, match=says):
             found[Diagonal](Diagonal())
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.375])
+def test_a_large_hessian_whose_residual_has_no_diagonal_has_an_exact_trace_and_diagonal(shift, small_limit, network_of):
+    def relu(parameters, inputs):
+        W1, b1, W2 = parameters.split([15, 3, 12])
+        return torch.relu(inputs @ W1.view(3, 5).T + b1) @ W2.view(4, 3).T
+
+    network = replace(network_of(), forward=relu)
+    found = references_of(lambda: network, "hessian", 30, name="it", shift=shift)
+    A = DENSE["hessian"](network) + shift * np.eye(30)
+    assert np.abs(np.linalg.eigvalsh(DENSE["residual"](network))).max() > 0.01
+    trace, diagonal = found[Trace](Trace()), found[Diagonal](Diagonal())
+    assert trace.source == diagonal.source == Source.GRAM
+    assert abs(trace.arrays["trace"][0] - A.trace()) <= trace.bound + 1e-14 * np.abs(A).sum()
+    np.testing.assert_allclose(diagonal.arrays["diagonal"], A.diagonal(), rtol=0, atol=diagonal.bound + 1e-15)
+    assert "every output is affine in each parameter alone" in trace.note
+    assert trace.arrays["abs_sum"][0] >= A.trace()
+    assert found[Density](Density()).source == Source.STATISTICAL
+
+
+def test_a_backward_pass_of_its_own_is_seen_where_the_operations_look_affine(network_of):
+    class Smoothed(torch.autograd.Function):
+        """A ReLU to look at, a tanh to differentiate."""
+
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return torch.relu(x)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * torch.tanh(ctx.saved_tensors[0])
+
+    def network(bend):
+        def forward(parameters, inputs):
+            W1, b1, W2 = parameters.split([15, 3, 12])
+            return bend(inputs @ W1.view(3, 5).T + b1) @ W2.view(4, 3).T
+
+        return replace(network_of(), forward=forward)
+
+    assert is_affine_in_each(network(Smoothed.apply))
+    assert not is_flat(network(Smoothed.apply))
+    assert is_flat(network(torch.relu))
 
 
 @pytest.mark.parametrize("operator", ["ggn", "hessian"])
