@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from torch.utils import checkpoint
 
@@ -29,7 +29,7 @@ def refusing_checkpoints() -> Generator[None]:
     before = sys.getprofile()
     seen = False
 
-    def look(frame: FrameType, event: str, of: object) -> None:
+    def look(frame: FrameType, event: Any, of: Any) -> None:
         nonlocal seen
         code = frame.f_code
         seen |= event == "call" and code.co_filename == _FILE and code.co_name == "checkpoint"

@@ -189,7 +189,7 @@ def _refuse_other_than_modules(model: object) -> None:
 def _own_copy(model: nn.Module) -> nn.Module:
     """A copy on the CPU, in the mode of the original."""
     for name, module in model.named_modules():
-        if any(isinstance(hook, WeightNorm) for hook in module._forward_pre_hooks.values()):
+        if any(isinstance(hook, WeightNorm) for hook in vars(module)["_forward_pre_hooks"].values()):
             raise ValueError(
                 f"{name or 'the model'} ({type(module).__name__}) holds nn.utils.weight_norm, which cannot be copied: "
                 "merge its weight by nn.utils.remove_weight_norm"

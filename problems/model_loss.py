@@ -103,7 +103,7 @@ def _loss_of_function(function: Callable[[Tensor, Tensor], Tensor], batches: Seq
     if type(function) is nn.CrossEntropyLoss:
         return _cross_entropy_of(cast("nn.CrossEntropyLoss", function), batches, classes, mean=mean)
     if type(function) is nn.NLLLoss:
-        return _likelihood_of(function, batches, classes, mean=mean)
+        return _likelihood_of(cast("nn.NLLLoss", function), batches, classes, mean=mean)
     name = getattr(function, "__name__", type(function).__name__)
     value = _fixed(function) if isinstance(function, nn.Module) else function
 

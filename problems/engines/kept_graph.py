@@ -30,9 +30,9 @@ def hessian(network: Network, batch: Batch) -> Products:
     with torch.enable_grad():
         total = network.loss.total(network.forward(parameters, batch.inputs), batch.targets)
         (gradient,) = torch.autograd.grad(total * network.scale, parameters, create_graph=True)
-    if not gradient.requires_grad:
         if network.loss.linear and not custom_functions(total):
-            return Products(torch.zeros_like, total=total.detach())
+            gradient = gradient + 0.0 * parameters  # of a network linear in its parameters there is no graph between
+    if not gradient.requires_grad:
         raise ValueError(
             "the gradient does not change with the parameters: the loss is linear in them, or an operation hides "
             "its derivative (detach, torch.no_grad, a custom autograd.Function), and there is no Hessian to measure"
