@@ -186,6 +186,13 @@ def _refuse_other_than_modules(model: object) -> None:
     )
 
 
+class _CELU(nn.CELU):
+    """The same function by the operation of ELU: torch has 1 / alpha in float32 in the derivative of its own."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return torch.ops.aten.elu(input, self.alpha, 1.0, 1 / self.alpha)
+
+
 def _own_copy(model: nn.Module) -> nn.Module:
     """A copy on the CPU, in the mode of the original."""
     for name, module in model.named_modules():
@@ -203,6 +210,8 @@ def _own_copy(model: nn.Module) -> nn.Module:
     for module in own.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = False  # the same gradient, dense: sparse ones cannot be differentiated again
+        if type(module) is nn.CELU:
+            module.__class__ = _CELU
     return own
 
 

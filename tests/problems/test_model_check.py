@@ -323,3 +323,15 @@ def test_attention_is_left_as_it_was():
     model, inputs = ACCEPTED["attention"][0](), ACCEPTED["attention"][1]
     from_model(model, "cross-entropy", (inputs, LABELS)).build(CPU, torch.float32)
     assert flags == (torch.backends.mha.get_fastpath_enabled(), torch.backends.cuda.flash_sdp_enabled())
+
+
+def test_celu_is_differentiated_with_every_digit_of_its_scale():
+    model, x = nn.Sequential(nn.Linear(2, C), nn.CELU(0.3)), drawn(4, 2)
+    plain = copy.deepcopy(model)
+    plain[1] = Applied(lambda h: torch.where(h > 0, h, 0.3 * torch.expm1(h.clamp(max=0) / 0.3)))
+    plain[1].layer = nn.Identity()
+    found, wanted = (
+        to_dense(from_model(each, "cross-entropy", (x, LABELS), dtype=torch.float64).build(CPU, torch.float64))
+        for each in (model, plain)
+    )
+    assert float((found - wanted).norm()) <= 1e-14 * float(wanted.norm())
