@@ -17,9 +17,11 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.weight_norm import WeightNorm
 
 from hessbench.problem import FACTOR, Problem, array_hash
 from hessbench.problems.blocks import ALL, block_index, block_pieces, block_shapes, restricted
+from hessbench.problems.checkpointing import refusing_checkpoints
 from hessbench.problems.curvature import BY_OUTPUT, operator_dim
 from hessbench.problems.engines.table import AUTO
 from hessbench.problems.matrix import Matrix
@@ -96,6 +98,7 @@ def from_model(
         raise ValueError(f"from_model: dtype must be torch.float32 or torch.float64, got {dtype}")
     chosen_name = name or _default_name(model, operator, block)
     check_name(chosen_name, "problem")
+    _refuse_other_than_modules(model)
     names = selected_names(model, params)
     refuse_modes(model)
     batches = read_batches(data, dtype)
@@ -105,7 +108,8 @@ def from_model(
     kept = block_shapes(block, shapes)
     part = _Part(own, state, names, block)
     forward, parameters = part.function()
-    outputs = first_outputs(forward, parameters, batches[0])
+    with refusing_checkpoints():
+        outputs = first_outputs(forward, parameters, batches[0])
     network = Network(forward, parameters, batches, loss_of(loss, batches, outputs))
     network, by_example = tried(network, own, operator)
     small = network.num_samples * network.parameters.numel() <= EAGER
@@ -168,8 +172,35 @@ class _Part:
         return forward, flat_parameters(self.state, names)
 
 
+def _refuse_other_than_modules(model: object) -> None:
+    if isinstance(model, nn.Module):
+        return
+    if isinstance(model, type):
+        raise ValueError(
+            f"model is the class {model.__name__} itself: an instance is accepted, as {model.__name__}(...)"
+        )
+    called = getattr(model, "__name__", type(model).__name__)
+    raise ValueError(
+        f"model must be an nn.Module, which holds its parameters, got {called}"
+        + (" (a function): make it the forward of a class of nn.Module" if callable(model) else "")
+    )
+
+
+class _CELU(nn.CELU):
+    """The same function by the operation of ELU: torch has 1 / alpha in float32 in the derivative of its own."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return torch.ops.aten.elu(input, self.alpha, 1.0, 1 / self.alpha)
+
+
 def _own_copy(model: nn.Module) -> nn.Module:
     """A copy on the CPU, in the mode of the original."""
+    for name, module in model.named_modules():
+        if any(isinstance(hook, WeightNorm) for hook in vars(module)["_forward_pre_hooks"].values()):
+            raise ValueError(
+                f"{name or 'the model'} ({type(module).__name__}) holds nn.utils.weight_norm, which cannot be copied: "
+                "merge its weight by nn.utils.remove_weight_norm"
+            )
     try:
         own = copy.deepcopy(model).cpu()
     except (RuntimeError, TypeError) as failure:
@@ -179,6 +210,8 @@ def _own_copy(model: nn.Module) -> nn.Module:
     for module in own.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = False  # the same gradient, dense: sparse ones cannot be differentiated again
+        if type(module) is nn.CELU:
+            module.__class__ = _CELU
     return own
 
 

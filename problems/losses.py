@@ -29,6 +29,8 @@ class Loss:
         draw: From outputs (m, C), targets, a number r and a generator, the slopes (m, C, r) at r targets drawn for each
             sample from the distribution whose log-likelihood the loss is, less a constant; the expectation of s s^T is
             the Hessian of the loss of the sample in its outputs. None where the loss names no such distribution.
+        linear: Whether it is linear in the outputs by its definition: a gradient that does not change with the
+            parameters then says that the Hessian is the zero matrix, not that something hides a derivative.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Loss:
     root: LossTotal | None = None
     product: LossProduct | None = None
     draw: LossDraw | None = None
+    linear: bool = False
 
     def slope(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Gradients (m, C) of the losses of the samples in their outputs."""

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hessbench.operators import check_operator
 from hessbench.problems.curvature import exact_operator, example_gradients
-from hessbench.problems.custom_functions import custom_functions
+from hessbench.problems.custom_functions import custom_functions, refuse_weight_norm
 from hessbench.problems.linearisation import quiet_transforms
 from hessbench.problems.network import Batch, Forward, Network
 from hessbench.seeding import derive_seed, make_generator
@@ -137,6 +137,8 @@ def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, b
 def _try_products(network: Network, operator: str) -> None:
     dtype = network.parameters.dtype
     outputs = _with_graph(network)
+    if operator in ("hessian", "residual"):
+        refuse_weight_norm(outputs)
     try:
         op = exact_operator(network, operator)
         if dtype == torch.float64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -20,8 +21,12 @@ _PROBABILITY_TOLERANCE: Final = 1e-3
 _FUNCTIONS: Final[tuple[tuple[object, UserLoss], ...]] = (
     (nn.functional.cross_entropy, nn.CrossEntropyLoss()),
     (nn.functional.mse_loss, nn.MSELoss()),
+    (nn.functional.nll_loss, nn.NLLLoss()),
 )
 """Functions of torch with the modules that do the same."""
+_REDUCTIONS: Final = ("mean", "batchmean", "sum")
+_MOST_ENTRIES: Final = 2**26
+"""Outputs times samples on which a loss of one's own is compared with its parts."""
 
 
 def loss_of(loss: UserLoss, batches: Sequence[Batch], outputs: Tensor) -> Loss:
@@ -30,7 +35,8 @@ def loss_of(loss: UserLoss, batches: Sequence[Batch], outputs: Tensor) -> Loss:
     Args:
         loss: "cross-entropy" or "squared"; `nn.CrossEntropyLoss` or `nn.MSELoss`, whose closed forms are used; or a
             function of outputs and targets that returns a scalar, its attribute `reduction` saying whether that is a
-            mean (the default) or a sum over the samples.
+            mean (the default) or a sum over the samples. The mean of torch's elementwise losses (L1, Huber, BCE,
+            `nn.KLDivLoss`) is over samples and outputs, 1 / C of the mean over samples that "batchmean" is.
         batches: The data.
         outputs: Outputs of the first samples, in float64.
 
@@ -46,6 +52,10 @@ def loss_of(loss: UserLoss, batches: Sequence[Batch], outputs: Tensor) -> Loss:
         found = LOSSES[loss]
     elif isinstance(loss, Loss):
         found = loss
+    elif isinstance(loss, type):
+        raise ValueError(
+            f"loss is the class {loss.__name__} itself: an instance is accepted, as {loss.__name__}() with its settings"
+        )
     elif not callable(loss):
         raise ValueError(f"loss takes a name or a function of outputs and targets, got {type(loss).__name__}")
     else:
@@ -57,6 +67,8 @@ def loss_of(loss: UserLoss, batches: Sequence[Batch], outputs: Tensor) -> Loss:
         elif found.name == SQUARED.name:
             _check_values(batch.targets, outputs.shape[1], number, numbers=not is_mse)
     _check_split(found, outputs, batches[0].targets[: outputs.shape[0]])
+    if not isinstance(loss, str | Loss) and found.root is None:
+        _check_batches(found, outputs, batches)
     return found
 
 
@@ -83,13 +95,15 @@ def _settings(loss: nn.Module) -> dict[str, Any]:
 
 def _loss_of_function(function: Callable[[Tensor, Tensor], Tensor], batches: Sequence[Batch], classes: int) -> Loss:
     reduction = str(getattr(function, "reduction", "mean"))
-    if reduction not in ("mean", "sum"):
-        raise ValueError(f"loss: reduction must be mean or sum, got {reduction!r}")
-    mean = reduction == "mean"
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"loss: reduction must be mean or sum, got {reduction!r}; batchmean is for nn.KLDivLoss")
+    mean = reduction != "sum"
     if type(function) is nn.MSELoss:
         return squared(mean=mean, weight=2 / classes if mean else 2.0)
     if type(function) is nn.CrossEntropyLoss:
         return _cross_entropy_of(cast("nn.CrossEntropyLoss", function), batches, classes, mean=mean)
+    if type(function) is nn.NLLLoss:
+        return _likelihood_of(cast("nn.NLLLoss", function), batches, classes, mean=mean)
     name = getattr(function, "__name__", type(function).__name__)
     value = _fixed(function) if isinstance(function, nn.Module) else function
 
@@ -115,6 +129,25 @@ def _fixed(module: nn.Module) -> LossTotal:
 
 
 def _cross_entropy_of(loss: nn.CrossEntropyLoss, batches: Sequence[Batch], classes: int, *, mean: bool) -> Loss:
+    weights = _class_weights(loss, batches, classes, mean=mean)
+    return cross_entropy(mean=mean, weights=weights, smoothing=loss.label_smoothing)
+
+
+def _likelihood_of(loss: nn.NLLLoss, batches: Sequence[Batch], classes: int, *, mean: bool) -> Loss:
+    weights = _class_weights(loss, batches, classes, mean=mean)
+    for number, batch in enumerate(batches, 1):
+        _check_classes(batch.targets, classes, number)
+
+    def total(outputs: Tensor, targets: Tensor) -> Tensor:
+        scaled = None if weights is None else weights.to(outputs)
+        return nn.functional.nll_loss(outputs, targets, weight=scaled, reduction="sum")
+
+    return Loss(type(loss).__name__, total, mean)
+
+
+def _class_weights(
+    loss: nn.CrossEntropyLoss | nn.NLLLoss, batches: Sequence[Batch], classes: int, *, mean: bool
+) -> Tensor | None:
     """With class weights a mean divides by the weights of all labels, which is exact over any cut into batches."""
     numbers = not batches[0].targets.is_floating_point()
     if numbers and any(bool((batch.targets == loss.ignore_index).any()) for batch in batches):
@@ -134,7 +167,7 @@ def _cross_entropy_of(loss: nn.CrossEntropyLoss, batches: Sequence[Batch], class
             if mass == 0:
                 raise ValueError("loss: the class weights of all labels are 0: their mean is not defined")
             weights = weights * (labels.numel() / mass)
-    return cross_entropy(mean=mean, weights=weights, smoothing=loss.label_smoothing)
+    return weights
 
 
 def _check_classes(targets: Tensor, classes: int, number: int) -> None:
@@ -190,10 +223,37 @@ def _check_split(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
         ) from failure
     if not isinstance(cast("object", whole), Tensor) or whole.numel() != 1:
         raise ValueError(f"loss {loss.name}: one number is needed, with reduction mean or sum")
-    gap, size = abs(float(whole) - sum(singly)), sum(map(abs, singly))
-    if gap > _SPLIT_TOLERANCE * size:
+    _refuse_gap(loss, float(whole), singly, outputs.shape[0])
+
+
+def _check_batches(loss: Loss, outputs: Tensor, batches: Sequence[Batch]) -> None:
+    """Refuse a loss whose value over all samples is not the sum over parts of the batches.
+
+    A divisor that depends on the labels (class weights, labels that are ignored) need not show in the first samples.
+    The outputs are those of the first samples over and over: the targets are what may differ.
+    """
+    room = _MOST_ENTRIES // (outputs.shape[1] * len(batches)) + 1
+    parts: list[Tensor] = []
+    for batch in batches:
+        some = batch.targets[:room]
+        parts += [part for part in some.tensor_split([some.shape[0] // 3]) if part.shape[0]]
+
+    def total(targets: Tensor, start: int) -> float:
+        places = (torch.arange(targets.shape[0]) + start) % outputs.shape[0]
+        return float(loss.total(outputs[places], targets.double() if targets.is_floating_point() else targets))
+
+    starts = [0, *torch.tensor([part.shape[0] for part in parts]).cumsum(0).tolist()]
+    with torch.no_grad():
+        apart = [total(part, start) for part, start in zip(parts, starts, strict=False)]
+        _refuse_gap(loss, total(torch.cat(parts), 0), apart, starts[-1])
+
+
+def _refuse_gap(loss: Loss, whole: float, apart: Sequence[float], samples: int) -> None:
+    size = sum(map(abs, apart))
+    ignored = math.isfinite(whole) and not math.isfinite(size)
+    if ignored or abs(whole - sum(apart)) > _SPLIT_TOLERANCE * size:
         raise ValueError(
-            f"loss {loss.name}: its value over {outputs.shape[0]} samples is not the "
+            f"loss {loss.name}: its value over {samples} samples is not the "
             f"{'mean' if loss.mean else 'sum'} of theirs, so it has no value for each sample; set its attribute "
             "`reduction` to mean or sum, and let it treat every sample by itself"
         )

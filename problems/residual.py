@@ -18,6 +18,7 @@ def residual_network(network: Network) -> Network:
     By the chain rule R = scale * sum_i sum_c s_ic H_ic, with s_i (C,) the gradient of the loss of sample i in its
     outputs and H_ic the Hessian of output c: the Hessian of scale * sum_i <s_i, outputs_i> with the slopes s held
     fixed. So a product with R costs what one with the Hessian does, not a Hessian's and a GGN's, and cancels no digits.
+    Of a network that is linear in its parameters R is the zero matrix.
 
     Args:
         network: The network; its batches get the slopes in place of targets.
@@ -33,7 +34,7 @@ def residual_network(network: Network) -> Network:
             outputs = network.forward(network.parameters, batch.inputs)
         refuse_infinite(network.loss.total(outputs, batch.targets), number)
         batches.append(Batch(batch.inputs, network.loss.slope(outputs, batch.targets)))
-    loss = Loss(f"slopes of {network.loss.name}", _weighted, network.loss.mean, product=_flat)
+    loss = Loss(f"slopes of {network.loss.name}", _weighted, network.loss.mean, product=_flat, linear=True)
     return replace(network, batches=tuple(batches), loss=loss)
 
 

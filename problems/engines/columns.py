@@ -20,7 +20,8 @@ def map_columns(function: Callable[[Tensor], Tensor], block: Tensor, *, batched:
         Results along the last axis.
     """
     if batched and block.shape[-1] > 1:
-        return torch.func.vmap(function, in_dims=-1, out_dims=-1)(block)
+        # Out along the first axis: torch cannot put a result that is the same for every column along a negative one.
+        return torch.func.vmap(function, in_dims=-1)(block).movedim(0, -1)
     return torch.stack([function(column.contiguous()) for column in block.unbind(dim=-1)], dim=-1)
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import torch
 
+from hessbench.problems.custom_functions import custom_functions
 from hessbench.problems.engines.engine import Products
 from hessbench.problems.linearisation import Linearisation, pull_columns
 from hessbench.problems.network import Batch, Network
@@ -23,12 +24,14 @@ def hessian(network: Network, batch: Batch) -> Products:
     Cost: one gradient; the graph keeps the activations of both passes.
 
     Raises:
-        ValueError: If the gradient is constant.
+        ValueError: If the gradient is constant, unless the network of a residual is linear in its parameters.
     """
     parameters = network.parameters.detach().clone().requires_grad_()
     with torch.enable_grad():
         total = network.loss.total(network.forward(parameters, batch.inputs), batch.targets)
         (gradient,) = torch.autograd.grad(total * network.scale, parameters, create_graph=True)
+        if network.loss.linear and not custom_functions(total):
+            gradient = gradient + 0.0 * parameters  # of a network linear in its parameters there is no graph between
     if not gradient.requires_grad:
         raise ValueError(
             "the gradient does not change with the parameters: the loss is linear in them, or an operation hides "

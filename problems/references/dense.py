@@ -162,6 +162,7 @@ def _row_by_row(total: Callable[[Tensor], Tensor], parameters: Tensor) -> Tensor
     tracked = parameters.detach().clone().requires_grad_()
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(total(tracked), tracked, create_graph=True)
+        gradient = gradient + 0.0 * tracked  # entries that do not depend on the parameters have rows of 0
     H = torch.zeros(tracked.numel(), tracked.numel(), dtype=torch.float64)
     if gradient.requires_grad:
         for row, entry in zip(H, gradient.unbind(), strict=True):

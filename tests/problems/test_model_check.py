@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from hessbench.operators import to_dense
 from hessbench.problem import FACTOR
@@ -228,6 +229,17 @@ def mixed(x):
     return x - x.mean(dim=0)
 
 
+class Checkpointed(Applied):
+    """Its layer, of which the input has no gradient, runs again in the backward pass."""
+
+    def __init__(self, reentrant):
+        super().__init__(torch.tanh)
+        self.reentrant = reentrant
+
+    def forward(self, x):
+        return torch.nn.functional.silu(checkpoint(self.layer, x, use_reentrant=self.reentrant))
+
+
 MODELS = {
     "no second derivative": (lambda: Applied(distances), "twice: torch has no derivative for _cdist_backward"),
     "backward outside torch": (lambda: Applied(Lost.apply), "Lost (a custom autograd.Function) hides a derivative"),
@@ -250,13 +262,22 @@ MODELS = {
         lambda: nn.Sequential(nn.MultiheadAttention(2, 1, dropout=0.5)).train(),
         "0 (MultiheadAttention) draws at random in training mode",
     ),
+    "checkpoints": (lambda: Checkpointed(reentrant=False), "the model calls torch.utils.checkpoint, which computes"),
+    "reentrant": (lambda: Checkpointed(reentrant=True), "call its layers directly"),
+    "weight norm": (
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(2, C)),
+        "the second derivative that torch has of _weight_norm_interface (weight_norm over dim 0) is wrong",
+    ),
+    "a function": (lambda: mixed, "model must be an nn.Module, which holds its parameters, got mixed (a function): ma"),
+    "a class": (lambda: Tokens, "model is the class Tokens itself: an instance is accepted, as Tokens(...)"),
+    "a number": (lambda: 3, "model must be an nn.Module, which holds its parameters, got int"),
     "no parameters": (lambda: nn.Identity(), "params chooses no parameter that requires a gradient"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", MODELS)
 @pytest.mark.filterwarnings("ignore:ComplexHalf|Complex modules:UserWarning")
-@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
+@pytest.mark.filterwarnings("ignore:Lazy modules|None of the inputs have requires_grad:UserWarning")
 def test_a_model_is_refused_in_one_sentence(case):
     make, says = MODELS[case]
     with torch.random.fork_rng(devices=[]):
@@ -302,3 +323,15 @@ def test_attention_is_left_as_it_was():
     model, inputs = ACCEPTED["attention"][0](), ACCEPTED["attention"][1]
     from_model(model, "cross-entropy", (inputs, LABELS)).build(CPU, torch.float32)
     assert flags == (torch.backends.mha.get_fastpath_enabled(), torch.backends.cuda.flash_sdp_enabled())
+
+
+def test_celu_is_differentiated_with_every_digit_of_its_scale():
+    model, x = nn.Sequential(nn.Linear(2, C), nn.CELU(0.3)), drawn(4, 2)
+    plain = copy.deepcopy(model)
+    plain[1] = Applied(lambda h: torch.where(h > 0, h, 0.3 * torch.expm1(h.clamp(max=0) / 0.3)))
+    plain[1].layer = nn.Identity()
+    found, wanted = (
+        to_dense(from_model(each, "cross-entropy", (x, LABELS), dtype=torch.float64).build(CPU, torch.float64))
+        for each in (model, plain)
+    )
+    assert float((found - wanted).norm()) <= 1e-14 * float(wanted.norm())

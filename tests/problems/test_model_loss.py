@@ -18,6 +18,9 @@ LABELS = torch.tensor([0, 2, 2, 1, 2, 0])
 VALUES = torch.rand(M, C, generator=GENERATOR, dtype=torch.float64)
 SHARES = VALUES / VALUES.sum(dim=1, keepdim=True)
 WEIGHTS = torch.tensor([0.5, 4.0, 1.0])
+LOGS = OUTPUTS.log_softmax(dim=1)
+SORTED = torch.tensor([0, 0, 0, 0, 2, 1])
+"""Labels of which the first four, all that is looked at singly, are the same."""
 
 
 def smooth(outputs, targets):
@@ -66,6 +69,13 @@ CASES = {
     "MSE of torch": (nn.functional.mse_loss, VALUES, nn.MSELoss()),
     "MSE, sum": (nn.MSELoss(reduction="sum"), VALUES, nn.MSELoss(reduction="sum")),
     "Huber": (nn.HuberLoss(delta=0.4), VALUES, nn.HuberLoss(delta=0.4)),
+    "KL, batchmean": (nn.KLDivLoss(reduction="batchmean"), SHARES, lambda o, t: (t * (t.log() - o)).sum() / M),
+    "KL of logs": (
+        nn.KLDivLoss(reduction="batchmean", log_target=True), LOGS, lambda o, t: (t.exp() * (t - o)).sum() / M
+    ),
+    "likelihood": (nn.functional.nll_loss, LABELS, nn.NLLLoss()),
+    "likelihood, weights": (nn.NLLLoss(WEIGHTS), SORTED, nn.NLLLoss(WEIGHTS.double())),
+    "likelihood, sum": (nn.NLLLoss(WEIGHTS, reduction="sum"), SORTED, nn.NLLLoss(WEIGHTS.double(), reduction="sum")),
     "a function": (smooth, VALUES, smooth),
     "a function, sum": (summed, VALUES, summed),
     "a module with a buffer": (Weighted(), VALUES, Weighted()),
@@ -84,7 +94,7 @@ def test_the_objective_over_ragged_batches_is_that_over_all_samples_at_once(case
 @pytest.mark.parametrize("case", CASES)
 def test_closed_forms_are_known_for_the_losses_of_torch_only(case):
     loss, targets, _ = CASES[case]
-    known = not case.startswith(("Huber", "a function", "a module"))
+    known = not case.startswith(("Huber", "KL", "likelihood", "a function", "a module"))
     assert (loss_of(loss, batches_of(targets), OUTPUTS[:4]).root is not None) == known
 
 
@@ -113,6 +123,17 @@ REFUSED = {
     "no reduction": (nn.MSELoss(reduction="none"), VALUES, "loss: reduction must be mean or sum, got 'none'"),
     "ignored": (nn.CrossEntropyLoss(ignore_index=2), LABELS, "samples with the label 2 are ignored (ignore_index)"),
     "default ignored": (nn.CrossEntropyLoss(), LABELS.masked_fill(LABELS == 1, -100), "label -100 are ignored"),
+    "likelihood ignored": (nn.NLLLoss(ignore_index=1), SORTED, "samples with the label 1 are ignored (ignore_index)"),
+    "ignored in a late sample": (
+        lambda o, t: nn.functional.cross_entropy(o, t, ignore_index=1), SORTED, "over 6 samples is not the mean of"
+    ),
+    "weights that show late": (
+        lambda o, t: nn.functional.nll_loss(o, t, weight=WEIGHTS.to(o)), SORTED, "over 6 samples is not the mean of"
+    ),
+    "a class": (
+        nn.CrossEntropyLoss, LABELS,
+        "loss is the class CrossEntropyLoss itself: an instance is accepted, as CrossEntropyLoss()",
+    ),
     "weights of another length": (nn.CrossEntropyLoss(torch.ones(2)), LABELS, "class weights must be 3 numbers"),
     "negative weights": (nn.CrossEntropyLoss(-WEIGHTS), LABELS, "class weights must be 3 numbers, none negative"),
     "weights of no label": (

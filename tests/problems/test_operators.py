@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from hessbench.estimand import Density, TopEigenvalues, Trace
 from hessbench.operators import Factored, check_operator, info_of, to_dense
+from hessbench.problems import from_model
 from hessbench.problems.curvature import BY_EXAMPLE, OPERATORS, curvature_operator, operator_dim
+from hessbench.problems.engines.table import engine_names
 from hessbench.problems.losses import CROSS_ENTROPY, LOSSES, SQUARED, Loss
 from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Batch, Network
@@ -284,3 +287,21 @@ def test_the_ggn_of_one_group_has_no_factor():
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_every_operator_says_its_engine(operator):
     assert info_of(curvature_operator(network_of(), operator)).engine
+
+
+@pytest.mark.parametrize("kind", ["linear", "convolution"])
+def test_the_residual_of_a_model_linear_in_its_parameters_is_the_zero_matrix(kind):
+    layers = {"linear": [nn.Linear(5, 3)], "convolution": [nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 3, 5), nn.Flatten()]}
+    data = torch.ones(4, 5), torch.zeros(4, 3)
+    for engine in engine_names("residual"):
+        if engine == "compiled":  # takes half a minute to compile nothing
+            continue
+        problem = from_model(nn.Sequential(*layers[kind]), "squared", data, operator="residual", engine=engine)
+        product = problem.build(torch.device("cpu"), torch.float32).matmat(torch.ones(problem.dim, 2))
+        assert product.shape == (18, 2)
+        assert not product.any(), engine
+    found = problem.references[TopEigenvalues](TopEigenvalues(3))
+    assert not found.arrays["eigenvalues"].any()
+    assert not problem.references[Trace](Trace()).arrays["trace"].any()
+    density = problem.references[Density](Density()).arrays
+    assert (density["nodes"].tolist(), density["weights"].tolist()) == ([0.0], [1.0])
