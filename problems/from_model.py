@@ -24,6 +24,7 @@ from hessbench.problems.blocks import ALL, block_index, block_pieces, block_shap
 from hessbench.problems.checkpointing import refusing_checkpoints
 from hessbench.problems.curvature import BY_OUTPUT, operator_dim
 from hessbench.problems.engines.table import AUTO
+from hessbench.problems.exact_activations import ExactCelu, exact
 from hessbench.problems.matrix import Matrix
 from hessbench.problems.model_check import differentiable_attention, first_outputs, refuse_modes, tried
 from hessbench.problems.model_data import Data, read_batches
@@ -108,8 +109,10 @@ def from_model(
     kept = block_shapes(block, shapes)
     part = _Part(own, state, names, block)
     forward, parameters = part.function()
-    with refusing_checkpoints():
+    with refusing_checkpoints(), ExactCelu() as celu:
         outputs = first_outputs(forward, parameters, batches[0])
+    if celu.met:
+        forward = exact(forward)
     network = Network(forward, parameters, batches, loss_of(loss, batches, outputs))
     network, by_example = tried(network, own, operator)
     small = network.num_samples * network.parameters.numel() <= EAGER
@@ -186,13 +189,6 @@ def _refuse_other_than_modules(model: object) -> None:
     )
 
 
-class _CELU(nn.CELU):
-    """The same function by the operation of ELU: torch has 1 / alpha in float32 in the derivative of its own."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return torch.ops.aten.elu(input, self.alpha, 1.0, 1 / self.alpha)
-
-
 def _own_copy(model: nn.Module) -> nn.Module:
     """A copy on the CPU, in the mode of the original."""
     for name, module in model.named_modules():
@@ -210,8 +206,6 @@ def _own_copy(model: nn.Module) -> nn.Module:
     for module in own.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = False  # the same gradient, dense: sparse ones cannot be differentiated again
-        if type(module) is nn.CELU:
-            module.__class__ = _CELU
     return own
 
 

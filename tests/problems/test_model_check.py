@@ -326,12 +326,24 @@ def test_attention_is_left_as_it_was():
 
 
 def test_celu_is_differentiated_with_every_digit_of_its_scale():
-    model, x = nn.Sequential(nn.Linear(2, C), nn.CELU(0.3)), drawn(4, 2)
-    plain = copy.deepcopy(model)
-    plain[1] = Applied(lambda h: torch.where(h > 0, h, 0.3 * torch.expm1(h.clamp(max=0) / 0.3)))
-    plain[1].layer = nn.Identity()
-    found, wanted = (
-        to_dense(from_model(each, "cross-entropy", (x, LABELS), dtype=torch.float64).build(CPU, torch.float64))
-        for each in (model, plain)
-    )
-    assert float((found - wanted).norm()) <= 1e-14 * float(wanted.norm())
+    x = drawn(4, 2)
+    model = nn.Sequential(nn.Linear(2, C), nn.Identity())
+
+    def hessian(activation):
+        each = copy.deepcopy(model)
+        each[1] = activation if isinstance(activation, nn.Module) else Applied(activation)
+        if isinstance(each[1], Applied):
+            each[1].layer = nn.Identity()
+        problem = from_model(each, "cross-entropy", (x, LABELS), dtype=torch.float64)
+        return to_dense(problem.build(CPU, torch.float64))
+
+    wanted = hessian(lambda h: torch.where(h > 0, h, 0.3 * torch.expm1(h.clamp(max=0) / 0.3)))
+    for activation in (
+        nn.CELU(0.3),
+        nn.CELU(0.3, inplace=True),
+        lambda h: nn.functional.celu(h, 0.3),
+        lambda h: nn.functional.celu(1 * h, alpha=0.3, inplace=True),
+        lambda h: torch.celu(h, 0.3),
+        lambda h: torch.celu_(1 * h, 0.3),
+    ):
+        assert float((hessian(activation) - wanted).norm()) <= 1e-14 * float(wanted.norm())
