@@ -18,7 +18,7 @@ def _mean(net: Any, x: Tensor) -> Tensor:
     return net.last(net.layer(x).mean(1))
 
 
-def _layer(**options: Any) -> nn.Module:
+def _layer(**options: Any) -> nn.TransformerEncoderLayer:
     return nn.TransformerEncoderLayer(4, 2, 5, batch_first=True, **options)
 
 

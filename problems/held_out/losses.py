@@ -29,6 +29,8 @@ class HeldOutLoss:
         objective: From a number of outputs, the scalar that is differentiated, by torch's own function of all samples.
         least_outputs: Least number of outputs.
         mean: Whether the objective is a mean over the samples.
+        has_root: Whether a closed root of its curvature is known, which the Gram matrix and drawn targets need.
+        refused: Operation of torch without a second derivative, which a refusal names; empty where none is right.
     """
 
     name: str
@@ -37,6 +39,8 @@ class HeldOutLoss:
     objective: Callable[[int], LossFunction]
     least_outputs: int = 1
     mean: bool = True
+    has_root: bool = True
+    refused: str = ""
 
 
 def labels(outputs: Tensor, near: bool, generator: torch.Generator) -> Tensor:
@@ -116,10 +120,17 @@ def class_weights(outputs: int) -> Tensor:
 
 
 def _same(
-    name: str, loss: Callable[[int], LossFunction], targets: Targets, *, least: int = 1, mean: bool = True
+    name: str,
+    loss: Callable[[int], LossFunction],
+    targets: Targets,
+    *,
+    least: int = 1,
+    mean: bool = True,
+    refused: str = "",
 ) -> HeldOutLoss:
     """A loss that torch or a user wrote, which is its own objective."""
-    return HeldOutLoss(name, loss, targets, loss, least, mean)
+    rooted = name.lower().replace("_", "").startswith(("crossentropy", "mseloss"))
+    return HeldOutLoss(name, loss, targets, loss, least, mean, rooted, refused)
 
 
 HELD_OUT_LOSSES: Final = (
@@ -150,7 +161,10 @@ HELD_OUT_LOSSES: Final = (
     _same("SoftMarginLoss", lambda _: nn.SoftMarginLoss(), signs),
     _same("MultiLabelSoftMarginLoss", lambda _: nn.MultiLabelSoftMarginLoss(), truths),
     _same("PoissonNLLLoss", lambda _: nn.PoissonNLLLoss(), counts),
-    _same("MultiMarginLoss-squared", lambda _: nn.MultiMarginLoss(p=2), labels, least=2),
+    _same(
+        "MultiMarginLoss-squared",
+        lambda _: nn.MultiMarginLoss(p=2), labels, least=2, refused="multi_margin_loss_backward",
+    ),
     _same("NLLLoss", lambda _: nn.NLLLoss(), labels, least=2),
     _same("L1Loss", lambda _: nn.L1Loss(), numbers),
     _same("log-cosh-sum", lambda _: log_cosh, numbers, mean=False),

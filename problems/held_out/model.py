@@ -43,6 +43,7 @@ class HeldOutModel:
         outputs: Number C of outputs.
         samples: Number of samples.
         fitted: Whether it is to have fitted its data, so that targets follow its outputs and the loss is near zero.
+        refused: Operation of torch without a second derivative, which a refusal names; empty where none is right.
         tolerance: Error accepted relative to the size of a matrix, where torch itself rounds to float32.
     """
 
@@ -52,13 +53,14 @@ class HeldOutModel:
     outputs: int
     samples: int = SAMPLES
     fitted: bool = False
+    refused: str = ""
     tolerance: float = 1e-10
 
     def make(self, generator: torch.Generator) -> nn.Module:
         """The module in float64 and in evaluation mode; vectors that torch starts at 0 or 1 are moved from there."""
         seed = int(torch.randint(2**31, (), generator=generator))
         with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(seed)
+            torch.manual_seed(seed)  # layers of torch draw their weights from nowhere else
             module = self.build().double().eval()
         with torch.no_grad():
             for value in module.parameters():

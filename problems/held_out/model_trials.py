@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -18,6 +17,7 @@ from hessbench.problem import Problem
 from hessbench.problems.curvature import OPERATORS
 from hessbench.problems.engines.table import AUTO, engine_names
 from hessbench.problems.from_model import from_model
+from hessbench.problems.held_out.architectures import held_out_models
 from hessbench.problems.held_out.losses import HeldOutLoss, losses_of
 from hessbench.problems.held_out.model import HeldOutModel
 from hessbench.problems.held_out.plain_curvature import PlainCurvature
@@ -29,6 +29,8 @@ ROUNDING: Final = 1e-13
 """Error accepted relative to the size of the squared Jacobian, where the curvature itself has cancelled."""
 DRAWS: Final = 5
 """Targets drawn for each sample, for the Monte-Carlo Fisher matrix."""
+STRIDE: Final = 89
+"""Step from one architecture to the next, a prime, so that a short check meets every kind."""
 
 _NO_SENTENCE: Final = (RuntimeError, AttributeError, TypeError, LookupError, ArithmeticError, AssertionError)
 
@@ -39,8 +41,9 @@ class ModelTrial:
 
     Attributes:
         name: Architecture, loss, operator, engine and seed: enough to make it again.
-        outcome: Right, wrong, or refused with a sentence.
-        error: Largest error of an entry over the largest entry of the truth; NaN if refused.
+        outcome: Right; refused with a sentence, where it may be; or wrong, which a refusal of what is to be accepted
+            is as well.
+        error: Largest error of an entry over the largest entry of the truth; NaN if there is no matrix.
         detail: Why it is refused, or what is wrong.
     """
 
@@ -87,22 +90,26 @@ def model_trial(
     """
     name = f"{model.name} {loss.name} {operator} {engine} seed={seed}"
     case = drawn_case(model, loss, seed)
-    drawn = {"mc_samples": DRAWS, "seed": seed} if operator == "monte-carlo-fisher" else {}
+    draws = operator == "monte-carlo-fisher"
     with _plain_attention():
         try:
             problem = from_model(
                 case.plain.module, loss.make(model.outputs), (case.plain.inputs, case.targets), operator=operator,
-                dtype=torch.float64, name="held-out", engine=engine, **drawn,
+                dtype=torch.float64, name="held-out", engine=engine,
+                mc_samples=DRAWS if draws else 1, seed=seed if draws else 0,
             )  # fmt: skip
             op = problem.build(torch.device("cpu"), torch.float64)
             found = to_dense(op)
         except ValueError as refusal:
-            return ModelTrial(name, "refused", float("nan"), str(refusal))
+            rightly = _rightly_refused(model, loss, operator, engine, seed, str(refusal))
+            return ModelTrial(
+                name, "refused" if rightly else "wrong", float("nan"), f"{'' if rightly else 'refused: '}{refusal}"
+            )
         except _NO_SENTENCE as failure:
             return ModelTrial(name, "wrong", float("nan"), f"{type(failure).__name__}: {failure}".splitlines()[0])
         truth = (
             _fisher(case.plain, problem, seed)
-            if operator == "monte-carlo-fisher"
+            if draws
             else _dense_truth(model, loss, seed, "ggn" if operator == "gram" else operator)
         )
         if operator == "gram":
@@ -116,14 +123,37 @@ def model_trial(
     return ModelTrial(name, "wrong" if wrong else "right", gap / size, wrong)
 
 
-def trials_of(model: HeldOutModel, seed: int = 0, *, every_engine: bool = False) -> Iterator[ModelTrial]:
-    """Every loss and operator of an architecture, by `auto` or by every engine that takes no compiler."""
-    for loss in losses_of(model.outputs):
-        for operator in OPERATORS:
-            names = engine_names(operator) if every_engine else (AUTO,)
-            for engine in names:
-                if engine != "compiled":
-                    yield model_trial(model, loss, operator, engine, seed, references=engine == AUTO)
+def held_out_trial(seed: int) -> ModelTrial:
+    """One trial drawn from a seed; consecutive seeds meet every architecture, each with a loss and a matrix of its own.
+
+    Half of the trials of a matrix with several engines take `auto`, the others one by its name, none that compiles.
+    """
+    models = held_out_models()
+    generator = np.random.default_rng([seed, 0x40DE])
+    model = models[seed * STRIDE % len(models)]
+    losses = losses_of(model.outputs)
+    loss = losses[int(generator.integers(len(losses)))]
+    operator = OPERATORS[int(generator.integers(len(OPERATORS)))]
+    engines = [name for name in engine_names(operator) if name not in (AUTO, "compiled")]
+    by_name = bool(engines) and generator.random() < 0.5
+    engine = engines[int(generator.integers(len(engines)))] if by_name else AUTO
+    return model_trial(model, loss, operator, engine, seed, references=not by_name)
+
+
+def _rightly_refused(
+    model: HeldOutModel, loss: HeldOutLoss, operator: str, engine: str, seed: int, sentence: str
+) -> bool:
+    """Whether torch has no second derivative, the loss no root, or the engine asked for says that it is not for this.
+
+    A matrix that is zero may be refused too.
+    """
+    if operator in ("gram", "monte-carlo-fisher") and not loss.has_root:
+        return True
+    named = [word for word in (model.refused, loss.refused, "" if engine == AUTO else engine) if word]
+    if any(word in sentence for word in named):
+        return True
+    known = operator not in ("gram", "monte-carlo-fisher") and not (model.refused or loss.refused)
+    return known and not bool(_dense_truth(model, loss, seed, operator).any())
 
 
 @lru_cache(maxsize=8)
@@ -142,11 +172,11 @@ def _fisher(plain: PlainCurvature, problem: Problem, seed: int) -> Tensor:
 def _spectra(gram: Tensor, ggn: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues of a Gram matrix and of the GGN, the shorter one filled with zeros."""
     width = max(gram.shape[0], ggn.shape[0])
-    ends = [nn_pad(torch.linalg.eigvalsh((A + A.T) / 2), width) for A in (gram, ggn)]
+    ends = [_filled(torch.linalg.eigvalsh((A + A.T) / 2), width) for A in (gram, ggn)]
     return ends[0], ends[1]
 
 
-def nn_pad(eigenvalues: Tensor, width: int) -> Tensor:
+def _filled(eigenvalues: Tensor, width: int) -> Tensor:
     """Eigenvalues with zeros to a width, ascending."""
     return torch.cat([eigenvalues, eigenvalues.new_zeros(width - eigenvalues.numel())]).sort().values
 

@@ -106,10 +106,7 @@ def _splines(net: Any, x: Tensor) -> Tensor:
 
 
 PARAMETRISED_MODELS: Final = (
-    *(
-        HeldOutModel(f"orthogonal-{name}", _orthogonal(name), X, 3)
-        for name in ("matrix_exp", "cayley", "householder")
-    ),
+    *(HeldOutModel(f"orthogonal-{name}", _orthogonal(name), X, 3) for name in ("matrix_exp", "cayley", "householder")),
     HeldOutModel("spectral-norm", _spectral, X, 3),
     HeldOutModel("symmetric-weight", _by_own_class(Symmetric), X, 3),
     HeldOutModel("positive-weight", _by_own_class(Softened), X, 3),
@@ -134,7 +131,7 @@ PARAMETRISED_MODELS: Final = (
     HeldOutModel(
         "nested",
         lambda: Formula(
-            lambda net, x: sum(part(x) for part in net.parts.values()),
+            lambda net, x: net.parts.a(x) + net.parts.b(x),
             parts=nn.ModuleDict({"a": mlp(nn.ReLU), "b": mlp(nn.Tanh)}),
         ),
         X,

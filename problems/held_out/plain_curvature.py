@@ -10,7 +10,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.functional import hessian, jacobian
+from torch.autograd import functional
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,24 @@ class PlainCurvature:
         return 1 / self.outputs.shape[0] if self.mean else 1.0
 
     @cached_property
-    def J(self) -> Tensor:
+    def jacobian(self) -> Tensor:
         """Jacobian (m, C, n) of the outputs."""
-        return _dense(jacobian, self.outputs_at, self.point)
+        return _dense(functional.jacobian, self.outputs_at, self.point)
 
     @cached_property
     def slopes(self) -> Tensor:
         """Gradient (m, C) of the objective in the outputs."""
-        return _dense(jacobian, self.objective, self.outputs)
+        return _dense(functional.jacobian, self.objective, self.outputs)
 
     @cached_property
     def gradients(self) -> Tensor:
         """Gradients (m, n) of the losses of single samples."""
-        return torch.einsum("mcn,mc->mn", self.J, self.slopes) / self.scale
+        return torch.einsum("mcn,mc->mn", self.jacobian, self.slopes) / self.scale
 
     @property
     def size(self) -> float:
         """What rounding is measured against: the largest entry of J^T J, scaled, at least that of the slopes' part."""
-        size = self.scale * float(self.J.square().sum(dim=(0, 1)).max())
+        size = self.scale * float(self.jacobian.square().sum(dim=(0, 1)).max())
         return size * max(1.0, float(self.slopes.abs().max()) / self.scale)
 
     def matrix(self, operator: str) -> Tensor:
@@ -80,25 +80,29 @@ class PlainCurvature:
             ValueError: If it is none of those that the definition alone gives.
         """
         if operator == "hessian":
-            return _dense(hessian, lambda parameters: self.objective(self.outputs_at(parameters)), self.point)
+            return _dense(
+                functional.hessian, lambda parameters: self.objective(self.outputs_at(parameters)), self.point
+            )
         if operator == "residual":
-            return _dense(hessian, lambda parameters: (self.outputs_at(parameters) * self.slopes).sum(), self.point)
+            return _dense(
+                functional.hessian, lambda parameters: (self.outputs_at(parameters) * self.slopes).sum(), self.point
+            )
         if operator == "ggn":
             m, C = self.outputs.shape
-            bend = _dense(hessian, self.objective, self.outputs).reshape(m * C, m * C)
-            return self.J.flatten(0, 1).T @ bend @ self.J.flatten(0, 1)
+            bend = _dense(functional.hessian, self.objective, self.outputs).reshape(m * C, m * C)
+            return self.jacobian.flatten(0, 1).T @ bend @ self.jacobian.flatten(0, 1)
         if operator == "gradient-second-moment":
             return self.scale * self.gradients.T @ self.gradients
         if operator == "gradient-covariance":
             centred = self.gradients - self.gradients.mean(dim=0)
             return self.scale * centred.T @ centred
         if operator == "ntk":
-            return torch.einsum("icn,jcn->ij", self.J, self.J)
+            return torch.einsum("icn,jcn->ij", self.jacobian, self.jacobian)
         raise ValueError(f"no plain definition of operator={operator}")
 
     def fisher(self, drawn: Tensor) -> Tensor:
         """The Monte-Carlo Fisher matrix of slopes (m, C, r) at drawn targets."""
-        rows = torch.einsum("mcn,mcr->mrn", self.J, drawn).flatten(0, 1)
+        rows = torch.einsum("mcn,mcr->mrn", self.jacobian, drawn).flatten(0, 1)
         return self.scale / drawn.shape[2] * rows.T @ rows
 
 

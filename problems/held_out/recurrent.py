@@ -104,9 +104,7 @@ RECURRENT_MODELS: Final = (
     HeldOutModel("gru-both-ways", _over(lambda: nn.GRU(2, 2, batch_first=True, bidirectional=True), 4), SEQUENCE, 3),
     HeldOutModel(
         "gru-given-state",
-        lambda: Formula(
-            _given_state, layer=nn.GRU(2, 3, batch_first=True), start=torch.zeros(3), last=nn.Linear(3, 3)
-        ),
+        lambda: Formula(_given_state, layer=nn.GRU(2, 3, batch_first=True), start=torch.zeros(3), last=nn.Linear(3, 3)),
         SEQUENCE,
         3,
     ),
