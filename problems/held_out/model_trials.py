@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hessbench.estimand import TopEigenvalues, Trace
 from hessbench.operators import LinearOperator, to_dense
@@ -91,35 +90,34 @@ def model_trial(
     name = f"{model.name} {loss.name} {operator} {engine} seed={seed}"
     case = drawn_case(model, loss, seed)
     draws = operator == "monte-carlo-fisher"
-    with _plain_attention():
-        try:
-            problem = from_model(
-                case.plain.module, loss.make(model.outputs), (case.plain.inputs, case.targets), operator=operator,
-                dtype=torch.float64, name="held-out", engine=engine,
-                mc_samples=DRAWS if draws else 1, seed=seed if draws else 0,
-            )  # fmt: skip
-            op = problem.build(torch.device("cpu"), torch.float64)
-            found = to_dense(op)
-        except ValueError as refusal:
-            rightly = _rightly_refused(model, loss, operator, engine, seed, str(refusal))
-            return ModelTrial(
-                name, "refused" if rightly else "wrong", float("nan"), f"{'' if rightly else 'refused: '}{refusal}"
-            )
-        except _NO_SENTENCE as failure:
-            return ModelTrial(name, "wrong", float("nan"), f"{type(failure).__name__}: {failure}".splitlines()[0])
-        truth = (
-            _fisher(case.plain, problem, seed)
-            if draws
-            else _dense_truth(model, loss, seed, "ggn" if operator == "gram" else operator)
+    try:
+        problem = from_model(
+            case.plain.module, loss.make(model.outputs), (case.plain.inputs, case.targets), operator=operator,
+            dtype=torch.float64, name="held-out", engine=engine,
+            mc_samples=DRAWS if draws else 1, seed=seed if draws else 0,
+        )  # fmt: skip
+        op = problem.build(torch.device("cpu"), torch.float64)
+        found = to_dense(op)
+    except ValueError as refusal:
+        rightly = _rightly_refused(model, loss, operator, engine, seed, str(refusal))
+        return ModelTrial(
+            name, "refused" if rightly else "wrong", float("nan"), f"{'' if rightly else 'refused: '}{refusal}"
         )
-        if operator == "gram":
-            found, truth = _spectra(found, truth)
-        accepted = model.tolerance * float(truth.abs().max()) + ROUNDING * case.plain.size
-        gap = float((found - truth).abs().max())
-        size = max(float(truth.abs().max()), accepted / model.tolerance)
-        if not gap <= accepted:
-            return ModelTrial(name, "wrong", gap / size, f"products differ by {gap:.2g}, accepted {accepted:.2g}")
-        wrong = _wrong_references(problem, op, truth, accepted) if references else ""
+    except _NO_SENTENCE as failure:
+        return ModelTrial(name, "wrong", float("nan"), f"{type(failure).__name__}: {failure}".splitlines()[0])
+    truth = (
+        _fisher(case.plain, problem, seed)
+        if draws
+        else _dense_truth(model, loss, seed, "ggn" if operator == "gram" else operator)
+    )
+    if operator == "gram":
+        found, truth = _spectra(found, truth)
+    accepted = model.tolerance * float(truth.abs().max()) + ROUNDING * case.plain.size
+    gap = float((found - truth).abs().max())
+    size = max(float(truth.abs().max()), accepted / model.tolerance)
+    if not gap <= accepted:
+        return ModelTrial(name, "wrong", gap / size, f"products differ by {gap:.2g}, accepted {accepted:.2g}")
+    wrong = _wrong_references(problem, op, truth, accepted) if references else ""
     return ModelTrial(name, "wrong" if wrong else "right", gap / size, wrong)
 
 
@@ -149,7 +147,8 @@ def _rightly_refused(
     """
     if operator in ("gram", "monte-carlo-fisher") and not loss.has_root:
         return True
-    named = [word for word in (model.refused, loss.refused, "" if engine == AUTO else engine) if word]
+    by_engine = {AUTO: "", "rules": "no rule for"}.get(engine, engine)
+    named = [word for word in (model.refused, loss.refused, by_engine) if word]
     if any(word in sentence for word in named):
         return True
     known = operator not in ("gram", "monte-carlo-fisher") and not (model.refused or loss.refused)
@@ -198,8 +197,3 @@ def _wrong_references(problem: Problem, op: LinearOperator, truth: Tensor, accep
         if not gap <= allowed:
             return f"reference of {estimand.spec} off by {gap:.2g}, bound {reference.bound_in('float64'):.2g}"
     return ""
-
-
-def _plain_attention() -> Any:
-    """Attention that torch can differentiate twice."""
-    return sdpa_kernel(SDPBackend.MATH)

@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.autograd import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,10 @@ class PlainCurvature:
         chosen = {name: value for name, value in self.module.named_parameters() if value.requires_grad}
         pieces = parameters.split([value.numel() for value in chosen.values()])
         tensors = {name: piece.view_as(chosen[name]) for name, piece in zip(chosen, pieces, strict=True)}
-        # On a copy: after the call torch leaves a layer that is used twice without its own weights.
-        return torch.func.functional_call(copy.deepcopy(self.module), tensors, (self.inputs.clone(),))
+        # On a copy: after the call torch leaves a layer that is used twice without its own weights. Attention by the
+        # kernel that can be differentiated twice.
+        with sdpa_kernel(SDPBackend.MATH):
+            return torch.func.functional_call(copy.deepcopy(self.module), tensors, (self.inputs.clone(),))
 
     @cached_property
     def point(self) -> Tensor:

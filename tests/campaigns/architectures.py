@@ -19,7 +19,7 @@ from hessbench.problems.curvature import OPERATORS
 from hessbench.problems.engines.table import AUTO, engine_names
 from hessbench.problems.held_out.architectures import held_out_models
 from hessbench.problems.held_out.losses import losses_of
-from hessbench.problems.held_out.model_trials import ModelTrial, model_trial
+from hessbench.problems.held_out.model_trials import ModelTrial, held_out_trial, model_trial
 
 OUTCOMES = ("right", "wrong", "refused")
 COMPILED = "compiled"
@@ -28,11 +28,12 @@ MODELS = {model.name: model for model in held_out_models()}
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--models", default="*", help="glob of architectures")
+    parser.add_argument("--models", default="*", help="globs of architectures, with commas")
     parser.add_argument("--losses", default="*", help="globs of losses, with commas")
     parser.add_argument("--operators", default="*", help="globs of operators, with commas")
     parser.add_argument("--engines", default="*", help="globs of engines, with commas; compiled only by its name")
     parser.add_argument("--seed", type=int, default=0, help="of weights and data")
+    parser.add_argument("--sample", type=int, help="in place of all, so many trials drawn as the self-check does")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--save", type=Path, help="file for one JSON line of every trial")
     return parser.parse_args()
@@ -59,6 +60,10 @@ def trials(job: tuple[str, argparse.Namespace]) -> list[ModelTrial]:
     return found
 
 
+def drawn(seed: int) -> list[ModelTrial]:
+    return [held_out_trial(seed)]
+
+
 def one_thread() -> None:
     torch.set_num_threads(1)
 
@@ -74,11 +79,12 @@ def main() -> None:
     start = time.monotonic()
     every: list[ModelTrial] = []
     jobs = [(name, asked) for name in MODELS if chosen(name, asked.models)]
+    seeds = range(asked.seed, asked.seed + (asked.sample or 0))
     by_engine: dict[str, Counter[str]] = {}
     by_operator: dict[str, Counter[str]] = {}
     refusals: dict[str, list[str]] = {}
     with multiprocessing.get_context("spawn").Pool(asked.jobs, one_thread) as pool:
-        for found in pool.imap(trials, jobs):
+        for found in pool.imap(drawn, seeds) if asked.sample else pool.imap(trials, jobs):
             for trial in found:
                 operator, engine = trial.name.split()[2:4]
                 by_engine.setdefault(engine, Counter())[trial.outcome] += 1
@@ -97,7 +103,7 @@ def main() -> None:
     print("\nrefused:")
     for sentence, names in sorted(refusals.items(), key=lambda row: -len(row[1])):
         print(f"{len(names):>6}  {sentence}\n        {'; '.join(names[:3])}{' ...' if len(names) > 3 else ''}")
-    print(f"{len(jobs)} architectures in {time.monotonic() - start:.0f} s")
+    print(f"{len(every)} trials in {time.monotonic() - start:.0f} s")
 
 
 if __name__ == "__main__":
