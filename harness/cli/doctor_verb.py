@@ -78,7 +78,7 @@ def _check_itself(seed: int, seconds: float) -> None:
         chance = f" ({allowed} may be by chance)" if family.misses else ""
         click.echo(f"{mark} {family.name}: {found.tried} tried, {found.refused} refused, {found.broken} broken{chance}")
         for detail in found.details:
-            click.echo(f"        {detail}")
+            click.echo(f"        {' '.join(detail.split())}")
     click.echo(f"seed {seed}")
     if broken:
         sys.exit(1)

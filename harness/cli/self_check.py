@@ -11,7 +11,13 @@ from typing import Final
 from scipy.stats import binom
 
 import hessbench
+from hessbench.estimand import TopEigenvalues
+from hessbench.flag_trials import flag_trial
+from hessbench.methods import METHODS
+from hessbench.problem import Problem
+from hessbench.problems.held_out.certified_trials import certified_trial
 from hessbench.problems.held_out.model_trials import held_out_trial
+from hessbench.problems.held_out.spectra import held_out_spectrum
 
 SIGNIFICANCE: Final = 1e-3
 """Chance that a promise of a share of misses is called broken where it is kept."""
@@ -26,7 +32,8 @@ class Finding:
         tried: Cases.
         refused: Those of them that were refused with a sentence, or not answered.
         broken: Those that broke what was promised of them.
-        details: For each broken one, its name, from which it can be made again, and what is wrong.
+        details: For each broken one, or run with broken ones, its name, from which it can be made again, and what is
+            wrong.
     """
 
     family: str
@@ -70,9 +77,48 @@ def model_turn(seed: int) -> Finding:
     return Finding(MODELS, 1, trial.outcome == "refused", wrong, details)
 
 
-MODELS: Final = "models"
+def certified_turn(seed: int) -> Finding:
+    """One certified reference, of a spectrum made to defeat it."""
+    trial = certified_trial(held_out_spectrum(seed, high=1500))
+    broken = trial.outcome == "broken"
+    detail = f"{trial.name}: error {trial.error:.3g}, bound {trial.bound:.3g}: {trial.detail}"
+    return Finding(CERTIFIED, 1, trial.outcome == "refused", broken, (detail,) if broken else ())
 
-FAMILIES: Final = (Family(MODELS, model_turn),)
+
+def flag_turn(seed: int) -> Finding:
+    """Every flag `converged` of one run of a built-in method; methods and kinds of spectra meet in all ways."""
+    spectrum, (method, spec) = held_out_spectrum(seed, **FLAG_SIZES), SAYING[seed % len(SAYING)]
+    bound, n = method.bind(spec, spectrum.estimand), spectrum.eigenvalues.size
+    problem = Problem("held-out", n, lambda _, dtype: spectrum.build(dtype))
+    if bound.skip_reason(problem) or bound.min_matvecs(n) > FLAG_BUDGET * n:
+        return Finding(FLAGS)
+    trial = flag_trial(
+        bound, spectrum.build(), spectrum.truth, norm=spectrum.norm, num_matvecs=FLAG_BUDGET * n, seed=seed,
+        tolerance=RELATIVE.get(method.name),
+    )  # fmt: skip
+    more = f", and {trial.wrong - 1} more of this run" if trial.wrong > 1 else ""
+    first = tuple(f"{spectrum.name}: {line}{more}" for line in trial.details[:1])
+    return Finding(FLAGS, trial.given, 0, trial.wrong, first)
+
+
+FLAG_BUDGET: Final = 3
+"""Products, in dimensions."""
+FLAG_SIZES: Final[dict[str, int]] = {"low": 24, "high": 100, "max_k": 12}
+RELATIVE: Final = {"power-iteration": 2 * 1e-3**0.5}
+"""Errors allowed, in units of the norm, where a method stops by a tolerance of its own."""
+SAYING: Final = tuple(
+    (method, spec)
+    for method in METHODS
+    if TopEigenvalues in method.estimands and method.is_anytime
+    for spec in method.presets or (method.name,)
+)
+"""Built-in methods that may say that eigenvalues have converged, with the settings of their presets."""
+
+MODELS: Final = "products and references of networks"
+CERTIFIED: Final = "certified references"
+FLAGS: Final = "flags of convergence"
+
+FAMILIES: Final = (Family(MODELS, model_turn), Family(CERTIFIED, certified_turn), Family(FLAGS, flag_turn))
 """What is tried."""
 
 

@@ -6,12 +6,12 @@
 import pytest
 import torch
 
-from hessbench.cli.self_check import FAMILIES, default_seed, summed
+from hessbench.cli.self_check import CERTIFIED, FAMILIES, FLAGS, MODELS, default_seed, summed
 from hessbench.problems.held_out.architectures import held_out_models
 from hessbench.problems.held_out.losses import HELD_OUT_LOSSES
 from hessbench.problems.held_out.model_trials import model_trial
 
-TURNS = {"models": 300}
+TURNS = {MODELS: 300, CERTIFIED: 80, FLAGS: 120}
 SQUARED = next(loss for loss in HELD_OUT_LOSSES if loss.name == "squared")
 LARGE = 100
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
@@ -45,8 +45,8 @@ def test_no_promise_is_broken_on_cases_of_no_registry(family, seed):
         if each is family
     )
     assert found.broken <= family.allowed(found), "\n".join(found.details)
-    # Refusals alone keep any promise.
-    assert found.refused <= found.tried / 2
+    # Refusals alone would keep any promise.
+    assert found.tried > 2 * found.refused
 
 
 def test_one_seed_is_one_network():
