@@ -43,7 +43,7 @@ class HeldOutModel:
         outputs: Number C of outputs.
         samples: Number of samples.
         fitted: Whether it is to have fitted its data, so that targets follow its outputs and the loss is near zero.
-        refused: Operation of torch without a second derivative, which a refusal names; empty where none is right.
+        refused: Words of a refusal that is right, as of an operation without a second derivative; empty where none is.
         tolerance: Error accepted relative to the size of a matrix, where torch itself rounds to float32.
     """
 
