@@ -32,6 +32,7 @@ from hessbench.problems.model_loss import UserLoss, loss_of, loss_text
 from hessbench.problems.model_parameters import Selection, selected_names
 from hessbench.problems.network import Batch, Forward, Network, refuse_infinite
 from hessbench.problems.networks.functional import flat_forward, flat_parameters, parameter_shapes
+from hessbench.problems.padded_embedding import fix_padding
 from hessbench.specs import check_name
 
 EAGER: Final = 2**26
@@ -206,6 +207,8 @@ def _own_copy(model: nn.Module) -> nn.Module:
     for module in own.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = False  # the same gradient, dense: sparse ones cannot be differentiated again
+        if isinstance(module, nn.Embedding):
+            fix_padding(module)
     return own
 
 

@@ -13,6 +13,10 @@ ROOT = Path(__file__).parents[1]
 LONGEST = "tests/test_readme.py"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="first case of the held-out trials; the version's by default")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest file, so that no worker is left alone with it at the end."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))

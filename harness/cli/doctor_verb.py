@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from hessbench.catalog import load_catalog
 from hessbench.cell import MEMORY, Cell
+from hessbench.cli.self_check import default_seed, self_check, summed
 from hessbench.environment import capture, is_loaded
 from hessbench.estimand import parse_estimand
 from hessbench.operators import info_of
@@ -26,11 +28,22 @@ _PROBE = {"problem": "student-t", "method": "hutchinson", "estimand": "trace"}
 
 @click.command("doctor", epilog="Example: hessbench doctor --problem 'mlp[operator=ggn]'")
 @click.option("--problem", "spec", metavar="SPEC", help="Say instead how products of this problem are made.")
-def command(spec: str | None) -> None:
+@click.option("--self-check", "checks", is_flag=True, help="Try instead products and references on cases made here.")
+@click.option("--seed", type=click.IntRange(0, 2**62), help="First case of --self-check; the version's by default.")
+@click.option(
+    "--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="How long --self-check goes on."
+)
+def command(spec: str | None, checks: bool, seed: int | None, seconds: float) -> None:
     """Say what this machine can measure, and which problems cannot be built here; exit code 1 on a defect.
 
-    With --problem, say which engine makes its products here and which node of its network the rules do not know.
+    With --problem, say which engine makes its products here and which node of its network the rules do not know. With
+    --self-check, try the promises on cases that are in no registry, and name every one that is broken.
     """
+    if spec is not None and checks:
+        raise ValueError("doctor takes --problem or --self-check, not both")
+    if checks:
+        _check_itself(default_seed() if seed is None else seed, seconds)
+        return
     if spec is not None:
         _print_engine(spec)
         return
@@ -49,6 +62,25 @@ def command(spec: str | None) -> None:
         mark = {True: "ok     ", False: "DEFECT ", None: "note   "}[passed]
         console.print(f"{mark} {name}: {detail}", markup=False, highlight=False, soft_wrap=True)
     if defects:
+        sys.exit(1)
+
+
+def _check_itself(seed: int, seconds: float) -> None:
+    """One line for each family, and one for each case that broke a promise."""
+    broken = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch has to say of layers is no concern of who asks for this
+        totals = summed(self_check(seed, seconds))
+    for family, found in totals.items():
+        allowed = family.allowed(found)
+        broken |= found.broken > allowed
+        mark = "BROKEN " if found.broken > allowed else "ok     "
+        chance = f" ({allowed} may be by chance)" if family.misses else ""
+        click.echo(f"{mark} {family.name}: {found.tried} tried, {found.refused} refused, {found.broken} broken{chance}")
+        for detail in found.details:
+            click.echo(f"        {' '.join(detail.split())}")
+    click.echo(f"seed {seed}")
+    if broken:
         sys.exit(1)
 
 

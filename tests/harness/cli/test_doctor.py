@@ -3,7 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from hessbench.cli import doctor_verb, main
+from hessbench.cli import doctor_verb, main, self_check
+from hessbench.cli.self_check import Family, Finding
 
 
 def said_of(spec):
@@ -33,3 +34,32 @@ def test_a_problem_that_is_none_is_refused(spec):
     result = CliRunner().invoke(main, ["doctor", "--problem", spec])
     assert result.exit_code == 2
     assert result.output.startswith("hessbench: ")
+
+
+def test_a_self_check_tries_every_family_and_says_the_seed():
+    result = CliRunner().invoke(main, ["doctor", "--self-check", "--seconds", "0", "--seed", "5"])
+    assert result.exit_code == 0, result.output
+    *lines, last = result.output.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"ok      {family.name}" for family in self_check.FAMILIES]
+    assert all(" 0 broken" in line for line in lines)
+    assert last == "seed 5"
+
+
+def test_a_broken_promise_is_named_and_is_exit_code_1(monkeypatch):
+    family = Family("sums", lambda seed: Finding("sums", 1, 0, 1, (f"sum {seed}: 3",)))
+    monkeypatch.setattr(self_check, "FAMILIES", (family,))
+    result = CliRunner().invoke(main, ["doctor", "--self-check", "--seconds", "0", "--seed", "5"])
+    assert result.exit_code == 1
+    assert result.output.splitlines() == ["BROKEN  sums: 1 tried, 0 refused, 1 broken", "        sum 5: 3", "seed 5"]
+
+
+def test_a_share_of_misses_is_broken_only_where_chance_does_not_explain_it():
+    family = Family("intervals", lambda seed: Finding("intervals"), misses=0.01)
+    assert family.allowed(Finding("intervals", 0)) == 0
+    # P(X > 5) = 5e-4 for X binomial of 100 and 1 %, P(X > 4) = 3e-3.
+    assert family.allowed(Finding("intervals", 120, 20)) == 5
+
+
+def test_families_take_turns_by_the_time_they_took():
+    found = list(self_check.self_check(0, 0))
+    assert [finding.family for finding in found] == [family.name for family in self_check.FAMILIES]
