@@ -26,6 +26,8 @@ from hessbench.problem import FACTOR, Problem
 from hessbench.record import Status, finite_or_null
 from hessbench.redact import redact
 from hessbench.seeding import derive_seed, make_generator
+from hessbench.settling import settled
+from hessbench.tally import TalliedOperator
 
 Emit = Callable[[dict[str, Any], Arrays], None]
 _OUT_OF_MEMORY: Final = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
@@ -42,6 +44,20 @@ class Spent:
     samples: int
     operator_s: float
     wall_s: float
+
+    def plus(self, after: Spent, before: Spent) -> Spent:
+        """What an estimate has cost that was yielded then, and for whose value more was spent between two moments."""
+        counts = {kind: self.counts.get(kind, 0) + now - before.counts.get(kind, 0)
+                  for kind, now in after.counts.items()}  # fmt: skip
+        return Spent(
+            matvecs=self.matvecs + after.matvecs - before.matvecs,
+            calls=self.calls + after.calls - before.calls,
+            counts={kind: count for kind, count in counts.items() if count},
+            gradient_equivalents=self.gradient_equivalents + after.gradient_equivalents - before.gradient_equivalents,
+            samples=self.samples + after.samples - before.samples,
+            operator_s=self.operator_s + after.operator_s - before.operator_s,
+            wall_s=self.wall_s,
+        )
 
 
 def execute(
@@ -98,6 +114,7 @@ class _Session:
         self.device = torch.device(cell.device)
         self.dtype = cast("torch.dtype", getattr(torch, cell.dtype))
         self.op: CountingOperator | None = None
+        self._tally: TalliedOperator | None = None
         self._emit = emit
         self._on_charge = on_charge
         self._clock = Stopwatch()
@@ -137,6 +154,8 @@ class _Session:
         notes = dict(self._peaks.notes)
         if self.cell.pass_ != MEMORY:
             notes |= dict.fromkeys(("host_peak_bytes", "device_peak_bytes", "flops"), "measured in the memory pass")
+        if status is Status.OK and (doubt := self._doubt()):
+            notes["matvecs"] = doubt
         return {
             "type": "end",
             "status": status,
@@ -146,6 +165,16 @@ class _Session:
             **spent,
             **self._info,
         }
+
+    def _doubt(self) -> str:
+        """Why the count of a run that ended well may be wrong; empty where both counts agree."""
+        computed = 0 if self._tally is None else self._tally.columns
+        charged = self._operator.matvecs - self._operator.spending.outside
+        if computed != charged:
+            return f"{computed} products were computed and {charged} charged: the method went round the count"
+        if not self._operator.matvecs and self.bound.min_matvecs(self.problem.dim) >= 1:
+            return "no product was charged, and the method declares that it needs one"
+        return ""
 
     def _build(self) -> LinearOperator:
         watch = Stopwatch()
@@ -192,7 +221,8 @@ class _Session:
         synchronize(self.device)
 
     def _start(self, inner: LinearOperator) -> None:
-        self.op = CountingOperator(inner, self.cell.budget, self._on_charge)
+        self._tally = TalliedOperator(inner)
+        self.op = CountingOperator(self._tally, self.cell.budget, self._on_charge)
 
     @property
     def _operator(self) -> CountingOperator:
@@ -221,17 +251,17 @@ class _Session:
             spent = self._operator.matvecs
             while self._waiting and spent > self._waiting[0]:
                 self._checkpoint(self._waiting.pop(0))
-            self._latest = (estimate, self._spent(), None)
+            self._latest = (settled(estimate), self._spent(), None)
             if self._waiting and spent == self._waiting[0]:
                 self._checkpoint(self._waiting.pop(0))
             if not self._waiting:
                 break
         synchronize(self.device)
         self._clock.pause()
-        exceeded = cast("str", self._info.pop("exceeded", ""))
         yielded = self._latest is not None
         while self._waiting:
             self._checkpoint(self._waiting.pop(0))
+        exceeded = cast("str", self._info.pop("exceeded", ""))
         if exceeded:
             return Status.OVER_BUDGET, exceeded
         if not yielded:
@@ -254,7 +284,10 @@ class _Session:
         )
 
     def _checkpoint(self, budget: int) -> None:
-        """Evaluate and emit the latest estimate as the state at `budget`; only the evaluation is on its clock."""
+        """Evaluate and emit the latest estimate as the state at `budget`; only the evaluation is on its clock.
+
+        Products asked for in the evaluation count in this row, and may not pass its budget.
+        """
         if self._latest is None:
             return
         synchronize(self.device)
@@ -264,7 +297,17 @@ class _Session:
             spent = dataclasses.replace(spent, wall_s=self._clock.seconds)
         watch = Stopwatch()
         watch.start()
-        resolved = estimate.resolve(self._is_wanted)
+        before = self._spent()
+        try:
+            with self._operator.spending.at_most(budget):
+                resolved = settled(estimate.resolve(self._is_wanted))
+        except BudgetExceeded as exceeded:
+            self._info["exceeded"] = f"{exceeded}, while the value of budget {budget} was evaluated"
+            if self._waiting:
+                self._clock.start()
+            return
+        if self._operator.matvecs > before.matvecs:
+            spent = spent.plus(self._spent(), before)
         synchronize(self.device)
         # An estimate that fills several budgets is evaluated once, and each of them owes that evaluation.
         evaluation_s = watch.seconds if evaluation_s is None else evaluation_s
