@@ -9,6 +9,7 @@ import dataclasses
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, cast, final
 
 import numpy as np
@@ -28,8 +29,10 @@ from hessbench.redact import redact
 from hessbench.seeding import derive_seed, make_generator
 from hessbench.settling import settled
 from hessbench.tally import TalliedOperator
+from hessbench.typed_fields import INT64
 
 Emit = Callable[[dict[str, Any], Arrays], None]
+_MOST_DIAGNOSTICS: Final = 100
 _OUT_OF_MEMORY: Final = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
 
 
@@ -355,7 +358,7 @@ class _Session:
             "finite": finite,
             "said_stderr": _number(answer.stderr),
             "said_converged": None if answer.converged is None else bool(answer.converged),
-            "said_matvecs": diagnostics.get("matvecs"),
+            "said_matvecs": _count(diagnostics.get("matvecs")),
             "diagnostics": diagnostics,
             **costs,
         }
@@ -389,15 +392,21 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+def _count(value: Any) -> int | None:
+    """A number of products that a method says of itself, where that is one."""
+    return value if type(value) is int and 0 <= value < INT64 else None
+
+
 def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
-    """Diagnostics as JSON values: tensors of one number are read, anything larger is dropped."""
+    """The first hundred diagnostics as JSON values: tensors of one number are read, anything larger is dropped."""
     plain: dict[str, Any] = {}
-    for key, value in diagnostics.items():
+    for name, value in islice(diagnostics.items(), _MOST_DIAGNOSTICS):
+        key = str(name)[:200]
         if isinstance(value, Tensor):
             if value.numel() == 1:
-                plain[str(key)] = float(value)
+                plain[key] = float(value)
         elif value is None or isinstance(value, bool | int | float):
-            plain[str(key)] = value
+            plain[key] = value
         else:
-            plain[str(key)] = redact(str(value))[:200]
+            plain[key] = redact(str(value))[:200]
     return cast("dict[str, Any]", finite_or_null(plain))

@@ -18,7 +18,7 @@ from hessbench.cell import MEMORY, Cell
 from hessbench.claims import Claim, try_claim
 from hessbench.environment import capture, environment_hash, is_loaded, library_version
 from hessbench.estimand import Estimand, parse_estimand
-from hessbench.ledger import LedgerTail, LedgerWriter
+from hessbench.ledger import LedgerTail, LedgerWriter, best_attempt
 from hessbench.method import BoundMethod
 from hessbench.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.problem import Problem
@@ -26,6 +26,7 @@ from hessbench.progress import Reporter, Silent
 from hessbench.record import Record, Status
 from hessbench.references import Truth
 from hessbench.rows import Context, outcome_rows, skipped_row
+from hessbench.scoring import append_attempt, scored_since
 from hessbench.suite import Suite
 from hessbench.truth import find_truth
 from hessbench.workers.jobs import RUNGS
@@ -166,7 +167,7 @@ class _Run:
             writer.append_environment(self._environment, self._facts)
             self._write_skips(writer)
             with Pool(self._config, self._options.jobs) as pool:
-                waiting = self._left_to_run(pool)
+                waiting = self._left_to_run(pool, writer)
                 self._reporter.begin(len(waiting))
                 self._run_cells(waiting, pool, writer)
                 if self._options.prices:
@@ -202,7 +203,7 @@ class _Run:
                 if row.reason not in known:
                     writer.append(row)
 
-    def _left_to_run(self, pool: Pool) -> deque[Cell]:
+    def _left_to_run(self, pool: Pool, writer: LedgerWriter) -> deque[Cell]:
         """Cells without a row that stands; builds the references they need on the way."""
         cells = [planned.cell for planned in self._planned if not planned.skip_reason]
         estimands: dict[str, set[str]] = {}
@@ -216,16 +217,30 @@ class _Run:
                 pool, self._out, spec, sorted(estimands[spec]), threads, self._reporter.phase
             )
         waiting: deque[Cell] = deque()
+        again = 0
         for cell in cells:
             standing = self._standing(cell)
             if standing == "kept":
                 self._summary.kept += 1
+                again += self._stand_again(cell, writer)
             else:
                 self._summary.stale += standing == "stale"
                 waiting.append(cell)
+        if again:
+            self._reporter.phase(f"{again} kept cells are written again: a change was taken back, or a reference came")
         if self._summary.stale:
             self._reporter.phase(f"{self._summary.stale} cells are stale: what they ran has changed; they run again")
         return waiting
+
+    def _stand_again(self, cell: Cell, writer: LedgerWriter) -> bool:
+        """Write a kept cell's rows again where another attempt would be shown, or a reference has come since."""
+        attempts = self._tail.attempts(cell.id)
+        kept = best_attempt([attempt for attempt in attempts if self._is_current(attempt.terminal, cell)])
+        scored = scored_since(kept, self._out, self._truths[cell.problem].references)
+        if scored == kept and best_attempt(attempts) is kept:
+            return False
+        append_attempt(writer, scored, self._tail.next_attempt(cell.id))
+        return True
 
     def _answered(self, cell: Cell) -> list[str]:
         """The cell's estimand, and those its method answers beside it that need no parameters."""
@@ -304,9 +319,10 @@ class _Run:
         terminal = rows[-1]
         inside = (outcome.end or {}).get("busy_s")
         overhead = None if inside is None else outcome.elapsed_s - inside + time.perf_counter() - begin
-        for row in rows[:-1]:
-            writer.append(row)
-        writer.append(_with_overhead(terminal, overhead, bool(outcome.job["contended"])))
+        number = self._tail.next_attempt(cell.id)
+        terminal = _with_overhead(terminal, overhead, bool(outcome.job["contended"]))
+        for row in [*rows[:-1], terminal]:
+            writer.append(replace(row, attempt=number))
         self._claims.pop(cell.id).release()
         self._summary.ran += 1
         failed = terminal.status in FAILED

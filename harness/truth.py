@@ -44,6 +44,9 @@ def find_truth(
         "timeout_s": _TIMEOUT_S,
     }
     outcome = pool.perform(job)
+    if outcome.end is None and outcome.ended["cause"] != "timeout":
+        say(f"the reference of {spec} was interrupted ({verdict(outcome)[1]}): once more")
+        outcome = pool.perform(job)
     missing: dict[str, str] = {}
     if outcome.end is None or outcome.end["status"] != Status.OK:
         missing = dict.fromkeys(estimands, f"no reference: {verdict(outcome)[1]}")
@@ -53,6 +56,8 @@ def find_truth(
     problem_hash: str = hashed[0]["hash"]
     store = ReferenceStore(folder)
     for header, arrays in outcome.of_type("reference"):
+        if store.is_damaged(problem_hash, header["estimand"]):
+            say(f"the kept reference {header['estimand']} of {spec} was damaged: it was built again")
         store.save(problem_hash, header, arrays)
     if hashed[0]["of_content"]:
         _share(store, outcome, problem_hash, estimands, say)
