@@ -394,7 +394,9 @@ def _number(value: Any) -> float | None:
 
 def _count(value: Any) -> int | None:
     """A number of products that a method says of itself, where that is one."""
-    return value if type(value) is int and 0 <= value < INT64 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < INT64 or value != int(value):
+        return None
+    return int(value)
 
 
 def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
@@ -408,5 +410,5 @@ def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
         elif value is None or isinstance(value, bool | int | float):
             plain[key] = value
         else:
-            plain[key] = redact(str(value))[:200]
+            plain[key] = redact(str(value)[:400])[:200]
     return cast("dict[str, Any]", finite_or_null(plain))
