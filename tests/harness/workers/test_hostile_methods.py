@@ -164,4 +164,4 @@ def test_what_a_method_says_of_itself_is_bounded_and_is_a_number_where_one_belon
     row = ran.row("says-much")
     assert row.said_matvecs is None
     assert row.diagnostics["matvecs"] == "about 12"
-    assert len(row.to_line()) < 60_000
+    assert len(row.to_line()) < 100_000
