@@ -28,10 +28,11 @@ from hessbench.references import Truth
 from hessbench.rows import Context, outcome_rows, skipped_row
 from hessbench.scoring import append_attempt, scored_since
 from hessbench.suite import Suite
-from hessbench.truth import find_truth
+from hessbench.truth import Limits, find_truth
 from hessbench.workers.jobs import RUNGS
 from hessbench.workers.outcome import Outcome
 from hessbench.workers.pool import Pool, WorkerConfig
+from hessbench.workers.processes import kill_orphans
 
 FAILED: Final = frozenset(Status) - {Status.OK, Status.SKIPPED, Status.OVER_BUDGET}
 _PRICE_TIMEOUT_S: Final = 120.0
@@ -70,6 +71,7 @@ class Summary:
         stale: Cells run again because a problem, method or library had changed.
         failed: Cells run now that did not end well.
         reasons: Why cells are skipped, each reason with its number of cells.
+        missing: Why there is no reference, by estimand and problem; rows are without an error there.
     """
 
     planned: int = 0
@@ -79,6 +81,7 @@ class Summary:
     stale: int = 0
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict[str, int])
+    missing: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def run(
@@ -164,6 +167,10 @@ class _Run:
         try:
             self._tail = LedgerTail(self._out)
             self._tail.refresh()
+            if orphans := kill_orphans():
+                self._reporter.phase(f"killed {orphans} processes that a killed run had left behind")
+            for damaged in self._tail.ledger().damaged:
+                self._reporter.phase(f"a line is no row and costs only itself: {damaged}")
             writer.append_environment(self._environment, self._facts)
             self._write_skips(writer)
             with Pool(self._config, self._options.jobs) as pool:
@@ -213,9 +220,10 @@ class _Run:
             self._reporter.phase(f"reference of {spec}")
             # A fork of a process that has computed in threads must not use them again.
             threads = 1 if self._config.catalog else os.cpu_count() or 1
-            self._truths[spec] = find_truth(
-                pool, self._out, spec, sorted(estimands[spec]), threads, self._reporter.phase
-            )
+            limits = Limits(self._options.conditions.timeout_s, self._options.conditions.memory_cap_bytes)
+            truth = find_truth(pool, self._out, spec, sorted(estimands[spec]), threads, self._reporter.phase, limits)
+            self._truths[spec] = truth
+            self._summary.missing |= {f"{estimand} of {spec}": why for estimand, why in truth.missing.items()}
         waiting: deque[Cell] = deque()
         again = 0
         for cell in cells:

@@ -391,6 +391,42 @@ def patricide(op, /, *, num_matvecs, generator):
     time.sleep(600)
 
 
+def stops_the_server(op, /, *, num_matvecs, generator):
+    os.kill(os.getppid(), signal.SIGSTOP)
+    time.sleep(600)
+
+
+def leaves_a_dtype(op, /, *, num_matvecs, generator):
+    torch.set_default_dtype(torch.float64)
+    yield from _hutchinson(op, num_matvecs, generator)
+
+
+def patches_the_count(op, /, *, num_matvecs, generator):
+    type(op.spending).charge = lambda *_: None
+    yield from _hutchinson(op, 1, generator)
+
+
+def hoards_in_shared_memory(op, /, *, num_matvecs, generator):
+    path = Path("/dev/shm") / f"hostile-{os.getpid()}"
+    with path.open("wb") as file:
+        for _ in range(64):
+            file.write(bytes(8 << 20))
+            file.flush()
+            time.sleep(0.02)
+    yield from _hutchinson(op, num_matvecs, generator)
+
+
+def looks_up(op, /, *, num_matvecs, generator):
+    """Looks for the truth in the frames above it."""
+    frame, known = sys._getframe(), 0
+    while frame is not None:
+        found = [*frame.f_locals.values(), *(vars(frame.f_locals["self"]).values() if "self" in frame.f_locals else ())]
+        known += sum(len(value.references) for value in found if isinstance(value, Problem))
+        frame = frame.f_back
+    estimate = list(_hutchinson(op, num_matvecs, generator))[-1]
+    return Estimate(estimate.value, diagnostics={"known": known})
+
+
 # --- methods whose answers are wrong ---
 
 
@@ -460,6 +496,7 @@ _TRACES = [
     hoards, gulps, hoards_in_orphans, asks_too_much_memory, asks_too_much_tensor, forks_sharing, orphans,
     daemonises, leaves_zombies, comet, prints, prints_and_dies, lingers, clings, leaves_in_spite,
     closes_standard_files, closes_everything, scribbles, truncates, moves, patricide, nan, diverges,
+    stops_the_server, leaves_a_dtype, patches_the_count, hoards_in_shared_memory, looks_up,
     wrong_type, yields_wrong_type, wrong_shape, wrong_value, empty, mutates, greedy, greedy_at_once,
 ]  # fmt: skip
 
