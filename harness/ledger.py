@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -144,7 +145,8 @@ class LedgerTail:
 
     def files(self) -> list[Path]:
         """The ledger files, in order of name."""
-        return sorted(self._folder.glob("*.jsonl")) if self._folder.is_dir() else []
+        # Files only: a pipe of that name would be waited on for ever.
+        return sorted(path for path in self._folder.glob("*.jsonl") if path.is_file()) if self._folder.is_dir() else []
 
     def refresh(self) -> None:
         """Read what was added.
@@ -258,7 +260,7 @@ class LedgerWriter:
         """Write one row.
 
         Raises:
-            OSError: If the disk is full; what was written before stays readable.
+            OSError: If the disk is full, and what was written before stays readable; or if the file was removed.
         """
         self._write(record.to_line())
 
@@ -287,14 +289,19 @@ class LedgerWriter:
 
     def close(self) -> None:
         """Close the file; one without rows is removed."""
+        empty = os.fstat(self._file).st_size == 0
         os.close(self._file)
-        if self.path.stat().st_size == 0:
-            self.path.unlink()
+        if empty:
+            self.path.unlink(missing_ok=True)
 
     def _write_row(self, row: Mapping[str, Any]) -> None:
         self._write(json.dumps(finite_or_null(row), ensure_ascii=True, separators=(",", ":")))
 
     def _write(self, line: str) -> None:
+        if not os.fstat(self._file).st_nlink:
+            raise OSError(
+                errno.ENOENT, "the ledger file of this run was removed; what it would write is lost, so it stops"
+            )
         # Newline first: a line torn by a full disk or a kill costs only itself.
         data = f"\n{line}".encode()
         if os.write(self._file, data) != len(data):

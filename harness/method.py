@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import torch
 
 from hessbench.counting import CountingOperator
+from hessbench.declared import asked_of
 from hessbench.estimand import ESTIMANDS, Estimand, defaults_of
 from hessbench.problem import Problem, keyword_choices, keyword_defaults
 from hessbench.source_files import source_files
@@ -173,9 +174,19 @@ class BoundMethod:
         return self.method.run(op, num_matvecs=num_matvecs, generator=generator, **self.keywords)
 
     def min_matvecs(self, dim: int) -> int:
-        """Least budget for dimension `dim`."""
-        least = self.method.min_matvecs
-        return least if isinstance(least, int) else least(dim, **self.settings)
+        """Least budget for dimension `dim`.
+
+        Raises:
+            ValueError: If a parameter is out of range, or the method's own function fails.
+        """
+        declared = self.method.min_matvecs
+        if isinstance(declared, int):
+            return declared
+        found = asked_of(f"method {self.spec}", "min_matvecs", lambda: declared(dim, **self.settings))
+        least = cast("object", found)
+        if not isinstance(least, int) or isinstance(least, bool):
+            raise ValueError(f"method {self.spec}: min_matvecs returned {type(least).__name__}, an integer is accepted")
+        return least
 
     def block_widths(self, num_matvecs: int) -> tuple[int, ...]:
         """Widths of the blocks it will multiply."""
@@ -189,9 +200,15 @@ class BoundMethod:
 
     @property
     def refusal(self) -> str:
-        """Why the method with these settings cannot answer the estimand; empty when it can."""
+        """Why the method with these settings cannot answer the estimand; empty when it can.
+
+        Raises:
+            ValueError: If the method's own function fails.
+        """
         declared = self.method.refuses
-        return "" if declared is None else declared(type(self.estimand), **self.settings)
+        if declared is None:
+            return ""
+        return str(asked_of(f"method {self.spec}", "refuses", lambda: declared(type(self.estimand), **self.settings)))
 
     def skip_reason(self, problem: Problem) -> str:
         """Why this method cannot run on this problem; empty when it can."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from hessbench.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.problem import Problem
 from hessbench.progress import Reporter, Silent
 from hessbench.record import Record, Status
+from hessbench.redact import redact
 from hessbench.references import Truth
 from hessbench.rows import Context, outcome_rows, skipped_row
 from hessbench.scoring import append_attempt, scored_since
@@ -146,6 +148,7 @@ class _Run:
         self._tail = LedgerTail(out)
         self._truths: dict[str, Truth] = {}
         self._claims: dict[str, Claim] = {}
+        self._engines: dict[str, str] = {}
         self._summary = Summary(planned=len(planned))
         device = planned[0].cell.device if planned else "cpu"
         facts = capture(device)
@@ -284,6 +287,7 @@ class _Run:
 
     def _run_cells(self, waiting: deque[Cell], pool: Pool, writer: LedgerWriter) -> None:
         deferred: deque[Cell] = deque()
+        told = 0
         while waiting or deferred or pool.running:
             while waiting and pool.idle() is not None:
                 self._start(waiting.popleft(), pool, deferred)
@@ -296,6 +300,9 @@ class _Run:
                 self._finish(outcome, writer)
             if deferred and not waiting and not pool.running:
                 # Another process runs these; when it is done or dead, they are written or free.
+                if len(deferred) != told:
+                    told = len(deferred)
+                    self._reporter.phase(f"waiting for {told} cells that another process has claimed")
                 time.sleep(0.2)
                 waiting, deferred = deferred, deque()
 
@@ -328,6 +335,7 @@ class _Run:
         inside = (outcome.end or {}).get("busy_s")
         overhead = None if inside is None else outcome.elapsed_s - inside + time.perf_counter() - begin
         number = self._tail.next_attempt(cell.id)
+        terminal = self._with_engine_noted(cell, terminal)
         terminal = _with_overhead(terminal, overhead, bool(outcome.job["contended"]))
         for row in [*rows[:-1], terminal]:
             writer.append(replace(row, attempt=number))
@@ -336,6 +344,17 @@ class _Run:
         failed = terminal.status in FAILED
         self._summary.failed += failed
         self._reporter.finished(f"{cell.problem} {cell.method}", f"{terminal.status}: {terminal.reason}", failed)
+
+    def _with_engine_noted(self, cell: Cell, terminal: Record) -> Record:
+        """A note where a cell's engine is another than that of the cells before it: their times do not compare."""
+        name = re.split(r"[ ;,:]", terminal.engine, maxsplit=1)[0]
+        if not name:
+            return terminal
+        first = self._engines.setdefault(json.dumps(_conditions(cell)), name)
+        if first == name:
+            return terminal
+        says = f"{name} was chosen here and {first} before: times and last digits do not compare within this run"
+        return replace(terminal, notes={**terminal.notes, "engine": says})
 
     def _measure_prices(self, pool: Pool, writer: LedgerWriter) -> None:
         """Price the products of each family and kind once per folder and set of conditions."""
@@ -346,7 +365,13 @@ class _Run:
             if planned.skip_reason or ladder is None:
                 continue
             # Problems that share their first rung share the ladder.
-            key = _price_key(ladder(RUNGS[0]).name, _conditions(cell))
+            try:
+                key = _price_key(ladder(RUNGS[0]).name, _conditions(cell))
+            except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything; it has no price then
+                said = redact(f"{type(failure).__name__}: {failure}")
+                self._reporter.phase(f"no price of a product of {cell.problem}: its ladder raised {said}")
+                known |= {_price_key(cell.problem, _conditions(cell))}
+                continue
             if key in known:
                 continue
             known.add(key)

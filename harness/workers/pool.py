@@ -97,18 +97,22 @@ class Slot:
         """Wait for the server's first word.
 
         Raises:
+            ValueError: If it said why it cannot start.
             ChildProcessError: If it ended instead; its message is on standard error.
         """
         if self._is_ready:
             return
-        threads = 1
+        threads, reason = 1, ""
         self._channel.settimeout(_READY_S)
         with contextlib.suppress(OSError):
             word = self._channel.recv(MESSAGE_LIMIT)
-            self._is_ready = bool(word)
-            threads = json.loads(word)["threads"] if word else 1
+            told = json.loads(word) if word else {}
+            self._is_ready = told.get("event") == "ready"
+            threads, reason = told.get("threads", 1), told.get("reason", "")
         self._channel.settimeout(None)
         if not self._is_ready:
+            if reason:
+                raise ValueError(f"a worker could not start: {reason}")
             raise ChildProcessError("a worker could not start; its message is above")
         if threads > 1 and self._refuses_threads:
             raise ValueError(
