@@ -119,7 +119,9 @@ def load_plugin(path: str | Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as failure:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:
         del sys.modules[name]
         raise ValueError(f"plugin {file.name} failed to import: {_named(failure)}") from failure
     return module

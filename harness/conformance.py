@@ -16,7 +16,9 @@ from hessbench.method import BoundMethod, Method
 from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR
 from hessbench.seeding import make_generator
+from hessbench.settling import settled
 from hessbench.small_operator import DIM, OUTPUTS, small_operator
+from hessbench.tally import TalliedOperator
 
 REFUSED: Final = "refused in a sentence"
 
@@ -75,16 +77,22 @@ def run_once(
 ) -> Run:
     """Run a method on a small operator and evaluate everything it yields, at once or, where `late`, after the run."""
     counting = CountingOperator(op or small_operator(bound.method), num_matvecs)
-    result: Any = bound.run(counting, num_matvecs, make_generator(seed))
     yielded: list[tuple[int, Estimate]] = []
+    for estimate in _estimates(bound, counting, num_matvecs, seed):
+        yielded.append((counting.matvecs, settled(estimate) if late else settled(estimate.resolve())))
+    yields = tuple((spent, _own_answer(bound, estimate.resolve(), counting.dim)) for spent, estimate in yielded)
+    return Run(counting.matvecs, yields)
+
+
+def _estimates(bound: BoundMethod, counting: CountingOperator, num_matvecs: int, seed: int = 1) -> Iterator[Estimate]:
+    """What a method hands over, until the budget is spent."""
+    result: Any = bound.run(counting, num_matvecs, make_generator(seed))
     for estimate in result if bound.method.is_anytime else [result]:
         if not isinstance(estimate, Estimate):
             raise _Broken(f"a method returns or yields Estimate, got {type(estimate).__name__}")
-        yielded.append((counting.matvecs, estimate if late else estimate.resolve()))
+        yield estimate
         if counting.matvecs >= num_matvecs:
             break
-    yields = tuple((spent, _own_answer(bound, estimate.resolve(), counting.dim)) for spent, estimate in yielded)
-    return Run(counting.matvecs, yields)
 
 
 class _Broken(Exception):  # noqa: N818
@@ -162,6 +170,48 @@ def _late(bound: BoundMethod) -> str:
     return "values evaluated after the run are the same"
 
 
+def _no_late_products(bound: BoundMethod) -> str:
+    if not bound.method.is_anytime:
+        return "one-shot: what its value takes counts in its row"
+    counting = CountingOperator(small_operator(bound.method), max(_budgets(bound)))
+    for estimate in _estimates(bound, counting, max(_budgets(bound))):
+        spent = counting.matvecs
+        estimate.resolve()
+        if counting.matvecs != spent:
+            raise _Broken(f"evaluating what was yielded at {spent} products took {counting.matvecs - spent} more: "
+                          "make them before the yield, so that they belong to its budget")  # fmt: skip
+    return "values take no products when they are evaluated"
+
+
+def _values_stay(bound: BoundMethod) -> str:
+    if not bound.method.is_anytime:
+        return "one-shot: nothing follows"
+    counting = CountingOperator(small_operator(bound.method), max(_budgets(bound)))
+    held: list[tuple[int, Estimate, Arrays]] = []
+    for estimate in _estimates(bound, counting, max(_budgets(bound))):
+        if callable(estimate.value):
+            continue  # the law of late values
+        answer = _own_answer(bound, estimate.resolve(), counting.dim)
+        held.append((counting.matvecs, estimate, {name: array.copy() for name, array in answer.items()}))
+    for spent, estimate, before in held:
+        if not _same(before, _own_answer(bound, estimate.resolve(), counting.dim)):
+            raise _Broken(f"the value yielded at {spent} products was changed afterwards: yield a copy of what goes on")
+    return f"{len(held)} values stayed as they were yielded"
+
+
+def _every_product(bound: BoundMethod) -> str:
+    tally = TalliedOperator(small_operator(bound.method))
+    counting = CountingOperator(tally, max(_budgets(bound)))
+    for estimate in _estimates(bound, counting, max(_budgets(bound))):
+        estimate.resolve()
+    charged = counting.matvecs - counting.spending.outside
+    if tally.columns != charged:
+        raise _Broken(f"{tally.columns} products were computed and {charged} charged: the method went round the count")
+    if not counting.matvecs and bound.min_matvecs(DIM) >= 1:
+        raise _Broken("no product was charged; a method that needs none declares min_matvecs=0")
+    return f"{charged} products computed, as many charged"
+
+
 def _inputs_untouched(bound: BoundMethod) -> str:
     op = small_operator(bound.method)
     witness = torch.randn(DIM, 2, generator=make_generator(3), dtype=op.dtype)
@@ -236,6 +286,9 @@ LAWS: Final[dict[str, Callable[[BoundMethod], str]]] = {
     "prefix law or one-shot": _prefix,
     "same seed, same bits": _same_seed,
     "values may be evaluated late": _late,
+    "no products after the yield": _no_late_products,
+    "values stay as yielded": _values_stay,
+    "every product charged": _every_product,
     "inputs untouched": _inputs_untouched,
     "dtype and device kept": _dtype,
     "too small a budget refused": _too_small,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections.abc import Callable
-from typing import Final, final
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Final, NoReturn, SupportsIndex, final
 
 import torch
 from torch import Tensor
@@ -20,6 +22,7 @@ from hessbench.operators import (
     check_product,
     info_of,
     multiply,
+    plain_block,
 )
 
 PRICES: Final[dict[ProductKind, float]] = {
@@ -44,13 +47,24 @@ class BudgetExceeded(RuntimeError):  # noqa: N818 -- the name others script agai
         self.budget = budget
 
 
+class _Single:
+    """What counts for one operator in one process, and so is neither copied nor pickled."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            "a counted operator cannot be copied or pickled: products with a copy would not be counted; "
+            "hand blocks to the operator itself"
+        )
+
+
 @final
-class Spending:
+class Spending(_Single):
     """What has been charged so far, by kind; shared by an operator and its factor."""
 
     def __init__(self, num_matvecs: int | None = None, on_charge: Callable[[int], None] | None = None) -> None:
         self.num_matvecs = num_matvecs
         self.matvecs = 0
+        self.outside = 0
         self.calls = 0
         self.counts: dict[ProductKind, int] = {}
         self.samples = 0
@@ -60,6 +74,7 @@ class Spending:
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
         self._checksum: Tensor | None = None
         self._met_nan = False
+        self._process = os.getpid()
 
     def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0) -> None:
         """Charge `columns` products in one call, before they are computed.
@@ -71,9 +86,12 @@ class Spending:
             population: Samples in the whole data set; the price is scaled by samples / population.
 
         Raises:
+            RuntimeError: In another process than the one that made the operator, whose products nobody would count.
             ValueError: If `columns` is below 1.
             BudgetExceeded: If they do not fit; nothing is charged then.
         """
+        if os.getpid() != self._process:
+            raise RuntimeError("products are counted in the process that was handed the operator: multiply there")
         if columns < 1:
             raise ValueError(f"columns must be at least 1, got {columns}")
         if self.num_matvecs is not None and self.matvecs + columns > self.num_matvecs:
@@ -85,6 +103,16 @@ class Spending:
         self.gradient_equivalents += PRICES[kind] * columns * (samples / population if population else 1.0)
         if self._on_charge is not None:
             self._on_charge(self.matvecs)
+
+    @contextmanager
+    def at_most(self, num_matvecs: int) -> Generator[None]:
+        """Hold everything charged inside to a smaller budget."""
+        before = self.num_matvecs
+        self.num_matvecs = num_matvecs if before is None else min(before, num_matvecs)
+        try:
+            yield
+        finally:
+            self.num_matvecs = before
 
     def timed(self, compute: Callable[[Tensor], Tensor], block: Tensor) -> Tensor:
         """Run one product and add its time; on a device by events, read at the end, without a sync."""
@@ -127,8 +155,10 @@ class Spending:
 
 
 @final
-class CountingOperator:
+class CountingOperator(_Single):
     """An operator that charges every product before computing it.
+
+    A product is that of the numbers in the block: no derivative, transform or copy of it goes round the count.
 
     Args:
         inner: The operator to count.
@@ -151,12 +181,15 @@ class CountingOperator:
         self.device = inner.device
 
     def matmat(self, block: Tensor, /) -> Tensor:
-        """Charge and multiply a block of shape (dim, k).
+        """Charge and multiply a block of shape (dim, k); the product carries no derivative.
 
         Raises:
-            ValueError: If the block has another shape, dtype or device.
+            TypeError: If the block is no tensor.
+            ValueError: If the block has another shape, dtype or device, or is no plain dense tensor: sparse, batched by
+                a function transform, or with a tangent.
             BudgetExceeded: If k products are more than are left.
         """
+        block = plain_block(block)
         shape, spending, info = block.shape, self.spending, self._info
         # Asked here at once, since a call more is felt in a product of a millisecond; the checks say which it was.
         if len(shape) != 2 or shape[0] != self.dim or block.dtype is not self.dtype or block.device != self.device:
@@ -172,7 +205,7 @@ class CountingOperator:
         ):
             check_product(self, block, product)
         spending.watch(block, product)
-        return product
+        return product.detach()
 
     def __matmul__(self, x: Tensor) -> Tensor:
         return multiply(self, x)
@@ -180,6 +213,7 @@ class CountingOperator:
     def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0) -> None:
         """Charge products computed outside of `matmat`, for adapters of other libraries; call it before them."""
         self.spending.charge(kind, columns, samples, population)
+        self.spending.outside += columns
 
     @property
     def factor(self) -> CountingFactor:
@@ -210,7 +244,7 @@ class CountingOperator:
 
 
 @final
-class CountingFactor:
+class CountingFactor(_Single):
     """The factor of a GGN, charged to the spending of its operator."""
 
     def __init__(
@@ -234,8 +268,9 @@ class CountingFactor:
         return self._charged(ProductKind.PER_EXAMPLE_SQUARE, self._inner.squared_sum, block)
 
     def _charged(self, kind: ProductKind, compute: Callable[[Tensor], Tensor], block: Tensor) -> Tensor:
+        block = plain_block(block, "factor")
         check_block(block, self.num_columns, self._dtype, self._device, "factor")
         self._spending.charge(kind, block.shape[1], self.num_samples, self._population)
         product = self._spending.timed(compute, block)
         self._spending.watch(block, product)
-        return product
+        return product.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import tempfile
@@ -59,8 +60,11 @@ def evaluate(
         One row per checkpoint and per cell, with the columns of the ledger.
 
     Raises:
-        ValueError: If the function, a name or a budget is not accepted.
+        ValueError: If the function, a name, a budget, a number of repeats or a limit is not accepted.
     """
+    if isinstance(num_matvecs, str) or not isinstance(num_matvecs, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"num_matvecs takes a list of budgets, such as [20, 40], got {num_matvecs!r}")
+    _check_timeout(timeout_s)
     asked = _estimand(estimand)
     method = f if isinstance(f, Method) else Method(name=_name(f), run=f, estimands=(type(asked),))
     catalog = load_catalog()
@@ -100,6 +104,13 @@ def _estimand(estimand: Estimand | type[Estimand] | str) -> Estimand:
     if estimand not in ESTIMANDS.values():
         raise ValueError(f"estimand takes one of {', '.join(ESTIMANDS)}, got {estimand!r}")
     return parse_estimand(f"{estimand.key}[k=10]" if "k" in defaults_of(estimand) else estimand.key)
+
+
+def _check_timeout(timeout_s: object) -> None:
+    if timeout_s is None:
+        return
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s < math.inf:
+        raise ValueError(f"timeout_s must be a positive number of seconds or None, got {timeout_s!r}")
 
 
 def _name(f: Callable[..., Any]) -> str:

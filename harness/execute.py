@@ -9,6 +9,7 @@ import dataclasses
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, cast, final
 
 import numpy as np
@@ -26,8 +27,12 @@ from hessbench.problem import FACTOR, Problem
 from hessbench.record import Status, finite_or_null
 from hessbench.redact import redact
 from hessbench.seeding import derive_seed, make_generator
+from hessbench.settling import settled
+from hessbench.tally import TalliedOperator
+from hessbench.typed_fields import INT64
 
 Emit = Callable[[dict[str, Any], Arrays], None]
+_MOST_DIAGNOSTICS: Final = 100
 _OUT_OF_MEMORY: Final = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
 
 
@@ -42,6 +47,20 @@ class Spent:
     samples: int
     operator_s: float
     wall_s: float
+
+    def plus(self, after: Spent, before: Spent) -> Spent:
+        """What an estimate has cost that was yielded then, and for whose value more was spent between two moments."""
+        counts = {kind: self.counts.get(kind, 0) + now - before.counts.get(kind, 0)
+                  for kind, now in after.counts.items()}  # fmt: skip
+        return Spent(
+            matvecs=self.matvecs + after.matvecs - before.matvecs,
+            calls=self.calls + after.calls - before.calls,
+            counts={kind: count for kind, count in counts.items() if count},
+            gradient_equivalents=self.gradient_equivalents + after.gradient_equivalents - before.gradient_equivalents,
+            samples=self.samples + after.samples - before.samples,
+            operator_s=self.operator_s + after.operator_s - before.operator_s,
+            wall_s=self.wall_s,
+        )
 
 
 def execute(
@@ -98,6 +117,7 @@ class _Session:
         self.device = torch.device(cell.device)
         self.dtype = cast("torch.dtype", getattr(torch, cell.dtype))
         self.op: CountingOperator | None = None
+        self._tally: TalliedOperator | None = None
         self._emit = emit
         self._on_charge = on_charge
         self._clock = Stopwatch()
@@ -137,6 +157,8 @@ class _Session:
         notes = dict(self._peaks.notes)
         if self.cell.pass_ != MEMORY:
             notes |= dict.fromkeys(("host_peak_bytes", "device_peak_bytes", "flops"), "measured in the memory pass")
+        if status is Status.OK and (doubt := self._doubt()):
+            notes["matvecs"] = doubt
         return {
             "type": "end",
             "status": status,
@@ -146,6 +168,16 @@ class _Session:
             **spent,
             **self._info,
         }
+
+    def _doubt(self) -> str:
+        """Why the count of a run that ended well may be wrong; empty where both counts agree."""
+        computed = 0 if self._tally is None else self._tally.columns
+        charged = self._operator.matvecs - self._operator.spending.outside
+        if computed != charged:
+            return f"{computed} products were computed and {charged} charged: the method went round the count"
+        if not self._operator.matvecs and self.bound.min_matvecs(self.problem.dim) >= 1:
+            return "no product was charged, and the method declares that it needs one"
+        return ""
 
     def _build(self) -> LinearOperator:
         watch = Stopwatch()
@@ -192,7 +224,8 @@ class _Session:
         synchronize(self.device)
 
     def _start(self, inner: LinearOperator) -> None:
-        self.op = CountingOperator(inner, self.cell.budget, self._on_charge)
+        self._tally = TalliedOperator(inner)
+        self.op = CountingOperator(self._tally, self.cell.budget, self._on_charge)
 
     @property
     def _operator(self) -> CountingOperator:
@@ -221,17 +254,17 @@ class _Session:
             spent = self._operator.matvecs
             while self._waiting and spent > self._waiting[0]:
                 self._checkpoint(self._waiting.pop(0))
-            self._latest = (estimate, self._spent(), None)
+            self._latest = (settled(estimate), self._spent(), None)
             if self._waiting and spent == self._waiting[0]:
                 self._checkpoint(self._waiting.pop(0))
             if not self._waiting:
                 break
         synchronize(self.device)
         self._clock.pause()
-        exceeded = cast("str", self._info.pop("exceeded", ""))
         yielded = self._latest is not None
         while self._waiting:
             self._checkpoint(self._waiting.pop(0))
+        exceeded = cast("str", self._info.pop("exceeded", ""))
         if exceeded:
             return Status.OVER_BUDGET, exceeded
         if not yielded:
@@ -254,7 +287,10 @@ class _Session:
         )
 
     def _checkpoint(self, budget: int) -> None:
-        """Evaluate and emit the latest estimate as the state at `budget`; only the evaluation is on its clock."""
+        """Evaluate and emit the latest estimate as the state at `budget`; only the evaluation is on its clock.
+
+        Products asked for in the evaluation count in this row, and may not pass its budget.
+        """
         if self._latest is None:
             return
         synchronize(self.device)
@@ -264,7 +300,17 @@ class _Session:
             spent = dataclasses.replace(spent, wall_s=self._clock.seconds)
         watch = Stopwatch()
         watch.start()
-        resolved = estimate.resolve(self._is_wanted)
+        before = self._spent()
+        try:
+            with self._operator.spending.at_most(budget):
+                resolved = settled(estimate.resolve(self._is_wanted))
+        except BudgetExceeded as exceeded:
+            self._info["exceeded"] = f"{exceeded}, while the value of budget {budget} was evaluated"
+            if self._waiting:
+                self._clock.start()
+            return
+        if self._operator.matvecs > before.matvecs:
+            spent = spent.plus(self._spent(), before)
         synchronize(self.device)
         # An estimate that fills several budgets is evaluated once, and each of them owes that evaluation.
         evaluation_s = watch.seconds if evaluation_s is None else evaluation_s
@@ -312,7 +358,7 @@ class _Session:
             "finite": finite,
             "said_stderr": _number(answer.stderr),
             "said_converged": None if answer.converged is None else bool(answer.converged),
-            "said_matvecs": diagnostics.get("matvecs"),
+            "said_matvecs": _count(diagnostics.get("matvecs")),
             "diagnostics": diagnostics,
             **costs,
         }
@@ -346,15 +392,23 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+def _count(value: Any) -> int | None:
+    """A number of products that a method says of itself, where that is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < INT64 or value != int(value):
+        return None
+    return int(value)
+
+
 def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
-    """Diagnostics as JSON values: tensors of one number are read, anything larger is dropped."""
+    """The first hundred diagnostics as JSON values: tensors of one number are read, anything larger is dropped."""
     plain: dict[str, Any] = {}
-    for key, value in diagnostics.items():
+    for name, value in islice(diagnostics.items(), _MOST_DIAGNOSTICS):
+        key = str(name)[:200]
         if isinstance(value, Tensor):
             if value.numel() == 1:
-                plain[str(key)] = float(value)
+                plain[key] = float(value)
         elif value is None or isinstance(value, bool | int | float):
-            plain[str(key)] = value
+            plain[key] = value
         else:
-            plain[str(key)] = redact(str(value))[:200]
+            plain[key] = redact(str(value)[:400])[:200]
     return cast("dict[str, Any]", finite_or_null(plain))

@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import os
+import struct
+import tokenize
 import uuid
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Final
 
 CACHE_VARIABLE: Final = "HESSBENCH_CACHE"
+
+DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    SyntaxError,
+    RuntimeError,
+    MemoryError,
+)
+"""What reading an archive of arrays raises on bytes that are not what they should be: a header may ask for more memory
+than there is, a flag for a password or for a method of compression that nobody has."""
 
 
 def cache_folder(kind: str) -> Path:

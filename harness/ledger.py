@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import time
 import uuid
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast, final
 
 import numpy as np
 
 from hessbench.estimand import Arrays
-from hessbench.files import write_whole
-from hessbench.record import COLUMNS, SCHEMA, Kind, Record, Status, finite_or_null
+from hessbench.files import DAMAGE, write_whole
+from hessbench.record import COLUMNS, SCHEMA, DamagedRowError, Kind, Record, Status, finite_or_null
+from hessbench.typed_fields import field_checks
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ARRAY_LIMIT: Final = 1_000_000
 """Bytes above which an estimate is not kept for scoring again."""
+
+
+class EnvironmentRow(TypedDict):
+    """The conditions that rows refer to by `environment`."""
+
+    environment: str
+    facts: Mapping[str, Any]
+
+
+class _PricedRow(TypedDict):
+    problem: str
+    measured_problem: str
+    kind_of_product: str
+    dim: int
+    device: str
+    dtype: str
+    threads: int
+
+
+class PriceRow(_PricedRow, total=False):
+    """The measured price of one product at one dimension, as far as readers need it."""
+
+    seconds: float
+    predicted_seconds: float | None
+    bandwidth: float
+    in_gradients: float
+    in_gradients_min: float
+    in_gradients_max: float
+    column_seconds: float
+    gradient_seconds: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +74,8 @@ class Ledger:
         records: The terminal row of every cell, after its checkpoint rows.
         environments: Facts by environment hash.
         prices: Measured prices of one product by dimension.
-        torn: Lines that could not be read, each the last thing a killed writer wrote.
+        torn: Lines that could not be read, most of them the last thing a killed writer wrote.
+        damaged: Of those, the ones that are whole and yet no row: file, line and what does not fit.
         superseded: Attempts replaced by a later or better one.
     """
 
@@ -53,6 +84,7 @@ class Ledger:
     prices: tuple[Mapping[str, Any], ...] = ()
     torn: int = 0
     superseded: int = 0
+    damaged: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: str | Path) -> Ledger:
@@ -117,16 +149,21 @@ class LedgerTail:
         self._environments: dict[str, Mapping[str, Any]] = {}
         self._prices: list[Mapping[str, Any]] = []
         self._torn = 0
+        self._lines: dict[Path, int] = {}
+        self._damaged: list[str] = []
 
     def files(self) -> list[Path]:
         """The ledger files, in order of name."""
-        return sorted(self._folder.glob("*.jsonl")) if self._folder.is_dir() else []
+        # Files only: a pipe of that name would be waited on for ever.
+        return sorted(path for path in self._folder.glob("*.jsonl") if path.is_file()) if self._folder.is_dir() else []
 
     def refresh(self) -> None:
         """Read what was added.
 
+        A line that is no row costs only itself.
+
         Raises:
-            ValueError: If a row is of another schema.
+            ValueError: If a row is of another schema, naming its file and line.
         """
         for file in self.files():
             with file.open("rb") as stream:
@@ -140,7 +177,15 @@ class LedgerTail:
                 rest = b""
             self._rest[file] = rest
             for line in lines:
-                self._take(file, line)
+                self._lines[file] = self._lines.get(file, 0) + 1
+                try:
+                    self._take(file, line)
+                except (DamagedRowError, RecursionError) as failure:
+                    said = "nested too deep" if isinstance(failure, RecursionError) else str(failure)
+                    self._torn += 1
+                    self._damaged.append(f"{file.name}, line {self._lines[file]}: {said}")
+                except ValueError as failure:
+                    raise ValueError(f"{file.name}, line {self._lines[file]}: {failure}") from None
 
     def ledger(self) -> Ledger:
         """The view of what was read so far."""
@@ -151,11 +196,17 @@ class LedgerTail:
             superseded += len(attempts) - 1
             records += [*chosen.checkpoints, chosen.terminal]
         torn = self._torn + sum(bool(rest.strip()) for rest in self._rest.values())
-        return Ledger(tuple(records), dict(self._environments), tuple(self._prices), torn, superseded)
+        return Ledger(
+            tuple(records), dict(self._environments), tuple(self._prices), torn, superseded, tuple(self._damaged)
+        )
 
     def attempts(self, cell: str) -> Sequence[Attempt]:
         """Every finished attempt at a cell."""
         return self._attempts.get(cell, ())
+
+    def next_attempt(self, cell: str) -> int:
+        """Number of the next attempt at a cell, above that of every row read so far."""
+        return 1 + max((attempt.terminal.attempt for attempt in self.attempts(cell)), default=0)
 
     def _take(self, file: Path, line: bytes) -> None:
         if not line.strip():
@@ -167,10 +218,12 @@ class LedgerTail:
             return
         if not isinstance(row, dict) or row.get("schema") != SCHEMA:  # pyright: ignore[reportUnnecessaryIsInstance]
             found = row.get("schema") if isinstance(row, dict) else None  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"{file.name} has a row of schema {found!r}; this version reads schema {SCHEMA}")
+            raise ValueError(f"the row is of schema {found!r}; this version reads schema {SCHEMA}")
         if row.get("kind") == Kind.ENVIRONMENT:
+            _check_row(row, EnvironmentRow)
             self._environments[str(row["environment"])] = cast("Mapping[str, Any]", row["facts"])
         elif row.get("kind") == Kind.PRICE:
+            _check_row(row, PriceRow)
             self._prices.append(row)
         else:
             record = Record.from_row(row)
@@ -185,12 +238,13 @@ class LedgerTail:
 def best_attempt(attempts: Sequence[Attempt]) -> Attempt:
     """The attempt that stands: of the latest hashes, `ok` before anything else, then the latest.
 
+    Attempts follow their number; the time decides only between rows of one number, as of two folders that were merged.
     A skipped row knows no hashes and never replaces a run.
     """
     ran = [attempt for attempt in attempts if attempt.terminal.status is not Status.SKIPPED] or list(attempts)
-    latest = max(ran, key=lambda attempt: attempt.terminal.time).terminal
+    latest = max(ran, key=_order).terminal
     current = [attempt for attempt in ran if _hashes(attempt.terminal) == _hashes(latest)]
-    return max(current, key=lambda attempt: (attempt.terminal.status is Status.OK, attempt.terminal.time))
+    return max(current, key=lambda attempt: (attempt.terminal.status is Status.OK, *_order(attempt)))
 
 
 @final
@@ -215,7 +269,7 @@ class LedgerWriter:
         """Write one row.
 
         Raises:
-            OSError: If the disk is full; what was written before stays readable.
+            OSError: If the disk is full, and what was written before stays readable; or if the file was removed.
         """
         self._write(record.to_line())
 
@@ -244,14 +298,19 @@ class LedgerWriter:
 
     def close(self) -> None:
         """Close the file; one without rows is removed."""
+        empty = os.fstat(self._file).st_size == 0
         os.close(self._file)
-        if self.path.stat().st_size == 0:
-            self.path.unlink()
+        if empty:
+            self.path.unlink(missing_ok=True)
 
     def _write_row(self, row: Mapping[str, Any]) -> None:
         self._write(json.dumps(finite_or_null(row), ensure_ascii=True, separators=(",", ":")))
 
     def _write(self, line: str) -> None:
+        if not os.fstat(self._file).st_nlink:
+            raise OSError(
+                errno.ENOENT, "the ledger file of this run was removed; what it would write is lost, so it stops"
+            )
         # Newline first: a line torn by a full disk or a kill costs only itself.
         data = f"\n{line}".encode()
         if os.write(self._file, data) != len(data):
@@ -272,7 +331,7 @@ def load_arrays(folder: str | Path, relative: str) -> Arrays:
         # From memory: NumPy leaves a damaged file open.
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as failure:
+    except DAMAGE as failure:
         raise ValueError(f"{relative} cannot be read: {type(failure).__name__}") from None
 
 
@@ -280,10 +339,12 @@ def merge(sources: Sequence[str | Path], out: str | Path) -> int:
     """Put the files of several run folders into one; nothing in the sources changes.
 
     Returns:
-        Number of ledger files in `out`.
+        Number of ledger files in `out`. A file that has grown since it was merged before takes the place of its
+        beginning; references and arrays that are there already stay.
 
     Raises:
-        ValueError: If a source holds no ledger or one of another schema.
+        ValueError: If a source holds no ledger or one of another schema, or `out` holds another ledger file of the
+            same name.
     """
     for source in sources:
         Ledger.read(source)
@@ -294,10 +355,22 @@ def merge(sources: Sequence[str | Path], out: str | Path) -> int:
         for name in ("ledger", "arrays", "references"):
             here = source if name == "ledger" and not (source / name).is_dir() else source / name
             for file in _files(here, "*.jsonl" if name == "ledger" else "*"):
-                destination = target / name / file.relative_to(here)
-                if not destination.exists():
-                    write_whole(destination, file.read_bytes())
+                _take_over(file, target / name / file.relative_to(here), grows=name == "ledger")
     return len(list((target / "ledger").glob("*.jsonl")))
+
+
+def _take_over(file: Path, destination: Path, *, grows: bool) -> None:
+    data = file.read_bytes()
+    if destination.exists():
+        held = destination.read_bytes()
+        if not grows or held.startswith(data):
+            return
+        if not data.startswith(held):
+            raise ValueError(
+                f"out holds another ledger file named {file.name}, which does not begin as the one to be merged does: "
+                "merge into a new folder"
+            )
+    write_whole(destination, data)
 
 
 def now() -> str:
@@ -310,13 +383,27 @@ def _files(folder: Path, pattern: str) -> Iterator[Path]:
         yield from sorted(path for path in folder.rglob(pattern) if path.is_file() and not path.name.startswith("."))
 
 
+def _order(attempt: Attempt) -> tuple[int, str]:
+    return attempt.terminal.attempt, attempt.terminal.time
+
+
 def _hashes(record: Record) -> tuple[str, str, str]:
     return record.problem_hash, record.method_hash, record.library_version
+
+
+def _check_row(row: Mapping[str, Any], declared: type) -> None:
+    """Refuse a row that lacks a field of its kind, or holds another type in it; what it adds is left as it is."""
+    required: frozenset[str] = getattr(declared, "__required_keys__")  # noqa: B009 -- unknown to the type checker
+    for name, fits in field_checks(declared).items():
+        if not (fits(row[name]) if name in row else name not in required):
+            raise DamagedRowError(f"{name} does not hold what it should")
 
 
 def _is_json(line: bytes) -> bool:
     try:
         json.loads(line)
+    except RecursionError:
+        return True
     except ValueError:
         return False
     return True

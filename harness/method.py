@@ -14,8 +14,10 @@ from typing import Any, Final, cast
 import torch
 
 from hessbench.counting import CountingOperator
+from hessbench.declared import asked_of
 from hessbench.estimand import ESTIMANDS, Estimand, defaults_of
 from hessbench.problem import Problem, keyword_choices, keyword_defaults
+from hessbench.source_files import source_files
 from hessbench.specs import Required, Spec, Value, canonical, check_name, parse_one
 
 _ORDERS: Final = frozenset({"which"})
@@ -50,7 +52,8 @@ class Method:
         refuses: Function of an estimand's class and the keywords of `run`: why these settings cannot answer it, empty
             where they can.
         citation: Source, for the bibliography of a report.
-        version: Bumped when the numbers change; without it the source file's hash stands for it.
+        version: Bumped when the numbers change; without it the hash of the source file, and of the files
+            beside it that it imports, stands for it.
         min_matvecs: Least budget, a number or a function of `dim` and the keywords of `run`.
         block_widths: Widths of the blocks it multiplies, warmed up before the clock starts: a function of
             `num_matvecs` and the keywords of `run`.
@@ -96,14 +99,20 @@ class Method:
         handed = _HANDED.union(*(defaults_of(kind) for kind in self.estimands))
         return {name: value for name, value in keyword_defaults(self.run).items() if name not in handed}
 
-    @property
+    @functools.cached_property
     def hash(self) -> str:
-        """Hash of the declared version, or of the source file: 16 hex digits."""
+        """Hash of the declared version, or of the source file and the files beside it that it imports: 16 hex digits.
+
+        Read once, since every row asks for it.
+        """
         source = f"{self.name}\0{self.version}".encode()
         if not self.version:
             function = _function(self.run)
             file = inspect.getsourcefile(function)
-            source = Path(file).read_bytes() if file and Path(file).is_file() else _code_text(function).encode()
+            if file and Path(file).is_file():
+                source = b"\0".join(path.read_bytes() for path in source_files(Path(file)))
+            else:
+                source = _code_text(function).encode()
             # A partial is told from its function by what it fixes.
             source += "".join(f"\0{name}={_stable(value)}" for name, value in _fixed(self.run)).encode()
         return hashlib.sha256(source).hexdigest()[:16]
@@ -165,9 +174,19 @@ class BoundMethod:
         return self.method.run(op, num_matvecs=num_matvecs, generator=generator, **self.keywords)
 
     def min_matvecs(self, dim: int) -> int:
-        """Least budget for dimension `dim`."""
-        least = self.method.min_matvecs
-        return least if isinstance(least, int) else least(dim, **self.settings)
+        """Least budget for dimension `dim`.
+
+        Raises:
+            ValueError: If a parameter is out of range, or the method's own function fails.
+        """
+        declared = self.method.min_matvecs
+        if isinstance(declared, int):
+            return declared
+        found = asked_of(f"method {self.spec}", "min_matvecs", lambda: declared(dim, **self.settings))
+        least = cast("object", found)
+        if not isinstance(least, int) or isinstance(least, bool):
+            raise ValueError(f"method {self.spec}: min_matvecs returned {type(least).__name__}, an integer is accepted")
+        return least
 
     def block_widths(self, num_matvecs: int) -> tuple[int, ...]:
         """Widths of the blocks it will multiply."""
@@ -181,9 +200,15 @@ class BoundMethod:
 
     @property
     def refusal(self) -> str:
-        """Why the method with these settings cannot answer the estimand; empty when it can."""
+        """Why the method with these settings cannot answer the estimand; empty when it can.
+
+        Raises:
+            ValueError: If the method's own function fails.
+        """
         declared = self.method.refuses
-        return "" if declared is None else declared(type(self.estimand), **self.settings)
+        if declared is None:
+            return ""
+        return str(asked_of(f"method {self.spec}", "refuses", lambda: declared(type(self.estimand), **self.settings)))
 
     def skip_reason(self, problem: Problem) -> str:
         """Why this method cannot run on this problem; empty when it can."""

@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias, cast, final, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, final, runtime_checkable
 
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+
+# No public name says whether a tensor is inside a function transform, or a subclass computes by itself.
+_is_transformed = cast("Callable[[Tensor], bool]", torch._C._functorch.is_functorch_wrapped_tensor)  # pyright: ignore
+_NO_DISPATCH = torch._C._disabled_torch_dispatch_impl  # pyright: ignore
 
 Matmat: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -336,6 +341,39 @@ def check_product(op: LinearOperator, block: Tensor, product: object) -> None:
         raise ValueError(f"the operator returned dtype {product.dtype}, expected {op.dtype}")
     if product.device != block.device:
         raise ValueError(f"the operator returned a tensor on {product.device}, expected {block.device}")
+
+
+def plain_block(block: Tensor, what: str = "operator") -> Tensor:
+    """The numbers of a block as a plain dense tensor, which no derivative follows and no subclass speaks for.
+
+    Args:
+        block: What is to be multiplied.
+        what: What takes it, for the message.
+
+    Raises:
+        TypeError: If it is no tensor.
+        ValueError: If one product with it would be several: a block that a function transform has batched or tracks, or
+            that carries a tangent; or if it is not dense.
+    """
+    kind: Any = type(block)
+    if kind is not Tensor:
+        if not issubclass(kind, Tensor):
+            raise TypeError(f"the {what} takes a tensor, got {kind.__name__}")
+        if kind.__torch_dispatch__ is not _NO_DISPATCH:  # pyright: ignore[reportAttributeAccessIssue]
+            raise ValueError(f"the {what} takes a plain dense tensor, got {kind.__name__}")
+        # What the subclass says of its shape is not asked.
+        with torch._C.DisableTorchFunctionSubclass():  # pyright: ignore[reportPrivateUsage]
+            block = Tensor.as_subclass(block, Tensor)
+    if _is_transformed(block) or (
+        forward_ad._current_level >= 0 and forward_ad.unpack_dual(block).tangent is not None  # pyright: ignore[reportPrivateUsage]
+    ):
+        raise ValueError(
+            f"the {what} takes a plain tensor, got one inside vmap, jacrev, jacfwd, jvp or batched gradients, where "
+            "one product would be several: multiply its columns as a block (n, k)"
+        )
+    if block.layout is not torch.strided:
+        raise ValueError(f"the {what} takes a dense block, got layout {block.layout}")
+    return block.detach()
 
 
 def check_block(

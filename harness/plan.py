@@ -75,7 +75,7 @@ def _cells(cross: Cross, suite: Suite, catalog: Catalog, conditions: Conditions)
     methods = [chosen for pattern in cross.methods for chosen in catalog.methods.select(pattern)]
     for chosen_problem in problems:
         problem = catalog.problem(chosen_problem.spec)
-        unavailable = problem.unavailable() if problem.unavailable else None
+        unavailable = problem.refusal
         for chosen_method in methods:
             if chosen_method.by_glob and not _answers(catalog, chosen_method, estimand):
                 continue
@@ -157,10 +157,10 @@ def prepare(suite: Suite, catalog: Catalog, say: Callable[[str], None]) -> None:
     }
     for spec in sorted(specs):
         problem = catalog.problem(spec)
-        if problem.prepare and problem.unavailable and problem.unavailable():
+        if problem.prepare and problem.refusal:
             try:
                 problem.prepare(say)
-            except (OSError, ValueError) as failure:
+            except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything; its cells are skipped
                 say(f"{spec}: {redact(str(failure))}")
 
 

@@ -14,6 +14,7 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
+from hessbench.declared import asked_of
 from hessbench.dense_references import DENSE_LIMIT, References, dense_references
 from hessbench.estimand import Array, Estimand, Reference
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
@@ -71,6 +72,17 @@ class Problem:
     def __post_init__(self) -> None:
         if self.dim < 1:
             raise ValueError(f"problem {self.name}: dim must be at least 1, got {self.dim}")
+
+    @property
+    def refusal(self) -> str | None:
+        """Why it cannot be built here, and the remedy; None where it can, or says nothing."""
+        declared = self.unavailable
+        if declared is None:
+            return None
+        try:
+            return asked_of(f"problem {self.name}", "unavailable", declared)
+        except ValueError as failure:
+            return str(failure)
 
     @property
     def hash(self) -> str:
@@ -180,10 +192,13 @@ class ProblemFamily:
         """Make the problem a spec names.
 
         Raises:
-            ValueError: If a parameter is not accepted.
+            ValueError: If a parameter is not accepted, or the family fails.
         """
         spec = canonical(parse_one(text), self.defaults)
-        return replace(self.make(**spec.as_dict), name=str(spec))
+        made = cast("object", asked_of(f"problem {spec}", "its family", lambda: self.make(**spec.as_dict)))
+        if not isinstance(made, Problem):
+            raise ValueError(f"problem {spec}: its family returned {type(made).__name__}, a Problem is accepted")
+        return replace(made, name=str(spec))
 
 
 def keyword_defaults(function: Callable[..., Any]) -> dict[str, Value | Required]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, cast
 
+from hessbench.typed_fields import field_checks
+
 SCHEMA: Final = 1
 
 
@@ -46,7 +48,9 @@ class Record:
 
     Counts are exact. Seconds and bytes are null where nothing was measured, and `notes` then says why, by field name.
     A `checkpoint` row holds the state at one budget of the grid; the `terminal` row holds totals and peaks, and in
-    `cost_at`, by dimension, the products, own vectors and own passes that the same cell would take there.
+    `cost_at`, by dimension, the products, own vectors and own passes that the same cell would take there. `attempt`
+    counts the attempts at a cell from 1, so that no clock decides which is the last; 0 in rows from before there was
+    the column.
     """
 
     kind: Kind
@@ -103,6 +107,7 @@ class Record:
     reason: str = ""
     environment: str = ""
     time: str = ""
+    attempt: int = 0
     schema: int = SCHEMA
 
     def to_line(self) -> str:
@@ -115,7 +120,8 @@ class Record:
         """Rebuild a row read from a ledger.
 
         Raises:
-            ValueError: If the row is of another schema, or lacks or adds a field.
+            DamagedRowError: If a value is of another type than its field.
+            ValueError: If the row is of another schema, or has a field that it does not know.
         """
         if row.get("schema") != SCHEMA:
             raise ValueError(f"ledger row of schema {row.get('schema')!r}: this version reads schema {SCHEMA}")
@@ -124,14 +130,22 @@ class Record:
         if unknown:
             raise ValueError(f"ledger row has fields that schema {SCHEMA} does not: {', '.join(unknown)}")
         values = {names[key]: value for key, value in row.items()}
-        try:
-            values["kind"] = Kind(cast("str", values.get("kind")))
-            values["status"] = Status(cast("str", values.get("status")))
-            for name in ("traits", "budgets"):
-                values[name] = tuple(values.get(name, ()))
-            return cls(**values)
-        except (TypeError, ValueError) as problem:
-            raise ValueError(f"ledger row is not of schema {SCHEMA}: {problem}") from None
+        checks = field_checks(cls)
+        for name, value in values.items():
+            if not checks[name](value):
+                raise DamagedRowError(
+                    f"ledger row is not of schema {SCHEMA}: {_key(name)} does not hold what it should"
+                )
+        lacking = [name for name in ("kind", "cell", "problem", "method", "estimand", "status") if name not in values]
+        if lacking:
+            raise DamagedRowError(f"ledger row is not of schema {SCHEMA}: {lacking[0]} is missing")
+        values |= {"kind": Kind(values["kind"]), "status": Status(values["status"])}
+        values |= {name: tuple(values[name]) for name in ("traits", "budgets") if name in values}
+        return cls(**values)
+
+
+class DamagedRowError(ValueError):
+    """A row whose values are not of the types of their fields, whoever wrote it."""
 
 
 COLUMNS: Final = tuple("pass" if f.name == "pass_" else f.name for f in dataclasses.fields(Record))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable
@@ -47,7 +48,17 @@ class ReferenceStore:
 
     def holds(self, problem_hash: str, estimand: str) -> bool:
         """Whether a reference is stored; a damaged file counts as absent."""
-        return self._read(self._path(problem_hash, estimand)) is not None
+        return self._read(problem_hash, estimand) is not None
+
+    def is_damaged(self, problem_hash: str, estimand: str) -> bool:
+        """Whether there is a file for a reference that does not hold what was written into it, or another's."""
+        file = self._path(problem_hash, estimand)
+        if not file.is_file():
+            return False
+        try:
+            return self._checked(problem_hash, estimand) is None
+        except ValueError:
+            return True
 
     def save(self, problem_hash: str, header: dict[str, Any], arrays: Arrays) -> None:
         """Keep one reference; it is there whole or not at all.
@@ -56,7 +67,9 @@ class ReferenceStore:
             OSError: If the disk is full.
         """
         buffer = io.BytesIO()
-        facts = np.frombuffer(json.dumps({**header, "version": REFERENCE_VERSION}).encode(), dtype=np.uint8)
+        whole = {**header, "version": REFERENCE_VERSION, "problem_hash": problem_hash}
+        whole["digest"] = _digest(whole, arrays)
+        facts = np.frombuffer(json.dumps(whole).encode(), dtype=np.uint8)
         np.savez(buffer, **cast("dict[str, Any]", {"header": facts, **arrays}))
         write_whole(self._path(problem_hash, header["estimand"]), buffer.getvalue())
 
@@ -64,7 +77,7 @@ class ReferenceStore:
         """The stored references of a problem, by estimand spec."""
         found: dict[str, Reference] = {}
         for estimand in estimands:
-            loaded = self._read(self._path(problem_hash, estimand))
+            loaded = self._read(problem_hash, estimand)
             if loaded is not None:
                 found[estimand] = loaded
         return found
@@ -83,15 +96,43 @@ class ReferenceStore:
         name = estimand.replace("[", "(").replace("]", ")")
         return self._folder / "references" / problem_hash / f"{name}.npz"
 
-    def _read(self, file: Path) -> Reference | None:
-        if not file.is_file():
+    def _read(self, problem_hash: str, estimand: str) -> Reference | None:
+        if not self._path(problem_hash, estimand).is_file():
             return None
         try:
-            arrays = load_arrays(self._folder, str(file.relative_to(self._folder)))
-            header = json.loads(arrays.pop("header").astype(np.uint8).tobytes())
-            return reference_from(header, arrays) if header["version"] == REFERENCE_VERSION else None
-        except (ValueError, KeyError):
+            return self._checked(problem_hash, estimand)
+        except ValueError:
             return None
+
+    def _checked(self, problem_hash: str, estimand: str) -> Reference | None:
+        """The reference in a file; None where it is of another version.
+
+        Raises:
+            ValueError: If the file cannot be read, or does not hold what was written under this name.
+        """
+        relative = str(self._path(problem_hash, estimand).relative_to(self._folder))
+        arrays = load_arrays(self._folder, relative)
+        try:
+            header = json.loads(arrays.pop("header").astype(np.uint8).tobytes())
+            if header["version"] != REFERENCE_VERSION:
+                return None
+            digest = header.pop("digest")
+            named = header["problem_hash"], header["estimand"]
+            if digest != _digest(header, arrays) or named != (problem_hash, estimand):
+                raise ValueError(f"{relative} does not hold what was written into it")
+            return reference_from(header, arrays)
+        except (KeyError, TypeError, AttributeError, RecursionError) as failure:
+            raise ValueError(f"{relative} has no header that fits: {type(failure).__name__}") from None
+
+
+def _digest(header: dict[str, Any], arrays: Arrays) -> str:
+    """SHA-256 over what is known of a reference and the arrays it consists of."""
+    told = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        told.update(f"\0{name} {array.dtype.str} {array.shape}\0".encode())
+        told.update(array.tobytes())
+    return told.hexdigest()
 
 
 def cached_references() -> ReferenceStore:

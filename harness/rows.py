@@ -122,7 +122,7 @@ def _terminal(context: Context, outcome: Outcome, truth: Truth, checkpoints: lis
         notes = dict.fromkeys(("wall_s", "operator_s", "calls"), "the process ended before it could say")
         row = replace(row, matvecs=outcome.matvecs)
     else:
-        notes = dict(end["notes"])
+        notes = dict(end.get("notes", {}))
         row = replace(
             row,
             **{name: end[name] for name in _SPENT if name in end},
@@ -155,7 +155,10 @@ def verdict(outcome: Outcome) -> tuple[Status, str]:
     if outcome.damaged:
         return Status.CRASH, "something else than its result came through the pipe to the harness"
     if end is not None and cause != "memory":
-        return Status(end["status"]), end["reason"]
+        status = Status(end["status"])
+        if status is Status.OK and job.get("job") == "cell" and not outcome.of_type("checkpoint"):
+            return Status.CRASH, "the worker said that all was well and handed in no estimate"
+        return status, end["reason"]
     if cause == "timeout":
         return Status.TIMEOUT, f"stopped after the time limit of {job['timeout_s']:g} s"
     if cause == "memory":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -18,19 +19,22 @@ from hessbench.cell import MEMORY, Cell
 from hessbench.claims import Claim, try_claim
 from hessbench.environment import capture, environment_hash, is_loaded, library_version
 from hessbench.estimand import Estimand, parse_estimand
-from hessbench.ledger import LedgerTail, LedgerWriter
+from hessbench.ledger import LedgerTail, LedgerWriter, best_attempt
 from hessbench.method import BoundMethod
 from hessbench.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.problem import Problem
 from hessbench.progress import Reporter, Silent
 from hessbench.record import Record, Status
+from hessbench.redact import redact
 from hessbench.references import Truth
 from hessbench.rows import Context, outcome_rows, skipped_row
+from hessbench.scoring import append_attempt, scored_since
 from hessbench.suite import Suite
-from hessbench.truth import find_truth
+from hessbench.truth import Limits, find_truth
 from hessbench.workers.jobs import RUNGS
 from hessbench.workers.outcome import Outcome
 from hessbench.workers.pool import Pool, WorkerConfig
+from hessbench.workers.processes import kill_orphans
 
 FAILED: Final = frozenset(Status) - {Status.OK, Status.SKIPPED, Status.OVER_BUDGET}
 _PRICE_TIMEOUT_S: Final = 120.0
@@ -69,6 +73,7 @@ class Summary:
         stale: Cells run again because a problem, method or library had changed.
         failed: Cells run now that did not end well.
         reasons: Why cells are skipped, each reason with its number of cells.
+        missing: Why there is no reference, by estimand and problem; rows are without an error there.
     """
 
     planned: int = 0
@@ -78,6 +83,7 @@ class Summary:
     stale: int = 0
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict[str, int])
+    missing: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def run(
@@ -142,6 +148,7 @@ class _Run:
         self._tail = LedgerTail(out)
         self._truths: dict[str, Truth] = {}
         self._claims: dict[str, Claim] = {}
+        self._engines: dict[str, str] = {}
         self._summary = Summary(planned=len(planned))
         device = planned[0].cell.device if planned else "cpu"
         facts = capture(device)
@@ -164,10 +171,14 @@ class _Run:
         try:
             self._tail = LedgerTail(self._out)
             self._tail.refresh()
+            if orphans := kill_orphans():
+                self._reporter.phase(f"killed {orphans} processes that a killed run had left behind")
+            for damaged in self._tail.ledger().damaged:
+                self._reporter.phase(f"a line is no row and costs only itself: {damaged}")
             writer.append_environment(self._environment, self._facts)
             self._write_skips(writer)
             with Pool(self._config, self._options.jobs) as pool:
-                waiting = self._left_to_run(pool)
+                waiting = self._left_to_run(pool, writer)
                 self._reporter.begin(len(waiting))
                 self._run_cells(waiting, pool, writer)
                 if self._options.prices:
@@ -202,7 +213,7 @@ class _Run:
                 if row.reason not in known:
                     writer.append(row)
 
-    def _left_to_run(self, pool: Pool) -> deque[Cell]:
+    def _left_to_run(self, pool: Pool, writer: LedgerWriter) -> deque[Cell]:
         """Cells without a row that stands; builds the references they need on the way."""
         cells = [planned.cell for planned in self._planned if not planned.skip_reason]
         estimands: dict[str, set[str]] = {}
@@ -212,20 +223,35 @@ class _Run:
             self._reporter.phase(f"reference of {spec}")
             # A fork of a process that has computed in threads must not use them again.
             threads = 1 if self._config.catalog else os.cpu_count() or 1
-            self._truths[spec] = find_truth(
-                pool, self._out, spec, sorted(estimands[spec]), threads, self._reporter.phase
-            )
+            limits = Limits(self._options.conditions.timeout_s, self._options.conditions.memory_cap_bytes)
+            truth = find_truth(pool, self._out, spec, sorted(estimands[spec]), threads, self._reporter.phase, limits)
+            self._truths[spec] = truth
+            self._summary.missing |= {f"{estimand} of {spec}": why for estimand, why in truth.missing.items()}
         waiting: deque[Cell] = deque()
+        again = 0
         for cell in cells:
             standing = self._standing(cell)
             if standing == "kept":
                 self._summary.kept += 1
+                again += self._stand_again(cell, writer)
             else:
                 self._summary.stale += standing == "stale"
                 waiting.append(cell)
+        if again:
+            self._reporter.phase(f"{again} kept cells are written again: a change was taken back, or a reference came")
         if self._summary.stale:
             self._reporter.phase(f"{self._summary.stale} cells are stale: what they ran has changed; they run again")
         return waiting
+
+    def _stand_again(self, cell: Cell, writer: LedgerWriter) -> bool:
+        """Write a kept cell's rows again where another attempt would be shown, or a reference has come since."""
+        attempts = self._tail.attempts(cell.id)
+        kept = best_attempt([attempt for attempt in attempts if self._is_current(attempt.terminal, cell)])
+        scored = scored_since(kept, self._out, self._truths[cell.problem].references)
+        if scored == kept and best_attempt(attempts) is kept:
+            return False
+        append_attempt(writer, scored, self._tail.next_attempt(cell.id))
+        return True
 
     def _answered(self, cell: Cell) -> list[str]:
         """The cell's estimand, and those its method answers beside it that need no parameters."""
@@ -261,6 +287,7 @@ class _Run:
 
     def _run_cells(self, waiting: deque[Cell], pool: Pool, writer: LedgerWriter) -> None:
         deferred: deque[Cell] = deque()
+        told = 0
         while waiting or deferred or pool.running:
             while waiting and pool.idle() is not None:
                 self._start(waiting.popleft(), pool, deferred)
@@ -273,6 +300,9 @@ class _Run:
                 self._finish(outcome, writer)
             if deferred and not waiting and not pool.running:
                 # Another process runs these; when it is done or dead, they are written or free.
+                if len(deferred) != told:
+                    told = len(deferred)
+                    self._reporter.phase(f"waiting for {told} cells that another process has claimed")
                 time.sleep(0.2)
                 waiting, deferred = deferred, deque()
 
@@ -304,30 +334,50 @@ class _Run:
         terminal = rows[-1]
         inside = (outcome.end or {}).get("busy_s")
         overhead = None if inside is None else outcome.elapsed_s - inside + time.perf_counter() - begin
-        for row in rows[:-1]:
-            writer.append(row)
-        writer.append(_with_overhead(terminal, overhead, bool(outcome.job["contended"])))
+        number = self._tail.next_attempt(cell.id)
+        terminal = self._with_engine_noted(cell, terminal)
+        terminal = _with_overhead(terminal, overhead, bool(outcome.job["contended"]))
+        for row in [*rows[:-1], terminal]:
+            writer.append(replace(row, attempt=number))
         self._claims.pop(cell.id).release()
         self._summary.ran += 1
         failed = terminal.status in FAILED
         self._summary.failed += failed
         self._reporter.finished(f"{cell.problem} {cell.method}", f"{terminal.status}: {terminal.reason}", failed)
 
+    def _with_engine_noted(self, cell: Cell, terminal: Record) -> Record:
+        """A note where a cell's engine is another than that of the cells before it: their times do not compare."""
+        name = re.split(r"[ ;,:]", terminal.engine, maxsplit=1)[0]
+        if not name:
+            return terminal
+        first = self._engines.setdefault(json.dumps(_conditions(cell)), name)
+        if first == name:
+            return terminal
+        says = f"{name} was chosen here and {first} before: times and last digits do not compare within this run"
+        return replace(terminal, notes={**terminal.notes, "engine": says})
+
     def _measure_prices(self, pool: Pool, writer: LedgerWriter) -> None:
         """Price the products of each family and kind once per folder and set of conditions."""
         prices = self._tail.ledger().prices
         in_gradients = {_price_key(row["problem"], row) for row in prices if "in_gradients" in row}
         known = {_price_key(row["measured_problem"], row) for row in prices if "in_gradients" not in row}
+        unpriced: set[str] = set()
         for planned in self._planned:
             cell = planned.cell
             if planned.skip_reason:
                 continue
             self._measure_units(cell, in_gradients, pool, writer)
             ladder = self._problem(cell.problem).ladder
-            if ladder is None:
+            if ladder is None or cell.problem in unpriced:
                 continue
             # Problems that share their first rung share the ladder.
-            key = _price_key(ladder(RUNGS[0]).name, _conditions(cell))
+            try:
+                key = _price_key(ladder(RUNGS[0]).name, _conditions(cell))
+            except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything; it has no price then
+                said = redact(f"{type(failure).__name__}: {failure}")
+                self._reporter.phase(f"no price of a product of {cell.problem}: its ladder raised {said}")
+                unpriced.add(cell.problem)
+                continue
             if key in known:
                 continue
             known.add(key)

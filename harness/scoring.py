@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from hessbench.estimand import Arrays, Reference, parse_estimand
-from hessbench.ledger import Ledger, LedgerWriter, load_arrays, now
+from hessbench.ledger import Attempt, Ledger, LedgerTail, LedgerWriter, load_arrays, now
 from hessbench.record import Kind, Record
 from hessbench.references import ReferenceStore
 
@@ -35,6 +36,7 @@ def scored(record: Record, arrays: Arrays, reference: Reference | None) -> Recor
         errors={name: value if math.isfinite(value) else None for name, value in errors.items()},
         reference_source=reference.source.value,
         reference_bound=estimand.floor(reference, record.dtype),
+        notes={name: says for name, says in record.notes.items() if name != "error"},
     )
 
 
@@ -51,6 +53,8 @@ def rescore(folder: str | Path) -> tuple[int, int]:
         OSError: If it cannot be written.
     """
     ledger = Ledger.read(folder)
+    tail = LedgerTail(folder)
+    tail.refresh()
     store = ReferenceStore(folder)
     writer = LedgerWriter(folder)
     done = left = 0
@@ -63,12 +67,31 @@ def rescore(folder: str | Path) -> tuple[int, int]:
             again = [new or old for new, old in zip(fresh, rows, strict=True)]
             if again == rows:
                 continue
-            # Rows are appended, never edited: a later time makes this attempt the one that stands.
-            for row in [*again, with_errors_of(terminal, again)]:
-                writer.append(dataclasses.replace(row, time=now()))
+            append_attempt(writer, Attempt(terminal, tuple(again)), tail.next_attempt(cell))
     finally:
         writer.close()
     return done, left
+
+
+def append_attempt(writer: LedgerWriter, attempt: Attempt, number: int) -> None:
+    """Append the rows of an attempt again, under a number that makes them stand; rows are never edited.
+
+    Raises:
+        OSError: If the disk is full.
+    """
+    rows = list(attempt.checkpoints)
+    for row in [*rows, with_errors_of(attempt.terminal, rows)]:
+        writer.append(dataclasses.replace(row, time=now(), attempt=number))
+
+
+def scored_since(attempt: Attempt, folder: Path, references: Mapping[str, Reference]) -> Attempt:
+    """An attempt whose rows without an error are scored, where a reference and their arrays are there by now."""
+    fresh: list[Record] = []
+    for row in attempt.checkpoints:
+        reference = references.get(row.estimand)
+        again = None if row.error is not None or reference is None else _with_arrays(row, folder, reference)
+        fresh.append(again or row)
+    return dataclasses.replace(attempt, checkpoints=tuple(fresh))
 
 
 def with_errors_of(terminal: Record, checkpoints: list[Record]) -> Record:
@@ -77,16 +100,22 @@ def with_errors_of(terminal: Record, checkpoints: list[Record]) -> Record:
     if not own:
         return terminal
     last = own[-1]
+    notes = {name: says for name, says in terminal.notes.items() if name != "error" or not last.reference_source}
     return dataclasses.replace(
         terminal, error=last.error, errors=last.errors, reference_source=last.reference_source,
         reference_bound=last.reference_bound, said_stderr=last.said_stderr, said_converged=last.said_converged,
-        said_matvecs=last.said_matvecs, diagnostics=last.diagnostics,
+        said_matvecs=last.said_matvecs, diagnostics=last.diagnostics, notes=notes,
     )  # fmt: skip
 
 
 def _again(record: Record, folder: Path, store: ReferenceStore) -> Record | None:
     reference = store.load(record.problem_hash, [record.estimand]).get(record.estimand)
-    if not record.arrays or reference is None:
+    return None if reference is None else _with_arrays(record, folder, reference)
+
+
+def _with_arrays(record: Record, folder: Path, reference: Reference) -> Record | None:
+    """The row scored from the arrays kept for it; None where there are none."""
+    if not record.arrays:
         return None
     try:
         arrays = load_arrays(folder, record.arrays)

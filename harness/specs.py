@@ -23,6 +23,9 @@ _INT = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
+_MOST_DIGITS: Final = 18
+MOST_SPECS: Final = 10_000
+"""Combinations that one sweep may have."""
 _KINDS: Final[dict[type, str]] = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
 
 
@@ -108,6 +111,8 @@ def parse(text: str) -> list[Spec]:
         else:
             sweeps[key] = [parse_value(raw, text)]
     keys = sorted(sweeps)
+    if math.prod(map(len, sweeps.values())) > MOST_SPECS:
+        raise _malformed(text, f"the lists have more than {MOST_SPECS} combinations")
     products = itertools.product(*(sweeps[key] for key in keys))
     return [Spec(head, tuple(zip(keys, values, strict=True))) for values in products]
 
@@ -133,6 +138,8 @@ def parse_value(raw: str, text: str) -> Value:
     if raw in ("true", "false"):
         return raw == "true"
     if _INT.fullmatch(raw):
+        if len(raw.lstrip("+-0")) > _MOST_DIGITS:
+            raise _malformed(text, f"{raw[:30]!r} has more than {_MOST_DIGITS} digits")
         return int(raw)
     if _FLOAT.fullmatch(raw):
         if math.isfinite(float(raw)):
@@ -209,4 +216,5 @@ def _split(body: str, text: str) -> list[str]:
 
 
 def _malformed(text: str, why: str) -> ValueError:
-    return ValueError(f"malformed spec {text!r}: {why}; accepted: name or name[key=value,...], lists as key=[a,b]")
+    shown = text if len(text) <= 200 else f"{text[:200]}..."
+    return ValueError(f"malformed spec {shown!r}: {why}; accepted: name or name[key=value,...], lists as key=[a,b]")

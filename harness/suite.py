@@ -12,6 +12,10 @@ from typing import Any, Final, cast
 
 from hessbench.specs import check_name, suggest
 
+MOST_BUDGETS: Final = 1000
+MOST_MATVECS: Final = 10**15
+MOST_THREADS: Final = 1024
+
 _SUITE_KEYS: Final = {"name", "version", "device", "dtype", "threads", "cross"}
 _CROSS_KEYS: Final = {"estimand", "problems", "methods", "num_matvecs", "repeats", "memory"}
 
@@ -37,12 +41,13 @@ class Cross:
     memory: bool = True
 
     def __post_init__(self) -> None:
-        if not self.num_matvecs:
-            raise ValueError("num_matvecs needs at least one budget")
+        if not 1 <= len(self.num_matvecs) <= MOST_BUDGETS:
+            raise ValueError(f"num_matvecs takes 1 to {MOST_BUDGETS} budgets, got {len(self.num_matvecs)}")
         for budget in self.num_matvecs:
             check_budget(budget)
-        if self.repeats < 1:
-            raise ValueError(f"repeats must be at least 1, got {self.repeats}")
+        repeats = cast("object", self.repeats)
+        if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
+            raise ValueError(f"repeats must be an integer of at least 1, got {repeats!r}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,9 @@ class Suite:
         """
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as failure:
+        except RecursionError:
+            raise ValueError(f"{source} is not valid TOML: it is nested too deep") from None
+        except ValueError as failure:
             raise ValueError(f"{source} is not valid TOML: {failure}") from None
         _check_keys(table, _SUITE_KEYS, {"name", "version", "cross"}, source)
         name = _typed(table, "name", str, source)
@@ -112,6 +119,7 @@ class Suite:
             dtype=_typed(table, "dtype", str, source, "float32"),
             threads=_positive(table, "threads", source, 1),
         )
+        check_threads(suite.threads)
         check_dtype(suite.dtype)
         check_device(suite.device)
         return suite
@@ -129,9 +137,20 @@ def check_budget(value: object) -> None:
     Raises:
         ValueError: If it is neither an integer of at least 1 nor "n".
     """
-    whole = isinstance(value, Integral) and value is not True and value is not False and int(value) >= 1
+    whole = isinstance(value, Integral) and value is not True and value is not False and 1 <= int(value) <= MOST_MATVECS
     if not whole and value != "n":
-        raise ValueError(f'num_matvecs takes integers of at least 1, or "n" for the dimension, got {value!r}')
+        accepted = f'integers from 1 to {MOST_MATVECS}, or "n" for the dimension'
+        raise ValueError(f"num_matvecs takes {accepted}, got {str(value)[:40]!r}")
+
+
+def check_threads(threads: int) -> None:
+    """Refuse a number of threads that no machine has.
+
+    Raises:
+        ValueError: If it is not between 1 and 1024.
+    """
+    if not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"threads must be between 1 and {MOST_THREADS}, got {threads}")
 
 
 def check_dtype(dtype: str) -> None:

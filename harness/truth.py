@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,27 @@ from hessbench.workers.pool import Pool
 _TIMEOUT_S: Final = 3600.0
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What building references may take.
+
+    Attributes:
+        each_s: Seconds for each reference, those of one problem together.
+        memory_cap_bytes: Memory above the server's.
+    """
+
+    each_s: float | None = None
+    memory_cap_bytes: int | None = None
+
+
 def find_truth(
-    pool: Pool, folder: Path, spec: str, estimands: list[str], threads: int, say: Callable[[str], None]
+    pool: Pool,
+    folder: Path,
+    spec: str,
+    estimands: list[str],
+    threads: int,
+    say: Callable[[str], None],
+    limits: Limits | None = None,
 ) -> Truth:
     """Hash a problem's content, and have the references that neither the folder nor the cache holds built.
 
@@ -28,6 +48,7 @@ def find_truth(
         estimands: What is to be known of it.
         threads: Threads of the job.
         say: Told what could not be kept.
+        limits: Time for each reference, and memory; an hour for all of them, and the machine's, by default.
 
     Returns:
         The references, and the reasons of those that are missing.
@@ -35,15 +56,20 @@ def find_truth(
     Raises:
         OSError: If the folder cannot be written.
     """
+    limits = limits or Limits()
     job = {
         "job": "reference",
         "problem": spec,
         "estimands": estimands,
         "folder": str(folder),
         "threads": threads,
-        "timeout_s": _TIMEOUT_S,
+        "timeout_s": _TIMEOUT_S if limits.each_s is None else limits.each_s * len(estimands),
+        "memory_cap_bytes": limits.memory_cap_bytes,
     }
     outcome = pool.perform(job)
+    if outcome.end is None and outcome.ended["cause"] in ("", "server"):
+        say(f"the reference of {spec} was interrupted ({verdict(outcome)[1]}): once more")
+        outcome = pool.perform(job)
     missing: dict[str, str] = {}
     if outcome.end is None or outcome.end["status"] != Status.OK:
         missing = dict.fromkeys(estimands, f"no reference: {verdict(outcome)[1]}")
@@ -53,6 +79,8 @@ def find_truth(
     problem_hash: str = hashed[0]["hash"]
     store = ReferenceStore(folder)
     for header, arrays in outcome.of_type("reference"):
+        if store.is_damaged(problem_hash, header["estimand"]):
+            say(f"the kept reference {header['estimand']} of {spec} was damaged: it was built again")
         store.save(problem_hash, header, arrays)
     if hashed[0]["of_content"]:
         _share(store, outcome, problem_hash, estimands, say)

@@ -127,6 +127,8 @@ def lines_by_budget(
     for key, group in groups.items():
         for budget in sorted({answer.terminal.budget for answer in group}):
             own = [answer for answer in group if answer.row.budget == answer.terminal.budget == budget]
+            if not own:
+                continue  # a ledger cut by hand: no row of the cell's own at the budget it ended with
             made.append(_line(key, budget, own, name(key), memory.get(_run(key)), prediction_of(key, own, known, dim)))
     return tuple(sorted(made, key=lambda line: (line.problem, line.key.estimand, line.method, line.key, line.budget)))
 

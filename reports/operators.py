@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from hessbench.reports import units
 from hessbench.reports.escaping import clean, file_stem, short_hash, shorten
 from hessbench.reports.figures import RC, to_svg, writable
-from hessbench.reports.folders import check_folder, templates, write_text
+from hessbench.reports.folders import page_folder, templates, write_text
 from hessbench.reports.sheets import Column, Sheet, Shown, lay_out, to_csv, to_markdown
 
 SCHEMA: Final = 1
@@ -61,7 +61,15 @@ def render_operators(rows: Sequence[Row], environment: Mapping[str, Any], out: P
     """
     if not rows:
         raise ValueError("there is nothing to show: no product was measured")
-    figures = _prepare(out)
+    with page_folder(out, "page", own=("figures/operators*.svg",)) as folder:
+        _write(rows, environment, folder, command)
+    return out / "index.html"
+
+
+def _write(rows: Sequence[Row], environment: Mapping[str, Any], out: Path, command: str) -> None:
+    """Write the page and all its files into an empty folder."""
+    figures = out / "figures"
+    figures.mkdir()
     sections = [_section(problem, figures) for problem in _by_problem(rows)]
     content = {"schema": SCHEMA, "command": command, "environment": dict(environment), "rows": [dict(r) for r in rows]}
     write_text(out / "operators.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
@@ -72,7 +80,6 @@ def render_operators(rows: Sequence[Row], environment: Mapping[str, Any], out: P
         templates().get_template("operators.html").render(command=command, facts=_facts(environment), sections=sections)
     )
     write_text(out / "index.html", page)
-    return out / "index.html"
 
 
 def operators_sheet(rows: Sequence[Row]) -> Sheet:
@@ -173,14 +180,6 @@ def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts += [("Device", str(device["model"]))] if "model" in device else []
     versions: Mapping[str, Any] = environment.get("versions", {})
     return [*facts, *((name, str(versions[name])) for name in ("hessbench", "torch") if name in versions)]
-
-
-def _prepare(out: Path) -> Path:
-    figures = check_folder(out, "page") / "figures"
-    for file in figures.glob("operators*.svg"):
-        file.unlink()
-    figures.mkdir(parents=True, exist_ok=True)
-    return figures
 
 
 def _gradient(rows: Sequence[Row]) -> str:

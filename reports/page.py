@@ -23,7 +23,7 @@ from hessbench.reports.escaping import file_stem, short_hash
 from hessbench.reports.export import export
 from hessbench.reports.failures import failures, failures_frame
 from hessbench.reports.figures import Cost, Look, draw, looks
-from hessbench.reports.folders import check_folder, templates, write_text
+from hessbench.reports.folders import page_folder, templates, write_text
 from hessbench.reports.gradients import unit_frame, unit_prices, unit_sheet
 from hessbench.reports.lines import lines
 from hessbench.reports.predict import PREDICTED_DIM
@@ -99,7 +99,8 @@ def render_report(
 ) -> Path:
     """Write a report: a page, its figures, the numbers behind each, and the cost table in four formats.
 
-    The same ledger, command and citations give the same bytes. A report that is already in `out` is replaced.
+    The same ledger, command and citations give the same bytes. A report that is already in `out` is replaced once the
+    new one is whole; see `page_folder`.
 
     Args:
         ledger: What was read.
@@ -113,7 +114,14 @@ def render_report(
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than a report.
     """
-    folder = _prepare(Path(out))
+    with page_folder(out, "report", own=("figures/*.svg", "figures/*.csv", *_SCALE_FILES)) as folder:
+        _write(ledger, folder, command, citations or {})
+    return Path(out) / "index.html"
+
+
+def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mapping[str, str]) -> None:
+    """Write the page and all its files into an empty folder."""
+    (folder / "figures").mkdir()
     records = [_encodable(row) for row in ledger.records]
     prices = [{name: _text(value) for name, value in row.items()} for row in ledger.prices]
     environments = {str(_text(name)): facts for name, facts in ledger.environments.items()}
@@ -155,24 +163,9 @@ def render_report(
         unit_sheet=unit_sheet(in_gradients),
         scale_sheet=scale_sheet(compared),
         scale_figures=scale,
-        sources=sources((row.method for row in records), citations or {}),
+        sources=sources((row.method for row in records), citations),
     )
-    index = folder / "index.html"
-    write_text(index, page)
-    return index
-
-
-def _prepare(folder: Path) -> Path:
-    """Make the folder, or clear the figures of the report that is in it."""
-    check_folder(folder, "report")
-    figures = folder / "figures"
-    for file in figures.glob("*"):
-        if file.suffix in (".svg", ".csv"):
-            file.unlink()
-    for name in _SCALE_FILES:
-        (folder / name).unlink(missing_ok=True)
-    figures.mkdir(parents=True, exist_ok=True)
-    return folder
+    write_text(folder / "index.html", page)
 
 
 def _encodable(row: Record) -> Record:

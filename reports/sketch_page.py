@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hessbench.reports.escaping import clean
-from hessbench.reports.folders import check_folder, templates, write_text
+from hessbench.reports.folders import check_folder, page_folder, templates, write_text
 from hessbench.reports.sheets import to_csv
 from hessbench.reports.sketch_figures import (
     Bands,
@@ -71,11 +71,14 @@ def write_sketch_study(results: SketchResults, out: Path | str, command: str) ->
     Raises:
         ValueError: As `claim_folder`.
     """
-    folder = claim_folder(out)
-    figures = folder / "figures"
-    figures.mkdir(exist_ok=True)
-    for file in figures.glob("*.svg"):
-        file.unlink()
+    with page_folder(out, "sketch study", _MARK, own=("figures/*.svg",)) as folder:
+        _write(results, folder, command)
+    return Path(out) / "index.html"
+
+
+def _write(results: SketchResults, folder: Path, command: str) -> None:
+    """Write the page and all its files into an empty folder."""
+    (folder / "figures").mkdir()
     claims, won = judge(results), wins(results)
     write_text(folder / "errors.csv", to_csv(errors_frame(results)))
     write_text(folder / "verdicts.csv", to_csv(_verdicts_frame(claims)))
@@ -87,9 +90,7 @@ def write_sketch_study(results: SketchResults, out: Path | str, command: str) ->
         races=len(results.races), starts=_starts(results), race_figures=_race_pictures(results, folder),
         sections=_sections(results, folder),
     )  # fmt: skip
-    index = folder / "index.html"
-    write_text(index, page)
-    return index
+    write_text(folder / "index.html", page)
 
 
 def errors_frame(results: SketchResults) -> pd.DataFrame:

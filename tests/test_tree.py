@@ -20,7 +20,7 @@ CORE = frozenset(
     f"hessbench.{name}"
     for name in (
         "counting", "dense_references", "estimand", "files", "flops", "method",
-        "operators", "problem", "record", "registry", "seeding", "specs", "transforms",
+        "operators", "problem", "record", "registry", "seeding", "source_files", "specs", "transforms",
     )
 )  # fmt: skip
 READABLE = frozenset(f"hessbench.{name}" for name in ("record", "ledger", "estimand"))

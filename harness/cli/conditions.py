@@ -9,7 +9,7 @@ import click
 
 from hessbench.plan import Conditions
 from hessbench.quantities import parse_bytes, parse_seconds
-from hessbench.suite import check_device, check_dtype
+from hessbench.suite import check_device, check_dtype, check_threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,8 +43,8 @@ def read_conditions(
     """
     import torch
 
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
+    if threads is not None:
+        check_threads(threads)
     if dtype is not None:
         check_dtype(dtype)
     if device is not None:

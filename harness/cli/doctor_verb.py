@@ -87,7 +87,7 @@ def _check_itself(seed: int, seconds: float) -> None:
 def _print_engine(spec: str) -> None:
     """Build a problem on the CPU, and say how its products are made."""
     problem = load_catalog().problem(spec)
-    reason = problem.unavailable() if problem.unavailable else None
+    reason = problem.refusal
     if reason:
         raise ValueError(f"{problem.name}: {reason}")
     op = problem.build(torch.device("cpu"), torch.float32)
@@ -110,7 +110,7 @@ def _findings() -> dict[str, tuple[bool | None, str]]:
     for family in catalog.problems:
         for spec in family.presets[:1] or (family.name,):
             problem = catalog.problem(spec)
-            reason = problem.unavailable() if problem.unavailable else None
+            reason = problem.refusal
             if reason:
                 found[spec] = (None, reason)
     return found

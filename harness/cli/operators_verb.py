@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -64,7 +65,9 @@ def command(
     """
     where = _device(device)
     ways = _ways(engines, against)
-    check_folder(out, "page")  # before minutes of measuring
+    check_folder(out, "page").mkdir(parents=True, exist_ok=True)  # before minutes of measuring
+    if not os.access(out, os.W_OK):
+        raise ValueError(f"out must be a folder that can be written; {out.name} is not")
     catalog = load_catalog(plugins)
     chosen = [catalog.problem(pick.spec) for text in specs or DEFAULTS for pick in catalog.problems.select(text)]
     console, log = Console(), Console(stderr=True)
@@ -133,7 +136,7 @@ def _device(name: str) -> torch.device:
 def _missing(problem: Problem) -> str | None:
     if problem.network is None:
         return "it is not made of a network, so no gradient is there to compare with"
-    return problem.unavailable() if problem.unavailable else None
+    return problem.refusal
 
 
 def _network(problem: Problem) -> Network:

@@ -29,7 +29,9 @@ def command(specs: tuple[str, ...], out: Path, texts: tuple[str, ...]) -> None:
     for selected in [chosen for text in specs for chosen in catalog.problems.select(text)]:
         begin = time.perf_counter()
         problem = catalog.problem(selected.spec)
-        reason = problem.unavailable() if problem.unavailable else None
+        for estimand in estimands:
+            estimand.check(problem.dim)
+        reason = problem.refusal
         if reason:
             raise ValueError(f"{problem.name}: {reason}")
         words = [problem.name, *(word for estimand in estimands for word in ("--estimand", estimand.spec))]

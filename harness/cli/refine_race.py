@@ -68,7 +68,7 @@ def run_races(races: Races, say: Callable[[str], None]) -> tuple[Race, ...]:
     found: list[Race] = []
     for spec in races.problems:
         problem = catalog.problem(spec)
-        reason = problem.unavailable() if problem.unavailable else None
+        reason = problem.refusal
         if reason:
             say(f"{spec} is left out: {reason}")
             continue

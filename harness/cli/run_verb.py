@@ -58,6 +58,9 @@ def command(
     finish(folder, console, report=report, plugins=plugins)
     for reason, cells in summary.reasons.items():
         console.print(f"skipped ({cells}): {reason}", markup=False, highlight=False, soft_wrap=True)
+    for what, reason in summary.missing.items():
+        text = f"no reference: {what}: {reason}; the same command tries again and scores the rows it has"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"{summary.planned} cells planned: {summary.ran} run, {summary.failed} of them failed, {summary.kept} kept, "
         f"{summary.stale} stale, {summary.skipped} skipped",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hessbench.estimand import Arrays
+from hessbench.workers.messages import check_message
 
 
 @dataclass
@@ -32,11 +33,12 @@ class Outcome:
         """Add messages that have arrived.
 
         Raises:
-            ValueError: If one has no type: something else than the job wrote it.
+            ValueError: If one does not fit its type: something else than the job wrote it.
         """
         for message in messages:
-            if "type" not in message[0]:
-                raise ValueError("a message without a type")
+            if self.end is not None:
+                raise ValueError("a message came after the last one")
+            check_message(message[0], self.job)
             self.messages.append(message)
 
     @property

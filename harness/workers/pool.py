@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 import warnings
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -33,6 +32,7 @@ MEMORY_ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRES
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
 _READY_S: Final = 300.0
 _LEAVE_S: Final = 5.0
+_GRACE_S: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,19 @@ class Slot:
     def __init__(self, config: WorkerConfig, environment: dict[str, str]) -> None:
         # In the environment of all that the server starts and the name of a file all its forks hold open: finds what
         # a killed server left behind.
-        self.mark = f"hessbench-{uuid.uuid4().hex}"
+        self.mark = processes.new_mark()
         self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = _fork_server(there, config.catalog) if config.catalog else self._start(there, config, environment)
         there.close()
         self._is_ready = self._is_collected = False
+        # Until when a server that is well has answered for a job with a limit; starting a worker is not the job's time.
+        self._grace_s = _GRACE_S + (_READY_S if config.spawn else 0.0)
         # A spawned worker forks nothing, and what a fork of the caller brings along is the caller's.
         self._refuses_threads = not config.spawn and config.catalog is None
         self._started = 0.0
         self._leave_by: float | None = None
+        self._is_overdue = False
         self._decoder = Decoder()
         self._result = -1
         self._page: mmap.mmap | None = None
@@ -94,18 +97,22 @@ class Slot:
         """Wait for the server's first word.
 
         Raises:
+            ValueError: If it said why it cannot start.
             ChildProcessError: If it ended instead; its message is on standard error.
         """
         if self._is_ready:
             return
-        threads = 1
+        threads, reason = 1, ""
         self._channel.settimeout(_READY_S)
         with contextlib.suppress(OSError):
             word = self._channel.recv(MESSAGE_LIMIT)
-            self._is_ready = bool(word)
-            threads = json.loads(word)["threads"] if word else 1
+            told = json.loads(word) if word else {}
+            self._is_ready = told.get("event") == "ready"
+            threads, reason = told.get("threads", 1), told.get("reason", "")
         self._channel.settimeout(None)
         if not self._is_ready:
+            if reason:
+                raise ValueError(f"a worker could not start: {reason}")
             raise ChildProcessError("a worker could not start; its message is above")
         if threads > 1 and self._refuses_threads:
             raise ValueError(
@@ -162,11 +169,17 @@ class Slot:
             data = b""
         self._read_result()
         outcome, self.outcome = self.outcome, None
-        outcome.ended = json.loads(data) if data else {"cause": "server", "code": None, "left_behind": 0, "tail": ""}
+        cause = "timeout" if self._is_overdue else "server"
+        outcome.ended = json.loads(data) if data else {"cause": cause, "code": None, "left_behind": 0, "tail": ""}
         outcome.matvecs = self.matvecs
         outcome.elapsed_s = time.perf_counter() - self._started
         self._close_job()
         return outcome
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server was killed because it did not hold a job to its limit."""
+        return self._is_overdue
 
     @property
     def is_alive(self) -> bool:
@@ -195,7 +208,14 @@ class Slot:
 
     def _hurry(self) -> None:
         """Have a job stopped that has handed in its result and does not end."""
-        if self.outcome is None or self.outcome.end is None:
+        if self.outcome is None:
+            return
+        limit = self.outcome.job.get("timeout_s")
+        if limit is not None and time.perf_counter() - self._started > limit + self._grace_s:
+            # The server itself holds the limit; one that a job has stopped does not.
+            self._is_overdue = True
+            os.kill(self.pid, signal.SIGKILL)
+        if self.outcome.end is None:
             return
         if self._leave_by is None:
             self._leave_by = time.perf_counter() + _LEAVE_S
@@ -289,7 +309,7 @@ class Pool:
         for slot in slots:
             if outcome := slot.advance():
                 found.append(outcome)
-                if outcome.ended["cause"] == "server":
+                if outcome.ended["cause"] == "server" or slot.is_lost:
                     processes.kill_marked(slot.mark)
         return found
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +17,8 @@ import psutil
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_SHARED_MEMORY: Final = "/dev/shm"
+_MARK: Final = re.compile(rb"hessbench-(\d+)-(\d+)-[0-9a-f]{32}")
 
 
 def die_with_parent(parent: int, signum: signal.Signals) -> None:
@@ -60,6 +65,46 @@ def kill_descendants(root: int, spare: frozenset[int] = frozenset()) -> int:
     return len(killed)
 
 
+def new_mark() -> str:
+    """A mark for all that a server starts, which tells whose it is: this process's id and start, and a number."""
+    return f"hessbench-{os.getpid()}-{_started(os.getpid())}-{uuid.uuid4().hex}"
+
+
+def kill_orphans() -> int:
+    """Kill every marked process whose main process is gone, as one killed together with its servers leaves them.
+
+    Returns:
+        Number of processes killed.
+    """
+    killed = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and _is_orphaned(entry):
+            with contextlib.suppress(OSError):
+                os.kill(int(entry.name), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+def _is_orphaned(entry: Path) -> bool:
+    owners = {(int(found[1]), found[2].decode()) for text in _marks(entry) for found in _MARK.finditer(text)}
+    return bool(owners) and all(_started(pid) != started for pid, started in owners)
+
+
+def _marks(entry: Path) -> Iterator[bytes]:
+    """Where a mark can stand: a process's first environment, and the names of its open files."""
+    with contextlib.suppress(OSError):
+        yield (entry / "environ").read_bytes()
+        for link in (entry / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                yield str(link.readlink()).encode()
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since the machine did; empty when it is gone."""
+    fields = _stat(pid)
+    return fields[19].decode() if len(fields) > 19 and fields[0] not in (b"Z", b"X") else ""
+
+
 def kill_marked(mark: str) -> None:
     """Kill every process that was started with `mark` in its environment or holds an open file named by it."""
     for entry in Path("/proc").iterdir():
@@ -69,11 +114,7 @@ def kill_marked(mark: str) -> None:
 
 
 def _is_marked(entry: Path, mark: str) -> bool:
-    with contextlib.suppress(OSError):
-        if mark.encode() in (entry / "environ").read_bytes():
-            return True
-        return any(mark in str(link.readlink()) for link in (entry / "fd").iterdir())
-    return False
+    return any(mark.encode() in text for text in _marks(entry))
 
 
 def _collect(spare: frozenset[int]) -> None:
@@ -116,6 +157,30 @@ def shared_out_bytes(pid: int) -> int:
         return own_bytes(pid)
     lines = (line.split() for line in rollup.splitlines())
     return sum(int(words[1]) * 1024 for words in lines if words[0] in ("Pss_Anon:", "Pss_Shmem:"))
+
+
+def mapped_shared_bytes(pid: int) -> int:
+    """Resident bytes of shared memory that a process has mapped; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("RssShmem:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def shared_files_bytes(since: float) -> int:
+    """Bytes of this user's files in the machine's shared memory that have changed since a time.
+
+    They are memory that belongs to no process. Another program of the same user that writes there meanwhile counts too.
+    """
+    total = 0
+    with contextlib.suppress(OSError), os.scandir(_SHARED_MEMORY) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                facts = entry.stat(follow_symlinks=False)
+                if facts.st_uid == os.getuid() and facts.st_mtime >= since:
+                    total += facts.st_blocks * 512
+    return total
 
 
 def memory_left() -> float:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, cast
 import torch
 
 from hessbench.catalog import load_catalog
+from hessbench.redact import redact
 from hessbench.workers.server import Server, prepare
 
 
@@ -27,10 +28,15 @@ def main(arguments: list[str]) -> NoReturn:
     os.set_inheritable(int(descriptor), False)
     # A plugin may compute while it is imported: a thread pool made here would hang every fork at its first use.
     torch.set_num_threads(1)
-    with _without_threads():
-        for name in config["modules"]:
-            import_module(name)
-        catalog = load_catalog(config["plugins"])
+    try:
+        with _without_threads():
+            for name in config["modules"]:
+                import_module(name)
+            catalog = load_catalog(config["plugins"])
+    except Exception as failure:  # noqa: BLE001 -- whatever a module raises is told in one sentence
+        said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+        channel.send(json.dumps({"event": "failed", "reason": redact(said)}).encode())
+        os._exit(1)
     spawn = [sys.executable, "-m", "hessbench.workers.spawned", text] if config["spawn"] else None
     Server(channel, catalog, spawn).serve()
     # Nothing is left to tidy up, and taking the interpreter down would take half a second.

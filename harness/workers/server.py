@@ -47,6 +47,7 @@ class _Running:
     deadline: float | None
     cap_bytes: int | None
     oom_before: int
+    started: float = field(default_factory=time.time)
     tail: bytearray = field(default_factory=bytearray)
     peak_bytes: int = 0
     next_look: float = 0.0
@@ -173,6 +174,8 @@ class Server:
         # Everything below this server is the job's; what it shares with its children counts once.
         others = (pid for pid in processes.descendants(os.getpid()) if pid != running.pid)
         held = processes.own_bytes(running.pid) - running.base_bytes + sum(map(processes.shared_out_bytes, others))
+        files = processes.shared_files_bytes(running.started)
+        held += max(0, files - processes.mapped_shared_bytes(running.pid)) if files else 0
         running.peak_bytes = max(running.peak_bytes, held)
         now = time.monotonic()
         running.next_look = now + max(_POLL_S, 10 * (now - begin))

@@ -1,4 +1,7 @@
-"""A spawned worker: runs jobs one after another in one fresh process, for devices that do not survive a fork."""
+"""A spawned worker: runs jobs one after another in one fresh process, for devices that do not survive a fork.
+
+It is retired after a failure, and after a job that changed a global setting or a function that counts.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from hessbench.catalog import load_catalog
+from hessbench.global_settings import changes, functions, settings
 from hessbench.workers import processes
 from hessbench.workers.server import MESSAGE_LIMIT, run_job
 
@@ -29,6 +33,7 @@ def main(arguments: list[str]) -> None:
     for name in config["modules"]:
         import_module(name)
     channel.send(json.dumps({"event": "ready"}).encode())
+    before = settings() | functions()
     while True:
         data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 2)
         if not data:
@@ -37,7 +42,9 @@ def main(arguments: list[str]) -> None:
         status = run_job(json.loads(data), catalog, result, progress)
         os.close(result)
         os.close(progress)
-        channel.send(json.dumps({"event": "done", "retire": status != "ok"}).encode())
+        # What a cell changes for good, such as the default dtype or the counter itself, ends with this process.
+        retire = status != "ok" or bool(changes(before, settings() | functions()))
+        channel.send(json.dumps({"event": "done", "retire": retire}).encode())
 
 
 if __name__ == "__main__":

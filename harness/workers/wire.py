@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import json
 import struct
-import zipfile
 from typing import Any, Final, cast, final
 
 import numpy as np
 
 from hessbench.estimand import Arrays
+from hessbench.files import DAMAGE
 
 _SIZES: Final = struct.Struct(">QQ")
 _LIMIT: Final = 1 << 34
@@ -57,7 +57,10 @@ class Decoder:
 
 
 def _header(text: bytes) -> dict[str, Any]:
-    header: Any = json.loads(text)
+    try:
+        header: Any = json.loads(text)
+    except RecursionError:
+        raise ValueError("a header nested too deep was written") from None
     if not isinstance(header, dict):
         raise ValueError("a message without a header was written")
     return cast("dict[str, Any]", header)
@@ -69,5 +72,7 @@ def _arrays(body: bytes) -> Arrays:
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as failure:
+    except ValueError:
+        raise
+    except DAMAGE as failure:
         raise ValueError(f"arrays that cannot be read: {type(failure).__name__}") from None

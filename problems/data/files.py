@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -18,12 +17,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hessbench.files import cache_folder
+from hessbench.files import DAMAGE, cache_folder
 from hessbench.problems.data.datasets import SPLITS, Archive, Origin, data_set
 
 DATA_VARIABLE: Final = "HESSBENCH_DATA"
-
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 def unavailable(name: str) -> str | None:
@@ -90,7 +87,7 @@ def trouble_with(path: Path, origin: Origin) -> str | None:
             if form:
                 return form
         return _other_checksum(path)
-    except _DAMAGE as failure:
+    except DAMAGE as failure:
         return f"is damaged ({type(failure).__name__})"
 
 
@@ -123,7 +120,7 @@ def _read(origin: Origin, *names: str) -> list[NDArray[np.uint8]]:
         raise OSError(reason)
     try:
         return [_array(path, name) for name in names]
-    except _DAMAGE as failure:
+    except DAMAGE as failure:
         # What could be seen without unpacking it all was sound.
         raise OSError(f"{file} is damaged ({type(failure).__name__}): put a sound file in its place") from failure
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +13,8 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from hessbench.files import DAMAGE
 
 READ: Final = (".npz", ".safetensors")
 PICKLED: Final = (".pt", ".pth", ".th", ".pkl", ".pickle", ".bin", ".ckpt", ".tar")
@@ -90,22 +90,7 @@ def _checked(array: NDArray[Any] | Tensor, name: str, shape: tuple[int, ...], wh
     return value
 
 
-_DAMAGE: Final = (
-    safetensors.SafetensorError,
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    SyntaxError,
-    tokenize.TokenError,
-    NotImplementedError,
-    MemoryError,
-    OverflowError,
-)
-"""What readers raise on bytes that are not what they should be; a header may ask for more memory than there is."""
+_DAMAGE: Final = (safetensors.SafetensorError, *DAMAGE)
 
 
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:

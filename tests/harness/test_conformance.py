@@ -189,6 +189,32 @@ def overruns_below_its_least(op, /, *, num_matvecs, generator):
     yield from sound(op, num_matvecs=num_matvecs, generator=generator)
 
 
+def accumulates_in_place(op, /, *, num_matvecs, generator):
+    total = torch.zeros((), dtype=op.dtype)
+    while op.matvecs < num_matvecs:
+        x = normal(op, 1, generator)
+        total += (x * op.matmat(x)).sum()
+        yield Estimate(total)
+
+
+def multiplies_when_it_is_asked(op, /, *, num_matvecs, generator):
+    while op.matvecs < num_matvecs:
+        x = normal(op, 1, generator)
+        op.matmat(x)
+        yield Estimate(lambda x=x: (x * op.matmat(x)).sum())
+
+
+def goes_round_the_count(op, /, *, num_matvecs, generator):
+    while op.matvecs < num_matvecs:
+        x = normal(op, 1, generator)
+        op.matmat(x)
+        yield Estimate((x * op._inner.matmat(x)).sum())
+
+
+def knows_without_a_product(op, /, *, num_matvecs, generator):
+    return Estimate(1.0)
+
+
 # Law, method, what it declares.
 ONLY = [
     ("budget obeyed to the unit", overruns_odd_budgets, {}),
@@ -197,6 +223,9 @@ ONLY = [
     ("prefix law or one-shot", yields_an_extra_at_the_end, {}),
     ("same seed, same bits", counts_its_runs(), {}),
     ("values may be evaluated late", looks_late, {}),
+    ("values stay as yielded", accumulates_in_place, {}),
+    ("every product charged", goes_round_the_count, {}),
+    ("every product charged", knows_without_a_product, {}),
     ("inputs untouched", alters_what_it_was_handed, {}),
     ("dtype and device kept", always_float64, {}),
     ("no global generator touched", touching(GLOBALS["torch"]), {}),
@@ -225,8 +254,12 @@ def test_every_kind_of_global_state_is_watched(touched):
     assert "no global generator touched" in laws_broken(touching(GLOBALS[touched]))
 
 
+def test_a_method_that_multiplies_when_its_value_is_read_breaks_a_law_of_its_own():
+    assert "no products after the yield" in laws_broken(multiplies_when_it_is_asked)
+
+
 def test_every_law_is_broken_by_some_method_here():
-    assert {law for law, _, _ in ONLY} | {"answers its estimand"} == set(LAWS)
+    assert {law for law, _, _ in ONLY} | {"answers its estimand", "no products after the yield"} == set(LAWS)
 
 
 @pytest.mark.parametrize(

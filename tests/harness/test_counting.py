@@ -1,12 +1,17 @@
 """Every column is charged before it is computed, and nothing is charged when it is refused."""
 
+import copy
+import os
+import pickle
+from contextlib import nullcontext
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hessbench.counting import PRICES, BudgetExceeded, CountingOperator, Spending
-from hessbench.operators import FunctionOperator, LinearOperator, OperatorInfo, ProductKind, dense_operator
+from hessbench.operators import FunctionOperator, LinearOperator, OperatorInfo, ProductKind, check_block, dense_operator
 
 N = 5
 
@@ -111,10 +116,8 @@ def test_a_device_with_and_without_its_number_is_one_device(here, there, fits):
         ndim, shape, dtype = 2, (N, 1), torch.float64
         device = torch.device(there)
 
-    op = CountingOperator(FunctionOperator(lambda b: b, N, torch.float64, here), 0)
-    # With nothing left a block that fits is refused for the budget, any other for its device.
-    with pytest.raises(BudgetExceeded if fits else ValueError, match="asked for" if fits else "lives on"):
-        op.matmat(Block())
+    with nullcontext() if fits else pytest.raises(ValueError, match="lives on"):
+        check_block(Block(), N, torch.float64, torch.device(here))
 
 
 @pytest.mark.parametrize("columns", [0, -3])
@@ -216,3 +219,121 @@ def test_products_are_those_of_the_inner_operator():
     A = torch.arange(25.0).reshape(5, 5)
     op = CountingOperator(dense_operator(A + A.T))
     assert torch.equal(op.matmat(torch.eye(5)), A + A.T)
+
+
+MATRIX = torch.diag(torch.arange(1.0, N + 1, dtype=torch.float64))
+
+
+def batched_gradients(op):
+    x = torch.zeros(N, 1, dtype=torch.float64, requires_grad=True)
+    return torch.autograd.grad(op.matmat(x), x, torch.eye(N, dtype=torch.float64)[:, :, None], is_grads_batched=True)
+
+
+def by_dual_numbers(op):
+    with torch.autograd.forward_ad.dual_level():
+        return op.matmat(torch.autograd.forward_ad.make_dual(ones(1), ones(1)))
+
+
+WAYS_ROUND = {
+    "batched gradients": batched_gradients,
+    "jacrev": lambda op: torch.func.jacrev(op.matmat)(ones(1)),
+    "jacfwd": lambda op: torch.func.jacfwd(op.matmat)(ones(1)),
+    "jvp": lambda op: torch.func.jvp(op.matmat, (ones(1),), (ones(1),)),
+    "dual numbers": by_dual_numbers,
+    "vmap": lambda op: torch.func.vmap(op.matmat)(torch.ones(7, N, 1, dtype=torch.float64)),
+    "sparse": lambda op: op.matmat(ones(1).to_sparse()),
+    "csr": lambda op: op.matmat(ones(1).to_sparse_csr()),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR:UserWarning", "ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.parametrize("way", WAYS_ROUND)
+def test_no_derivative_or_transform_gives_more_products_than_are_charged(way):
+    op = CountingOperator(dense_operator(MATRIX), 100)
+    with pytest.raises((ValueError, RuntimeError), match=r"plain tensor|does not require grad|dense block"):
+        WAYS_ROUND[way](op)
+    assert op.matvecs <= 1
+
+
+def test_a_product_carries_no_derivative_of_what_the_operator_is_made_of():
+    weight = torch.nn.Parameter(MATRIX.clone())
+    op = CountingOperator(FunctionOperator(lambda block: weight @ block, N, torch.float64))
+    assert not op.matmat(ones(2)).requires_grad
+    factor = CountingOperator(Ggn()).factor
+    assert not factor.rmatmat(torch.ones(12, 2, dtype=torch.float64, requires_grad=True)).requires_grad
+
+
+class Narrow(torch.Tensor):
+    """Says that it has one column."""
+
+    @property
+    def shape(self):
+        return torch.Size([N, 1])
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_a_subclass_is_charged_the_columns_it_has():
+    op = CountingOperator(dense_operator(MATRIX), 100)
+    product = op.matmat(ones(40).as_subclass(Narrow))
+    assert op.matvecs == 40
+    assert type(product) is torch.Tensor
+    assert op.matmat(torch.nn.Parameter(ones(2))).shape == (N, 2)
+
+
+class Computing(torch.Tensor):
+    """Computes by itself."""
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_subclass_that_computes_by_itself_is_refused():
+    op = CountingOperator(dense_operator(MATRIX), 100)
+    with pytest.raises(ValueError, match="plain dense tensor, got Computing"):
+        op.matmat(ones(40).as_subclass(Computing))
+    assert op.matvecs == 0
+
+
+@pytest.mark.parametrize("made", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_what_counts_is_neither_copied_nor_pickled(made):
+    op = CountingOperator(Ggn(), 10)
+    for counted in (op, op.factor, op.spending, [op]):
+        with (
+            pytest.raises(TypeError, match="cannot be copied or pickled")
+            if made is not copy.copy or not isinstance(counted, list)
+            else nullcontext()
+        ):
+            made(counted)
+
+
+def test_a_forked_process_is_refused_its_products():
+    op = CountingOperator(plain(), 10)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            op.matmat(ones(1))
+        except RuntimeError as refused:
+            os.write(writing, str(refused).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        assert b"in the process that was handed the operator" in said.read()
+    op.matmat(ones(1))
+    assert op.matvecs == 1
+
+
+def test_a_smaller_budget_holds_for_a_while_and_never_widens():
+    op = CountingOperator(plain(), 5)
+    with op.spending.at_most(2), pytest.raises(BudgetExceeded):
+        op.matmat(ones(3))
+    with op.spending.at_most(9), pytest.raises(BudgetExceeded):
+        op.matmat(ones(6))
+    op.matmat(ones(5))
+    assert op.matvecs == 5

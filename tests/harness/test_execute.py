@@ -10,7 +10,7 @@ from hessbench.cell import MEMORY, TIME, Cell
 from hessbench.estimand import Density, Diagonal, Estimate, TopEigenvalues, Trace
 from hessbench.execute import classify, execute
 from hessbench.method import Method
-from hessbench.operators import FunctionOperator
+from hessbench.operators import FunctionOperator, ProductKind
 from hessbench.problem import Problem
 from hessbench.record import Status
 from hessbench.seeding import make_generator
@@ -400,3 +400,92 @@ def test_the_number_of_threads_is_that_of_the_cell():
     torch.set_num_threads(2)
     run(method, [2])
     assert seen == [1]
+
+
+def test_products_of_a_lazy_value_count_in_its_row():
+    def lazy(op, /, *, num_matvecs, generator):
+        return Estimate(lambda: float(product(op, num_matvecs).sum()))
+
+    checkpoints, end = run(lazy, [6])
+    assert [(header["matvecs"], header["calls"], header["counts"]) for header, _ in checkpoints] == [
+        (6, 1, {"product": 6})
+    ]
+    assert (end["status"], end["matvecs"]) == ("ok", 6)
+    assert checkpoints[0][0]["wall_s"] >= checkpoints[0][0]["operator_s"] > 0
+
+
+def test_products_of_a_lazy_value_may_not_pass_the_budget_of_its_row():
+    def lazy(op, /, *, num_matvecs, generator):
+        product(op)
+        yield Estimate(lambda: float(product(op, 3).sum()))
+
+    checkpoints, end = run(lazy, [1, 4, 6])
+    assert [(header["budget"], header["matvecs"]) for header, _ in checkpoints] == [(4, 4), (6, 4)]
+    assert end["status"] == "over-budget"
+    assert "while the value of budget 1 was evaluated" in end["reason"]
+
+
+@pytest.mark.parametrize("make", [lambda: torch.zeros(1), lambda: np.zeros(1), lambda: torch.zeros(())])
+def test_an_accumulator_changed_in_place_is_scored_as_it_was_yielded(make):
+    def accumulates(op, /, *, num_matvecs, generator):
+        total = make()
+        for _ in range(3):
+            product(op, 8)
+            total += 8
+            yield Estimate(total if total.ndim == 0 else total[0])
+
+    checkpoints, _ = run(accumulates, [8, 20, 24])
+    assert rows(checkpoints) == [(8, 8, 8), (20, 16, 16), (24, 24, 24)]
+
+
+def test_the_two_parts_of_a_density_are_copied_too():
+    def accumulates(op, /, *, num_matvecs, generator):
+        nodes, weights = torch.zeros(2), torch.full((2,), 0.5)
+        for _ in range(3):
+            product(op)
+            nodes += 1
+            yield Estimate((nodes, weights))
+
+    checkpoints, _ = run(accumulates, [1, 2, 3], (Density,))
+    assert [float(arrays["nodes"][0]) for _, arrays in checkpoints] == [1, 2, 3]
+
+
+def goes_round(op, /, *, num_matvecs, generator):
+    op._inner.matmat(torch.ones(op.dim, 5, dtype=op.dtype))
+    product(op)
+    yield Estimate(1.0)
+
+
+def forgets(op, /, *, num_matvecs, generator):
+    product(op, 3)
+    op.spending.matvecs = 1
+    yield Estimate(1.0)
+
+
+def idles(op, /, *, num_matvecs, generator):
+    yield Estimate(36.0)
+
+
+def declares(op, /, *, num_matvecs, generator):
+    op.charge(ProductKind.PRODUCT, 2)
+    product(op)
+    yield Estimate(1.0)
+
+
+@pytest.mark.parametrize(
+    ("method", "note"),
+    [
+        (goes_round, "6 products were computed and 1 charged"),
+        (forgets, "3 products were computed and 1 charged"),
+        (idles, "no product was charged"),
+        (declares, None),
+        (steps([1, 2]), None),
+    ],
+)
+def test_a_row_says_where_its_two_counts_differ_or_nothing_was_spent(method, note):
+    _, end = run(method, [6])
+    assert end["status"] == "ok"
+    if note is None:
+        assert "matvecs" not in end["notes"]
+    else:
+        assert note in end["notes"]["matvecs"]

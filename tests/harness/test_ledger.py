@@ -29,6 +29,10 @@ PUBLISHED = {
     "said_stderr", "said_converged", "said_matvecs", "status", "reason", "environment", "time",
 }  # fmt: skip
 BASE = Record(Kind.TERMINAL, "c0", "student-t", "lanczos", "trace", Status.OK)
+PRICE = {
+    "problem": "student-t", "measured_problem": "student-t[n=100]", "kind_of_product": "product", "dim": 100,
+    "seconds": 0.5, "predicted_seconds": None, "bandwidth": 1e10, "device": "cpu", "dtype": "float32", "threads": 1,
+}  # fmt: skip
 replace = dataclasses.replace
 
 
@@ -59,7 +63,7 @@ def test_what_was_written_is_read_back_from_the_run_or_its_ledger_folder(tmp_pat
 def test_environments_and_prices_are_kept_beside_the_rows(tmp_path):
     writer = LedgerWriter(tmp_path)
     writer.append_environment("e1", {"cpu": "model", "load": float("nan")})
-    writer.append_price({"dim": 100, "seconds": 0.5})
+    writer.append_price(PRICE)
     writer.append(terminal(environment="e1"))
     writer.close()
     ledger = Ledger.read(tmp_path)
@@ -80,6 +84,36 @@ def test_a_row_of_another_schema_is_refused(tmp_path, row):
     path = write(tmp_path, terminal())
     path.write_text(path.read_text() + "\n" + row)
     with pytest.raises(ValueError, match="schema"):
+        Ledger.read(tmp_path)
+
+
+DAMAGED = {
+    "cell": [], "time": 5, "counts": None, "wall_s": "x", "matvecs": 1.5, "said_matvecs": "about 12", "calls": True,
+    "status": "fine", "kind": "row", "budgets": [1, "n"], "traits": "psd", "errors": {"ks": "low"}, "notes": {"a": 1},
+    "samples": 2**63, "flops": 10**30, "attempt": None,
+}  # fmt: skip
+
+
+def test_a_row_whose_values_do_not_fit_costs_only_itself_and_is_named(tmp_path):
+    rows = [json.dumps(json.loads(terminal(cell="bad").to_line()) | {name: value}) for name, value in DAMAGED.items()]
+    rows.append('{"schema":1,"kind":"environment","environment":"e1"}')
+    rows.append(json.dumps({"schema": 1, "kind": "price", **PRICE, "dim": "wide"}))
+    rows.append("[" * 200_000)
+    rows.append('{"schema":1,"kind":"terminal","cell":"lonely"}')
+    path = write(tmp_path, terminal(), checkpoint(cell="c1"), terminal(cell="c1"))
+    path.write_text("\n".join([path.read_text(), *rows, terminal(cell="c2").to_line()]))
+    ledger = Ledger.read(tmp_path)
+    assert set(ledger.terminals) == {"c0", "c1", "c2"}
+    assert (ledger.torn, len(ledger.damaged)) == (len(rows), len(rows))
+    for number, (name, said) in enumerate(zip(DAMAGED, ledger.damaged, strict=False)):
+        assert f"{path.name}, line {5 + number}: " in said
+        assert name in said
+
+
+def test_a_row_of_a_later_version_is_refused_with_its_place(tmp_path):
+    path = write(tmp_path, terminal())
+    path.write_text(path.read_text() + "\n" + json.dumps(json.loads(terminal().to_line()) | {"colour": 1}))
+    with pytest.raises(ValueError, match=rf"{path.name}, line 3: ledger row has fields .* colour"):
         Ledger.read(tmp_path)
 
 
@@ -178,6 +212,17 @@ def test_of_the_latest_hashes_ok_stands_first_then_the_latest(attempts, stands, 
     assert best_attempt(rows) is rows[stands]
 
 
+def test_attempts_follow_their_number_whatever_the_clock_said(tmp_path):
+    ahead = terminal("2031", attempt=1, method_hash="a")
+    write(tmp_path, ahead, terminal("2026", attempt=2, method_hash="b"))
+    assert Ledger.read(tmp_path).terminals["c0"].method_hash == "b"
+    tail = LedgerTail(tmp_path)
+    tail.refresh()
+    assert (tail.next_attempt("c0"), tail.next_attempt("c1")) == (3, 1)
+    # Rows from before attempts were numbered.
+    assert best_attempt([Attempt(terminal("1")), Attempt(terminal("2"))]).terminal.time == "2"
+
+
 def test_attempts_that_do_not_stand_are_counted(tmp_path):
     write(tmp_path, terminal("1", status=ERROR), terminal("2"), terminal("1", cell="c1"))
     ledger = Ledger.read(tmp_path)
@@ -226,6 +271,25 @@ def test_merging_into_one_of_the_sources_adds_the_others(tmp_path):
     write(a, terminal())
     write(b, terminal(cell="c1"))
     assert merge([a, b], a) == 2
+
+
+def test_merging_again_takes_what_a_file_has_grown_by_and_refuses_another_of_its_name(tmp_path):
+    a, out = tmp_path / "a", tmp_path / "out"
+    path = write(a, terminal(), terminal(cell="c1"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b"\n")])
+    merge([a], out)
+    assert set(Ledger.read(out).terminals) == {"c0"}
+    path.write_bytes(whole)
+    merge([a], out)
+    assert set(Ledger.read(out).terminals) == {"c0", "c1"}
+    path.write_bytes(whole[:-40])
+    merge([a], out)
+    assert (out / "ledger" / path.name).read_bytes() == whole
+    path.write_bytes(whole.replace(b"c1", b"c2"))
+    with pytest.raises(ValueError, match="does not begin as"):
+        merge([a], out)
+    assert (out / "ledger" / path.name).read_bytes() == whole
 
 
 def test_merging_something_else_is_refused_before_anything_is_written(tmp_path):

@@ -257,3 +257,16 @@ def test_a_word_outside_of_a_literal_is_refused_with_the_accepted_ones():
     assert method.canonical("choosy[reorth=none]") == "choosy[reorth=none]"
     with pytest.raises(ValueError, match="'reorth' takes full or none, got 'maybe'"):
         method.bind("choosy[reorth=maybe]", Trace())
+
+
+def test_the_hash_covers_what_the_file_imports_from_beside_it(tmp_path):
+    def hash_with(scale):
+        (tmp_path / "helper.py").write_text(f"SCALE = {scale}\n")
+        plugin = tmp_path / "plug.py"
+        plugin.write_text("def run(op, /, *, num_matvecs, generator):\n    import helper\n    return helper.SCALE\n")
+        space = {}
+        exec(compile(plugin.read_text(), str(plugin), "exec"), space)
+        return method(space["run"]).hash
+
+    assert hash_with(1) == hash_with(1)
+    assert hash_with(1) != hash_with(50)

@@ -10,6 +10,7 @@ import pytest
 from hessbench.record import COLUMNS, SCHEMA, Kind, Record, Status
 
 GOLDEN = Path(__file__).parent / "golden" / "record-schema-1.jsonl"
+FIRST = GOLDEN.with_name("record-schema-1-first.jsonl")
 MINIMAL = Record(Kind.TERMINAL, "c0ffee", "student-t", "lanczos", "trace", Status.OK)
 FULL = dataclasses.replace(
     MINIMAL,
@@ -34,6 +35,10 @@ def test_a_row_from_before_a_column_was_added_is_read():
     row = json.loads(FULL.to_line())
     del row["cost_at"]
     assert Record.from_row(row) == FULL
+
+
+def test_rows_from_before_a_column_was_added_are_read():
+    assert [Record.from_row(json.loads(line)) for line in FIRST.read_text().splitlines()] == [MINIMAL, FULL]
 
 
 @pytest.mark.parametrize("record", [MINIMAL, FULL])

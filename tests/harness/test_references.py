@@ -79,6 +79,10 @@ def test_saving_again_replaces(tmp_path):
         "no-estimand",
         "unknown-source",
         "cut",
+        "lost-array",
+        "other-value",
+        "other-problem",
+        "deep",
     ],
 )
 def test_a_damaged_file_counts_as_absent(tmp_path, damage):
@@ -92,10 +96,34 @@ def test_a_damaged_file_counts_as_absent(tmp_path, damage):
         store.save("h0", header(source="GUESS"), ARRAYS)
         if damage == "no-estimand":
             np.savez(file, header=np.frombuffer(b"{}", dtype=np.uint8))
+    elif damage == "deep":
+        np.savez(file, header=np.frombuffer(b"[" * 200_000, dtype=np.uint8))
+    elif damage in ("lost-array", "other-value"):
+        with np.load(file) as stored:
+            told = stored["header"]
+        np.savez(file, header=told, **({} if damage == "lost-array" else {"eigenvalues": np.array([3.0, -2.0])}))
+    elif damage == "other-problem":
+        store.save("h1", header(), ARRAYS)
+        (other,) = (tmp_path / "references" / "h1").iterdir()
+        other.replace(file)
     else:
         file.write_bytes({"empty": b"", "rubbish": b"rubbish", "cut": data[: len(data) // 2]}[damage])
     assert store.load("h0", [SPEC]) == {}
     assert not store.holds("h0", SPEC)
+    assert store.is_damaged("h0", SPEC)
+
+
+def test_no_byte_that_changes_ends_in_anything_but_absent_or_the_same(tmp_path):
+    store = ReferenceStore(tmp_path)
+    store.save("h0", header(), ARRAYS)
+    (file,) = (tmp_path / "references").rglob("*.npz")
+    data = file.read_bytes()
+    for place in range(len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 1 + place % 255
+        file.write_bytes(changed)
+        found = store.load("h0", [SPEC])
+        assert not found or found[SPEC].arrays["eigenvalues"].tolist() == [3.0, -1.0]
 
 
 def test_nothing_half_written_is_left(tmp_path):

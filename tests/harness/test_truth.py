@@ -10,7 +10,9 @@ from hessbench.runner import Options, run
 from hessbench.suite import Cross, Suite
 
 PLUGIN = """
+import os
 import pathlib
+import signal
 import numpy as np
 import torch
 from hessbench import Problem, Trace
@@ -23,6 +25,14 @@ def answer(_):
     with (HERE / "asked").open("a") as log:
         log.write("x")
     return Reference({"trace": np.array([8.0]), "abs_sum": np.array([8.0])}, Source.DENSE, 1.0)
+
+def dies(_):
+    done = HERE / "asked"
+    times = len(done.read_text()) if done.exists() else 0
+    reference = answer(_)
+    if times < int((HERE / "deaths").read_text()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return reference
 
 def build(device, dtype):
     return dense_operator(torch.eye(8, dtype=dtype))
@@ -38,6 +48,7 @@ def unavailable():
 
 PROBLEMS = [
     Problem("hashed", 8, build, {Trace: answer}, fingerprint=lambda: "content"),
+    Problem("dies", 8, build, {Trace: dies}, fingerprint=lambda: "other content"),
     Problem("shown", 8, build, {Trace: answer}),
     Problem("fetched", 8, build, {Trace: answer}, unavailable=unavailable, prepare=prepare),
 ]
@@ -107,3 +118,20 @@ def test_the_rows_of_two_folders_have_the_same_answer(plugin):
     assert first.errors == second.errors
     assert first.reference_source == second.reference_source == "DENSE"
     assert json.loads(json.dumps(first.notes)) == second.notes
+
+
+def test_a_reference_that_is_killed_once_is_built_all_the_same(plugin):
+    (plugin.parent / "deaths").write_text("1")
+    assert run_one(plugin, "one", "dies").error == 0
+    assert asked(plugin) == 2
+
+
+def test_a_reference_that_comes_later_scores_the_rows_that_were_kept(plugin):
+    (plugin.parent / "deaths").write_text("2")
+    first = run_one(plugin, "one", "dies")
+    assert first.error is None
+    assert "SIGKILL" in first.notes["error"]
+    again = run_one(plugin, "one", "dies")
+    assert (again.error, again.matvecs, again.attempt) == (0, first.matvecs, 2)
+    assert "error" not in again.notes
+    assert run_one(plugin, "one", "dies") == again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import struct
 import sys
 import time
 from pathlib import Path
@@ -53,6 +54,12 @@ def says_tensors(op, /, *, num_matvecs, generator):
         converged=torch.tensor(True),
         diagnostics={"matvecs": torch.tensor(7), "nan": float("nan"), "thing": object()},
     )
+
+
+def says_much(op, /, *, num_matvecs, generator):
+    estimate = list(_hutchinson(op, num_matvecs, generator))[-1]
+    many = {f"{number}{'x' * 1000}": "\\" * 20_000 for number in range(1000)}
+    return Estimate(estimate.value, diagnostics={"matvecs": "about 12", **many})
 
 
 def sleeper(op, /, *, num_matvecs, generator):
@@ -320,6 +327,44 @@ def scribbles(op, /, *, num_matvecs, generator):
     yield from _hutchinson(op, num_matvecs, generator)
 
 
+def _forging(header):
+    """A method that writes a well-framed message of its own into every pipe it finds, and then behaves."""
+
+    def forges(op, /, *, num_matvecs, generator):
+        text = header.encode()
+        for descriptor in range(3, 64):
+            try:
+                os.write(descriptor, struct.pack(">QQ", len(text), 0) + text)
+            except OSError:
+                continue
+        yield from _hutchinson(op, num_matvecs, generator)
+
+    return forges
+
+
+FORGED = {
+    "forges-end": '{"type":"end"}',
+    "forges-checkpoint": '{"type":"checkpoint"}',
+    "forges-status": '{"type":"end","status":"splendid","reason":""}',
+    "forges-notes": '{"type":"end","status":"ok","reason":"","notes":"x"}',
+    "forges-depth": '{"type":' + "[" * 100_000,
+    "forges-time": '{"type":"end","status":"ok","reason":"","wall_s":-1583.0}',
+    "forges-spending": '{"type":"end","status":"ok","reason":"","matvecs":200}',
+    "forges-kind": '{"type":["end"]}',
+}
+
+
+def forges_well(op, /, *, num_matvecs, generator):
+    """Says that all is well before anything was done, and ends."""
+    text = b'{"type":"end","status":"ok","reason":""}'
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, struct.pack(">QQ", len(text), 0) + text)
+        except OSError:
+            continue
+    os._exit(0)
+
+
 def truncates(op, /, *, num_matvecs, generator):
     for descriptor in range(3, 64):
         try:
@@ -344,6 +389,42 @@ def patricide(op, /, *, num_matvecs, generator):
     os.wait()
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
+
+
+def stops_the_server(op, /, *, num_matvecs, generator):
+    os.kill(os.getppid(), signal.SIGSTOP)
+    time.sleep(600)
+
+
+def leaves_a_dtype(op, /, *, num_matvecs, generator):
+    torch.set_default_dtype(torch.float64)
+    yield from _hutchinson(op, num_matvecs, generator)
+
+
+def patches_the_count(op, /, *, num_matvecs, generator):
+    type(op.spending).charge = lambda *_: None
+    yield from _hutchinson(op, 1, generator)
+
+
+def hoards_in_shared_memory(op, /, *, num_matvecs, generator):
+    path = Path("/dev/shm") / f"hostile-{os.getpid()}"
+    with path.open("wb") as file:
+        for _ in range(64):
+            file.write(bytes(8 << 20))
+            file.flush()
+            time.sleep(0.02)
+    yield from _hutchinson(op, num_matvecs, generator)
+
+
+def looks_up(op, /, *, num_matvecs, generator):
+    """Looks for the truth in the frames above it."""
+    frame, known = sys._getframe(), 0
+    while frame is not None:
+        found = [*frame.f_locals.values(), *(vars(frame.f_locals["self"]).values() if "self" in frame.f_locals else ())]
+        known += sum(len(value.references) for value in found if isinstance(value, Problem))
+        frame = frame.f_back
+    estimate = list(_hutchinson(op, num_matvecs, generator))[-1]
+    return Estimate(estimate.value, diagnostics={"known": known})
 
 
 # --- methods whose answers are wrong ---
@@ -415,12 +496,16 @@ _TRACES = [
     hoards, gulps, hoards_in_orphans, asks_too_much_memory, asks_too_much_tensor, forks_sharing, orphans,
     daemonises, leaves_zombies, comet, prints, prints_and_dies, lingers, clings, leaves_in_spite,
     closes_standard_files, closes_everything, scribbles, truncates, moves, patricide, nan, diverges,
+    stops_the_server, leaves_a_dtype, patches_the_count, hoards_in_shared_memory, looks_up,
     wrong_type, yields_wrong_type, wrong_shape, wrong_value, empty, mutates, greedy, greedy_at_once,
 ]  # fmt: skip
 
 METHODS = [Method(run.__name__.replace("_", "-"), run, (Trace,)) for run in _TRACES]
 METHODS += [
     Method("bad-footprint", bad_footprint, (Trace,), footprint=lambda dim, num_matvecs: 1 / 0),
+    *(Method(name, _forging(header), (Trace,)) for name, header in FORGED.items()),
+    Method("forges-well", forges_well, (Trace,)),
+    Method("says-much", says_much, (Trace,)),
     Method("bad-widths", bad_widths, (Trace,), block_widths=lambda num_matvecs: (1, "two")),
 ]
 

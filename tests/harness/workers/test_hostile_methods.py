@@ -9,6 +9,11 @@ import pytest
 from hessbench import Ledger, Options, Record, run
 from hessbench.plan import Conditions
 
+# Well-framed messages that do not fit, or cannot be true.
+FORGED = (
+    "forges-end", "forges-checkpoint", "forges-status", "forges-notes", "forges-depth", "forges-time",
+    "forges-spending", "forges-kind",
+)  # fmt: skip
 GOOD = ("good", "good-shot", "sleeper")
 
 ENDS = {
@@ -42,6 +47,9 @@ ENDS = {
     "closes-standard-files": ("ok", "^$"),
     "closes-everything": ("crash", "exit code 1 before handing in its result"),
     "scribbles": ("crash", "something else than its result"),
+    **dict.fromkeys(FORGED, ("crash", "something else than its result")),
+    "forges-well": ("crash", "handed in no estimate"),
+    "says-much": ("ok", "^$"),
     "truncates": ("ok", "^$"),
     "moves": ("ok", "^$"),
     "patricide": ("crash", "server was killed"),
@@ -150,3 +158,10 @@ def test_a_footprint_that_raises_costs_only_itself(ran):
 def test_overhead_per_cell_is_far_below_the_tenths_of_a_second_a_spawn_would_cost(ran):
     overheads = sorted(row.overhead_s for row in ran.ledger.terminals.values() if row.overhead_s is not None)
     assert overheads[len(overheads) // 2] < 0.3
+
+
+def test_what_a_method_says_of_itself_is_bounded_and_is_a_number_where_one_belongs(ran):
+    row = ran.row("says-much")
+    assert row.said_matvecs is None
+    assert row.diagnostics["matvecs"] == "about 12"
+    assert len(row.to_line()) < 100_000

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from hessbench import Ledger, Options, run
+from hessbench.plan import Conditions
 
 ENDS = {
     # problem: status, what the reason says, what the note on the error says
@@ -51,3 +52,16 @@ def test_row_says_what_was_wrong(ledger, problem):
 def test_an_operator_that_breaks_in_the_middle_leaves_what_was_spent(ledger):
     row = next(row for row in ledger.terminals.values() if row.problem == "raises-in-the-run")
     assert 0 < row.matvecs < 8
+
+
+def test_a_reference_keeps_to_the_limit_that_cells_are_given(hostile, crossing, marked, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOSTILE_FLAG", str(tmp_path / "reference"))
+    options = Options((hostile,), Conditions(timeout_s=3.0), prices=False)
+    summary = run(crossing("slow-reference", "good", "8"), tmp_path / "run", options)
+    assert (summary.ran, summary.failed) == (1, 0)
+    (why,) = summary.missing.values()
+    assert "stopped after the time limit of 3 s" in why
+    again = run(crossing("slow-reference", "good", "8"), tmp_path / "run", options)
+    assert (again.ran, again.missing) == (0, {})
+    (row,) = Ledger.read(tmp_path / "run").terminals.values()
+    assert row.error is not None

@@ -158,6 +158,41 @@ def test_spawned_workers_run_cell_after_cell_and_are_retired_by_any_failure(host
     marked.assert_gone(but=before)
 
 
+def test_a_spawned_worker_is_retired_where_a_cell_left_a_setting_or_the_count_changed(hostile, marked):
+    before = marked.living
+    with Pool(WorkerConfig(plugins=(hostile,), spawn=True)) as pool:
+        perform(pool, "witness")
+        for method in ("leaves-a-dtype", "patches-the-count"):
+            assert perform(pool, method).end["status"] == "ok"
+            honest = perform(pool, "witness")
+            assert said(honest, "seen") == 0
+            assert honest.matvecs == 1
+    marked.assert_gone(but=before)
+
+
+def test_a_server_that_a_job_has_stopped_is_killed_after_the_limit(hostile, marked, monkeypatch):
+    monkeypatch.setattr("hessbench.workers.pool._GRACE_S", 1.0)
+    before = marked.living
+    with Pool(WorkerConfig(plugins=(hostile,))) as pool:
+        stopped = perform(pool, "stops-the-server", timeout_s=1.0)
+        assert stopped.ended["cause"] == "timeout"
+        assert perform(pool, "good").end["status"] == "ok"
+    marked.assert_gone(but=before)
+
+
+def test_files_in_shared_memory_count_as_memory(hostile, marked):
+    with Pool(WorkerConfig(plugins=(hostile,))) as pool:
+        held = perform(pool, "hoards-in-shared-memory", cap=100 << 20)
+    for left in Path("/dev/shm").glob("hostile-*"):
+        left.unlink()
+    assert held.ended["cause"] == "memory"
+    assert 100 << 20 < held.ended["peak_bytes"] < 400 << 20
+
+
+def test_the_truth_is_not_in_the_frames_above_a_method(pool):
+    assert said(perform(pool, "looks-up"), "known") == 0
+
+
 def test_a_spawned_worker_that_cannot_start_costs_its_cell_and_says_why(tmp_path, marked):
     plugin = tmp_path / "fickle.py"
     plugin.write_text(

@@ -98,3 +98,37 @@ def test_cached_files_do_not_count_against_a_control_group(monkeypatch, tmp_path
     (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {1 << 29}\n")
     monkeypatch.setattr(processes, "_cgroup_folders", lambda: [tmp_path])
     assert processes.memory_left() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_what_a_dead_main_process_left_is_killed_and_what_a_living_one_has_is_not(marked, wait_until):
+    sleep = "import time; print('ready', flush=True); time.sleep(600)"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    mine = processes.new_mark()
+    pid, started, number = mine.split("-")[1:]
+    marks = {
+        "mine": mine,
+        "dead": f"hessbench-{gone.pid}-1-{number}",
+        "reused": f"hessbench-{pid}-{int(started) + 7}-{number}",
+        "none": f"hessbench-{number}",
+    }
+    sleepers = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", sleep], env={**os.environ, "HESSBENCH_RUN": mark}, stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        for name, mark in marks.items()
+    }  # fmt: skip
+    try:
+        for sleeper in sleepers.values():
+            assert sleeper.stdout is not None
+            assert sleeper.stdout.readline() == b"ready\n"
+        assert processes.kill_orphans() >= 2
+        assert [sleepers[name].wait(60) for name in ("dead", "reused")] == [-signal.SIGKILL] * 2
+        assert [sleepers[name].poll() for name in ("mine", "none")] == [None, None]
+    finally:
+        for sleeper in sleepers.values():
+            sleeper.kill()
+            sleeper.wait()
+            assert sleeper.stdout is not None
+            sleeper.stdout.close()

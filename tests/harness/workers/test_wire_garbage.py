@@ -25,6 +25,6 @@ def test_what_is_no_message_is_refused(garbage):
 
 def test_a_message_without_a_type_is_refused():
     outcome = Outcome({})
-    with pytest.raises(ValueError, match="without a type"):
+    with pytest.raises(ValueError, match="no known type"):
         outcome.add(Decoder().feed(struct.pack(">QQ", 2, 0) + b"{}"))
     assert outcome.messages == []
