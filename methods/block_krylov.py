@@ -223,6 +223,7 @@ def _spread(R: Array, m: int) -> Array:
 
 
 def _least(dim: int, *, block: int, k: int | None, **_: object) -> int:
+    check_at_least("block", block, 1)
     width = min(block, dim)
     return width if k is None else min(-(-k // width) * width, dim)
 
