@@ -95,7 +95,7 @@ SUITES = {
     ),
     "unknown method parameter": ({"methods": '["hutchinson[foo=1]"]'}, "hutchinson has no parameter 'foo'; accepted:"),
     "no budget": ({"num_matvecs": None}, "the key 'num_matvecs' is missing"),
-    "budgets empty": ({"num_matvecs": "[]"}, "num_matvecs needs at least one budget"),
+    "budgets empty": ({"num_matvecs": "[]"}, "num_matvecs takes 1 to 1000 budgets, got 0"),
     "budgets no list": ({"num_matvecs": "10"}, "num_matvecs takes a list, got 10"),
     "budget zero": (
         {"num_matvecs": "[0]"},
