@@ -15,7 +15,7 @@ from hessbench.estimand import Arrays, Reference, Source
 from hessbench.files import cache_folder, write_whole
 from hessbench.ledger import load_arrays
 
-REFERENCE_VERSION: Final = 1
+REFERENCE_VERSION: Final = 2
 """Raised when references are computed in another way; what is kept of another version counts as absent."""
 
 

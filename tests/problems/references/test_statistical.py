@@ -14,15 +14,14 @@ from hessbench.problems.curvature import curvature_operator
 from hessbench.problems.references import statistical
 from hessbench.problems.references.gram import gram_references
 from hessbench.problems.references.statistical import (
-    Effort,
     gauss_quadrature,
     kernel,
     lanczos,
     statistical_density,
     statistical_references,
     statistical_trace,
-    trace_interval,
 )
+from hessbench.problems.references.trace_interval import Effort, trace_interval
 
 draw = np.random.default_rng(0)
 SPECTRA = {
