@@ -103,7 +103,7 @@ def sign_quantile(samples: int) -> float:
     The least favourable B has one eigenvalue, and where that is 1 the mean M is chi-squared / N with N degrees of
     freedom, N samples, and the variance found for it 2 M / N: the error in standard errors is (M - 1) / sqrt(2 M / N).
     With more eigenvalues it nears a normal distribution, for which Student's t allows. The larger of the two quantiles.
-    The first is that of normal probes, which signs in many coordinates are like; that no B is worse is tried, not proven.
+    The first holds for normal probes, which signs in many coordinates are like; that none is worse is tried, not proven.
     """
     student = float(scipy.stats.t.ppf((1 + LEVEL) / 2, samples - 1))
 
