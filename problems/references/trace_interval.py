@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import scipy.optimize
 import scipy.stats
@@ -102,8 +102,8 @@ def sign_quantile(samples: int) -> float:
 
     The least favourable B has one eigenvalue, and where that is 1 the mean M is chi-squared / N with N degrees of
     freedom, N samples, and the variance found for it 2 M / N: the error in standard errors is (M - 1) / sqrt(2 M / N).
-    With more eigenvalues it nears a normal distribution, for which Student's t allows. The larger of the two quantiles.
-    The first holds for normal probes, which signs in many coordinates are like; that none is worse is tried, not proven.
+    With more eigenvalues it nears a normal distribution, for which Student's t allows. The larger quantile is taken.
+    The first holds for normal probes, which signs in many coordinates are like; no B was found to be worse.
     """
     student = float(scipy.stats.t.ppf((1 + LEVEL) / 2, samples - 1))
 
@@ -114,7 +114,7 @@ def sign_quantile(samples: int) -> float:
         outside = scipy.stats.chi2.cdf(samples * low, samples) + scipy.stats.chi2.sf(samples * high, samples)
         return float(outside) - (1 - LEVEL)
 
-    return max(student, float(scipy.optimize.brentq(excess, 1.0, 1000.0)))
+    return max(student, cast("float", scipy.optimize.brentq(excess, 1.0, 1000.0)))
 
 
 def random_signs(dim: int, width: int, generator: torch.Generator) -> Tensor:
