@@ -446,13 +446,7 @@ def top_reference(eigenvalues: Array, estimand: TopEigenvalues, source: Source, 
 
 
 def trace_reference(eigenvalues: Array, source: Source, bound: float = 0.0) -> Reference:
-    """The reference of a `Trace` from the whole spectrum, the sum rounded once.
-
-    Args:
-        eigenvalues: All of them, shape (n,).
-        source: Where they come from.
-        bound: Error bound of each, absolute.
-    """
+    """The reference of a `Trace` from the whole spectrum, the sum rounded once."""
     trace = math.fsum(eigenvalues)
     arrays = {"trace": np.asarray([trace]), "abs_sum": np.asarray([np.abs(eigenvalues).sum()])}
     return Reference(arrays, source, _norm(eigenvalues), bound * eigenvalues.size + 2.0**-53 * abs(trace))
