@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from hessbench.ledger import LedgerTail, LedgerWriter
 from hessbench.method import BoundMethod
 from hessbench.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.problem import Problem
-from hessbench.progress import Reporter, Silent
+from hessbench.progress import Reporter, Silent, by_status
 from hessbench.record import Record, Status
 from hessbench.references import Truth
 from hessbench.rows import Context, outcome_rows, skipped_row
@@ -69,6 +69,7 @@ class Summary:
         stale: Cells run again because a problem, method or library had changed.
         failed: Cells run now that did not end well.
         reasons: Why cells are skipped, each reason with its number of cells.
+        statuses: How the cells run now ended, each status with its number of cells.
     """
 
     planned: int = 0
@@ -78,6 +79,15 @@ class Summary:
     stale: int = 0
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict[str, int])
+    statuses: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def text(self) -> str:
+        """One line: every cell, by what became of it."""
+        return (
+            f"{self.planned} cells planned: {self.ran} run ({by_status(self.statuses)}), "
+            f"{self.kept} kept, {self.stale} stale, {self.skipped} skipped"
+        )
 
 
 def run(
@@ -311,6 +321,7 @@ class _Run:
         self._summary.ran += 1
         failed = terminal.status in FAILED
         self._summary.failed += failed
+        self._summary.statuses[terminal.status.value] += 1
         self._reporter.finished(f"{cell.problem} {cell.method}", f"{terminal.status}: {terminal.reason}", failed)
 
     def _measure_prices(self, pool: Pool, writer: LedgerWriter) -> None:

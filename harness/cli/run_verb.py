@@ -58,8 +58,4 @@ def command(
     finish(folder, console, report=report, plugins=plugins)
     for reason, cells in summary.reasons.items():
         console.print(f"skipped ({cells}): {reason}", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"{summary.planned} cells planned: {summary.ran} run, {summary.failed} of them failed, {summary.kept} kept, "
-        f"{summary.stale} stale, {summary.skipped} skipped",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    console.print(summary.text, markup=False, highlight=False, soft_wrap=True)
