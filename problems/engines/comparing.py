@@ -28,8 +28,11 @@ from hessbench.problems.network import Batch, Forward, Network
 _FAILURES: Final = (RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError)
 
 
-SAMPLES: Final = 4
+SAMPLES: Final = 2
 """Samples that an engine is compared on."""
+
+GROUPED: Final = 8
+"""The same where they are one group: two that are normalised by each other leave nothing to differentiate."""
 
 
 class EngineDisagrees(EngineUnavailable):
@@ -39,9 +42,10 @@ class EngineDisagrees(EngineUnavailable):
 def few_samples(network: Network) -> Batch:
     """A few samples of the first batch, spread over it."""
     batch = network.batches[0]
-    if batch.size <= SAMPLES:
+    size = GROUPED if network.group else SAMPLES
+    if batch.size <= size:
         return batch
-    at = torch.linspace(0, batch.size - 1, SAMPLES, device=batch.inputs.device).long()
+    at = torch.linspace(0, batch.size - 1, size, device=batch.inputs.device).long()
     return Batch(batch.inputs[at], batch.targets[at.to(batch.targets.device)])
 
 

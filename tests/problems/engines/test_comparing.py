@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from hessbench import from_model
 from hessbench.problems.curvature import curvature_operator
 from hessbench.problems.engines import comparing, kept_graph
 from hessbench.problems.engines.choosing import Limits
+from hessbench.problems.from_model import from_model
 
 CPU = torch.device("cpu")
 
@@ -40,7 +40,7 @@ def test_an_engine_that_is_wrong_is_refused_with_the_operation_and_the_remedy(dt
 
 
 def test_what_streams_is_compared_too():
-    network_of = built(normalised(), "kept-graph").operator.network
+    network_of = built(normalised(), "kept-graph").network
     with pytest.raises(ValueError, match="layer_norm"):
         curvature_operator(network_of, "hessian", "reverse-over-forward", Limits(micro_batch=2))
 
