@@ -1,5 +1,7 @@
 """Engines asked for by name are held against the kept graph before any product is used."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,7 @@ from hessbench.problems.curvature import curvature_operator
 from hessbench.problems.engines import comparing, kept_graph
 from hessbench.problems.engines.choosing import Limits
 from hessbench.problems.from_model import from_model
+from hessbench.problems.network import Batch
 
 CPU = torch.device("cpu")
 
@@ -45,14 +48,17 @@ def test_what_streams_is_compared_too():
         curvature_operator(network_of, "hessian", "reverse-over-forward", Limits(micro_batch=2))
 
 
-def test_right_products_that_cancel_are_not_refused():
+def test_right_products_that_are_rounding_are_not_refused():
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
-    with torch.no_grad():
-        model[2].bias += torch.tensor([200.0, 0, 0])  # the curvature of a certain softmax is rounding
-    for engine in ("rules", "forward-over-reverse", "reverse-over-forward"):
+    net = built(nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)), "kept-graph").network
+    parameters = net.parameters.clone()
+    parameters[-3] += 33.0  # the curvature of a certain softmax is rounding
+    batch = Batch(net.batches[0].inputs, torch.zeros(9, dtype=torch.int64))
+    certain = replace(net, parameters=parameters, batches=(batch,))
+    for engine in ("rules", "linearised", "forward-over-reverse", "reverse-over-forward"):
         for dtype in (torch.float32, torch.float64):
-            built(model, engine, dtype=dtype)
+            op = curvature_operator(certain.to(CPU, dtype), "hessian", engine)
+            assert engine in op.info.engine
 
 
 def test_an_engine_is_compared_once_and_on_few_samples(network, monkeypatch):
