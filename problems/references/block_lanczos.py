@@ -81,15 +81,16 @@ class Found:
     """What one run brought.
 
     Attributes:
-        Z: Orthonormal rows (t, n) in the complement of the known vectors, to be taken among the first k; none where
-            nothing comes before place k.
+        Z: Orthonormal rows (t, n) in the complement of the known vectors, to be taken among the first k.
         norm: Largest magnitude of a Ritz value met.
         products: Products spent.
+        nothing_left: Whether it is shown that nothing in the complement comes before place k.
     """
 
     Z: Tensor
     norm: float
     products: int
+    nothing_left: bool = False
 
 
 def nothing_known(n: int) -> Known:
@@ -99,12 +100,19 @@ def nothing_known(n: int) -> Known:
 
 
 def block_lanczos(
-    op: LinearOperator, estimand: TopEigenvalues, width: int, generator: torch.Generator, limits: Limits, known: Known
+    op: LinearOperator,
+    estimand: TopEigenvalues,
+    width: int,
+    generator: torch.Generator,
+    limits: Limits,
+    known: Known,
+    at_sight: bool = False,
 ) -> Found:
     """One run from a random block in the complement of what is known.
 
     It ends where those of its Ritz values that come before known ones, by more than the tolerance, have converged; or,
-    k being known and a block having one column, where it is shown that there are none.
+    k being known and a block having one column, where it is shown that there are none. There must be some if the block
+    is wider.
 
     Args:
         op: The operator, in float64.
@@ -113,6 +121,7 @@ def block_lanczos(
         generator: Source of the start, and of fresh directions where the Krylov space closes.
         limits: When to stop.
         known: None, or k eigenvectors and fewer than n.
+        at_sight: Whether to end, with nothing found, at the first Ritz value that comes before a known one.
 
     Raises:
         ValueError: If the operator is not in float64, a product is not finite, the memory does not hold a basis, or the
@@ -130,13 +139,13 @@ def block_lanczos(
     size, products, norm = 0, 0, known.norm
     unseen = _Unseen(estimand, known, limits.tolerance * norm, whole) if X.shape[0] else None
     while True:
-        if products + fresh.shape[0] + (0 if unseen else k) > limits.max_products:
-            what = (
-                "it could not be shown that no eigenvalue is missed"
+        if products + fresh.shape[0] + k > limits.max_products:
+            raise ValueError(
+                f"{estimand.spec}: it was not shown in the {limits.max_products} products left that none is missed"
                 if unseen
-                else f"residuals did not reach {limits.tolerance:g} of the norm"
+                else f"{estimand.spec}: residuals did not reach {limits.tolerance:g} of the norm in "
+                f"{limits.max_products} products"
             )
-            raise ValueError(f"{estimand.spec}: {what} in {limits.max_products} products")
         start, size = size, size + fresh.shape[0]
         Q[start:size] = fresh
         W = product(op, fresh)
@@ -155,11 +164,14 @@ def block_lanczos(
             unseen.add(coupling)
         if unseen and not earlier:
             if size == whole or (width == 1 and unseen.is_excluded(theta)):
-                return Found(Q[:0], norm, products)
+                return Found(Q[:0], norm, products, nothing_left=True)
+        elif at_sight:
+            return Found(Q[:0], norm, products)
         elif size >= earlier:
             residuals = torch.linalg.vector_norm(coupling.T @ Y[start:size, order[:earlier]], dim=0)
             if float(residuals.max()) <= limits.tolerance * norm:
-                return Found(Y[:, order[:earlier]].T @ Q[:size], norm, products)
+                _combine(Q, Y[:, order[:earlier]], size)
+                return Found(Q[:earlier].clone(), norm, products)
         if size + fresh.shape[0] > capacity:
             kept = order[: min(capacity - 2 * width, k + (capacity - k) // 2)]
             _combine(Q, Y[:, kept], size)
@@ -267,8 +279,12 @@ def _next_block(
     return continued.contiguous(), coupling
 
 
+def column_pieces(n: int) -> list[slice]:
+    """The n columns in pieces that are worked on one after the other, so that no second basis is held."""
+    return [slice(start, start + _COLUMNS_AT_ONCE) for start in range(0, n, _COLUMNS_AT_ONCE)]
+
+
 def _combine(Q: Tensor, Y: Tensor, size: int) -> None:
-    """Replace the first rows of Q by Y^T Q, some columns at a time."""
-    for start in range(0, Q.shape[1], _COLUMNS_AT_ONCE):
-        columns = slice(start, start + _COLUMNS_AT_ONCE)
+    """Replace the first rows of Q by Y^T Q."""
+    for columns in column_pieces(Q.shape[1]):
         Q[: Y.shape[1], columns] = Y.T @ Q[:size, columns]

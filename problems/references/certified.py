@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from hessbench.dense_references import References
 from hessbench.estimand import Array, Reference, Source, TopEigenvalues
@@ -32,6 +33,7 @@ from hessbench.problems.references.block_lanczos import (
     Known,
     Limits,
     block_lanczos,
+    column_pieces,
     nothing_known,
     product,
     ranking,
@@ -121,33 +123,51 @@ def certify(op: LinearOperator, estimand: TopEigenvalues, name: str, limits: Lim
     """
     estimand.check(op.dim)
     known, residual = nothing_known(op.dim), 0.0
-    runs: list[Found] = []
-    while known.X.shape[0] < op.dim:
-        width = 1 if runs else WIDTH
-        generator = make_generator(derive_seed("certified", name, estimand.spec, str(len(runs))))
-        left = replace(limits, max_products=limits.max_products - sum(run.products for run in runs[1:]))
-        runs.append(block_lanczos(op, estimand, width, generator, left, known))
-        if not runs[-1].Z.shape[0]:
-            break
-        known, residual = _take_in(op, estimand, known, runs[-1], limits)
+    spent: list[int] = []
+    proof, width, wider, at_sight = 0, WIDTH, WIDTH, False
+    while known.X.shape[0] < op.dim and not proof:
+        generator = make_generator(derive_seed("certified", name, estimand.spec, str(len(spent))))
+        left = replace(limits, max_products=limits.max_products - sum(spent[1:]))
+        found = block_lanczos(op, estimand, width, generator, left, known, at_sight=at_sight)
+        spent.append(found.products + found.Z.shape[0])
+        if found.nothing_left:
+            proof = found.products
+        elif found.Z.shape[0]:
+            known, residual = _take_in(op, estimand, known, found, limits)
+            # The first fresh start may find what is missing. Where another is needed more copies are missing still,
+            # and a block twice as wide brings them at once.
+            width, at_sight = 1, len(spent) > 1 < estimand.k
+        else:
+            wider = min(2 * wider, estimand.k)
+            width, at_sight = wider, False
     bound = residual + limits.tolerance * known.norm
-    spent = sum(run.products + run.Z.shape[0] for run in runs)
-    proof = 0 if runs[-1].Z.shape[0] else runs[-1].products
-    return Certificate(known.theta.numpy(), bound, known.norm, spent, min(WIDTH, op.dim), proof)
+    return Certificate(known.theta.numpy(), bound, known.norm, sum(spent), min(WIDTH, op.dim), proof)
 
 
 def _take_in(
     op: LinearOperator, estimand: TopEigenvalues, known: Known, found: Found, limits: Limits
 ) -> tuple[Known, float]:
-    """The first k Ritz pairs of the vectors known and found, and the norm of their residual, by products of Z alone."""
-    AZ = torch.cat([product(op, rows) for rows in found.Z.split(WIDTH)])
-    X, AX = torch.cat([known.X, found.Z]), torch.cat([known.AX, AZ])
-    S = AX @ X.T
-    theta, Y = torch.linalg.eigh((S + S.T) / 2)
-    first = ranking(theta, estimand)[: estimand.k]
-    theta, Y = theta[first], Y[:, first]
-    X, AX = Y.T @ X, Y.T @ AX
-    bound = float(torch.linalg.matrix_norm(torch.linalg.qr((AX - theta[:, None] * X).T, mode="r").R, 2))
+    """The first k Ritz pairs of the vectors known and found, and the norm of their residual, by products of Z alone.
+
+    They overwrite the rows of `known`, or of Z where nothing was known, some columns at a time.
+    """
+    Z = found.Z
+    AZ = torch.cat([product(op, rows) for rows in Z.split(WIDTH)])
+    X, AX = (known.X, known.AX) if known.X.shape[0] else (Z, AZ)
+
+    def piece(columns: slice) -> tuple[Tensor, Tensor]:
+        return torch.cat([known.X[:, columns], Z[:, columns]]), torch.cat([known.AX[:, columns], AZ[:, columns]])
+
+    S = sum((products @ vectors.T for vectors, products in map(piece, column_pieces(op.dim))), torch.zeros(()))
+    values, Y = torch.linalg.eigh((S + S.T) / 2)
+    first = ranking(values, estimand)[: estimand.k]
+    theta = values[first]
+    triangle = torch.empty(0, estimand.k, dtype=Z.dtype)
+    for columns in column_pieces(op.dim):
+        X[:, columns], AX[:, columns] = (Y[:, first].T @ part for part in piece(columns))
+        residual = AX[:, columns] - theta[:, None] * X[:, columns]
+        triangle = torch.linalg.qr(torch.cat([triangle, residual.T]), mode="r").R
+    bound = float(torch.linalg.matrix_norm(triangle, 2))
     norm = max(found.norm, float(theta.abs().max()))
     if bound > 10 * limits.tolerance * norm:
         raise ValueError(
@@ -158,8 +178,13 @@ def _take_in(
 
 
 def _note(found: Certificate) -> str:
+    shown = (
+        f"{found.proof} from a fresh start in their complement show that none before place k is missed"
+        if found.proof
+        else "there are no others"
+    )
     return (
         "each value lies within the bound of the eigenvalue at its place, but for random starts of probability "
         f"{DOUBT:g} a run: {found.products - found.proof} products found them, beginning with blocks of {found.width}, "
-        f"and {found.proof} from a fresh start in their complement show that none before place k is missed"
+        f"and {shown}"
     )

@@ -7,6 +7,7 @@ versions of the code against each other, run each with `--save` and the second w
 import argparse
 import json
 import multiprocessing
+import os
 import time
 from collections import Counter
 from dataclasses import asdict
@@ -70,17 +71,17 @@ def main() -> None:
     start = time.monotonic()
     limit = asked.seeds or 10 * asked.count
     jobs = ((seed, asked.low, asked.high) for seed in range(asked.first_seed, asked.first_seed + limit))
-    with multiprocessing.get_context("spawn").Pool(asked.jobs, one_thread) as pool:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(asked.jobs, one_thread) as pool, Path(asked.save or os.devnull).open("w") as saved:
         for trial in pool.imap(tried, jobs):
             trials.append(trial)
+            print(json.dumps(asdict(trial)), file=saved, flush=True)
             counts[kind_of(trial)][trial.outcome] += 1
             if trial.outcome == "broken":
                 print(f"broken: {trial.name}: error {trial.error:.3e}, bound {trial.bound:.3e}: {trial.detail}")
             if not asked.seeds and len(trials) - sum(row["refused"] for row in counts.values()) == asked.count:
                 break
         pool.terminate()
-    if asked.save:
-        asked.save.write_text("".join(json.dumps(asdict(trial)) + "\n" for trial in trials))
     print(f"{'kind':<22}" + "".join(f"{outcome:>9}" for outcome in OUTCOMES) + "   median products")
     for kind, row in counts.items():
         spent = [trial.products for trial in trials if kind_of(trial) == kind and trial.outcome != "refused"]

@@ -109,11 +109,11 @@ def test_what_the_search_is_blind_to_the_proof_finds(rotated, monkeypatch):
     U = torch.linalg.eigh(to_dense(op)).eigenvectors[:, -2:]
     run = block_lanczos
 
-    def blind(op, estimand, width, generator, limits, known):
+    def blind(op, estimand, width, generator, limits, known, **how):
         """The first run, with both of the largest eigenvalues taken out."""
         if not len(known.X):
             op = FunctionOperator(lambda V, whole=op: whole.matmat(V - U @ (U.T @ V)), op.dim, torch.float64)
-        return run(op, estimand, width, generator, limits, known)
+        return run(op, estimand, width, generator, limits, known, **how)
 
     monkeypatch.setattr(certified, "block_lanczos", blind)
     found = certified_reference(op, estimand, 10.0)
@@ -183,6 +183,14 @@ def test_a_run_out_of_products_is_an_error_that_says_so(rotated):
     with pytest.raises(ValueError, match=r"top-eigenvalues\[k=10\]: residuals did not reach 1e-10 .* in 40 products"):
         certified_reference(op, TopEigenvalues(10), 10.0, limits=Limits(max_products=40))
     assert op.matvecs <= 40
+
+
+def test_a_proof_out_of_products_is_an_error_that_says_so(rotated):
+    # One loose value is soon found; that no other lies beyond takes a polynomial that grows there.
+    op = CountingOperator(rotated(np.linspace(-1, 1, 500)))
+    with pytest.raises(ValueError, match=r"\[k=1\]: it was not shown in the 60 products left that none is missed"):
+        certified_reference(op, TopEigenvalues(1), 10.0, limits=Limits(max_products=60, tolerance=0.01))
+    assert op.matvecs <= 120
 
 
 def test_products_of_no_one_operator_are_refused(rotated):
