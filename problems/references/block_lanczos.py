@@ -136,7 +136,8 @@ def block_lanczos(
     Q = torch.empty(capacity, n, dtype=torch.float64)
     T = torch.zeros(capacity, capacity, dtype=torch.float64)
     fresh, _ = _next_block(torch.zeros(width, n, dtype=torch.float64), X, Q[:0], 0.0, width, generator)
-    size, products, norm = 0, 0, known.norm
+    size, looked, products, norm = 0, 0, 0, known.norm
+    theta, vectors, order = T[0], T, T[0].long()
     unseen = _Unseen(estimand, known, limits.tolerance * norm, whole) if X.shape[0] else None
     while True:
         if products + fresh.shape[0] + k > limits.max_products:
@@ -155,29 +156,36 @@ def block_lanczos(
         T[:size, start:size] = coefficients
         T[start:size, :size] = coefficients.T
         T[start:size, start:size] = (coefficients[start:] + coefficients[start:].T) / 2
-        theta, Y = torch.linalg.eigh(T[:size, :size])
-        norm = max(norm, float(theta.abs().max()))
-        order = ranking(theta, estimand)
-        fresh, coupling = _next_block(W, X, Q[:size], norm, min(width, whole - size), generator)
-        earlier = unseen.earlier(theta[order[:k]]) if unseen else k
+        ahead = min(width, whole - size)
+        # Decomposing T at every step would take longer than the products of a small operator.
+        looks = size - looked > size // 32 or not ahead or size + ahead > capacity
+        if looks:
+            looked = size
+            theta, vectors = torch.linalg.eigh(T[:size, :size])
+            norm = max(norm, float(theta.abs().max()))
+            order = ranking(theta, estimand)
+        fresh, coupling = _next_block(W, X, Q[:size], norm, ahead, generator)
         if unseen:
             unseen.add(coupling)
+        if not looks:
+            continue
+        earlier = unseen.earlier(theta[order[:k]]) if unseen else k
         if unseen and not earlier:
             if size == whole or (width == 1 and unseen.is_excluded(theta)):
                 return Found(Q[:0], norm, products, nothing_left=True)
         elif at_sight:
             return Found(Q[:0], norm, products)
         elif size >= earlier:
-            residuals = torch.linalg.vector_norm(coupling.T @ Y[start:size, order[:earlier]], dim=0)
+            residuals = torch.linalg.vector_norm(coupling.T @ vectors[start:size, order[:earlier]], dim=0)
             if float(residuals.max()) <= limits.tolerance * norm:
-                _combine(Q, Y[:, order[:earlier]], size)
+                _combine(Q, vectors[:, order[:earlier]], size)
                 return Found(Q[:earlier].clone(), norm, products)
         if size + fresh.shape[0] > capacity:
             kept = order[: min(capacity - 2 * width, k + (capacity - k) // 2)]
-            _combine(Q, Y[:, kept], size)
+            _combine(Q, vectors[:, kept], size)
             if unseen:
                 unseen.restart(theta, theta[kept])
-            size = kept.numel()
+            size = looked = kept.numel()
             T.zero_()
             T[range(size), range(size)] = theta[kept]
 
