@@ -1,9 +1,9 @@
 """Top eigenvalues of large symmetric operators with a bound, in float64: a search, and a proof that it missed nothing.
 
-A first run of block Lanczos finds k Ritz pairs. Every later run begins from a random vector of its own in the
-complement of those found: where it finds eigenvalues that come before place k they are taken in, and another follows.
-The last finds none. Searches may end early, as where a Krylov space has closed and holds too few copies of a multiple
-eigenvalue; the answer is right all the same, since only the last run speaks for it.
+A first run of block Lanczos finds k Ritz pairs. Every later run begins from a random vector, or block, of its own in
+the complement of those found: where it finds eigenvalues that come before place k they are taken in, and another
+follows. The last finds none. Searches may end early, as where a Krylov space has closed and holds too few copies of a
+multiple eigenvalue; the answer is right all the same, since only the last run speaks for it.
 
 What is proven, in exact arithmetic. With X (n, k) the vectors found, X^T A X = Theta and R = A X - X Theta, A differs
 from the blocks Theta and B = P A P, P the projection on the complement of X, by a matrix of norm ||R||. No eigenvalue
