@@ -15,8 +15,8 @@ of its own betas times prod over the kept |m - theta| / prod over its own |m - t
 beyond m. The right side is computed. The left is the length of a random unit vector along one fixed direction: below t
 with probability at most t sqrt(2 N / pi), N the dimension of the complement. So once the right side is below
 `DOUBT` sqrt(pi / (2 N)), there is no such u, or a draw of less probability than `DOUBT` was met. One column is enough,
-for it has a part in every eigenspace (van Dorsselaer, Hochstenbach and van der Vorst 2000,
-https://doi.org/10.1137/S0895479899333136).
+for it has a part in every eigenspace (van Dorsselaer, Hochstenbach and van der Vorst 2001,
+https://doi.org/10.1137/S0895479800366859).
 """
 
 from __future__ import annotations
