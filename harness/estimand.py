@@ -6,6 +6,7 @@ Errors are pure functions of stored arrays, so that a ledger can be scored again
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -445,9 +446,10 @@ def top_reference(eigenvalues: Array, estimand: TopEigenvalues, source: Source, 
 
 
 def trace_reference(eigenvalues: Array, source: Source, bound: float = 0.0) -> Reference:
-    """The reference of a `Trace` from the whole spectrum."""
-    arrays = {"trace": np.asarray([eigenvalues.sum()]), "abs_sum": np.asarray([np.abs(eigenvalues).sum()])}
-    return Reference(arrays, source, _norm(eigenvalues), bound * eigenvalues.size)
+    """The reference of a `Trace` from the whole spectrum, the sum rounded once."""
+    trace = math.fsum(eigenvalues)
+    arrays = {"trace": np.asarray([trace]), "abs_sum": np.asarray([np.abs(eigenvalues).sum()])}
+    return Reference(arrays, source, _norm(eigenvalues), bound * eigenvalues.size + 2.0**-53 * abs(trace))
 
 
 def density_reference(eigenvalues: Array, source: Source, bound: float = 0.0) -> Reference:

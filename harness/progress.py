@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final, Protocol, final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _EVERY_S: Final = 10.0
+
+
+def by_status(statuses: Mapping[str, int]) -> str:
+    """How cells ended: those that are ok, then every other status met by its count, as in "3 ok, 1 over-budget"."""
+    others = (f"{count} {status}" for status, count in sorted(statuses.items()) if status != "ok" and count)
+    return ", ".join([f"{statuses.get('ok', 0)} ok", *others])
 
 
 class Reporter(Protocol):
@@ -57,22 +65,22 @@ class Silent:
 
 @final
 class Bar:
-    """A live bar: cells done and failed, the time that remains, and the products of the cell at work."""
+    """A live bar: cells by how they ended, the time that remains, and the products of the cell at work."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[failed]} failed"),
+            TextColumn("{task.fields[ended]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[cell]}", markup=False),
             console=console,
         )
-        self._task = self._progress.add_task("preparing", total=None, failed=0, cell="")
-        self._failed = 0
+        self._task = self._progress.add_task("preparing", total=None, ended="", cell="")
+        self._statuses = Counter[str]()
         self._progress.start()
 
     def phase(self, text: str) -> None:
@@ -81,7 +89,7 @@ class Bar:
 
     def begin(self, total: int) -> None:
         """Start the count."""
-        self._progress.reset(self._task, total=total, description="cells", failed=0, cell="")
+        self._progress.reset(self._task, total=total, description="cells", ended=by_status(self._statuses), cell="")
 
     def running(self, cell: str, matvecs: int, budget: int) -> None:
         """Show the products spent."""
@@ -89,9 +97,9 @@ class Bar:
 
     def finished(self, cell: str, status: str, failed: bool) -> None:
         """Count one cell."""
-        del cell, status
-        self._failed += failed
-        self._progress.update(self._task, advance=1, failed=self._failed)
+        del cell, failed
+        self._statuses[_short(status)] += 1
+        self._progress.update(self._task, advance=1, ended=by_status(self._statuses))
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -104,7 +112,8 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._total = self._done = self._failed = 0
+        self._total = self._done = 0
+        self._statuses = Counter[str]()
         self._start = self._last = time.monotonic()
 
     def phase(self, text: str) -> None:
@@ -126,7 +135,7 @@ class Lines:
     def finished(self, cell: str, status: str, failed: bool) -> None:
         """Count one cell."""
         self._done += 1
-        self._failed += failed
+        self._statuses[_short(status)] += 1
         if failed:
             self._say(f"{cell}: {status}")
         if self._done == self._total or time.monotonic() - self._last > _EVERY_S:
@@ -139,10 +148,16 @@ class Lines:
     def _state(self) -> str:
         elapsed = time.monotonic() - self._start
         left = elapsed / max(self._done, 1) * (self._total - self._done)
-        return f"{self._done} of {self._total} cells done, {self._failed} failed, about {left:.0f} s left"
+        ended = by_status(self._statuses)
+        return f"{self._done} of {self._total} cells done, {ended}, about {left:.0f} s left"
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _short(status: str) -> str:
+    """The status in "status: reason"."""
+    return status.partition(":")[0]
 
 
 def reporter(console: Console) -> Reporter:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from hessbench.ledger import LedgerTail, LedgerWriter, best_attempt
 from hessbench.method import BoundMethod
 from hessbench.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.problem import Problem
-from hessbench.progress import Reporter, Silent
+from hessbench.progress import Reporter, Silent, by_status
 from hessbench.record import Record, Status
 from hessbench.redact import redact
 from hessbench.references import Truth
@@ -74,6 +74,7 @@ class Summary:
         failed: Cells run now that did not end well.
         reasons: Why cells are skipped, each reason with its number of cells.
         missing: Why there is no reference, by estimand and problem; rows are without an error there.
+        statuses: How the cells run now ended, each status with its number of cells.
     """
 
     planned: int = 0
@@ -84,6 +85,15 @@ class Summary:
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict[str, int])
     missing: dict[str, str] = field(default_factory=dict[str, str])
+    statuses: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def text(self) -> str:
+        """One line: every cell, by what became of it."""
+        return (
+            f"{self.planned} cells planned: {self.ran} run ({by_status(self.statuses)}), "
+            f"{self.kept} kept, {self.stale} stale, {self.skipped} skipped"
+        )
 
 
 def run(
@@ -343,6 +353,7 @@ class _Run:
         self._summary.ran += 1
         failed = terminal.status in FAILED
         self._summary.failed += failed
+        self._summary.statuses[terminal.status.value] += 1
         self._reporter.finished(f"{cell.problem} {cell.method}", f"{terminal.status}: {terminal.reason}", failed)
 
     def _with_engine_noted(self, cell: Cell, terminal: Record) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from types import MappingProxyType
 from typing import Final
@@ -106,8 +107,9 @@ def _references(n: int, profile: Spectrum, seed: int) -> References:
         return (A + A.T) / 2
 
     def trace(_: Trace) -> Reference:
-        total = np.asarray([profile(n).sum()])
-        return Reference({"trace": total, "abs_sum": total}, Source.ANALYTIC, norm())
+        trace = math.fsum(profile(n))
+        total = np.asarray([trace])
+        return Reference({"trace": total, "abs_sum": total}, Source.ANALYTIC, norm(), 2.0**-53 * trace)
 
     def diagonal(_: Diagonal) -> Reference:
         return Reference({"diagonal": profile(n)}, Source.ANALYTIC, norm())

@@ -61,8 +61,4 @@ def command(
     for what, reason in summary.missing.items():
         text = f"no reference: {what}: {reason}; the same command tries again and scores the rows it has"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"{summary.planned} cells planned: {summary.ran} run, {summary.failed} of them failed, {summary.kept} kept, "
-        f"{summary.stale} stale, {summary.skipped} skipped",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    console.print(summary.text, markup=False, highlight=False, soft_wrap=True)

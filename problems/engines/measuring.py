@@ -22,14 +22,12 @@ from hessbench.operators import LinearOperator, Matmat, info_of
 from hessbench.problems.engines.engine import EngineUnavailable
 from hessbench.problems.engines.live_bytes import LiveBytes
 from hessbench.problems.engines.operator import EngineOperator
+from hessbench.problems.engines.yardstick import disagrees
 from hessbench.problems.network import Network
 from hessbench.seeding import derive_seed, make_generator
 
 YARDSTICK: Final = "kept-graph"
 """The engine that the others are held against: one backward pass through the kept graph of the gradient."""
-
-DISAGREES: Final = 1e-2
-"""Relative difference from the kept graph from which a way is not timed: float32 leaves some 1e-4 on a deep network."""
 
 _LEAST_S: Final = 0.005
 
@@ -154,7 +152,7 @@ def measure(
         pairs = zip(compared, truths, strict=True)
         gap = max((_gap(one.multiply(part), truth) for part, truth in pairs), key=lambda gap: (gap != gap, gap))
         row = replace(one.row, difference=gap if math.isfinite(gap) else None)
-        if not gap < DISAGREES:
+        if disagrees(gap, block.dtype):
             left_out.append(replace(row, note=f"its product differs from that of the kept graph by {gap:.1e}"))
             continue
         for width in widths:

@@ -9,8 +9,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.operators import OperatorInfo, ProductKind, check_block, multiply
+from hessbench.operators import Matmat, OperatorInfo, ProductKind, check_block, multiply
 from hessbench.problems.engines.choosing import LIMITS, Choice, Limits, measured_choice
+from hessbench.problems.engines.comparing import EngineDisagrees, compare
 from hessbench.problems.engines.engine import Jacobian, Products
 from hessbench.problems.engines.live_bytes import LiveBytes
 from hessbench.problems.engines.micro_batches import streamed, whole
@@ -34,10 +35,12 @@ class EngineOperator:
     Attributes:
         network: The network.
 
-    Cost: the engine's set-up; `auto` also tries engines, on a part of the data where that is slow.
+    Cost: the engine's set-up, and its comparison with the kept graph on a few samples; `auto` also tries engines, on a
+    part of the data where that is slow.
 
     Raises:
-        ValueError: If the engine is unknown or cannot make these products, or the loss is not finite.
+        ValueError: If the engine is unknown or cannot make these products, if they are not those of the kept graph, or
+            if the loss is not finite.
     """
 
     def __init__(self, network: Network, matrix: str, engine: str = AUTO, limits: Limits = LIMITS) -> None:
@@ -51,11 +54,15 @@ class EngineOperator:
             choice = measured_choice(network, matrix, replace(limits, cap_bytes=cap))
         else:
             choice = Choice(ENGINES[engine], limits.micro_batch)
-        self._kept: list[Products] = []
-        if choice.micro_batch is None:
-            product, self._kept = whole(network, choice.engine, matrix, again=engine == AUTO)
-        else:
-            product = streamed(network, choice.engine, matrix, choice.micro_batch)
+        product, self._kept = _products(network, choice, matrix, again=engine == AUTO)
+        try:
+            compare(network, choice.engine, matrix, self._kept[0] if choice.engine.is_dear else None)
+        except EngineDisagrees as failure:
+            if engine != AUTO:
+                raise
+            remedy = "kept-graph" if choice.micro_batch is None else "double-backward"
+            choice = replace(choice, engine=ENGINES[remedy], note=f"{choice.note}; {failure}")
+            product, self._kept = _products(network, choice, matrix)
         self._product = SplitBlocks(product, cap, self._measure(choice, product))
         self.info = OperatorInfo(
             _KINDS[matrix], network.num_samples, network.num_samples, _engine_text(network, choice, self._kept)
@@ -89,6 +96,13 @@ class EngineOperator:
             return meter.peak
 
         return measure
+
+
+def _products(network: Network, choice: Choice, matrix: str, *, again: bool = False) -> tuple[Matmat, list[Products]]:
+    """The product by an engine, and what it keeps of each batch."""
+    if choice.micro_batch is None:
+        return whole(network, choice.engine, matrix, again=again)
+    return streamed(network, choice.engine, matrix, choice.micro_batch), []
 
 
 def check_engine(matrix: str, engine: str) -> None:

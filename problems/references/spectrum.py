@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -62,7 +63,7 @@ def spectrum_references(solve: Callable[[], Spectrum], source: Source, rounding:
 
     def trace(_: Trace) -> Reference:
         values = solve().eigenvalues
-        return reference(trace=np.asarray([values.sum()]), abs_sum=np.asarray([np.abs(values).sum()]))
+        return reference(trace=np.asarray([math.fsum(values)]), abs_sum=np.asarray([np.abs(values).sum()]))
 
     def density(_: Density) -> Reference:
         spectrum = solve()

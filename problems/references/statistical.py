@@ -15,48 +15,11 @@ from torch import Tensor
 from hessbench.dense_references import References
 from hessbench.estimand import Array, Density, Reference, Source, Trace
 from hessbench.operators import LinearOperator
+from hessbench.problems.references.trace_interval import LEVEL, Effort, random_signs, trace_interval
 from hessbench.seeding import derive_seed, make_generator
-
-LEVEL: Final = 0.99
-"""Confidence of every interval."""
-
-MEMORY: Final = 2**31
 
 _RESAMPLES: Final = 2000
 _GAP_POINTS: Final = 200
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How many products are spent.
-
-    Attributes:
-        sketch: Columns of the subspace whose part of the trace is computed exactly, 1 at least.
-        samples: Probes of the rest of the trace, 2 at least.
-        probes: Probes of a density, 2 at least.
-        steps: Lanczos steps of each of them.
-        memory: Bytes of a probe's basis; where it does not fit, Lanczos runs without reorthogonalisation.
-    """
-
-    sketch: int = 20
-    samples: int = 100
-    probes: int = 10
-    steps: int = 80
-    memory: int = MEMORY
-
-    @property
-    def trace_products(self) -> int:
-        """Products of a trace."""
-        return 2 * self.sketch + self.samples
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A trace, the half width of its 99 % interval, and the largest Ritz value met, which the norm is not below."""
-
-    value: float
-    half_width: float
-    norm: float
 
 
 @dataclass(frozen=True)
@@ -108,7 +71,10 @@ def statistical_references(
 def statistical_trace(
     op: LinearOperator, rounding: float, name: str = "", *, psd: bool = False, effort: Effort | None = None
 ) -> Reference:
-    """Trace with its interval as the bound; see `statistical_references` and `trace_interval`."""
+    """Trace with its interval as the bound; see `statistical_references` and `trace_interval`.
+
+    To the half width is added the rounding of the part that is exact: c eps ||A|| for each column of the sketch.
+    """
     effort = effort or Effort()
     found = trace_interval(op, make_generator(derive_seed("statistical", name, "trace")), effort)
     size = abs(found.value)
@@ -119,43 +85,8 @@ def statistical_trace(
         size = max(size, op.dim * float(np.abs(spectrum["nodes"]) @ spectrum["weights"]))
         note += f"; its scale sum |lambda|, about {size:.3g}, is estimated from {small.probes * small.steps} more"
     arrays = {"trace": np.asarray([found.value]), "abs_sum": np.asarray([size])}
-    return Reference(arrays, Source.STATISTICAL, found.norm, found.half_width, rounding, note)
-
-
-def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effort) -> Interval:
-    """Trace with a t-interval: exact on the range of a sketch, Hutchinson on the rest.
-
-    With Q an orthonormal basis of A S, S random signs, and P = I - Q Q^T, the trace is tr Q^T A Q + tr P A P. The
-    second part is the mean of z^T P A P z over random signs z that Q is independent of (Hutch++, Meyer et al. 2021,
-    https://arxiv.org/abs/2010.09649).
-
-    Args:
-        op: The operator, in float64.
-        generator: Source of the signs.
-        effort: How many products are spent.
-
-    Cost: 2 sketch + samples products.
-
-    Raises:
-        ValueError: If the sketch is empty, or fewer than two samples are asked for.
-    """
-    if effort.sketch < 1 or effort.samples < 2:
-        raise ValueError(f"sketch must be at least 1 and samples 2, got {effort.sketch} and {effort.samples}")
-    width = min(effort.sketch, op.dim)
-    Q = torch.linalg.qr(op.matmat(_signs(op.dim, width, generator))).Q
-    ritz = Q.T @ op.matmat(Q)
-    exact, norm = float(ritz.trace()), float(torch.linalg.matrix_norm((ritz + ritz.T) / 2, 2))
-    if width == op.dim:
-        return Interval(exact, 0.0, norm)
-    parts: list[Tensor] = []
-    for start in range(0, effort.samples, 20):
-        Z = _signs(op.dim, min(20, effort.samples - start), generator)
-        Z.sub_(Q @ (Q.T @ Z))
-        parts.append((Z * op.matmat(Z)).sum(dim=0))
-    values = torch.cat(parts).numpy()
-    quantile = float(scipy.stats.t.ppf((1 + LEVEL) / 2, effort.samples - 1))
-    half_width = quantile * float(values.std(ddof=1)) / effort.samples**0.5
-    return Interval(exact + float(values.mean()), half_width, norm)
+    bound = found.half_width + min(effort.sketch, op.dim) * rounding * 2.0**-52 * found.norm
+    return Reference(arrays, Source.STATISTICAL, found.norm, bound, rounding, note)
 
 
 def statistical_density(op: LinearOperator, rounding: float, name: str = "", effort: Effort | None = None) -> Reference:
@@ -181,7 +112,7 @@ def statistical_density(op: LinearOperator, rounding: float, name: str = "", eff
         raise ValueError(f"two probes of one step are needed at least, got {effort.probes} of {effort.steps}")
     generator = make_generator(derive_seed("statistical", name, "density"))
     quadratures = [
-        gauss_quadrature(*lanczos(op, _signs(op.dim, 1, generator)[:, 0], effort)) for _ in range(effort.probes)
+        gauss_quadrature(*lanczos(op, random_signs(op.dim, 1, generator)[:, 0], effort)) for _ in range(effort.probes)
     ]
     nodes = np.concatenate([quadrature.nodes for quadrature in quadratures])
     weights = np.concatenate([quadrature.weights for quadrature in quadratures]) / effort.probes
@@ -282,11 +213,6 @@ def kernel(alphas: Array, betas: Array, points: Array) -> Array:
             # Only the reciprocal is wanted: what is beyond the range of floats is infinite for good.
             np.nan_to_num(here, copy=False, nan=0.0, posinf=1e150, neginf=-1e150)
     return total
-
-
-def _signs(dim: int, width: int, generator: torch.Generator) -> Tensor:
-    """Random signs (dim, width)."""
-    return torch.randint(0, 2, (dim, width), generator=generator, dtype=torch.int8).mul_(2).sub_(1).to(torch.float64)
 
 
 def _fits(dim: int, effort: Effort) -> bool:

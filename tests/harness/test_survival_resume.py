@@ -23,11 +23,14 @@ def catalog(hostile):
 
 
 def test_a_second_run_runs_nothing_and_writes_no_row(crossing, catalog, tmp_path, rows_of):
-    suite = crossing(methods="good good-shot raises nan")
+    suite = crossing(methods="good good-shot raises nan greedy")
     first = run(suite, tmp_path, OPTIONS, catalog=catalog)
     rows = rows_of(tmp_path)
     second = run(suite, tmp_path, OPTIONS, catalog=catalog)
     assert (first.ran, first.kept, first.failed) == (first.planned, 0, 4)
+    assert first.text == (
+        "8 cells planned: 8 run (3 ok, 2 diverged, 2 error, 1 over-budget), 0 kept, 0 stale, 0 skipped"
+    )
     assert (second.ran, second.kept, second.failed) == (0, first.planned, 0)
     assert rows_of(tmp_path) == rows
 

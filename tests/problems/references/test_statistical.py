@@ -8,21 +8,22 @@ from scipy.stats import binom
 
 from hessbench.counting import CountingOperator
 from hessbench.distances import wasserstein1
-from hessbench.estimand import Density, Source, Trace
+from hessbench.estimand import Density, Source, TopEigenvalues, Trace
 from hessbench.operators import FunctionOperator
 from hessbench.problems.curvature import curvature_operator
+from hessbench.problems.held_out.interval_trials import DRAWS, interval_trial, trial_spectrum
+from hessbench.problems.held_out.spectra import HeldOutSpectrum, held_out_spectrum
 from hessbench.problems.references import statistical
 from hessbench.problems.references.gram import gram_references
 from hessbench.problems.references.statistical import (
-    Effort,
     gauss_quadrature,
     kernel,
     lanczos,
     statistical_density,
     statistical_references,
     statistical_trace,
-    trace_interval,
 )
+from hessbench.problems.references.trace_interval import Effort, trace_interval
 
 draw = np.random.default_rng(0)
 SPECTRA = {
@@ -52,6 +53,31 @@ def test_a_trace_lies_in_its_interval_as_often_as_said(name, rotated):
     # Nor are they wide for nothing: half widths are within a factor of what the errors call for.
     spread = np.std([interval.value for interval in found])
     assert np.mean([interval.half_width for interval in found]) < 1.3 * 2.861 * spread
+
+
+def test_one_large_eigenvalue_outside_the_sketch_is_covered():
+    """Where an interval from the spread of the samples alone misses 65 times of 1000."""
+    effort, starts = Effort(sketch=5, samples=20), 500
+    spectra = [HeldOutSpectrum("", np.r_[np.ones(6), np.zeros(94)], TopEigenvalues(1), seed) for seed in range(starts)]
+    misses = sum(not interval_trial(spectrum, spectrum.seed, effort).covers for spectrum in spectra)
+    assert misses <= binom.isf(0.01, starts, 0.01)
+
+
+@pytest.mark.slow
+def test_traces_of_every_held_out_draw_lie_in_their_intervals_as_often_as_said():
+    counts = {name: [interval_trial(trial_spectrum(name, seed), seed).covers for seed in range(60)] for name in DRAWS}
+    for name, covered in counts.items():
+        assert covered.count(False) <= binom.isf(1e-3, len(covered), 0.01), name
+    every = [held for covered in counts.values() for held in covered]
+    assert every.count(False) <= binom.isf(0.01, len(every), 0.01)
+
+
+def test_a_sketch_that_holds_everything_leaves_rounding_and_the_bound_holds_it():
+    """Of ranks below the sketch the half width is nothing, and the trace of the sketch is off by up to 30 eps norm."""
+    for seed in range(4, 244, 12):
+        spectrum = held_out_spectrum(seed, low=30, high=600)
+        assert spectrum.name.startswith("low-rank")
+        assert interval_trial(spectrum, seed).covers, spectrum.name
 
 
 @pytest.mark.slow
