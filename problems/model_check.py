@@ -18,7 +18,7 @@ from hessbench.problems.custom_functions import custom_functions
 from hessbench.problems.engines.engine import MATRICES
 from hessbench.problems.engines.table import AUTO
 from hessbench.problems.linearisation import quiet_transforms
-from hessbench.problems.model_samples import SHOWN, compared, refuse_mixing, telling_batch
+from hessbench.problems.model_samples import SHOWN, TRIED, compared, refuse_mixing, telling_batch
 from hessbench.problems.network import Batch, Forward, Network
 from hessbench.seeding import derive_seed, make_generator
 
@@ -141,7 +141,9 @@ def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, b
 
 def _try_products(network: Network, operator: str, engine: str = "") -> None:
     dtype = network.parameters.dtype
-    outputs = _with_graph(network)
+    first = network.batches[0]
+    shown = replace(network, batches=(Batch(first.inputs[: 2 * TRIED], first.targets[: 2 * TRIED]),))
+    outputs = _with_graph(shown)
     try:
         op = curvature_operator(network, operator, engine) if engine else exact_operator(network, operator)
         if dtype == torch.float64:

@@ -171,6 +171,10 @@ def training(layer):
     return lambda: nn.Sequential(nn.Linear(4, 5), layer, nn.Linear(5, C)).train()
 
 
+def weight_norm():
+    return nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, C)).eval()
+
+
 def infinite():
     model = Applied()
     nn.init.constant_(model.last.weight, torch.inf)
@@ -195,6 +199,7 @@ BAD = {
     "clipped gradient": (hidden(CLIPPING), "Clipping (a custom autograd.Function)"),
     "normalised gradient": (hidden(MEASURED), "Normalised (a custom autograd.Function)"),
     "hook that clips": (hidden(hook_shrunk), SYMMETRIC),
+    "weight norm": (weight_norm, "symmetric"),
     "no derivative": (outputs(lambda x: torch.cdist(x, torch.eye(C).to(x))), "torch has no derivative for"),
     "detached outputs": (outputs(torch.Tensor.detach), "the loss does not depend on the chosen parameters"),
     "argmax": (outputs(lambda x: functional.one_hot(x.argmax(dim=1), C).to(x)), "the loss does not depend on"),
@@ -269,6 +274,21 @@ def test_a_model_without_a_curvature_is_refused_in_one_sentence(cases, inputs):
         said = refusal(make, inputs)
         assert says in said, f"{case}: {said}"
         assert "\n" not in said, case
+
+
+def test_a_wrong_derivative_is_refused_where_the_network_is_sure_of_its_samples_too():
+    for case, (make, says) in BAD.items():
+        if "custom autograd" not in says and says != SYMMETRIC:
+            continue
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            model = make().eval()
+        with torch.no_grad():
+            model.last.weight *= 100
+            labels = model(INPUTS).argmax(dim=1)
+        with pytest.raises(ValueError) as refused:  # noqa: PT011 -- compared below, case by case
+            from_model(model, "cross-entropy", (INPUTS, labels))
+        assert says in str(refused.value), f"{case}: {refused.value}"
 
 
 def _largest(outputs, targets):
