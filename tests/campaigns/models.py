@@ -31,7 +31,7 @@ from hessbench.seeding import make_generator
 CPU = torch.device("cpu")
 LEVELS = (1e-2, 1e-4, 1e-6, 1e-8)
 DTYPES = (torch.float32, torch.float64)
-SAMPLES = 300
+SAMPLES, STEPS = 300, 20_000
 
 
 def own(outputs, targets):
@@ -56,8 +56,8 @@ def mlp(*widths, activation=nn.ReLU):
 
 def convolutional():
     return nn.Sequential(
-        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(4, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 10),
+        nn.Unflatten(1, (1, 8, 8)), nn.AvgPool2d(2), nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 10),
     )  # fmt: skip
 
 
@@ -80,11 +80,13 @@ def trained(make, inputs, labels, seed):
     model = make().double()
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-2)
     levels, found = list(LEVELS), {}
-    for _ in range(40_000):
+    for _ in range(STEPS):
         optimiser.zero_grad()
         loss = functional.cross_entropy(model(inputs.double()), labels)
         while levels and float(loss.detach()) < levels[0]:
             found[levels.pop(0)] = {name: value.detach().float() for name, value in model.state_dict().items()}
+            for group in optimiser.param_groups:
+                group["lr"] *= 2  # the last decades take longest, and are only scaled up
         if not levels:
             break
         loss.backward()
