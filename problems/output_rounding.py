@@ -44,7 +44,7 @@ def rounding_size(network: Network, operator: str, norm: float = 0.0) -> float:
     Returns:
         The size; 0 for the NTK, which has no loss. Within some ten per cent, by power iteration in float64.
 
-    Cost: 8 products of each kind that it is made of, and their graphs.
+    Cost: 8 products of each kind that it is made of, and as many gradients; the graphs of one batch at a time.
     """
     if operator == "ntk":
         return 0.0
@@ -133,30 +133,38 @@ def _each(network: Network, terms: list[Terms]) -> Iterable[tuple[Batch, Terms]]
 
 def _of_bends(network: Network, batch: Batch, bends: Tensor) -> Callable[[Tensor], Tensor]:
     """Products with c sum_i J_i^T E_i J_i of a batch, E_i diagonal."""
-    loss = Loss(
-        "roundings",
-        _half_squares,
-        network.loss.mean,
-        product=lambda _, sizes: lambda change: sizes[:, :, None] * change,
-    )
-    return kept_graph.ggn(replace(network, loss=loss), Batch(batch.inputs, bends)).multiply
+    loss = Loss("roundings", _half_squares, network.loss.mean, product=_scaled)
+    return _made_again(lambda: kept_graph.ggn(replace(network, loss=loss), Batch(batch.inputs, bends)).multiply)
 
 
 def _of_slopes(network: Network, batch: Batch, slopes: Tensor) -> Callable[[Tensor], Tensor]:
     """Products with c sum_i sum_o e_io hess of output o; zero where the network is linear in its parameters."""
     loss = Loss("roundings", _weighted, network.loss.mean)
-    try:
-        return kept_graph.hessian(replace(network, loss=loss), Batch(batch.inputs, slopes)).multiply
-    except ValueError:  # a gradient that is constant
-        return torch.zeros_like
+
+    def make() -> Callable[[Tensor], Tensor]:
+        try:
+            return kept_graph.hessian(replace(network, loss=loss), Batch(batch.inputs, slopes)).multiply
+        except ValueError:  # a gradient that is constant
+            return torch.zeros_like
+
+    return _made_again(make)
 
 
 def _of_gradients(network: Network, batch: Batch, slopes: Tensor) -> Callable[[Tensor], Tensor]:
     """Products with c sum_i g_i g_i^T, g_i = J_i^T e_i."""
-    jacobian = Linearisation(
-        network, lambda parameters: (slopes * network.forward(parameters, batch.inputs)).sum(dim=1)
-    )
-    return lambda block: jacobian.pull(jacobian.push(block) * network.scale)
+
+    def make() -> Callable[[Tensor], Tensor]:
+        jacobian = Linearisation(
+            network, lambda parameters: (slopes * network.forward(parameters, batch.inputs)).sum(dim=1)
+        )
+        return lambda block: jacobian.pull(jacobian.push(block) * network.scale)
+
+    return _made_again(make)
+
+
+def _made_again(make: Callable[[], Callable[[Tensor], Tensor]]) -> Callable[[Tensor], Tensor]:
+    """Products whose graphs are made for each and dropped: those of all batches may be more than fits."""
+    return lambda block: make()(block)
 
 
 def norm_of(product: Callable[[Tensor], Tensor], like: Tensor) -> float:
@@ -183,6 +191,11 @@ def _norm(network: Network, parts: list[Callable[[Tensor], Tensor]]) -> float:
 
 def _half_squares(outputs: Tensor, sizes: Tensor) -> Tensor:
     return (sizes * outputs.square()).sum() / 2
+
+
+def _scaled(outputs: Tensor, sizes: Tensor) -> Callable[[Tensor], Tensor]:
+    del outputs
+    return lambda change: sizes[:, :, None] * change
 
 
 def _weighted(outputs: Tensor, slopes: Tensor) -> Tensor:
