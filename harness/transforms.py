@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hessbench.operators import Factor, Factored, LinearOperator, info_of, multiply
+from hessbench.operators import Cancelling, Factor, Factored, LinearOperator, info_of, multiply
 
 
 class AffineOperator:
@@ -34,6 +34,10 @@ class AffineOperator:
         product = self._op.matmat(block)
         scaled = product if self._scale == 1 else product * self._scale
         return scaled if self._shift == 0 else torch.add(scaled, block, alpha=self._shift)
+
+    def rounding_size(self) -> float:
+        """What the products of A round by where terms cancel in them, scaled; 0 where A does not say."""
+        return abs(self._scale) * self._op.rounding_size() if isinstance(self._op, Cancelling) else 0.0
 
     def __matmul__(self, x: Tensor) -> Tensor:
         return multiply(self, x)

@@ -58,7 +58,8 @@ def from_model(
 
     Model and data are copied now; what happens to them later changes nothing, and they are left as they are, mode and
     buffers included. The model must treat every sample by itself: dropout and batch norm in training mode are
-    refused (call `model.eval()`); of other ways to mix samples only those are seen that show in the first ones.
+    refused (call `model.eval()`); of other ways to mix samples those are seen that show in the first batch: in samples
+    alone, or in another order.
     Vectors of the problem come back in the shape of the parameters by `problem.split(vector)`, in the order of
     `named_parameters`. In a plugin file, seed what the file draws: each process imports it anew.
 
@@ -88,7 +89,8 @@ def from_model(
     Returns:
         The problem, with its references where the size allows them.
 
-    Cost: a few products with two samples, and one pass over the data where that is small. The Jacobian-vector product
+    Cost: a few products with four samples, two passes over the first batch or as many of its samples as take no longer
+    than a second or so, and one over the data where that is small. The Jacobian-vector product
     is never traced, which needs less of the model and costs convolutions about half as much again.
 
     Raises:

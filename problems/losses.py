@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import torch
@@ -93,41 +93,60 @@ def cross_entropy(
         name: How reports call it.
     """
 
+    def shares(outputs: Tensor, targets: Tensor) -> Tensor:
+        """Weights w_c t_c (m, C) of the classes."""
+        found = targets if targets.is_floating_point() else _unit_vectors(targets, outputs)
+        found = (1 - smoothing) * found + smoothing / outputs.shape[1]
+        return found if weights is None else found * weights.to(outputs)
+
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
-        scaled = None if weights is None else weights.to(outputs)
-        return torch.nn.functional.cross_entropy(
-            outputs, targets, weight=scaled, reduction="sum", label_smoothing=smoothing
-        )
+        """The sum, by differences to the largest output: no digits cancel in its derivatives where p is near 0 or 1."""
+        top, is_top = _top(outputs)
+        behind = outputs - outputs.gather(1, top)
+        others = behind.exp().masked_fill(is_top, 0.0).sum(dim=1)
+        wanted = shares(outputs, targets)
+        missed = wanted.masked_fill(is_top, 0.0)
+        missed = (missed * behind.masked_fill(missed == 0, 0.0)).sum(dim=1)
+        # The largest output is left out above: where it is not finite, neither is the loss.
+        guard = 0.0 * outputs.detach().gather(1, top)[:, 0]
+        return (wanted.sum(dim=1) * others.log1p() - missed + guard).sum()
 
     def mass(outputs: Tensor, targets: Tensor) -> Tensor | None:
         """The factors s as (m, 1, 1); None where all are 1."""
         if weights is None and not targets.is_floating_point():
             return None
-        shares = targets if targets.is_floating_point() else _unit_vectors(targets, outputs)
-        shares = (1 - smoothing) * shares + smoothing / outputs.shape[1]
-        return (shares if weights is None else shares * weights.to(outputs)).sum(dim=1)[:, None, None]
+        return shares(outputs, targets).sum(dim=1)[:, None, None]
 
     def root(outputs: Tensor, targets: Tensor) -> Tensor:
         """Columns of sqrt(s) (diag(sqrt p) - p sqrt(p)^T)."""
-        p = outputs.softmax(dim=1)
+        p, q = _softmax(outputs)
         r = p.sqrt()
-        S = torch.diag_embed(r) - p[:, :, None] * r[:, None, :]
+        off = 1 - torch.eye(p.shape[1], dtype=p.dtype, device=p.device)
+        S = torch.diag_embed(r * q) - p[:, :, None] * r[:, None, :] * off
         s = mass(outputs, targets)
         return S if s is None else S * s.sqrt()
 
     def product(outputs: Tensor, targets: Tensor) -> Callable[[Tensor], Tensor]:
+        top, _ = _top(outputs)
         p = outputs.softmax(dim=1)[:, :, None]
         s = mass(outputs, targets)
         scaled = p if s is None else s * p
-        return lambda change: scaled * (change - (p * change).sum(dim=1, keepdim=True))
+
+        def multiply(change: Tensor) -> Tensor:
+            # A change of all outputs alike does nothing: without that of the largest, p near 1 cancels no digits.
+            moved = change - change.gather(1, top[:, :, None].expand(-1, 1, change.shape[2]))
+            return scaled * (moved - (p * moved).sum(dim=1, keepdim=True))
+
+        return multiply
 
     def draw(outputs: Tensor, targets: Tensor, number: int, generator: torch.Generator) -> Tensor:
         """Columns sqrt(s) (p - unit vector of a class drawn from p)."""
-        p = outputs.softmax(dim=1)
+        p, q = _softmax(outputs)
         cumulated = p.cumsum(dim=1)
         u = torch.rand(p.shape[0], number, generator=generator, dtype=p.dtype, device=p.device)
         drawn = torch.searchsorted(cumulated, u * cumulated[:, -1:], right=True).clamp_(max=p.shape[1] - 1)
-        slopes = p[:, None] - torch.nn.functional.one_hot(drawn, outputs.shape[1])
+        is_drawn = torch.nn.functional.one_hot(drawn, outputs.shape[1]).bool()
+        slopes = torch.where(is_drawn, -q[:, None], p[:, None])
         s = mass(outputs, targets)
         return (slopes if s is None else slopes * s.sqrt()).transpose(1, 2)
 
@@ -172,6 +191,24 @@ def _unit_vectors(classes: Tensor, outputs: Tensor) -> Tensor:
     return outputs.new_zeros(outputs.shape).scatter(1, classes[:, None].long(), 1.0)
 
 
+def _top(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Places (m, 1) of the largest outputs, and where they are (m, C)."""
+    top = outputs.detach().argmax(dim=1, keepdim=True)
+    return top, torch.zeros_like(outputs, dtype=torch.bool).scatter(1, top, value=True)
+
+
+def _softmax(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities p and 1 - p (m, C), every digit of the latter right where p is near 1."""
+    p = outputs.softmax(dim=1)
+    _, is_top = _top(outputs)
+    others = p.masked_fill(is_top, 0.0).sum(dim=1, keepdim=True)
+    return p, torch.where(is_top, others, 1 - p)
+
+
+def _as_torch(outputs: Tensor, targets: Tensor) -> Tensor:
+    return torch.nn.functional.cross_entropy(outputs, targets, reduction="sum")
+
+
 CROSS_ENTROPY: Final = cross_entropy()
 """Cross-entropy of the softmax of the outputs with class numbers."""
 
@@ -183,3 +220,6 @@ REDUCTIONS: Final = (MEAN, "sum")
 """How specs say what becomes of the losses of the samples."""
 
 LOSSES: Final = {loss.name: loss for loss in (CROSS_ENTROPY, SQUARED)}
+
+TRAINING_LOSSES: Final = LOSSES | {CROSS_ENTROPY.name: replace(CROSS_ENTROPY, total=_as_torch)}
+"""The same as weights are trained with: torch's own cross-entropy, whose bits sealed weights depend on."""

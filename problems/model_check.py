@@ -12,19 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hessbench.operators import check_operator
-from hessbench.problems.curvature import exact_operator, example_gradients
+from hessbench.operators import NotSymmetric, check_operator
+from hessbench.problems.curvature import curvature_operator, exact_operator, example_gradients
 from hessbench.problems.custom_functions import custom_functions, refuse_weight_norm
+from hessbench.problems.engines.engine import MATRICES
+from hessbench.problems.engines.table import AUTO
 from hessbench.problems.linearisation import quiet_transforms
+from hessbench.problems.model_samples import SHOWN, TRIED, compared, refuse_mixing, telling_batch
 from hessbench.problems.network import Batch, Forward, Network
 from hessbench.seeding import derive_seed, make_generator
 
 CPU: Final = torch.device("cpu")
-SHOWN: Final = 8
-"""Samples whose outputs are looked at."""
-TRIED: Final = 2
-"""Samples that are differentiated."""
-
 _FAILURES: Final = (RuntimeError, IndexError, TypeError, ValueError)
 _STEP: Final = 1e-5
 _STEP_TOLERANCE: Final = 1e-3
@@ -72,12 +70,14 @@ def refuse_modes(model: nn.Module) -> None:
 
 
 def first_outputs(forward: Forward, parameters: Tensor, batch: Batch) -> Tensor:
-    """Outputs (m, C) of the first samples in float64.
+    """Outputs (m, C) of the first samples in float64; more than are returned are held against each other.
 
     Raises:
         ValueError: If the model cannot be called so, is random, mixes samples, or returns something else.
     """
+    many = batch.inputs[: compared(batch, parameters)]
     batch = Batch(batch.inputs[:SHOWN], batch.targets[:SHOWN]).to(CPU, torch.float64)
+    many = many.to(batch.inputs)
     parameters = parameters.double()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
@@ -98,16 +98,14 @@ def first_outputs(forward: Forward, parameters: Tensor, batch: Batch) -> Tensor:
             )
         if not torch.equal(found, forward(parameters, batch.inputs)) and bool(found.isfinite().all()):
             raise ValueError("the model returns other outputs when it is called again: it must not draw at random")
-        alone = forward(parameters, batch.inputs[:1])
-    if not bool(((found[:1] - alone).abs() <= 1e-8 * found[:1].abs().max()).all()) and bool(found.isfinite().all()):
-        raise ValueError(
-            "the outputs of a sample depend on the others of its batch, so no sample has a loss of its own"
-        )
+        refuse_mixing(forward, parameters, many)
     return found
 
 
 def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, bool]:
     """Multiply with the operator on a few samples, in both dtypes, and find how blocks can be multiplied.
+
+    What is not symmetric or linear on a few must be so on all: the curvature of a few may be rounding.
 
     Args:
         network: The network.
@@ -121,12 +119,19 @@ def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, b
     Raises:
         ValueError: If torch cannot differentiate it twice, naming the operation, or its loss is not finite.
     """
-    batch = network.batches[0]
-    few = replace(network, batches=(Batch(batch.inputs[:TRIED], batch.targets[:TRIED]),), batched=False, traced=False)
+    whole = replace(network, batched=False, traced=False)
+    few = replace(whole, batches=(telling_batch(network),))
     # The kernel's products are those of its two factors, C times over; the Gram matrix's those of the GGN's.
     matrix = {"ntk": "gradient-second-moment", "gram": "ggn"}.get(operator, operator)
-    for dtype in (torch.float64, torch.float32):
-        _try_products(few.to(CPU, dtype), matrix)
+    try:
+        _try_products(few.to(CPU, torch.float64), matrix)
+    except NotSymmetric:
+        if few.num_samples == network.num_samples:
+            raise
+        # Batch by batch, graphs made again for each: all of them at once may be more than fits.
+        engine = "double-backward" if matrix in MATRICES else AUTO
+        _try_products(whole.to(CPU, torch.float64), matrix, engine)
+    _try_products(few.to(CPU, torch.float32), matrix)
     looped = any(isinstance(module, _LOOPED) for module in model.modules())
     exact = few.to(CPU, torch.float64)
     by_example = _runs_by_example(exact)
@@ -134,13 +139,15 @@ def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, b
     return replace(network, batched=batched, traced=False), by_example
 
 
-def _try_products(network: Network, operator: str) -> None:
+def _try_products(network: Network, operator: str, engine: str = "") -> None:
     dtype = network.parameters.dtype
-    outputs = _with_graph(network)
+    first = network.batches[0]
+    shown = replace(network, batches=(Batch(first.inputs[: 2 * TRIED], first.targets[: 2 * TRIED]),))
+    outputs = _with_graph(shown)
     if operator in ("hessian", "residual"):
         refuse_weight_norm(outputs)
     try:
-        op = exact_operator(network, operator)
+        op = curvature_operator(network, operator, engine) if engine else exact_operator(network, operator)
         if dtype == torch.float64:
             check_operator(op, make_generator(derive_seed("from-model-trial")))
         else:
@@ -153,7 +160,7 @@ def _try_products(network: Network, operator: str) -> None:
             ("does not change with the parameters", "its gradient does not change with the parameters"),
         ):
             if sign in str(failure) and custom_functions(outputs):
-                raise ValueError(_hidden(outputs, said)) from failure
+                raise type(failure)(_hidden(outputs, said)) from failure
         raise
     customs = custom_functions(outputs)
     if customs and operator == "hessian" and dtype == torch.float64:
@@ -196,7 +203,7 @@ def _compare_with_differences(network: Network, customs: list[str]) -> None:
     product = exact_operator(network, "hessian").matmat(v[:, None])[:, 0]
     allowed = _STEP_TOLERANCE * float(differences.norm() + product.norm()) + _STEP**1.5 * float(gradient(point).norm())
     if float((differences - product).norm()) > allowed:
-        raise ValueError(
+        raise NotSymmetric(
             f"the second derivative of {' or '.join(customs)} (a custom autograd.Function) is not that of its "
             "gradient: write its backward with differentiable torch operations of saved tensors"
         )

@@ -8,6 +8,7 @@ from torch import Tensor
 from hessbench.operators import OperatorInfo, ProductKind, check_block, multiply
 from hessbench.problems.linearisation import Linearisation
 from hessbench.problems.network import Batch, Network, refuse_infinite
+from hessbench.problems.output_rounding import norm_of
 
 
 class SecondMomentOperator:
@@ -65,6 +66,13 @@ class SecondMomentOperator:
 
     def __matmul__(self, x: Tensor) -> Tensor:
         return multiply(self, x)
+
+    def rounding_size(self) -> float:
+        """The norm of M, which a covariance is cut from: gradients that are all alike leave only its rounding."""
+        return 0.0 if self._mean is None else norm_of(self._uncentred, self._mean)
+
+    def _uncentred(self, block: Tensor) -> Tensor:
+        return torch.stack([jacobian.pull(jacobian.push(block) * self._scale) for jacobian in self._jacobians]).sum(0)
 
 
 def sample_losses(network: Network, batch: Batch, number: int) -> Linearisation:

@@ -18,6 +18,7 @@ from hessbench.problems.engines.micro_batches import streamed, whole
 from hessbench.problems.engines.splitting import SplitBlocks, memory_of
 from hessbench.problems.engines.table import AUTO, ENGINES, engine_names
 from hessbench.problems.network import Network
+from hessbench.problems.output_rounding import rounding_size
 from hessbench.specs import suggest
 
 _KINDS: Final = {"hessian": ProductKind.HESSIAN, "ggn": ProductKind.GGN}
@@ -46,6 +47,7 @@ class EngineOperator:
     def __init__(self, network: Network, matrix: str, engine: str = AUTO, limits: Limits = LIMITS) -> None:
         check_engine(matrix, engine)
         self.network = network
+        self._matrix = matrix
         self.dim = network.parameters.numel()
         self.dtype = network.parameters.dtype
         self.device = network.parameters.device
@@ -75,6 +77,10 @@ class EngineOperator:
 
     def __matmul__(self, x: Tensor) -> Tensor:
         return multiply(self, x)
+
+    def rounding_size(self) -> float:
+        """What the products round by where terms cancel in them; see `hessbench.problems.output_rounding`."""
+        return rounding_size(self.network, self._matrix)
 
     @property
     def jacobians(self) -> list[Jacobian]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
 import torch
 
 from hessbench.dense_references import DENSE_LIMIT, References, dense_references
-from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import EPS, Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
 from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator
 from hessbench.problems.curvature import exact_operator, is_psd
 from hessbench.problems.monte_carlo_fisher import fisher_network
 from hessbench.problems.network import Network
+from hessbench.problems.output_rounding import rounding_size
 from hessbench.problems.references.certified import certified_references
 from hessbench.problems.references.dense import DENSE
 from hessbench.problems.references.flat import flat_references, is_flat
@@ -40,6 +41,12 @@ ROUNDING: Final = 10.0
 KERNELS: Final[dict[str, Callable[[Network], Array]]] = {"ntk": ntk_matrix, "gram": gram_matrix}
 """Matrices whose rows are samples, or samples and outputs."""
 
+TERMS: Final = 8.0
+"""The same constant for what cancels: twice what small networks trained to losses down to 1e-8 were seen to need."""
+
+SAID: Final = 1e-3
+"""Part of the norm from which a note says that float32 cannot see it."""
+
 GRAM_FLOPS: Final = 1e14
 """Most floating-point operations of a Gram matrix: about an hour on one core."""
 
@@ -57,6 +64,9 @@ def references_of(
     seed: int = 0,
 ) -> References:
     """References of a curvature matrix.
+
+    Where terms cancel in the products, as in those of a network that fits its data, the rounding is that of the terms,
+    and the note says what float32 cannot see.
 
     Dense up to dimension 4096; the NTK and the Gram matrix up to 10^4. Beyond, the Gram matrix for a GGN whose loss has
     a root, for a Monte-Carlo Fisher matrix, and for the second moment and the covariance of gradients, while it has at
@@ -92,9 +102,27 @@ def references_of(
             shift=shift,
         )
     constant = ROUNDING if rounding is None else rounding
+    found = _references(make, operator, dim, build64=build64, name=name, constant=constant, shift=shift)
+
+    @cache
+    def size(norm: float) -> float:
+        return rounding_size(make().to(torch.device("cpu"), torch.float64), operator, norm)
+
+    return {kind: partial(_with_rounding, find, constant, size) for kind, find in found.items()}
+
+
+def _references(
+    make: Callable[[], Network],
+    operator: str,
+    dim: int,
+    *,
+    build64: Callable[[], LinearOperator] | None,
+    name: str,
+    constant: float,
+    shift: float,
+) -> References:
     if dim <= DENSE_LIMIT:
-        exact = dense_references(lambda: DENSE[operator](make()) + shift * np.eye(dim))
-        return {kind: _with_rounding(find, constant) for kind, find in exact.items()}
+        return dense_references(lambda: DENSE[operator](make()) + shift * np.eye(dim))
     if operator == "ntk" and dim <= ROW_LIMIT:
         return spectrum_references(lambda: kernel_spectrum(make()), Source.DENSE, constant)
 
@@ -176,5 +204,22 @@ def kernel_spectrum(network: Network, operator: str = "ntk") -> Spectrum:
     return Spectrum(eigenvalues, 0, K.diagonal().copy(), bound)
 
 
-def _with_rounding(find: Callable[[Any], Reference], rounding: float) -> Callable[[Any], Reference]:
-    return lambda estimand: replace(find(estimand), rounding=rounding)
+def _with_rounding(
+    find: Callable[[Any], Reference], constant: float, size: Callable[[float], float], estimand: Estimand
+) -> Reference:
+    """A reference with the rounding of the products it is compared with: of the matrix, or of what cancels in it."""
+    found = find(estimand)
+    if found.norm == 0:
+        return replace(found, rounding=constant)
+    cancelled = TERMS * size(found.norm)
+    if cancelled <= constant * found.norm:
+        return replace(found, rounding=constant)
+    widened = replace(found, rounding=cancelled / found.norm)
+    unseen = widened.rounding * EPS["float32"]
+    if unseen < SAID:
+        return widened
+    said = (
+        f"float32 cannot see what is below {unseen:.1e} of the norm: the network fits its data so well that digits "
+        "cancel in its products"
+    )
+    return replace(widened, note=f"{found.note}; {said}" if found.note else said)

@@ -17,7 +17,8 @@ from hessbench.problems.curvature import curvature_operator
 from hessbench.problems.network import Network
 from hessbench.problems.references.gram import squares_of
 from hessbench.problems.references.rows import ggn_rows
-from hessbench.problems.references.statistical import Effort, statistical_trace
+from hessbench.problems.references.statistical import statistical_trace
+from hessbench.problems.references.trace_interval import Effort
 from hessbench.problems.rules.affine import is_affine_in_each
 from hessbench.seeding import derive_seed, make_generator
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hessbench.problems.losses import LOSSES
+from hessbench.problems.losses import TRAINING_LOSSES
 from hessbench.problems.training.recipe import Recipe
 from hessbench.problems.training.store import Checkpoint, Point, Snapshot
 from hessbench.seeding import derive_seed
@@ -50,7 +50,7 @@ class Descent:
         _check_samples(inputs, labels, recipe)
         self.step = 0
         self._recipe = recipe
-        self._loss = LOSSES[recipe.loss]
+        self._loss = TRAINING_LOSSES[recipe.loss]
         self._inputs, self._labels = inputs.detach().cpu(), labels.detach().cpu().long()
         self._kept = tuple(initial)
         self._model = _own_copy(model, initial)

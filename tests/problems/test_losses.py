@@ -121,6 +121,43 @@ def test_a_loss_is_found_by_its_name_and_is_a_mean(name):
     assert LOSSES[name].mean
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cross_entropy_keeps_its_digits_where_the_network_is_sure(dtype):
+    # Right or wrong by 5 to 80, beside two classes more; the truth is of logits that are exact in both dtypes.
+    margins = torch.tensor([5.0, 20.0, 40.0, 80.0], dtype=dtype)
+    outputs = torch.stack([margins, margins * 0, margins * 0 - 1], dim=1)
+    change = torch.tensor([[1.0, 0.5, -2.0]], dtype=dtype).expand(4, 3)
+    a, b = (-margins.double()).exp(), (-1 - margins.double()).exp()
+    p = torch.stack([torch.ones_like(a), a, b], dim=1) / (1 + a + b)[:, None]
+    rest = torch.stack(
+        [torch.zeros_like(a), change[0, 1] - change[0, 0] + 0 * a, change[0, 2] - change[0, 0] + 0 * a], 1
+    )
+    bent = p * (rest - (p * rest).sum(dim=1, keepdim=True))
+    slope = torch.stack([-p[:, 1] - p[:, 2], p[:, 1], p[:, 2]], dim=1)
+    loss, targets = CROSS_ENTROPY, torch.zeros(4, dtype=torch.int64)
+    close = {"rtol": 200 * torch.finfo(dtype).eps, "atol": 0.0}
+    torch.testing.assert_close(loss.total(outputs[:1], targets[:1]).double(), (a + b).log1p()[0], **close)
+    torch.testing.assert_close(loss.slope(outputs, targets).double(), slope, **close)
+    by_root = Loss("root", loss.total, root=loss.root)
+    for bend in (loss.bend, by_root.bend, Loss("autograd", loss.total).bend):
+        found = bend(outputs, targets)(change[:, :, None])[:, :, 0]
+        torch.testing.assert_close(found.double(), bent, **close)
+
+
+def test_cross_entropy_takes_what_that_of_torch_takes():
+    impossible = torch.tensor([[0.0, 1.0, -torch.inf]], dtype=torch.float64)
+    one = torch.zeros(2, 1, dtype=torch.float64)
+    for outputs, targets in ((impossible, torch.tensor([0])), (one, torch.tensor([0, 0]))):
+        torch.testing.assert_close(
+            CROSS_ENTROPY.total(outputs, targets), nn.functional.cross_entropy(outputs, targets, reduction="sum")
+        )
+        assert bool(CROSS_ENTROPY.slope(outputs, targets).isfinite().all())
+    for bad in (torch.inf, torch.nan):
+        outputs = torch.tensor([[0.0, bad, 1.0]], dtype=torch.float64)
+        for target in range(3):
+            assert not bool(CROSS_ENTROPY.total(outputs, torch.tensor([target])).isfinite())
+
+
 def test_a_loss_that_is_linear_in_the_outputs_has_no_curvature_to_multiply_by():
     with pytest.raises(ValueError, match="the gradient of the loss linear does not change with the outputs"):
         Loss("linear", lambda outputs, _: outputs.sum()).bend(OUTPUTS, NUMBERS)
