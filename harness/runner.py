@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -358,7 +359,7 @@ class _Run:
 
     def _measure_prices(self, pool: Pool, writer: LedgerWriter) -> None:
         """Price the products of each family and kind once per folder and set of conditions."""
-        known = {_price_key(row["measured_problem"], row) for row in self._tail.ledger().prices}
+        known: set[str] = set()
         for planned in self._planned:
             cell = planned.cell
             ladder = self._problem(cell.problem).ladder
@@ -372,13 +373,25 @@ class _Run:
                 self._reporter.phase(f"no price of a product of {cell.problem}: its ladder raised {said}")
                 known |= {_price_key(cell.problem, _conditions(cell))}
                 continue
-            if key in known:
-                continue
-            known.add(key)
+            if key not in known:
+                known.add(key)
+                self._measure_price(cell, key, pool, writer)
+
+    def _measure_price(self, cell: Cell, key: str, pool: Pool, writer: LedgerWriter) -> None:
+        """Price one ladder, unless the folder holds it or another process measures it now."""
+        claim = try_claim(self._out, f"price-{hashlib.sha256(key.encode()).hexdigest()[:32]}")
+        if claim is None:
+            return
+        try:
+            self._tail.refresh()
+            if key in {_price_key(row["measured_problem"], row) for row in self._tail.ledger().prices}:
+                return
             self._reporter.phase(f"price of a product of {cell.problem} at other dimensions")
             job = {"job": "price", **_conditions(cell), "timeout_s": _PRICE_TIMEOUT_S}
             for header, _ in pool.perform(job).of_type("price"):
-                writer.append_price({key: value for key, value in header.items() if key != "type"})
+                writer.append_price({name: value for name, value in header.items() if name != "type"})
+        finally:
+            claim.release()
 
 
 def _default(kind: type[Estimand]) -> Estimand:
