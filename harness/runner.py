@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -368,47 +369,56 @@ class _Run:
         return replace(terminal, notes={**terminal.notes, "engine": says})
 
     def _measure_prices(self, pool: Pool, writer: LedgerWriter) -> None:
-        """Price the products of each family and kind once per folder and set of conditions."""
-        prices = self._tail.ledger().prices
-        in_gradients = {_price_key(row["problem"], row) for row in prices if "in_gradients" in row}
-        known = {_price_key(row["measured_problem"], row) for row in prices if "in_gradients" not in row}
+        """Price the products of each family and kind, and those of each network beside its gradient.
+
+        Once per folder and set of conditions.
+        """
+        asked: set[tuple[str, str]] = set()
         unpriced: set[str] = set()
         for planned in self._planned:
             cell = planned.cell
             if planned.skip_reason:
                 continue
-            self._measure_units(cell, in_gradients, pool, writer)
+            wanted: list[tuple[str, str]] = []
+            if self._problem(cell.problem).network is not None:
+                wanted.append(("unit", cell.problem))
             ladder = self._problem(cell.problem).ladder
-            if ladder is None or cell.problem in unpriced:
-                continue
-            # Problems that share their first rung share the ladder.
-            try:
-                key = _price_key(ladder(RUNGS[0]).name, _conditions(cell))
-            except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything; it has no price then
-                said = redact(f"{type(failure).__name__}: {failure}")
-                self._reporter.phase(f"no price of a product of {cell.problem}: its ladder raised {said}")
-                unpriced.add(cell.problem)
-                continue
-            if key in known:
-                continue
-            known.add(key)
-            self._reporter.phase(f"price of a product of {cell.problem} at other dimensions")
-            self._write_prices("price", cell, pool, writer)
+            if ladder is not None and cell.problem not in unpriced:
+                try:
+                    # Problems that share their first rung share the ladder.
+                    wanted.append(("price", ladder(RUNGS[0]).name))
+                except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything: it has no price
+                    said = redact(f"{type(failure).__name__}: {failure}")
+                    self._reporter.phase(f"no price of a product of {cell.problem}: its ladder raised {said}")
+                    unpriced.add(cell.problem)
+            for job, measured in wanted:
+                key = job, _price_key(measured, _conditions(cell))
+                if key not in asked:
+                    asked.add(key)
+                    self._measure_price(cell, key, pool, writer)
 
-    def _measure_units(self, cell: Cell, known: set[str], pool: Pool, writer: LedgerWriter) -> None:
-        """Time the kinds of product of a problem beside its gradient, once per folder and set of conditions."""
-        key = _price_key(cell.problem, _conditions(cell))
-        if key in known or self._problem(cell.problem).network is None:
+    def _measure_price(self, cell: Cell, key: tuple[str, str], pool: Pool, writer: LedgerWriter) -> None:
+        """Measure one price, unless the folder holds it or another process measures it now."""
+        job, of = key
+        claim = try_claim(self._out, f"{job}-{hashlib.sha256(of.encode()).hexdigest()[:32]}")
+        if claim is None:
             return
-        known.add(key)
-        self._reporter.phase(f"products of {cell.problem} beside a gradient")
-        self._write_prices("unit", cell, pool, writer)
+        try:
+            self._tail.refresh()
+            if key in map(_key_of_price, self._tail.ledger().prices):
+                return
+            beside = "beside a gradient" if job == "unit" else "at other dimensions"
+            self._reporter.phase(f"price of a product of {cell.problem} {beside}")
+            asked = {"job": job, **_conditions(cell), "timeout_s": _PRICE_TIMEOUT_S}
+            for header, _ in pool.perform(asked).of_type("price"):
+                writer.append_price({key: value for key, value in header.items() if key != "type"})
+        finally:
+            claim.release()
 
-    @staticmethod
-    def _write_prices(job: str, cell: Cell, pool: Pool, writer: LedgerWriter) -> None:
-        asked = {"job": job, **_conditions(cell), "timeout_s": _PRICE_TIMEOUT_S}
-        for header, _ in pool.perform(asked).of_type("price"):
-            writer.append_price({key: value for key, value in header.items() if key != "type"})
+
+def _key_of_price(row: Mapping[str, Any]) -> tuple[str, str]:
+    job = "unit" if "in_gradients" in row else "price"
+    return job, _price_key(row["problem" if job == "unit" else "measured_problem"], row)
 
 
 def _default(kind: type[Estimand]) -> Estimand:

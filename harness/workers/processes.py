@@ -77,12 +77,24 @@ def kill_orphans() -> int:
         Number of processes killed.
     """
     killed = 0
+    here = _namespace(Path("/proc/self"))
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid() and _is_orphaned(entry):
+        # Ids in the mark of another container are not those of this one.
+        if not entry.name.isdigit() or int(entry.name) == os.getpid() or _namespace(entry) != here:
+            continue
+        if _is_orphaned(entry):
             with contextlib.suppress(OSError):
                 os.kill(int(entry.name), signal.SIGKILL)
                 killed += 1
     return killed
+
+
+def _namespace(entry: Path) -> str | None:
+    """Where a process's id is one; None where it is gone or may not be looked at."""
+    try:
+        return str((entry / "ns" / "pid").readlink())
+    except OSError:
+        return None
 
 
 def _is_orphaned(entry: Path) -> bool:

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from hessbench import Ledger, Options, Status, run
 from hessbench.catalog import load_catalog
-from hessbench.ledger import merge
+from hessbench.ledger import LedgerWriter, merge
 from hessbench.plan import Conditions, plan
-from hessbench.progress import Lines
+from hessbench.progress import Lines, Silent
 from hessbench.runner import retry_statuses
 
 OPTIONS = Options(prices=False)
@@ -147,3 +147,24 @@ def test_two_jobs_at_once_run_the_plan_and_mark_every_row_contended(crossing, ca
 def test_threads_above_one_are_refused_where_cells_are_forked_from_the_caller(crossing, catalog, tmp_path):
     with pytest.raises(ValueError, match="threads must be 1"):
         run(crossing(), tmp_path, Options(conditions=Conditions(threads=2), prices=False), catalog=catalog)
+
+
+@pytest.mark.slow
+def test_a_price_that_another_run_has_measured_meanwhile_is_not_measured_again(crossing, tmp_path, rows_of):
+    suite = crossing("wigner[n=60] spiked-wishart[n=60]", "hutchinson", "4")
+    run(suite, tmp_path / "one", Options())
+    measured = rows_of(tmp_path / "one", "price")
+
+    class Beside(Silent):
+        def phase(self, text: str) -> None:
+            if text.startswith("price of a product of"):
+                writer = LedgerWriter(tmp_path / "two")
+                for price in measured:
+                    if price["problem"] not in text:
+                        writer.append_price({k: v for k, v in price.items() if k not in ("schema", "kind")})
+                writer.close()
+
+    run(suite, tmp_path / "two", Options(), reporter=Beside())
+    prices = Counter((row["problem"], row["dim"]) for row in rows_of(tmp_path / "two", "price"))
+    assert prices == Counter((row["problem"], row["dim"]) for row in measured)
+    assert len({problem for problem, _ in prices}) == 2

@@ -132,3 +132,19 @@ def test_what_a_dead_main_process_left_is_killed_and_what_a_living_one_has_is_no
             sleeper.wait()
             assert sleeper.stdout is not None
             sleeper.stdout.close()
+
+
+def test_marked_processes_of_another_container_are_left_alone():
+    # There the id of a living main is one of its own namespace, and says nothing about a process of that id here.
+    mark = f"HESSBENCH_RUN=hessbench-1-1-{'0' * 32}"
+    inside = ["unshare", "-Urpf", "--kill-child", "env", mark, "sh", "-c", "echo here; exec sleep 300"]
+    with subprocess.Popen(inside, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as other:
+        assert other.stdout is not None
+        try:
+            if other.stdout.readline() != "here\n":
+                pytest.skip("no namespace can be made here")
+            processes.kill_orphans()
+            with pytest.raises(subprocess.TimeoutExpired):
+                other.wait(0.5)
+        finally:
+            other.kill()
