@@ -15,7 +15,7 @@ from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of
 from hessbench.methods.probes import draw_normal
 from hessbench.methods.projected import eigenpairs_of
-from hessbench.methods.ritz import has_converged, leading, ritz_vectors, tolerance
+from hessbench.methods.ritz import has_converged, leading, ritz_vectors, rounding, tolerance
 from hessbench.operators import LinearOperator
 
 
@@ -199,19 +199,21 @@ def _answer(state: BlockProjection, order: TopEigenvalues, dtype: torch.dtype, d
     values, S = eigenpairs_of(T)
     R = state.coupling
     top = leading(order, values, S, _spread(R, m))
-    limit = tolerance(dtype) * float(np.abs(values).max())
-    closed = m < dim and float(np.abs(R).max(initial=0.0)) <= limit
-    probe, sure = None, m == dim or not state.partly
-    if m < dim and (state.begin or closed):
+    size = float(np.abs(values).max())
+    whole = m == dim
+    probe = None
+    if not whole and (state.begin or not R.any()):
         inner, inner_vectors = eigenpairs_of(T[state.begin :, state.begin :])
         first = TopEigenvalues(1, order.which)
         probe = leading(first, inner, inner_vectors, _spread(R, inner.size))
+    unseen = np.inf if whole else rounding(dtype, dim) * size
+    converged = has_converged(order, top, tolerance(dtype) * size, unseen=unseen, probe=probe)
     Q = state.basis
     vectors = None if Q is None else ritz_vectors(Q[:m], top.coefficients)
     return Estimate(
         value=top.values,
         vectors=vectors,
-        converged=sure and has_converged(order, top, limit, probe=probe),
+        converged=converged and (whole or not state.partly),
         diagnostics={"size": m, "residual": top.residual},
         also={} if vectors is None else {TopEigenspace: Estimate(vectors)},
     )
@@ -251,7 +253,7 @@ BLOCK_KRYLOV = Method(
         "decomposition, NeurIPS (2015), arXiv:1504.05477; Golub and Underwood, The block Lanczos method for computing "
         "eigenvalues, Mathematical Software III (1977) 361-377, doi:10.1016/B978-0-12-587260-7.50018-2"
     ),
-    version="1",
+    version="2",
     min_matvecs=_least,
     block_widths=_widths,
     footprint=_footprint,

@@ -16,7 +16,7 @@ from hessbench.methods.arguments import Reorth, Which, check_choice, count_of, l
 from hessbench.methods.krylov import REORTH, Tridiagonal, first_block, lanczos_steps, solve_tridiagonal
 from hessbench.methods.meters import count_ghosts, orthogonality
 from hessbench.methods.probes import draw_normal, single_columns
-from hessbench.methods.ritz import has_converged, leading, probe_of, ritz_vectors, tolerance
+from hessbench.methods.ritz import has_converged, leading, probe_of, ritz_vectors, rounding, tolerance
 from hessbench.methods.semiorthogonal import SEMIORTHOGONAL, semiorthogonal_steps
 from hessbench.operators import LinearOperator
 
@@ -121,9 +121,15 @@ def _answer(T: Tridiagonal, asked: _Asked) -> Estimate:
     block = ritz if start_alphas.size == alphas.size else solve_tridiagonal(start_alphas, start_betas)
     converged = None
     if asked.kept:
-        limit = tolerance(asked.dtype) * float(np.abs(ritz.values).max())
-        probe = probe_of(asked.order, alphas, betas, limit) if alphas.size < asked.dim else None
-        converged = has_converged(asked.order, top, limit, probe=probe)
+        size = float(np.abs(ritz.values).max())
+        whole = alphas.size == asked.dim
+        converged = has_converged(
+            asked.order,
+            top,
+            tolerance(asked.dtype) * size,
+            unseen=np.inf if whole else rounding(asked.dtype, asked.dim) * size,
+            probe=None if whole else probe_of(asked.order, alphas, betas),
+        )
     diagnostics = {
         "steps": alphas.size,
         "beta": float(betas[-1]),
@@ -179,7 +185,7 @@ LANCZOS = Method(
         "Comp. 42 (1984) 115-142, doi:10.1090/S0025-5718-1984-0725988-X; Grcar, Analyses of the Lanczos algorithm and "
         "of the approximation problem in Richardson's method, University of Illinois (1981)"
     ),
-    version="1",
+    version="2",
     min_matvecs=_least,
     block_widths=single_columns,
     footprint=_footprint,

@@ -15,7 +15,7 @@ from hessbench.methods.arguments import check_at_least
 from hessbench.methods.krylov import check_start, norm, project_out
 from hessbench.methods.probes import draw_normal
 from hessbench.methods.projected import eigenpairs_of
-from hessbench.methods.ritz import sort_key, tolerance
+from hessbench.methods.ritz import sort_key
 from hessbench.operators import LinearOperator
 
 _CUT: Final = 0.5**0.5  # a pass that leaves less than this of the norm has lost digits and is repeated
@@ -181,6 +181,6 @@ def _restart(state: Restarted, order: TopEigenvalues, keep: int, *, copy: bool) 
         size=0,
         spent=state.spent,
         operations=state.operations + keep * T.shape[0],
-        exhausted=state.exhausted or bool((betas <= tolerance(Q.dtype) * np.abs(values).max()).any()),
+        exhausted=state.exhausted or bool((betas == 0).any()),
         basis=target,
     )

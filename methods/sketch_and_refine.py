@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, check_choice
 from hessbench.methods.probes import draw_signs
-from hessbench.methods.projected import to_host, top_pairs
+from hessbench.methods.projected import eigenpairs_of, to_host, top_pairs
 from hessbench.methods.refinement import Pairs, corrected, lobpcg, ritz_pairs
+from hessbench.methods.ritz import sort_key
 from hessbench.methods.sketch import lifted
 from hessbench.operators import LinearOperator
 
@@ -57,11 +60,12 @@ def sketch_and_refine(
     Yields:
         k eigenvalues: those of the sketch, then the Ritz values after every block of products with their vectors,
         their space in `also`, and as a diagnostic `residual`, the largest ||A x - theta x|| among the k. `converged`
-        where each is below sqrt(eps) |theta|.
+        where each is below sqrt(eps) |theta|, unless the signs show an earlier value, or a value before the last is
+        found several times, of which there may be more.
 
     Cost:
         s products in one call, s in another; then for each yield up to s in one call (`lobpcg`) or `inner` single ones.
-        Vectors held: 6 s for `lobpcg`; 4 s + 2 inner for `rayleigh`, and 2 more for each correction of `davidson`.
+        Vectors held: 8 s for `lobpcg`; 6 s + 2 inner for `rayleigh`, and 2 more for each correction of `davidson`.
 
     Raises:
         ValueError: If `num_matvecs` is below s, or another number is out of range.
@@ -80,13 +84,14 @@ def sketch_and_refine(
     Y = op.matmat(S).detach()
     values, W = top_pairs(to_host(S.T @ Y) / s, s, which)
     X = lifted(Y, W).contiguous()
+    sketch = _Sketch(S, Y, TopEigenvalues(wanted, which))
     del S, Y
     yield Estimate(values[:wanted], also={TopEigenspace: Estimate(X[:, :wanted])})
     spent = 2 * s
     if spent > num_matvecs or not np.isfinite(values).all():
         return
     pairs, _ = ritz_pairs(X, op.matmat(X).detach(), s, which)
-    yield _answer(pairs, wanted)
+    yield _answer(pairs, sketch)
     if not pairs.is_finite:
         return
     floor = 10 * torch.finfo(op.dtype).eps
@@ -101,20 +106,60 @@ def sketch_and_refine(
         if refined is None:
             return
         spent += block
-        yield _answer(refined, wanted)
+        yield _answer(refined, sketch)
 
 
-def _answer(pairs: Pairs, wanted: int) -> Estimate:
+@dataclass(frozen=True)
+class _Sketch:
+    """Signs S, their products Y = A S, both (n, s), and the order asked for."""
+
+    S: Tensor
+    Y: Tensor
+    order: TopEigenvalues
+
+
+def _answer(pairs: Pairs, sketch: _Sketch) -> Estimate:
+    wanted = sketch.order.k
     values, residuals = pairs.values[:wanted], pairs.residuals[:wanted]
-    tolerance = torch.finfo(pairs.X.dtype).eps ** 0.5
+    tolerance = float(torch.finfo(pairs.X.dtype).eps) ** 0.5
     vectors = pairs.X[:, :wanted]
+    small = bool((residuals <= tolerance * np.abs(values)).all())
     return Estimate(
         value=values,
         vectors=vectors,
-        converged=bool((residuals <= tolerance * np.abs(values)).all()),
+        converged=small and not _may_hide(pairs, sketch, tolerance),
         diagnostics={"residual": float(residuals.max(initial=0.0))},
         also={TopEigenspace: Estimate(vectors)},
     )
+
+
+def _may_hide(pairs: Pairs, sketch: _Sketch, tolerance: float) -> bool:
+    """Whether an eigenvalue may be missing that comes before the last one given, though all residuals are small.
+
+    A S has no part in the null space, and pairs built on it none either. The signs have a part along every eigenvector,
+    and what A makes of it outside of the Ritz vectors X is known: A (S - X X^T S) = Y - A X X^T S. A Ritz value there
+    that comes before the last one given bounds one that is missing.
+
+    An eigenvalue found several times before the last place may have further copies. An iteration that keeps the first
+    Ritz vectors only can rest for long on too few of them and a later value, and nothing known without further
+    products tells: unless X and S span the whole space, that counts as hidden.
+    """
+    X, order = pairs.X, sketch.order
+    n, s = X.shape
+    if s == n:
+        return False
+    part = X.T @ sketch.S
+    left, sizes, Vt = torch.linalg.svd(sketch.S - X @ part, full_matrices=False)
+    kept = sizes > tolerance * sizes[0]
+    Z, AZ = left[:, kept], ((sketch.Y - pairs.AX @ part) @ Vt.T)[:, kept] / sizes[kept]
+    values, outside = pairs.values[: order.k], eigenpairs_of(to_host(Z.T @ AZ))[0]
+    limit = tolerance * max(float(np.abs(values).max()), float(np.abs(outside).max()))
+    keys = sort_key(order, values)
+    first = float(keys[-1]) - limit
+    if not float(sort_key(order, outside).min()) >= first:
+        return True
+    repeats = bool((np.diff(np.sort(values[keys < first])) <= limit).any())
+    return repeats and s + Z.shape[1] < n
 
 
 def _sketch_size(dim: int, k: int, oversampling: int) -> int:
@@ -135,9 +180,9 @@ def _footprint(
 ) -> Footprint:
     s = _sketch_size(dim, k, oversampling)
     steps = max(0, num_matvecs - 2 * s) // (s if refine == "lobpcg" else inner)
-    held = {"lobpcg": 6.0 * s, "rayleigh": 4.0 * s + 2 * inner, "davidson": 4.0 * s + 2.0 * (inner + steps)}[refine]
+    held = {"lobpcg": 8.0 * s, "rayleigh": 6.0 * s + 2 * inner, "davidson": 6.0 * s + 2.0 * (inner + steps)}[refine]
     read = {"lobpcg": 24.0 * s, "rayleigh": 10.0 * s, "davidson": 8.0 * s + 8.0 * steps}[refine]
-    return Footprint(vectors=max(4.0 * s, held), passes=2.0 * s * s + steps * (read + 2.0 * inner * inner))
+    return Footprint(vectors=held, passes=2.0 * s * s + steps * (read + 2.0 * inner * inner))
 
 
 SKETCH_AND_REFINE = Method(
@@ -153,7 +198,7 @@ SKETCH_AND_REFINE = Method(
         "and Elden, Inexact Rayleigh quotient-type methods for eigenvalue computations, BIT 42 (2002) 159-182, "
         "doi:10.1023/A:1021930421106"
     ),
-    version="1",
+    version="2",
     min_matvecs=_least,
     block_widths=_widths,
     footprint=_footprint,

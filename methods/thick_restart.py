@@ -15,7 +15,7 @@ from hessbench.methods.arguments import Which, check_at_least, count_of, least_o
 from hessbench.methods.probes import draw_normal, single_columns
 from hessbench.methods.projected import eigenpairs_of
 from hessbench.methods.restarts import Restarted, thick_restart_steps
-from hessbench.methods.ritz import Leading, has_converged, leading, ritz_vectors, tolerance
+from hessbench.methods.ritz import Leading, has_converged, leading, ritz_vectors, rounding, tolerance
 from hessbench.operators import LinearOperator
 
 
@@ -87,23 +87,29 @@ def _answer(state: Restarted, order: TopEigenvalues, dtype: torch.dtype, dim: in
     coupling = np.zeros((1, values.size))
     coupling[0, -1] = betas[-1]
     top = leading(order, values, S, coupling)
-    limit = tolerance(dtype) * float(np.abs(values).max())
-    sure = values.size == dim or not state.exhausted
+    size, whole = float(np.abs(values).max()), values.size == dim
+    converged = has_converged(
+        order,
+        top,
+        tolerance(dtype) * size,
+        unseen=np.inf if whole else rounding(dtype, dim) * size,
+        probe=None if whole else _probe(order, T, betas),
+    )
     Q = state.basis
     vectors = None if Q is None else ritz_vectors(Q[: values.size], top.coefficients)
     return Estimate(
         value=top.values,
         vectors=vectors,
-        converged=sure and has_converged(order, top, limit, probe=_probe(order, T, betas, dim, limit)),
+        converged=converged and (whole or not state.exhausted),
         diagnostics={"size": values.size, "residual": top.residual, "vector_operations": state.operations},
         also={} if vectors is None else {TopEigenspace: Estimate(vectors)},
     )
 
 
-def _probe(order: TopEigenvalues, T: Array, betas: Array, dim: int, limit: float) -> Leading | None:
+def _probe(order: TopEigenvalues, T: Array, betas: Array) -> Leading | None:
     """First Ritz pair since the latest exhausted subspace; None where there was none."""
-    zeros = np.flatnonzero(betas <= limit)
-    if not zeros.size or T.shape[0] == dim:
+    zeros = np.flatnonzero(betas == 0)
+    if not zeros.size:
         return None
     before = T.shape[0] - betas.size
     inner = zeros[zeros < betas.size - 1]
@@ -137,7 +143,7 @@ THICK_RESTART_LANCZOS = Method(
         "Wu and Simon, Thick-restart Lanczos method for large symmetric eigenvalue problems, SIAM J. Matrix Anal. "
         "Appl. 22 (2000) 602-616, doi:10.1137/S0895479898334605"
     ),
-    version="1",
+    version="2",
     min_matvecs=_least,
     block_widths=single_columns,
     footprint=_footprint,

@@ -16,8 +16,10 @@ from hessbench.flag_trials import flag_trial
 from hessbench.methods import METHODS
 from hessbench.problem import Problem
 from hessbench.problems.held_out.certified_trials import certified_trial
+from hessbench.problems.held_out.interval_trials import interval_trial
 from hessbench.problems.held_out.model_trials import held_out_trial
 from hessbench.problems.held_out.spectra import held_out_spectrum
+from hessbench.problems.references.trace_interval import LEVEL
 
 SIGNIFICANCE: Final = 1e-3
 """Chance that a promise of a share of misses is called broken where it is kept."""
@@ -101,6 +103,12 @@ def flag_turn(seed: int) -> Finding:
     return Finding(FLAGS, trial.given, 0, trial.wrong, first)
 
 
+def interval_turn(seed: int) -> Finding:
+    """One statistical interval of a trace, which misses by its nominal share."""
+    trial = interval_trial(held_out_spectrum(seed, high=500), seed)
+    return Finding(INTERVALS, 1, 0, not trial.covers, () if trial.covers else (trial.name,))
+
+
 FLAG_BUDGET: Final = 3
 """Products, in dimensions."""
 FLAG_SIZES: Final[dict[str, int]] = {"low": 24, "high": 100, "max_k": 12}
@@ -117,8 +125,14 @@ SAYING: Final = tuple(
 MODELS: Final = "products and references of networks"
 CERTIFIED: Final = "certified references"
 FLAGS: Final = "flags of convergence"
+INTERVALS: Final = "intervals of traces"
 
-FAMILIES: Final = (Family(MODELS, model_turn), Family(CERTIFIED, certified_turn), Family(FLAGS, flag_turn))
+FAMILIES: Final = (
+    Family(MODELS, model_turn),
+    Family(CERTIFIED, certified_turn),
+    Family(FLAGS, flag_turn),
+    Family(INTERVALS, interval_turn, misses=1 - LEVEL),
+)
 """What is tried."""
 
 

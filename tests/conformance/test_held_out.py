@@ -6,12 +6,12 @@
 import pytest
 import torch
 
-from hessbench.cli.self_check import CERTIFIED, FAMILIES, FLAGS, MODELS, default_seed, summed
+from hessbench.cli.self_check import CERTIFIED, FAMILIES, FLAGS, INTERVALS, MODELS, default_seed, summed
 from hessbench.problems.held_out.architectures import held_out_models
 from hessbench.problems.held_out.losses import HELD_OUT_LOSSES
 from hessbench.problems.held_out.model_trials import model_trial
 
-TURNS = {MODELS: len(held_out_models()), CERTIFIED: 60, FLAGS: 100}
+TURNS = {MODELS: len(held_out_models()), CERTIFIED: 60, FLAGS: 100, INTERVALS: 100}
 SQUARED = next(loss for loss in HELD_OUT_LOSSES if loss.name == "squared")
 LARGE = 100
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
