@@ -23,7 +23,7 @@ from hessbench.problems.network import Batch, Forward, Network
 from hessbench.seeding import derive_seed, make_generator
 
 CPU: Final = torch.device("cpu")
-_FAILURES: Final = (RuntimeError, IndexError, TypeError, ValueError)
+_FAILURES: Final = (RuntimeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError)
 _STEP: Final = 1e-5
 _STEP_TOLERANCE: Final = 1e-3
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from hessbench.operators import Matmat, OperatorInfo, ProductKind, check_block, multiply
 from hessbench.problems.engines.choosing import LIMITS, Choice, Limits, measured_choice
 from hessbench.problems.engines.comparing import EngineDisagrees, compare
-from hessbench.problems.engines.engine import Jacobian, Products
+from hessbench.problems.engines.engine import EngineUnavailable, Jacobian, Products
 from hessbench.problems.engines.live_bytes import LiveBytes
 from hessbench.problems.engines.micro_batches import streamed, whole
 from hessbench.problems.engines.splitting import SplitBlocks, memory_of
@@ -56,8 +56,8 @@ class EngineOperator:
             choice = measured_choice(network, matrix, replace(limits, cap_bytes=cap))
         else:
             choice = Choice(ENGINES[engine], limits.micro_batch)
-        product, self._kept = _products(network, choice, matrix, again=engine == AUTO)
         try:
+            product, self._kept = _products(network, choice, matrix, again=engine == AUTO)
             compare(network, choice.engine, matrix, self._kept[0] if choice.engine.is_dear else None)
         except EngineDisagrees as failure:
             if engine != AUTO:
@@ -65,6 +65,14 @@ class EngineOperator:
             remedy = "kept-graph" if choice.micro_batch is None else "double-backward"
             choice = replace(choice, engine=ENGINES[remedy], note=f"{choice.note}; {failure}")
             product, self._kept = _products(network, choice, matrix)
+        except RuntimeError as failure:
+            if engine == AUTO or isinstance(failure, torch.OutOfMemoryError) or "memory" in str(failure):
+                raise
+            said = (str(failure).strip() or type(failure).__name__).splitlines()[0].rstrip(".")
+            raise EngineUnavailable(
+                f"the engine {engine} cannot multiply with the {matrix} of this network ({said}): take engine=auto or "
+                "engine=kept-graph"
+            ) from failure
         self._product = SplitBlocks(product, cap, self._measure(choice, product))
         self.info = OperatorInfo(
             _KINDS[matrix], network.num_samples, network.num_samples, _engine_text(network, choice, self._kept)

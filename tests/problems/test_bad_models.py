@@ -181,6 +181,10 @@ def infinite():
     return model
 
 
+def refuse_all(x):
+    assert x.shape[0] < 0, "fewer samples, please"
+
+
 SYMMETRIC = "not symmetric"
 TWICE, OTHERS = "cannot be differentiated twice", "depend on the others of its batch"
 RANDOM = "must not draw at random"
@@ -199,8 +203,10 @@ BAD = {
     "clipped gradient": (hidden(CLIPPING), "Clipping (a custom autograd.Function)"),
     "normalised gradient": (hidden(MEASURED), "Normalised (a custom autograd.Function)"),
     "hook that clips": (hidden(hook_shrunk), SYMMETRIC),
-    "weight norm": (weight_norm, "symmetric"),
+    "weight norm": (weight_norm, "_weight_norm_interface"),
     "no derivative": (outputs(lambda x: torch.cdist(x, torch.eye(C).to(x))), "torch has no derivative for"),
+    "misspelt attribute": (outputs(lambda x: x.no_such_thing()), "the model cannot be called on the data"),
+    "failed assertion": (outputs(refuse_all), "the model cannot be called on the data"),
     "detached outputs": (outputs(torch.Tensor.detach), "the loss does not depend on the chosen parameters"),
     "argmax": (outputs(lambda x: functional.one_hot(x.argmax(dim=1), C).to(x)), "the loss does not depend on"),
     "threshold": (outputs(lambda x: (x > 0).to(x)), "the loss does not depend on"),

@@ -68,3 +68,12 @@ def test_an_engine_is_compared_once_and_on_few_samples(network, monkeypatch):
     op = curvature_operator(network(), "hessian", "rules")
     op.matmat(torch.ones(op.dim, 3, dtype=op.dtype))
     assert sizes == [comparing.SAMPLES]
+
+
+def test_an_engine_that_torch_has_no_derivative_for_is_refused_in_a_sentence():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.GLU(), nn.Linear(3, 3))
+    said = r"the engine reverse-over-forward cannot multiply with the hessian .*take engine=auto or engine=kept-graph"
+    with pytest.raises(ValueError, match=said):
+        built(model, "reverse-over-forward")
+    assert built(model, "kept-graph").dim == 42
