@@ -276,9 +276,12 @@ def archives(place: Place, chance: random.Random, out: Path) -> None:
         place.call("rescore", str(out), codes=(0, 2))
 
 
-WORDS = ("student-t", "wigner", "diagonal", "lanczos", "hutchinson", "block-krylov", "trace", "density", "top-eigenvalues",
-         "n", "k", "block", "window", "delta", "df", "aspect", "instance", "=", "=", "=", "[", "[", "]", "]", ",", ",", " ",
-         "0", "-1", "1", "5", "10", "9" * 30, "1e400", "nan", "inf", "0.5", "x", "\0", "\ud800", "../..", "'", '"', "λ")  # fmt: skip
+WORDS = (
+    "student-t", "wigner", "diagonal", "lanczos", "hutchinson", "block-krylov", "trace", "density", "top-eigenvalues",
+    "n", "k", "block", "window", "delta", "df", "aspect", "instance",
+    "=", "=", "=", "[", "[", "]", "]", ",", ",", " ", "0", "-1", "1", "5", "10", "9" * 30, "1e400", "nan", "inf", "0.5",
+    "x", "\0", "\ud800", "../..", "'", '"', "λ",
+)  # fmt: skip
 
 
 def word(chance: random.Random) -> str:
