@@ -79,6 +79,10 @@ def _references(job: dict[str, Any], problem: Problem, emit: Emit) -> None:
             continue
         try:
             reference = build(estimand)
+            numbers = {name: float(getattr(reference, name)) for name in ("norm", "bound", "rounding")}
+            for name, number in numbers.items():
+                if not 0 <= number < math.inf:
+                    raise ValueError(f"{name} of a reference must be finite and at least 0, got {number}")
         except Exception as failure:  # noqa: BLE001 -- one reference that fails must not cost the others
             emit({"type": "no-reference", "estimand": text, "reason": classify(failure)[1]}, {})
             continue
@@ -86,9 +90,7 @@ def _references(job: dict[str, Any], problem: Problem, emit: Emit) -> None:
             "type": "reference",
             "estimand": text,
             "source": reference.source,
-            "norm": reference.norm,
-            "bound": reference.bound,
-            "rounding": reference.rounding,
+            **numbers,
             "note": redact(reference.note),
         }
         emit(header, reference.arrays)

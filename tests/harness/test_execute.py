@@ -1,19 +1,24 @@
 """One cell: checkpoints, thunks, clocks and how it ends, with methods written by hand."""
 
+import dataclasses
 import time
 
 import numpy as np
 import pytest
 import torch
 
+from hessbench.catalog import load_catalog
 from hessbench.cell import MEMORY, TIME, Cell
-from hessbench.estimand import Density, Diagonal, Estimate, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, Estimate, Reference, Source, TopEigenvalues, Trace
 from hessbench.execute import classify, execute
 from hessbench.method import Method
 from hessbench.operators import FunctionOperator, ProductKind
 from hessbench.problem import Problem
 from hessbench.record import Status
 from hessbench.seeding import make_generator
+from hessbench.workers.jobs import perform
+from hessbench.workers.messages import check_message
+from hessbench.workers.wire import Decoder, encode
 
 N = 8
 PROBLEM = Problem.of("small", np.diag(np.arange(1.0, N + 1)))
@@ -489,3 +494,47 @@ def test_a_row_says_where_its_two_counts_differ_or_nothing_was_spent(method, not
         assert "matvecs" not in end["notes"]
     else:
         assert note in end["notes"]["matvecs"]
+
+
+def through_the_pipe(headers, cell):
+    """What the supervisor makes of messages: refused where one does not fit."""
+    for header in headers:
+        for read, _ in Decoder().feed(encode(header, {})):
+            check_message(read, {"job": "cell", "cell": cell.to_json()})
+
+
+@pytest.mark.parametrize("pass_", [TIME, MEMORY])
+@pytest.mark.parametrize("said", [float("nan"), float("inf"), np.float32("nan"), torch.tensor(float("inf")), 0.5])
+def test_an_honest_estimate_with_an_odd_error_of_its_own_is_a_message_that_fits(pass_, said):
+    def method(op, /, *, num_matvecs, generator):
+        product(op)
+        yield Estimate(1.0, stderr=said, converged=np.bool_(True), diagnostics={"matvecs": 10**30, "x": said, 5: None})
+
+    checkpoints, end = run(method, pass_=pass_)
+    through_the_pipe([header for header, _ in checkpoints] + [end], Cell("small", "mine", "trace", (2, 4, 6)))
+    assert end["status"] == "ok"
+    assert {header["said_stderr"] for header, _ in checkpoints} == {0.5 if said == 0.5 else None}
+
+
+@pytest.mark.parametrize("pass_", [TIME, MEMORY])
+def test_a_value_that_asks_for_too_much_when_it_is_evaluated_is_over_budget_in_both_passes(pass_):
+    def method(op, /, *, num_matvecs, generator):
+        return Estimate(lambda: float(sum(product(op).sum() for _ in range(num_matvecs + 1))))
+
+    _, end = run(method, [3], pass_=pass_)
+    assert end["status"] == "over-budget"
+
+
+@pytest.mark.parametrize("number", [{"bound": float("inf")}, {"norm": float("nan")}, {"rounding": -1.0}])
+def test_a_reference_of_numbers_that_cannot_be_costs_itself_and_says_so(tmp_path, number):
+    def build(_):
+        return Reference({"trace": np.array([36.0])}, Source.ANALYTIC, **({"norm": 8.0} | number))
+
+    catalog = load_catalog()
+    odd = dataclasses.replace(PROBLEM, name="odd", references={Trace: build})
+    emitted = []
+    job = {"job": "reference", "problem": "odd", "estimands": ["trace"], "folder": str(tmp_path), "threads": 1}
+    catalog.add(problems=[odd], source="here")
+    perform(job, catalog, lambda header, _: emitted.append(header), lambda _: None)
+    assert [header["type"] for header in emitted] == ["problem", "no-reference", "end"]
+    assert f"{next(iter(number))} of a reference must be finite" in emitted[1]["reason"]
