@@ -365,7 +365,10 @@ def _take_over(file: Path, destination: Path, *, grows: bool) -> None:
         held = destination.read_bytes()
         if not grows or held.startswith(data):
             return
-        if not data.startswith(held):
+        # What follows a whole row begins a row of its own.
+        if not data.startswith(held) or (
+            data[len(held) : len(held) + 1] != b"\n" and _is_json(held.rpartition(b"\n")[2])
+        ):
             raise ValueError(
                 f"out holds another ledger file named {file.name}, which does not begin as the one to be merged does: "
                 "merge into a new folder"

@@ -286,9 +286,10 @@ def test_merging_again_takes_what_a_file_has_grown_by_and_refuses_another_of_its
     path.write_bytes(whole[:-40])
     merge([a], out)
     assert (out / "ledger" / path.name).read_bytes() == whole
-    path.write_bytes(whole.replace(b"c1", b"c2"))
-    with pytest.raises(ValueError, match="does not begin as"):
-        merge([a], out)
+    for other in (whole.replace(b"c1", b"c2"), whole + b"x\n"):
+        path.write_bytes(other)
+        with pytest.raises(ValueError, match="does not begin as"):
+            merge([a], out)
     assert (out / "ledger" / path.name).read_bytes() == whole
 
 
