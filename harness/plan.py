@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from hessbench.catalog import Catalog
 from hessbench.cell import MEMORY, TIME, Cell
@@ -15,6 +16,8 @@ from hessbench.redact import redact
 from hessbench.registry import Selected
 from hessbench.seeding import derive_seed
 from hessbench.suite import Cross, Suite
+
+MOST_CELLS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def plan(suite: Suite, catalog: Catalog, conditions: Conditions | None = None) -
     for cross in suite.crosses:
         for planned in _cells(cross, suite, catalog, conditions or Conditions()):
             found.setdefault(planned.cell.id, planned)
+            if len(found) > MOST_CELLS:
+                raise ValueError(f"the suite {suite.name} has more than {MOST_CELLS} cells: make several of it")
     order = random.Random(derive_seed("order", suite.label))
     keyed = [((p.cell.pass_ == MEMORY, p.cell.repeat, order.random()), p) for p in found.values()]
     return [planned for _, planned in sorted(keyed, key=lambda pair: pair[0])]

@@ -14,6 +14,7 @@ from hessbench.specs import check_name, suggest
 
 MOST_BUDGETS: Final = 1000
 MOST_MATVECS: Final = 10**15
+MOST_REPEATS: Final = 10_000
 MOST_THREADS: Final = 1024
 
 _SUITE_KEYS: Final = {"name", "version", "device", "dtype", "threads", "cross"}
@@ -46,8 +47,8 @@ class Cross:
         for budget in self.num_matvecs:
             check_budget(budget)
         repeats = cast("object", self.repeats)
-        if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
-            raise ValueError(f"repeats must be an integer of at least 1, got {repeats!r}")
+        if not isinstance(repeats, int) or isinstance(repeats, bool) or not 1 <= repeats <= MOST_REPEATS:
+            raise ValueError(f"repeats must be an integer from 1 to {MOST_REPEATS}, got {str(repeats)[:40]!r}")
 
 
 @dataclass(frozen=True)

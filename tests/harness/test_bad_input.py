@@ -103,6 +103,7 @@ def test_a_module_that_a_problem_names_and_nobody_has_is_refused_in_one_sentence
         ({"num_matvecs": "n"}, "num_matvecs takes a list"),
         ({"repeats": "2"}, "repeats must be an integer"),
         ({"repeats": 0}, "repeats must be an integer"),
+        ({"repeats": 10**30}, "repeats must be an integer from 1 to 10000"),
     ],
 )
 def test_what_evaluate_does_not_take_is_refused_before_anything_runs(change, says):
