@@ -42,8 +42,10 @@ class Cross:
     memory: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.num_matvecs) <= MOST_BUDGETS:
-            raise ValueError(f"num_matvecs takes 1 to {MOST_BUDGETS} budgets, got {len(self.num_matvecs)}")
+        if not self.num_matvecs:
+            raise ValueError("num_matvecs needs at least one budget")
+        if len(self.num_matvecs) > MOST_BUDGETS:
+            raise ValueError(f"num_matvecs takes at most {MOST_BUDGETS} budgets, got {len(self.num_matvecs)}")
         for budget in self.num_matvecs:
             check_budget(budget)
         repeats = cast("object", self.repeats)
@@ -138,10 +140,11 @@ def check_budget(value: object) -> None:
     Raises:
         ValueError: If it is neither an integer of at least 1 nor "n".
     """
-    whole = isinstance(value, Integral) and value is not True and value is not False and 1 <= int(value) <= MOST_MATVECS
+    whole = isinstance(value, Integral) and value is not True and value is not False and int(value) >= 1
     if not whole and value != "n":
-        accepted = f'integers from 1 to {MOST_MATVECS}, or "n" for the dimension'
-        raise ValueError(f"num_matvecs takes {accepted}, got {str(value)[:40]!r}")
+        raise ValueError(f'num_matvecs takes integers of at least 1, or "n" for the dimension, got {value!r}')
+    if whole and int(cast("int", value)) > MOST_MATVECS:
+        raise ValueError(f"num_matvecs takes integers up to {MOST_MATVECS}, got one of {len(str(value))} digits")
 
 
 def check_threads(threads: int) -> None:
@@ -150,8 +153,10 @@ def check_threads(threads: int) -> None:
     Raises:
         ValueError: If it is not between 1 and 1024.
     """
-    if not 1 <= threads <= MOST_THREADS:
-        raise ValueError(f"threads must be between 1 and {MOST_THREADS}, got {threads}")
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    if threads > MOST_THREADS:
+        raise ValueError(f"threads must be at most {MOST_THREADS}, got {str(threads)[:40]}")
 
 
 def check_dtype(dtype: str) -> None:

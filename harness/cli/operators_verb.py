@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -65,9 +65,12 @@ def command(
     """
     where = _device(device)
     ways = _ways(engines, against)
-    check_folder(out, "page").mkdir(parents=True, exist_ok=True)  # before minutes of measuring
-    if not os.access(out, os.W_OK):
-        raise ValueError(f"out must be a folder that can be written; {out.name} is not")
+    check_folder(out, "page")  # before minutes of measuring
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    try:
+        tempfile.TemporaryDirectory(dir=there).cleanup()
+    except OSError as failure:
+        raise ValueError(f"out must be in a folder that can be written; {there.name or 'the root'} is not") from failure
     catalog = load_catalog(plugins)
     chosen = [catalog.problem(pick.spec) for text in specs or DEFAULTS for pick in catalog.problems.select(text)]
     console, log = Console(), Console(stderr=True)

@@ -33,7 +33,7 @@ def test_every_architecture_has_the_hessian_that_torch_gives_it():
     assert [trial for trial in found.values() if trial.outcome == "wrong"] == []
     refused = {name for name, trial in found.items() if trial.outcome == "refused"}
     assert refused <= {model.name for model in held_out_models() if model.refused}
-    assert len(found) >= 200
+    assert len(found) >= 150
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def test_problems_that_fail_at_saying_what_they_need_are_skipped_and_the_others_
 
 @pytest.mark.parametrize("budgets", [(), tuple(range(1, 1002)), (10**16,), (0,), (True,), ("m",)])
 def test_budgets_that_no_run_could_hold_are_refused(budgets):
-    with pytest.raises(ValueError, match="num_matvecs takes"):
+    with pytest.raises(ValueError, match=r"num_matvecs (takes|needs)"):
         crossing(budgets=budgets)
 
 

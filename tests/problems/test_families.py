@@ -208,7 +208,7 @@ def test_a_million_dimensions_have_exact_references_and_products(spec):
     check_operator(problem.build(CPU, torch.float32), torch.Generator().manual_seed(0))
     trace = problem.references[Trace](Trace())
     assert trace.source == "ANALYTIC"
-    assert trace.bound == 0
+    assert trace.bound <= 2.0**-52 * abs(float(trace.arrays["trace"][0]))  # the sum, rounded once
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ SUITES = {
     ),
     "unknown method parameter": ({"methods": '["hutchinson[foo=1]"]'}, "hutchinson has no parameter 'foo'; accepted:"),
     "no budget": ({"num_matvecs": None}, "the key 'num_matvecs' is missing"),
-    "budgets empty": ({"num_matvecs": "[]"}, "num_matvecs takes 1 to 1000 budgets, got 0"),
+    "budgets empty": ({"num_matvecs": "[]"}, "num_matvecs needs at least one budget"),
     "budgets no list": ({"num_matvecs": "10"}, "num_matvecs takes a list, got 10"),
     "budget zero": (
         {"num_matvecs": "[0]"},
@@ -283,7 +283,7 @@ def test_a_ledger_of_another_schema_is_refused(verb, small_run, refused, tmp_pat
         there = tmp_path / "other" / "ledger" / file.name
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_text(file.read_text().replace('"schema":1', '"schema":7'))
-    assert "has a row of schema 7; this version reads schema 1" in refused(verb, "other")
+    assert "line 2: the row is of schema 7; this version reads schema 1" in refused(verb, "other")
 
 
 def test_what_does_not_fit_is_skipped_with_the_reason_where_a_glob_chose_it(tmp_path, hostile):
