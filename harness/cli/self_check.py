@@ -112,8 +112,8 @@ def interval_turn(seed: int) -> Finding:
 FLAG_BUDGET: Final = 3
 """Products, in dimensions."""
 FLAG_SIZES: Final[dict[str, int]] = {"low": 24, "high": 100, "max_k": 12}
-RELATIVE: Final = {"power-iteration": 2 * 1e-3**0.5}
-"""Errors allowed, in units of the norm, where a method stops by a tolerance of its own."""
+RELATIVE: Final = {"power-iteration": 2 * 1e-3**0.5, "sketch-and-refine": 2.0**-26}
+"""Errors allowed, in units of the norm, where a method stops by a tolerance of its own: sqrt(eps) for the second."""
 SAYING: Final = tuple(
     (method, spec)
     for method in METHODS
