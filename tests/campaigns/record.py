@@ -398,7 +398,9 @@ LINES: dict[str, tuple[Callable[[Place, random.Random, Path], None], int]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=1200, help="no trial begins later")
+    parser.add_argument(
+        "--seconds", type=float, default=1200, help="no trial begins later, but for the first of each line"
+    )
     parser.add_argument("--count", type=int, help="trials of each line, in place of its own number")
     parser.add_argument("--first", type=int, default=0, help="seed of the first trial of each line")
     parser.add_argument("--line", choices=LINES, action="append", help="this line only; may be given more than once")
@@ -412,7 +414,7 @@ def main() -> int:
         place = Place(Path(root))
         left = dict(wanted)
         spent = dict.fromkeys(wanted, 0.0)
-        while left and time.monotonic() - begin < asked.seconds:
+        while left and (time.monotonic() - begin < asked.seconds or any(not tried[name] for name in wanted)):
             # The line that has had the least time is next, so that none is starved.
             name = min(left, key=lambda line: spent[line] / share)
             seed, out = asked.first + tried[name], Path(root) / "trial"
