@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hessbench import Ledger, Options, Status, run
+from hessbench import Ledger, Options, Problem, Status, run
 from hessbench.catalog import load_catalog
 from hessbench.ledger import LedgerWriter, merge
+from hessbench.operators import FunctionOperator, OperatorInfo
 from hessbench.plan import Conditions, plan
 from hessbench.progress import Lines, Silent
 from hessbench.runner import retry_statuses
@@ -53,6 +54,60 @@ def test_a_changed_plugin_makes_its_cells_stale_said_run_again_and_superseded(cr
     assert hashes == {load_catalog((str(plugin),)).methods["good"].hash}
     assert len(ledger.terminals) == first.planned == len(rows_of(folder)) - 3
     assert run(suite, folder, OPTIONS, catalog=load_catalog((str(plugin),))).ran == 0
+
+
+def test_a_change_that_is_taken_back_shows_what_runs_now(crossing, hostile, tmp_path, rows_of):
+    plugin, folder = tmp_path / "mine.py", tmp_path / "run"
+    suite = crossing(methods="good-shot", budgets="8")
+    texts = {"first": Path(hostile).read_text()}
+    texts["second"] = texts["first"].replace(
+        "    return list(_hutchinson", "    return Estimate(1e6) or list(_hutchinson"
+    )
+    assert texts["second"] != texts["first"]
+
+    def ran(which):
+        plugin.write_text(texts[which])
+        summary = run(suite, folder, OPTIONS, catalog=load_catalog((str(plugin),)))
+        (row,) = Ledger.read(folder).terminals.values()
+        return (summary.ran, summary.kept, summary.stale), row
+
+    one, good = ran("first")
+    two, bad = ran("second")
+    three, again = ran("first")
+    assert (one, two, three) == ((1, 0, 0), (1, 0, 1), (0, 1, 0))
+    assert bad.error > 10 * good.error
+    assert (again.error, again.method_hash, again.attempt) == (good.error, good.method_hash, 3)
+    assert ran("first")[1] == again
+    assert len(rows_of(folder)) == 3
+
+
+def test_a_row_dated_in_the_future_does_not_stand_for_ever(crossing, hostile, tmp_path):
+    plugin, folder = tmp_path / "mine.py", tmp_path / "run"
+    suite = crossing(methods="good-shot", budgets="8")
+    plugin.write_text(Path(hostile).read_text())
+    run(suite, folder, OPTIONS, catalog=load_catalog((str(plugin),)))
+    (file,) = (folder / "ledger").iterdir()
+    file.write_text(re.sub(r'"time":"20', '"time":"21', file.read_text()))
+    plugin.write_text(plugin.read_text() + "\n# changed\n")
+    catalog = load_catalog((str(plugin),))
+    run(suite, folder, OPTIONS, catalog=catalog)
+    (row,) = Ledger.read(folder).terminals.values()
+    assert row.method_hash == catalog.methods["good-shot"].hash
+
+
+def test_a_cell_that_got_another_engine_than_those_before_it_says_so(crossing, tmp_path):
+    def build(device, dtype):
+        mark = tmp_path / "second"
+        name = "kept-graph" if mark.exists() else "rules"
+        mark.touch()
+        return FunctionOperator(lambda block: block.clone(), 8, dtype, device, OperatorInfo(engine=f"{name} (auto)"))
+
+    catalog = load_catalog()
+    catalog.add(problems=[Problem("fickle", 8, build, fingerprint=lambda: "same")], source="here")
+    run(crossing("fickle", "hutchinson", "4", repeats=3), tmp_path / "run", OPTIONS, catalog=catalog)
+    notes = sorted(row.notes.get("engine", "") for row in Ledger.read(tmp_path / "run").terminals.values())
+    assert notes[0] == ""
+    assert "kept-graph was chosen here and rules before" in notes[-1]
 
 
 def test_retry_runs_the_named_statuses_and_no_other(crossing, catalog, tmp_path, rows_of, monkeypatch):
