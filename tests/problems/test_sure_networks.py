@@ -62,7 +62,14 @@ def test_a_network_that_fits_its_data_is_accepted_on_every_slice_and_by_a_run(tr
                 check_operator(problem.build(CPU, dtype), make_generator(0))
 
 
-@pytest.mark.parametrize("operator", ["hessian", "ggn", "residual", "gradient-second-moment", "gradient-covariance"])
+# Minutes in all: dense matrices of every network, for two losses in two dtypes.
+OTHERS = [
+    pytest.param(operator, marks=pytest.mark.slow)
+    for operator in ("hessian", "residual", "gradient-second-moment", "gradient-covariance")
+]
+
+
+@pytest.mark.parametrize("operator", ["ggn", *OTHERS])
 def test_the_bound_holds_in_both_dtypes_and_a_note_says_what_float32_cannot_see(trained, operator):
     models, inputs, labels = trained
     inputs, labels = inputs[:40], labels[:40]
