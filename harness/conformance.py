@@ -12,6 +12,7 @@ import torch
 
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import Arrays, Estimand, Estimate, TopEigenspace, TopEigenvalues
+from hessbench.global_settings import changes, settings
 from hessbench.method import BoundMethod, Method
 from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR
@@ -235,7 +236,7 @@ def _globals(bound: BoundMethod) -> str:
     before = _global_state()
     run_once(bound, max(_budgets(bound)))
     after = _global_state()
-    changed = [name for name in before if before[name] != after[name]]
+    changed = changes(before, after)
     if changed:
         raise _Broken(f"changed: {', '.join(changed)}; the only randomness is the generator handed in")
     return "no global generator or setting changed"
@@ -264,10 +265,8 @@ def _global_state() -> dict[str, object]:
         "torch's generator": torch.get_rng_state().numpy().tobytes(),
         "numpy's generator": str(np.random.get_state()),
         "random's generator": random.getstate(),
-        "the default dtype": torch.get_default_dtype(),
         "the number of threads": torch.get_num_threads(),
-        "gradient mode": torch.is_grad_enabled(),
-        "deterministic mode": torch.are_deterministic_algorithms_enabled(),
+        **settings(),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, TypedDict
 
 from hessbench.cell import Cell
 from hessbench.estimand import Source, parse_estimand
+from hessbench.ledger import PriceRow
 from hessbench.record import Status
 from hessbench.typed_fields import field_checks
 
@@ -92,29 +93,11 @@ class NoReferenceMessage(TypedDict):
     reason: str
 
 
-class _Priced(TypedDict):
-    type: str
-    problem: str
-    measured_problem: str
-    kind_of_product: str
-    dim: int
-    device: str
-    dtype: str
-    threads: int
-
-
-class PriceMessage(_Priced, total=False):
+class PriceMessage(PriceRow, total=False):
     """The price of a product at one dimension: in seconds, or of one column in gradients of the same problem."""
 
-    seconds: float
-    predicted_seconds: float | None
-    bandwidth: float
+    type: str
     nominal: float
-    in_gradients: float
-    in_gradients_min: float
-    in_gradients_max: float
-    column_seconds: float
-    gradient_seconds: float
 
 
 class LawMessage(TypedDict):
