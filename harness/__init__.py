@@ -3,15 +3,15 @@
 from importlib.metadata import version as _version
 
 from hessbench.counting import BudgetExceeded, CountingOperator
-from hessbench.estimand import Density, Diagonal, Estimand, Estimate, Reference, Source, TopEigenvalues, Trace
-from hessbench.evaluate import evaluate
-from hessbench.ledger import Ledger
+from hessbench.estimand.base import Density, Diagonal, Estimand, Estimate, Reference, Source, TopEigenvalues, Trace
+from hessbench.ledger.reading import Ledger
+from hessbench.ledger.record import Record, Status
 from hessbench.method import Footprint, Method
 from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
 from hessbench.problem import Problem, ProblemFamily
-from hessbench.record import Record, Status
-from hessbench.runner import Options, run
-from hessbench.suite import Suite
+from hessbench.running.notebook import evaluate
+from hessbench.running.runner import Options, run
+from hessbench.running.suite import Suite
 
 __version__ = _version("hessbench")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from hessbench.estimand import Estimand
+from hessbench.estimand.base import Estimand
 from hessbench.method import BoundMethod, Method
 from hessbench.problem import Problem, ProblemFamily
 from hessbench.registry import Registry

@@ -14,9 +14,9 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
-from hessbench.declared import asked_of
-from hessbench.dense_references import DENSE_LIMIT, References, dense_references
-from hessbench.estimand import Array, Estimand, Reference
+from hessbench.estimand.base import Array, Estimand, Reference
+from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_references
+from hessbench.exceptions import asked_of
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
 from hessbench.seeding import derive_seed, make_generator
 from hessbench.specs import REQUIRED, Required, Value, canonical, check_name, parse_one
@@ -52,7 +52,7 @@ class Problem:
             by the function handed in; raises `OSError` or `ValueError` with one sentence where it cannot.
         train: Trains the weights it is at, or completes a training; told in words and in steps how it goes on, it
             returns what it reached at each named step.
-        network: The network it is made of, as `hessbench.problems.network` describes one, for who measures products.
+        network: The network it is made of, as `networks.network` describes one, for who measures products.
     """
 
     name: str

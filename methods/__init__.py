@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from hessbench.method import Method
-from hessbench.methods.block_krylov import BLOCK_KRYLOV
 from hessbench.methods.dense import DENSE
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
+from hessbench.methods.eigenvalues.block_krylov import BLOCK_KRYLOV
+from hessbench.methods.eigenvalues.lanczos import LANCZOS
+from hessbench.methods.eigenvalues.nystrom import NYSTROM
+from hessbench.methods.eigenvalues.power import POWER_ITERATION
+from hessbench.methods.eigenvalues.simultaneous import SIMULTANEOUS_ITERATION
+from hessbench.methods.eigenvalues.single_pass import SINGLE_PASS
+from hessbench.methods.eigenvalues.sketch import RANDOMIZED_EIGH, SKETCH
+from hessbench.methods.eigenvalues.sketch_and_refine import SKETCH_AND_REFINE
+from hessbench.methods.eigenvalues.thick_restart import THICK_RESTART_LANCZOS
 from hessbench.methods.kpm import KPM
-from hessbench.methods.lanczos import LANCZOS
-from hessbench.methods.nystrom import NYSTROM
-from hessbench.methods.power import POWER_ITERATION
-from hessbench.methods.simultaneous import SIMULTANEOUS_ITERATION
-from hessbench.methods.single_pass import SINGLE_PASS
-from hessbench.methods.sketch import RANDOMIZED_EIGH, SKETCH
-from hessbench.methods.sketch_and_refine import SKETCH_AND_REFINE
 from hessbench.methods.slq import SLQ
-from hessbench.methods.thick_restart import THICK_RESTART_LANCZOS
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
 
 METHODS: list[Method] = [

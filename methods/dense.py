@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.estimand import Array, Density, Diagonal, Estimate, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand.base import Array, Density, Diagonal, Estimate, TopEigenspace, TopEigenvalues, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
-from hessbench.methods.projected import eigenvalues_of, top_pairs
+from hessbench.methods.small_dense import eigenvalues_of, top_pairs
 from hessbench.operators import LinearOperator, to_dense
 
 _BLOCK: Final = 256

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hessbench.estimand import Density, Estimate, Trace
+from hessbench.estimand.base import Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least
-from hessbench.methods.krylov import quadrature
-from hessbench.methods.lockstep import lanczos_lockstep
+from hessbench.methods.krylov.lockstep import lanczos_lockstep
+from hessbench.methods.krylov.recurrence import quadrature
 from hessbench.methods.probes import draw_probes
-from hessbench.methods.projected import mean_and_stderr
+from hessbench.methods.small_dense import mean_and_stderr
 from hessbench.operators import LinearOperator
 
 

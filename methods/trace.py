@@ -8,11 +8,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from hessbench.estimand import Estimate, Trace
+from hessbench.estimand.base import Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least, check_choice
 from hessbench.methods.probes import PROBES, block_schedule, draw_probes, draw_signs, schedule_widths
-from hessbench.methods.projected import mean_and_stderr
+from hessbench.methods.small_dense import mean_and_stderr
 from hessbench.operators import LinearOperator
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hessbench.problem import Problem, ProblemFamily
-from hessbench.problems.diagonal import DIAGONAL_FAMILY
-from hessbench.problems.digits_mlp import DIGITS_MLP
-from hessbench.problems.from_model import from_model
-from hessbench.problems.network_families import CONVOLUTIONAL, MLP
-from hessbench.problems.random_matrix import SPIKED_WISHART, WIGNER, WISHART
-from hessbench.problems.resnet20_cifar10 import RESNET20_CIFAR10
-from hessbench.problems.synthetic import SPECTRUM, STUDENT_T
+from hessbench.problems.network_families.by_architecture import CONVOLUTIONAL, MLP
+from hessbench.problems.network_families.digits_mlp import DIGITS_MLP
+from hessbench.problems.network_families.resnet20_cifar10 import RESNET20_CIFAR10
+from hessbench.problems.spectra.known_diagonal import DIAGONAL_FAMILY
+from hessbench.problems.spectra.random_matrix import SPIKED_WISHART, WIGNER, WISHART
+from hessbench.problems.spectra.synthetic import SPECTRUM, STUDENT_T
+from hessbench.problems.user_model.from_model import from_model
 
 __all__ = ["PROBLEMS", "from_model"]
 

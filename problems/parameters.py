@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from hessbench.problem import Problem, keyword_defaults
-from hessbench.problems.engines.table import AUTO
+from hessbench.problems.curvature.engines.table import AUTO
 from hessbench.specs import Spec, Value, canonical, parse_one, suggest
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from hessbench.record import Kind, Record, Status
-from hessbench.reports.answers import Answer, answers
-from hessbench.reports.escaping import clean
-from hessbench.reports.units import count, error, ratio
+from hessbench.ledger.record import Kind, Record, Status
+from hessbench.reports.costs.answers import Answer, answers
+from hessbench.reports.writing.escaping import clean
+from hessbench.reports.writing.units import count, error, ratio
 
 THRESHOLD: Final = 1.5
 LEAST_PAIRS: Final = 5

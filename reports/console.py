@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hessbench.record import Record, Status
-from hessbench.reports import units
-from hessbench.reports.escaping import clean
-from hessbench.reports.gradients import UnitPrice, unit_prices
-from hessbench.reports.lines import Line, Spread, lines
-from hessbench.reports.scale import Check, checks
-from hessbench.reports.scale_table import sizes
-from hessbench.reports.tables import status_text
+from hessbench.ledger.record import Record, Status
+from hessbench.reports.costs.gradients import UnitPrice, unit_prices
+from hessbench.reports.costs.lines import Line, Spread, lines
+from hessbench.reports.costs.tables import status_text
+from hessbench.reports.scale.checks import Check, checks
+from hessbench.reports.scale.table import sizes
+from hessbench.reports.writing import units
+from hessbench.reports.writing.escaping import clean
 
 Row = TypeVar("Row")
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hessbench.record import Record
-from hessbench.reports import units
+from hessbench.ledger.record import Record
+from hessbench.reports.writing import units
 
 
 def environment_table(environments: Mapping[str, Mapping[str, Any]], terminals: Sequence[Record]) -> dict[str, Any]:

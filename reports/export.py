@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 import pandas as pd
 
-from hessbench.reports.sheets import to_csv
+from hessbench.reports.writing.sheets import to_csv
 
 Format: TypeAlias = Literal["csv", "parquet", "json"]
 FORMATS: Final = ("csv", "parquet", "json")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hessbench.record import Kind, Record, Status
+from hessbench.ledger.record import Kind, Record, Status
 
 
 @dataclass(frozen=True)

@@ -13,28 +13,28 @@ from typing import Any, Final, Protocol
 
 from markupsafe import Markup
 
-from hessbench.ledger import to_frame
-from hessbench.record import SCHEMA, Kind, Record, Status
-from hessbench.reports import units
-from hessbench.reports.captions import caption
-from hessbench.reports.curves import Chart, chart_frame, charts
+from hessbench.ledger.reading import to_frame
+from hessbench.ledger.record import SCHEMA, Kind, Record, Status
+from hessbench.reports.costs.gradients import unit_frame, unit_prices, unit_sheet
+from hessbench.reports.costs.lines import lines
+from hessbench.reports.costs.predict import PREDICTED_DIM
+from hessbench.reports.costs.prices import Ladder, exponent, ladders, last_miss, price_at
+from hessbench.reports.costs.tables import frame, repeats_frame, sheet
 from hessbench.reports.environments import environment_table
-from hessbench.reports.escaping import file_stem, short_hash
+from hessbench.reports.error_curves.captions import caption
+from hessbench.reports.error_curves.curves import Chart, chart_frame, charts
+from hessbench.reports.error_curves.figures import Cost, Look, draw, looks
 from hessbench.reports.export import export
 from hessbench.reports.failures import failures, failures_frame
-from hessbench.reports.figures import Cost, Look, draw, looks
-from hessbench.reports.folders import page_folder, templates, write_text
-from hessbench.reports.gradients import unit_frame, unit_prices, unit_sheet
-from hessbench.reports.lines import lines
-from hessbench.reports.predict import PREDICTED_DIM
-from hessbench.reports.prices import Ladder, exponent, ladders, last_miss, price_at
-from hessbench.reports.scale import Check, checks
-from hessbench.reports.scale_curves import scale_chart_frame, scale_charts
-from hessbench.reports.scale_figure import draw_scale, scale_caption
-from hessbench.reports.scale_table import scale_frame, scale_sheet
-from hessbench.reports.sheets import to_csv, to_latex, to_markdown
+from hessbench.reports.scale.checks import Check, checks
+from hessbench.reports.scale.curves import scale_chart_frame, scale_charts
+from hessbench.reports.scale.figure import draw_scale, scale_caption
+from hessbench.reports.scale.table import scale_frame, scale_sheet
 from hessbench.reports.sources import sources
-from hessbench.reports.tables import frame, repeats_frame, sheet
+from hessbench.reports.writing import units
+from hessbench.reports.writing.escaping import file_stem, short_hash
+from hessbench.reports.writing.folders import page_folder, templates, write_text
+from hessbench.reports.writing.sheets import to_csv, to_latex, to_markdown
 
 _SCALE_FILES: Final = ("scale.md", "scale.tex", "scale.csv")
 

@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from hessbench.catalog import load_catalog
-from hessbench.plan import Conditions, plan
-from hessbench.record import Kind, Record, Status
+from hessbench.ledger.record import Kind, Record, Status
+from hessbench.running.plan import Conditions, plan
 
 ROOT = Path(__file__).parents[1]
 CHARGE = "        self.matvecs += columns\n"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from hessbench.catalog import load_catalog
-from hessbench.ledger import Ledger
-from hessbench.plan import plan
-from hessbench.record import Status
-from hessbench.suite import Suite
+from hessbench.ledger.reading import Ledger
+from hessbench.ledger.record import Status
+from hessbench.running.plan import plan
+from hessbench.running.suite import Suite
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

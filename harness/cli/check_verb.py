@@ -11,13 +11,13 @@ from rich.console import Console
 
 from hessbench.catalog import Catalog, load_catalog, load_plugin
 from hessbench.cli.folders import finish
-from hessbench.estimand import Estimand, defaults_of, parse_estimand
-from hessbench.evaluate import PROBLEMS
+from hessbench.estimand.base import Estimand, defaults_of, parse_estimand
 from hessbench.method import Method
-from hessbench.plan import Conditions
-from hessbench.progress import reporter
-from hessbench.runner import Options, run
-from hessbench.suite import Cross, Suite
+from hessbench.running.notebook import PROBLEMS
+from hessbench.running.plan import Conditions
+from hessbench.running.progress import reporter
+from hessbench.running.runner import Options, run
+from hessbench.running.suite import Cross, Suite
 from hessbench.workers.pool import Pool, WorkerConfig
 
 _BUDGETS = (20, 40, 80)

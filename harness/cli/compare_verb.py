@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from hessbench.ledger import Ledger
+from hessbench.ledger.reading import Ledger
 from hessbench.reports.compare import compare, to_text
 
 

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from hessbench.plan import Conditions
-from hessbench.quantities import parse_bytes, parse_seconds
-from hessbench.suite import check_device, check_dtype, check_threads
+from hessbench.cli.quantities import parse_bytes, parse_seconds
+from hessbench.running.plan import Conditions
+from hessbench.running.suite import check_device, check_dtype, check_threads
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from hessbench.catalog import load_catalog
-from hessbench.cell import MEMORY, Cell
+from hessbench.cells.cell import MEMORY, Cell
 from hessbench.cli.self_check import default_seed, self_check, summed
-from hessbench.environment import capture, is_loaded
-from hessbench.estimand import parse_estimand
+from hessbench.estimand.base import parse_estimand
+from hessbench.ledger.environment import capture, is_loaded
 from hessbench.operators import info_of
-from hessbench.problems.engines.operator import EngineOperator
-from hessbench.problems.engines.rules import unknown_node
+from hessbench.problems.curvature.engines.by_rules import unknown_node
+from hessbench.problems.curvature.engines.operator import EngineOperator
 from hessbench.workers.pool import Pool, WorkerConfig
 
 _PROBE = {"problem": "student-t", "method": "hutchinson", "estimand": "trace"}

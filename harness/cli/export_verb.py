@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hessbench.ledger import Ledger
+from hessbench.ledger.reading import Ledger
 from hessbench.reports.export import export
 
 FORMATS = ("csv", "parquet", "json")

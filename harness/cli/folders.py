@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from hessbench.catalog import load_catalog
-from hessbench.environment import current_command
-from hessbench.ledger import Ledger
+from hessbench.ledger.environment import current_command
+from hessbench.ledger.reading import Ledger
 from hessbench.reports.console import print_ledger
 from hessbench.reports.page import render_report
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hessbench.ledger import Ledger, merge
+from hessbench.ledger.reading import Ledger, merge
 
 
 @click.command("merge", epilog="Example: hessbench merge runs/shard1 runs/shard2 --out runs/whole")

@@ -15,14 +15,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from hessbench.catalog import load_catalog
-from hessbench.environment import capture, current_command
+from hessbench.ledger.environment import capture, current_command
 from hessbench.problem import Problem
-from hessbench.problems.engines.measuring import YARDSTICK, Timing, Way, engine_way, measure
-from hessbench.problems.engines.table import AUTO, ENGINES
-from hessbench.problems.network import Network
-from hessbench.problems.peers.curvlinops import curvlinops_products
-from hessbench.reports.folders import check_folder
-from hessbench.reports.operators import OPERATOR_COLUMNS, operators_sheet, render_operators
+from hessbench.problems.curvature.engines.table import AUTO, ENGINES
+from hessbench.problems.networks.network import Network
+from hessbench.problems.timing.curvlinops import curvlinops_products
+from hessbench.problems.timing.measuring import YARDSTICK, Timing, Way, engine_way, measure
+from hessbench.reports.product_times import OPERATOR_COLUMNS, operators_sheet, render_operators
+from hessbench.reports.writing.folders import check_folder
 
 DEFAULTS: Final = (
     "digits-mlp", "mlp[activation=relu,data=mnist,per_class=100,weights=random,widths=128-128]", "resnet20-cifar10",

@@ -9,10 +9,10 @@ from rich.text import Text
 
 from hessbench.catalog import load_catalog
 from hessbench.cli.conditions import condition_options, read_conditions
-from hessbench.estimand import parse_estimand
-from hessbench.plan import PlannedCell, plan, shard
-from hessbench.quantities import parse_shard
-from hessbench.suite import Suite
+from hessbench.cli.quantities import parse_shard
+from hessbench.estimand.base import parse_estimand
+from hessbench.running.plan import PlannedCell, plan, shard
+from hessbench.running.suite import Suite
 
 
 @click.command("plan", epilog="Example: hessbench plan quick --shard 1/4")

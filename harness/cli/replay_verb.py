@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hessbench.catalog import load_catalog
-from hessbench.ledger import Ledger
-from hessbench.record import Status
-from hessbench.replay import cell_of, differences, find_cell, replay
+from hessbench.ledger.reading import Ledger
+from hessbench.ledger.record import Status
+from hessbench.running.replay import cell_of, differences, find_cell, replay
 
 
 @click.command("replay", epilog="Example: hessbench replay runs/demo 3f9c2a7b")

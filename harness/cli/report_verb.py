@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from hessbench.cli.folders import write_report
-from hessbench.ledger import Ledger
+from hessbench.ledger.reading import Ledger
 from hessbench.reports.console import print_ledger
 
 

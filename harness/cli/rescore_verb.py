@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hessbench.scoring import rescore
+from hessbench.ledger.scoring import rescore
 
 
 @click.command("rescore", epilog="Example: hessbench rescore runs/demo")

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.cli.folders import finish
-from hessbench.progress import reporter
-from hessbench.quantities import parse_shard
-from hessbench.runner import Options, retry_statuses, run
-from hessbench.suite import Suite
+from hessbench.cli.quantities import parse_shard
+from hessbench.running.progress import reporter
+from hessbench.running.runner import Options, retry_statuses, run
+from hessbench.running.suite import Suite
 
 
 @click.command("run", epilog="Example: hessbench run quick --out runs/first --threads 2 --timeout 60s")

@@ -11,8 +11,8 @@ from typing import Final
 from scipy.stats import binom
 
 import hessbench
-from hessbench.estimand import TopEigenvalues
-from hessbench.flag_trials import flag_trial
+from hessbench.estimand.base import TopEigenvalues
+from hessbench.laws.flag_trials import flag_trial
 from hessbench.methods import METHODS
 from hessbench.problem import Problem
 from hessbench.problems.held_out.certified_trials import certified_trial

@@ -7,9 +7,9 @@ from functools import partial
 
 import click
 
-from hessbench.cli.sketch_study import Design, run_study
-from hessbench.environment import current_command
-from hessbench.reports.sketch_page import claim_folder, write_sketch_study
+from hessbench.ledger.environment import current_command
+from hessbench.reports.sketch.page import claim_folder, write_sketch_study
+from hessbench.studies.sketch import Design, run_study
 
 STUDIES = ("sketch",)
 

@@ -13,15 +13,15 @@ from typing import Any, Final, cast
 import torch
 
 from hessbench.catalog import Catalog
-from hessbench.cell import Cell
-from hessbench.conformance import check_method
+from hessbench.cells.cell import Cell
+from hessbench.cells.execute import Emit, classify, execute
 from hessbench.counting import PRICES
-from hessbench.estimand import parse_estimand
-from hessbench.execute import Emit, classify, execute
+from hessbench.estimand.base import parse_estimand
+from hessbench.laws.checks import check_method
+from hessbench.ledger.stored_references import ReferenceStore, cached_references
 from hessbench.operators import Differentiable, Factored, ProductKind, info_of
 from hessbench.problem import FACTOR, Problem
 from hessbench.redact import redact
-from hessbench.references import ReferenceStore, cached_references
 from hessbench.seeding import derive_seed, make_generator
 
 RUNGS: Final = (10_000, 100_000, 1_000_000, 10_000_000)

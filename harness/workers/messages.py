@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
-from hessbench.cell import Cell
-from hessbench.estimand import Source, parse_estimand
-from hessbench.ledger import PriceRow
-from hessbench.record import Status
-from hessbench.typed_fields import field_checks
+from hessbench.cells.cell import Cell
+from hessbench.estimand.base import Source, parse_estimand
+from hessbench.ledger.reading import PriceRow
+from hessbench.ledger.record import Status
+from hessbench.ledger.typed_fields import field_checks
 
 
 class Spent(TypedDict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hessbench.estimand import Arrays
+from hessbench.estimand.base import Arrays
 from hessbench.workers.messages import check_message
 
 

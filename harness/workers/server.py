@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, final
 
 from hessbench.catalog import Catalog
-from hessbench.estimand import Arrays
+from hessbench.estimand.base import Arrays
 from hessbench.workers import processes
 from hessbench.workers.jobs import perform
 from hessbench.workers.wire import encode

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from hessbench.catalog import load_catalog
-from hessbench.global_settings import changes, functions, settings
+from hessbench.laws.global_settings import changes, functions, settings
 from hessbench.workers import processes
 from hessbench.workers.server import MESSAGE_LIMIT, run_job
 

@@ -9,7 +9,7 @@ from typing import Any, Final, cast, final
 
 import numpy as np
 
-from hessbench.estimand import Arrays
+from hessbench.estimand.base import Arrays
 from hessbench.files import DAMAGE
 
 _SIZES: Final = struct.Struct(">QQ")

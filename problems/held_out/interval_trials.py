@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 import scipy.stats
 
-from hessbench.estimand import Array, TopEigenvalues
+from hessbench.estimand.base import Array, TopEigenvalues
 from hessbench.problems.held_out.spectra import HeldOutSpectrum
 from hessbench.problems.references.statistical import statistical_density, statistical_trace
 from hessbench.problems.references.trace_interval import Effort
-from hessbench.problems.spectra import SPECTRA, student_t
+from hessbench.problems.spectra.closed_forms import SPECTRA, student_t
 
 
 @dataclass(frozen=True)

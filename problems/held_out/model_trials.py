@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand import TopEigenvalues, Trace
+from hessbench.estimand.base import TopEigenvalues, Trace
 from hessbench.operators import LinearOperator, to_dense
 from hessbench.problem import Problem
-from hessbench.problems.curvature import OPERATORS
-from hessbench.problems.engines.table import AUTO, engine_names
-from hessbench.problems.from_model import from_model
+from hessbench.problems.curvature.engines.table import AUTO, engine_names
+from hessbench.problems.curvature.matrices import OPERATORS
+from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
 from hessbench.problems.held_out.architectures import held_out_models
 from hessbench.problems.held_out.losses import HeldOutLoss, losses_of
 from hessbench.problems.held_out.model import HeldOutModel
 from hessbench.problems.held_out.plain_curvature import PlainCurvature
-from hessbench.problems.monte_carlo_fisher import fisher_network
-from hessbench.problems.network import Network
+from hessbench.problems.networks.network import Network
+from hessbench.problems.user_model.from_model import from_model
 from hessbench.seeding import derive_seed, make_generator
 
 ROUNDING: Final = 1e-13
@@ -80,8 +80,8 @@ def model_trial(
     Args:
         model: The architecture.
         loss: A loss that its outputs allow.
-        operator: One of `hessbench.problems.curvature.OPERATORS`.
-        engine: A name of `hessbench.problems.engines.table.engine_names`.
+        operator: One of `hessbench.problems.curvature.matrices.OPERATORS`.
+        engine: A name of `hessbench.problems.curvature.engines.table.engine_names`.
         seed: Of weights and data.
         references: Whether the references of trace and top eigenvalues are held against the truth as well.
 

@@ -77,7 +77,7 @@ class PlainCurvature:
         return size * max(1.0, float(self.slopes.abs().max()) / self.scale)
 
     def matrix(self, operator: str) -> Tensor:
-        """A matrix by the name it has in `hessbench.problems.curvature`.
+        """A matrix by the name it has in `hessbench.problems.curvature.matrices`.
 
         Raises:
             ValueError: If it is none of those that the definition alone gives.

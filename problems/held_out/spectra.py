@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.estimand import Array, TopEigenvalues
+from hessbench.estimand.base import Array, TopEigenvalues
 from hessbench.operators import FunctionOperator
-from hessbench.problems.rotation import rotated_operator
+from hessbench.problems.spectra.rotation import rotated_operator
 
 ORDERS: Final = ("magnitude", "algebraic", "smallest")
 MAX_MULTIPLICITY: Final = 40

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hessbench.problems.networks.architectures import ARCHITECTURES, Architecture
-from hessbench.problems.networks.functional import flat_forward, flat_parameters, module_forward, parameter_shapes
+from hessbench.problems.networks.architectures.table import ARCHITECTURES, Architecture
+from hessbench.problems.networks.flat import flat_forward, flat_parameters, module_forward, parameter_shapes
 from hessbench.problems.networks.initial import initial_state
-from hessbench.problems.networks.weights import load_state, read_weights
+from hessbench.problems.networks.weight_files import load_state, read_weights
 
 __all__ = [
     "ARCHITECTURES",

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hessbench.problems.networks.residual import ResidualBlock
+from hessbench.problems.networks.architectures.residual_block import ResidualBlock
 from hessbench.seeding import derive_seed
 
 ENDS: float = 3.0

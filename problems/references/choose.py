@@ -10,17 +10,16 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from hessbench.dense_references import DENSE_LIMIT, References, dense_references
-from hessbench.estimand import EPS, Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand.base import EPS, Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_references
 from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator
-from hessbench.problems.curvature import exact_operator, is_psd
-from hessbench.problems.monte_carlo_fisher import fisher_network
-from hessbench.problems.network import Network
-from hessbench.problems.output_rounding import rounding_size
+from hessbench.problems.curvature.engines.output_rounding import rounding_size
+from hessbench.problems.curvature.matrices import exact_operator, is_psd
+from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
+from hessbench.problems.networks.network import Network
 from hessbench.problems.references.certified import certified_references
 from hessbench.problems.references.dense import DENSE
-from hessbench.problems.references.flat import flat_references, is_flat
 from hessbench.problems.references.gram import (
     GRAM_OPERATORS,
     MEMORY,
@@ -33,6 +32,7 @@ from hessbench.problems.references.gram import (
 from hessbench.problems.references.rows import outputs_of, smallest
 from hessbench.problems.references.spectrum import Spectrum, shifted_references, spectrum_references
 from hessbench.problems.references.statistical import statistical_references
+from hessbench.problems.references.zero_residual_diagonal import flat_references, is_flat
 from hessbench.transforms import shifted
 
 ROUNDING: Final = 10.0
@@ -76,7 +76,7 @@ def references_of(
 
     Args:
         make: Makes the network; called when a reference is asked for.
-        operator: One of `hessbench.problems.curvature.OPERATORS`.
+        operator: One of `hessbench.problems.curvature.matrices.OPERATORS`.
         dim: Dimension of the matrix.
         build64: Makes its operator on the CPU in float64, shifted; that of `make` by default.
         name: Problem the random numbers are seeded from.

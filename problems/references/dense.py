@@ -8,13 +8,13 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.estimand import Array
-from hessbench.problems.curvature import quiet_transforms
-from hessbench.problems.monte_carlo_fisher import fisher_network
-from hessbench.problems.network import Batch, Network
+from hessbench.estimand.base import Array
+from hessbench.problems.curvature.matrices import quiet_transforms
+from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
+from hessbench.problems.curvature.residual import residual_network
+from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.references.gram import gram_matrix, ntk_matrix
 from hessbench.problems.references.rows import Rows, gradient_rows, jacobian_rows, outputs_of
-from hessbench.problems.residual import residual_network
 from hessbench.seeding import derive_seed, make_generator
 
 _COLUMNS: Final = 128

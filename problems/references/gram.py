@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.dense_references import References
-from hessbench.estimand import Array, Source
-from hessbench.problems.network import Network
+from hessbench.estimand.base import Array, Source
+from hessbench.estimand.from_dense import References
+from hessbench.problems.networks.network import Network
 from hessbench.problems.references.rows import (
     Rows,
     ggn_rows,
@@ -128,7 +128,7 @@ def ntk_matrix(network: Network, memory: int = MEMORY) -> Array:
 
 
 def gram_matrix(network: Network, memory: int = MEMORY) -> Array:
-    """F^T F (N R, N R) in float64 with GGN = F F^T; see `hessbench.problems.gram_operator`.
+    """F^T F (N R, N R) in float64 with GGN = F F^T; see `hessbench.problems.curvature.gram_operator`.
 
     Raises:
         ValueError: If the loss has no root.

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hessbench.dense_references import References
-from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand.base import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand.from_dense import References
 
 
 @dataclass(frozen=True)

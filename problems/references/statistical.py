@@ -12,8 +12,8 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from hessbench.dense_references import References
-from hessbench.estimand import Array, Density, Reference, Source, Trace
+from hessbench.estimand.base import Array, Density, Reference, Source, Trace
+from hessbench.estimand.from_dense import References
 from hessbench.operators import LinearOperator
 from hessbench.problems.references.trace_interval import LEVEL, Effort, random_signs, trace_interval
 from hessbench.seeding import derive_seed, make_generator

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hessbench.problems.losses import TRAINING_LOSSES
+from hessbench.problems.networks.losses import TRAINING_LOSSES
 from hessbench.problems.training.recipe import Recipe
 from hessbench.problems.training.store import Checkpoint, Point, Snapshot
 from hessbench.seeding import derive_seed

@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import dataclass
 
-from hessbench.problems.losses import LOSSES
+from hessbench.problems.networks.losses import LOSSES
 from hessbench.problems.training.schedules import CONSTANT, check_schedule, rate_factor
 from hessbench.specs import suggest
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from hessbench.problems.data.datasets import DATASETS, DataSet
-from hessbench.problems.losses import LOSSES, SQUARED
+from hessbench.problems.networks.losses import LOSSES, SQUARED
 from hessbench.problems.parameters import one_of
 from hessbench.problems.training.recipe import Recipe
 

@@ -6,11 +6,11 @@ import tempfile
 import torch
 
 import hessbench.catalog
-import hessbench.ledger
-import hessbench.plan
-import hessbench.record
-import hessbench.runner
-import hessbench.suite
+import hessbench.ledger.reading
+import hessbench.ledger.record
+import hessbench.running.plan
+import hessbench.running.runner
+import hessbench.running.suite
 
 # problem | method | estimand | products. A text names a series for ever: change none, add new ones at the end.
 CELLS = [
@@ -33,14 +33,14 @@ CELLS = [
 def suite_of(cell):
     """A suite of one cell: timed once, its memory measured once."""
     problem, method, estimand, num_matvecs = cell.split(" | ")
-    cross = hessbench.suite.Cross(estimand, (problem,), (method,), (int(num_matvecs),))
-    return hessbench.suite.Suite("asv", 1, (cross,))
+    cross = hessbench.running.suite.Cross(estimand, (problem,), (method,), (int(num_matvecs),))
+    return hessbench.running.suite.Suite("asv", 1, (cross,))
 
 
 def planned_ids(cell, catalog, conditions):
     """Ids of the cell's passes by name; none where this commit does not know what the cell names."""
     try:
-        planned = hessbench.plan.plan(suite_of(cell), catalog, conditions)
+        planned = hessbench.running.plan.plan(suite_of(cell), catalog, conditions)
     except ValueError:
         return {}
     return {entry.cell.pass_: entry.cell.id for entry in planned}
@@ -49,15 +49,15 @@ def planned_ids(cell, catalog, conditions):
 def measure(cells, device):
     """Run the cells on a device; terminal rows of the `time` and `memory` pass by cell."""
     catalog = hessbench.catalog.load_catalog()
-    conditions = hessbench.plan.Conditions(device=device)
+    conditions = hessbench.running.plan.Conditions(device=device)
     ids = {cell: planned_ids(cell, catalog, conditions) for cell in cells}
     crosses = tuple(cross for cell in cells if ids[cell] for cross in suite_of(cell).crosses)
     if not crosses:
         return {}
     with tempfile.TemporaryDirectory() as folder:
-        options = hessbench.runner.Options(conditions=conditions, prices=False)
-        hessbench.runner.run(hessbench.suite.Suite("asv", 1, crosses), folder, options)
-        terminals = hessbench.ledger.Ledger.read(folder).terminals
+        options = hessbench.running.runner.Options(conditions=conditions, prices=False)
+        hessbench.running.runner.run(hessbench.running.suite.Suite("asv", 1, crosses), folder, options)
+        terminals = hessbench.ledger.reading.Ledger.read(folder).terminals
     return {
         cell: {name: terminals[key] for name, key in passes.items() if key in terminals} for cell, passes in ids.items()
     }
@@ -85,7 +85,7 @@ def costs_of(rows, rows_on_device):
     """What asv follows of one cell, from its terminal rows."""
     timed, memory = rows.get("time"), rows.get("memory")
     on_device = rows_on_device.get("memory")
-    failed = any(row is None or row.status is not hessbench.record.Status.OK for row in (timed, memory))
+    failed = any(row is None or row.status is not hessbench.ledger.record.Status.OK for row in (timed, memory))
     return {
         "failed": float(failed),
         "matvecs": number(timed and timed.matvecs),

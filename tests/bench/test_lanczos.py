@@ -7,7 +7,7 @@ from statistics import median
 import pytest
 import torch
 
-from hessbench.methods.krylov import lanczos_steps
+from hessbench.methods.krylov.recurrence import lanczos_steps
 from hessbench.operators import FunctionOperator
 
 N, STEPS, LAST = 1_000_000, 100, 50

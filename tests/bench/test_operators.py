@@ -7,9 +7,9 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from hessbench.catalog import load_catalog
-from hessbench.problems.engines.measuring import engine_way, measure
-from hessbench.problems.engines.operator import EngineOperator
-from hessbench.problems.network import Network
+from hessbench.problems.curvature.engines.operator import EngineOperator
+from hessbench.problems.networks.network import Network
+from hessbench.problems.timing.measuring import engine_way, measure
 
 PROBLEMS = (
     "digits-mlp",

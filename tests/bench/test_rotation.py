@@ -12,7 +12,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from hessbench.operators import LinearOperator
-from hessbench.problems.rotation import FourierRotation, rotated_operator
+from hessbench.problems.spectra.rotation import FourierRotation, rotated_operator
 
 CPU = torch.device("cpu")
 

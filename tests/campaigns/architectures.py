@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from hessbench.problems.curvature import OPERATORS
-from hessbench.problems.engines.table import AUTO, engine_names
+from hessbench.problems.curvature.engines.table import AUTO, engine_names
+from hessbench.problems.curvature.matrices import OPERATORS
 from hessbench.problems.held_out.architectures import held_out_models
 from hessbench.problems.held_out.losses import losses_of
 from hessbench.problems.held_out.model_trials import ModelTrial, held_out_trial, model_trial

@@ -17,9 +17,9 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 from torch.nn.utils import parametrizations
 
-from hessbench.problems.curvature import curvature_operator
-from hessbench.problems.engines import comparing, operator
-from hessbench.problems.from_model import from_model
+from hessbench.problems.curvature.engines import comparing, operator
+from hessbench.problems.curvature.matrices import curvature_operator
+from hessbench.problems.user_model.from_model import from_model
 
 CPU = torch.device("cpu")
 SAMPLES, CLASSES = 5, 3

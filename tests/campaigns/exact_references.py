@@ -10,14 +10,14 @@ import mpmath
 import torch
 from mpmath import mp, mpf
 
-from hessbench.estimand import Diagonal, Estimand, Reference, TopEigenvalues, Trace
-from hessbench.problems.diagonal import PROFILES, correlation_spectrum, diagonal_problem
-from hessbench.problems.losses import CROSS_ENTROPY, SQUARED
-from hessbench.problems.network import Batch, Network
+from hessbench.estimand.base import Diagonal, Estimand, Reference, TopEigenvalues, Trace
+from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED
+from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.references.choose import references_of
 from hessbench.problems.references.gram import gram_references
-from hessbench.problems.spectra import SPECTRA
-from hessbench.problems.synthetic import spectrum_problem
+from hessbench.problems.spectra.closed_forms import SPECTRA
+from hessbench.problems.spectra.known_diagonal import PROFILES, correlation_spectrum, diagonal_problem
+from hessbench.problems.spectra.synthetic import spectrum_problem
 from hessbench.seeding import derive_seed
 
 INPUTS, HIDDEN, CLASSES = 3, 3, 4

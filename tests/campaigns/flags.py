@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from hessbench.catalog import load_catalog
-from hessbench.flag_trials import flags
+from hessbench.laws.flag_trials import flags
 from hessbench.problems.held_out.spectra import HeldOutSpectrum, held_out_spectrum
 
 CATALOG = load_catalog()

@@ -5,7 +5,7 @@ python tests/campaigns/models.py [--slices 20] [--seed 0] [--keep FILE]
 Networks are trained on the digits, in float64, to losses from 1e-2 to 1e-8. Every operator is asked for on random
 slices and orders of the samples, and on all of them, whose operator is then held to what a run holds it to, in both
 dtypes; the eigenvalues of the smallest network are held against the bound of their reference. Then the table of
-`tests/problems/test_bad_models.py`.
+`tests/problems/user_model/test_bad_models.py`.
 """
 
 import argparse
@@ -22,10 +22,10 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
-from hessbench.estimand import TopEigenvalues
+from hessbench.estimand.base import TopEigenvalues
 from hessbench.operators import check_operator, to_dense
 from hessbench.problems import from_model
-from hessbench.problems.curvature import OPERATORS
+from hessbench.problems.curvature.matrices import OPERATORS
 from hessbench.seeding import make_generator
 
 CPU = torch.device("cpu")

@@ -23,10 +23,10 @@ from typing import Any
 
 from hessbench import Ledger, Suite
 from hessbench.catalog import load_catalog
-from hessbench.estimand import parse_estimand
-from hessbench.ledger import merge
-from hessbench.plan import plan
-from hessbench.references import ReferenceStore
+from hessbench.estimand.base import parse_estimand
+from hessbench.ledger.reading import merge
+from hessbench.ledger.stored_references import ReferenceStore
+from hessbench.running.plan import plan
 from hessbench.workers.messages import check_message
 from hessbench.workers.wire import Decoder, encode
 

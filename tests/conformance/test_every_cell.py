@@ -5,12 +5,12 @@ import json
 import pytest
 
 from hessbench.catalog import load_catalog
-from hessbench.cell import Cell
-from hessbench.estimand import parse_estimand
-from hessbench.ledger import to_frame
-from hessbench.plan import plan
-from hessbench.record import Kind, Record, Status
-from hessbench.suite import Suite, built_in_suites
+from hessbench.cells.cell import Cell
+from hessbench.estimand.base import parse_estimand
+from hessbench.ledger.reading import to_frame
+from hessbench.ledger.record import Kind, Record, Status
+from hessbench.running.plan import plan
+from hessbench.running.suite import Suite, built_in_suites
 
 CATALOG = load_catalog()
 PLANS = {name: plan(Suite.load(name), CATALOG) for name in built_in_suites()}

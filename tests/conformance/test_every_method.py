@@ -3,7 +3,7 @@
 import pytest
 
 from hessbench.catalog import load_catalog
-from hessbench.conformance import LAWS, check_method, small_estimand
+from hessbench.laws.checks import LAWS, check_method, small_estimand
 
 CATALOG = load_catalog()
 SPECS = list(

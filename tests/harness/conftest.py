@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hessbench.suite import Cross, Suite
+from hessbench.running.suite import Cross, Suite
 
 DEADLINE_S = 120.0
 

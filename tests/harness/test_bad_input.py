@@ -7,10 +7,10 @@ import pytest
 
 from hessbench import Ledger, Options, Trace, evaluate, run
 from hessbench.catalog import load_catalog, load_plugin
-from hessbench.ledger import LedgerWriter
-from hessbench.plan import plan
+from hessbench.ledger.reading import LedgerWriter
+from hessbench.running.plan import plan
+from hessbench.running.suite import Cross, Suite
 from hessbench.specs import parse
-from hessbench.suite import Cross, Suite
 
 CARELESS = str(Path(__file__).parent / "plugins" / "careless.py")
 

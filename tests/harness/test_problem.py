@@ -10,8 +10,8 @@ import pytest
 import scipy.sparse.linalg
 import torch
 
-from hessbench.dense_references import DENSE_LIMIT, dense_references
-from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
+from hessbench.estimand.base import Density, Diagonal, Source, TopEigenvalues, Trace
+from hessbench.estimand.from_dense import DENSE_LIMIT, dense_references
 from hessbench.operators import dense_operator, to_dense
 from hessbench.problem import Problem, ProblemFamily, array_hash
 
@@ -136,8 +136,8 @@ def test_hashes_do_not_depend_on_the_process():
         "import functools, numpy as np\n"
         "from hessbench.catalog import load_catalog\n"
         "from hessbench.method import Method\n"
-        "from hessbench.estimand import Trace\n"
-        "from hessbench.cell import Cell\n"
+        "from hessbench.estimand.base import Trace\n"
+        "from hessbench.cells.cell import Cell\n"
         "from hessbench.problem import Problem\n"
         "space = {}\n"
         "exec('def run(op, /, *, num_matvecs, generator, depth=2):\\n"

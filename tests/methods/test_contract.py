@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.conformance import small_estimand
 from hessbench.counting import CountingOperator
-from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand.base import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
+from hessbench.laws.checks import small_estimand
 from hessbench.methods import METHODS
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator

@@ -7,16 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand import TopEigenvalues
-from hessbench.methods.block_krylov import block_krylov, block_krylov_steps
-from hessbench.methods.krylov import lanczos_steps, solve_tridiagonal
-from hessbench.methods.lanczos import lanczos
-from hessbench.methods.meters import residuals
-from hessbench.methods.power import power_iteration
-from hessbench.methods.restarts import thick_restart_steps
-from hessbench.methods.semiorthogonal import semiorthogonal_steps
-from hessbench.methods.simultaneous import simultaneous_iteration, simultaneous_steps
-from hessbench.methods.thick_restart import thick_restart_lanczos
+from hessbench.estimand.base import TopEigenvalues
+from hessbench.methods.eigenvalues.block_krylov import block_krylov, block_krylov_steps
+from hessbench.methods.eigenvalues.lanczos import lanczos
+from hessbench.methods.eigenvalues.power import power_iteration
+from hessbench.methods.eigenvalues.simultaneous import simultaneous_iteration, simultaneous_steps
+from hessbench.methods.eigenvalues.thick_restart import thick_restart_lanczos
+from hessbench.methods.krylov.meters import residuals
+from hessbench.methods.krylov.recurrence import lanczos_steps, solve_tridiagonal
+from hessbench.methods.krylov.restarted import thick_restart_steps
+from hessbench.methods.krylov.semiorthogonal import semiorthogonal_steps
 from hessbench.operators import dense_operator
 from hessbench.seeding import make_generator
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hessbench.ledger import Ledger
-from hessbench.record import Kind, Record, Status
+from hessbench.ledger.reading import Ledger
+from hessbench.ledger.record import Kind, Record, Status
 
 BUDGETS = (10, 20, 40, 80)
 PROBLEMS = {"student-t[n=1000,zero_fraction=0.9]": 1000, "mlp-digits[width=32]": 9322}

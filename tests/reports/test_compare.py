@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from hessbench.record import Kind, Status
+from hessbench.ledger.record import Kind, Status
 from hessbench.reports.compare import Verdict, compare, median_ratio, to_text
 
 

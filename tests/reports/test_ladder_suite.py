@@ -3,9 +3,9 @@
 import pytest
 
 from hessbench.catalog import load_catalog
-from hessbench.plan import Conditions, plan
-from hessbench.reports.families import families
-from hessbench.suite import Suite
+from hessbench.reports.scale.families import families
+from hessbench.running.plan import Conditions, plan
+from hessbench.running.suite import Suite
 
 
 @pytest.fixture(scope="module")

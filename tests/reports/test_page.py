@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hessbench.ledger import Ledger
-from hessbench.record import Status
+from hessbench.ledger.reading import Ledger
+from hessbench.ledger.record import Status
 from hessbench.reports.failures import failures
 from hessbench.reports.page import render_report
 

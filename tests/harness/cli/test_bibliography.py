@@ -4,11 +4,11 @@ import pytest
 
 from hessbench.catalog import load_catalog
 from hessbench.cli.folders import write_report
-from hessbench.ledger import Ledger
-from hessbench.record import Kind, Record, Status
+from hessbench.ledger.reading import Ledger
+from hessbench.ledger.record import Kind, Record, Status
 
 PLUGIN = """
-from hessbench.estimand import Estimate, Trace
+from hessbench.estimand.base import Estimate, Trace
 from hessbench.method import Method
 
 def run(op, /, *, num_matvecs, generator):

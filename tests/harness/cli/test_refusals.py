@@ -10,7 +10,7 @@ import pytest
 from hessbench import Ledger, Suite, run
 from hessbench.catalog import load_catalog
 from hessbench.cli import main
-from hessbench.runner import Options
+from hessbench.running.runner import Options
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import torch
 from click.testing import CliRunner
 
 from hessbench.cli import main, study_verb
-from hessbench.cli.refine_race import Races
-from hessbench.cli.sketch_study import Design, negative_counts, run_study, sketch_errors
-from hessbench.methods.sketch import sketch
+from hessbench.methods.eigenvalues.sketch import sketch
 from hessbench.operators import dense_operator
-from hessbench.reports.sketch_page import claim_folder, write_sketch_study
+from hessbench.reports.sketch.page import claim_folder, write_sketch_study
 from hessbench.seeding import make_generator
+from hessbench.studies.race import Races
+from hessbench.studies.sketch import Design, negative_counts, run_study, sketch_errors
 
 TINY = Design(
     n=40, zero_fractions=(0.2, 0.5), ratios=(0.2, 0.6), matrices=3, document_matrices=2, sketches=2, signed_sketches=1,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hessbench import Ledger, Options, Record, run
-from hessbench.plan import Conditions
+from hessbench.running.plan import Conditions
 
 # Well-framed messages that do not fit, or cannot be true.
 FORGED = (

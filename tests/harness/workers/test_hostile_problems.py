@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hessbench import Ledger, Options, run
-from hessbench.plan import Conditions
+from hessbench.running.plan import Conditions
 
 ENDS = {
     # problem: status, what the reason says, what the note on the error says

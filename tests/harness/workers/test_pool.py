@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hessbench.cell import Cell
+from hessbench.cells.cell import Cell
 from hessbench.workers.pool import Pool, WorkerConfig
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hessbench.problems.networks import ARCHITECTURES, flat_forward, initial_state
-from hessbench.problems.networks.mlp import mlp
+from hessbench.problems.networks.architectures.mlp import mlp
 
 CIFAR = (3, 32, 32)
 

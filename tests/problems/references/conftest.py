@@ -6,9 +6,9 @@ import torch
 from torch.autograd.functional import hessian, jacobian
 
 from hessbench.operators import dense_operator
-from hessbench.problems.losses import CROSS_ENTROPY
-from hessbench.problems.monte_carlo_fisher import fisher_network
-from hessbench.problems.network import Batch, Network
+from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
+from hessbench.problems.networks.losses import CROSS_ENTROPY
+from hessbench.problems.networks.network import Batch, Network
 
 INPUTS, HIDDEN, CLASSES = 5, 3, 4
 PARAMETERS = INPUTS * HIDDEN + HIDDEN + CLASSES * HIDDEN

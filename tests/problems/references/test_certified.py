@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand import Source, TopEigenvalues
+from hessbench.estimand.base import Source, TopEigenvalues
 from hessbench.operators import FunctionOperator, to_dense
 from hessbench.problems import from_model
-from hessbench.problems.curvature import curvature_operator
+from hessbench.problems.curvature.matrices import curvature_operator
 from hessbench.problems.references import certified
 from hessbench.problems.references.block_lanczos import Known, block_lanczos
 from hessbench.problems.references.certified import Limits, certified_reference, certified_references

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.dense_references import DENSE_LIMIT
-from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
-from hessbench.problems.curvature import OPERATORS, curvature_operator
-from hessbench.problems.losses import CROSS_ENTROPY, Loss
-from hessbench.problems.network import Batch, Network
+from hessbench.estimand.base import Density, Diagonal, Source, TopEigenvalues, Trace
+from hessbench.estimand.from_dense import DENSE_LIMIT
+from hessbench.problems.curvature.matrices import OPERATORS, curvature_operator
+from hessbench.problems.curvature.rules.affine import is_affine_in_each
+from hessbench.problems.networks.losses import CROSS_ENTROPY, Loss
+from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.references import choose
 from hessbench.problems.references.certified import certified_reference
 from hessbench.problems.references.choose import gram_is_affordable, kernel_spectrum, references_of
 from hessbench.problems.references.dense import DENSE
-from hessbench.problems.references.flat import is_flat
-from hessbench.problems.rules.affine import is_affine_in_each
+from hessbench.problems.references.zero_residual_diagonal import is_flat
 
 CPU = torch.device("cpu")
 ROOTLESS = Loss("quartic", lambda outputs, targets: (outputs**4).sum())
@@ -230,7 +230,7 @@ def test_an_unknown_operator_is_refused():
 @pytest.mark.data
 @pytest.mark.skipif(not os.environ.get("HESSBENCH_DATA"), reason="HESSBENCH_DATA is not set")
 def test_the_gram_matrix_and_block_lanczos_agree_on_resnet20():
-    from hessbench.problems.resnet20_cifar10 import RESNET20_CIFAR10
+    from hessbench.problems.network_families.resnet20_cifar10 import RESNET20_CIFAR10
 
     problem = RESNET20_CIFAR10.problem("resnet20-cifar10[operator=ggn,samples=4]")
     estimand = TopEigenvalues(5)

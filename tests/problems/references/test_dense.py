@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand import TopEigenvalues
+from hessbench.estimand.base import TopEigenvalues
 from hessbench.operators import to_dense
-from hessbench.problems.curvature import curvature_operator
-from hessbench.problems.from_model import from_model
-from hessbench.problems.losses import CROSS_ENTROPY, SQUARED, Loss
+from hessbench.problems.curvature.matrices import curvature_operator
+from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED, Loss
 from hessbench.problems.references import dense
 from hessbench.problems.references.dense import DENSE, dense_ggn, output_hessians
+from hessbench.problems.user_model.from_model import from_model
 
 # A loss of one's own, without a root: its second derivatives are not constant.
 QUARTIC = Loss("quartic", lambda outputs, targets: (outputs**4).sum() + (outputs[:, 0] * outputs[:, 1]).sum())

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hessbench.dense_references import dense_references
-from hessbench.estimand import Density, Diagonal, TopEigenvalues, Trace
-from hessbench.problems.losses import CROSS_ENTROPY, SQUARED, Loss
+from hessbench.estimand.base import Density, Diagonal, TopEigenvalues, Trace
+from hessbench.estimand.from_dense import dense_references
+from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED, Loss
 from hessbench.problems.references import gram
 from hessbench.problems.references.dense import DENSE
 from hessbench.problems.references.gram import (

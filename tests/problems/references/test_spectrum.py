@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from hessbench.distances import wasserstein1
-from hessbench.estimand import (
+from hessbench.estimand.base import (
     Density,
     Diagonal,
     Source,
@@ -14,6 +13,7 @@ from hessbench.estimand import (
     top_reference,
     trace_reference,
 )
+from hessbench.estimand.distances import wasserstein1
 from hessbench.problems.references.spectrum import Spectrum, spectrum_references
 
 HUGE = 28_000_000

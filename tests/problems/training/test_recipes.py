@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from hessbench.problems.data.datasets import DATASETS
-from hessbench.problems.losses import LOSSES
-from hessbench.problems.networks.architectures import ARCHITECTURES
+from hessbench.problems.networks.architectures.table import ARCHITECTURES
+from hessbench.problems.networks.losses import LOSSES
 from hessbench.problems.training import history, recipe_for, trained
 
 

@@ -1,0 +1,298 @@
+"""The laws every method keeps, checked on small operators with known matrices."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+import torch
+
+from hessbench.counting import BudgetExceeded, CountingOperator
+from hessbench.estimand.base import Arrays, Estimand, Estimate, TopEigenspace, TopEigenvalues
+from hessbench.estimand.settled import settled
+from hessbench.laws.global_settings import changes, settings
+from hessbench.laws.small_operator import DIM, OUTPUTS, small_operator
+from hessbench.method import BoundMethod, Method
+from hessbench.operators import LinearOperator
+from hessbench.problem import FACTOR
+from hessbench.seeding import make_generator
+from hessbench.tally import TalliedOperator
+
+REFUSED: Final = "refused in a sentence"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a law held, and what was seen."""
+
+    law: str
+    passed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run spent and yielded."""
+
+    spent: int
+    yields: tuple[tuple[int, Arrays], ...]
+
+
+def check_method(method: Method, spec: str) -> Iterator[Verdict]:
+    """Hold a method against every law, for each estimand it answers.
+
+    Args:
+        method: The method.
+        spec: Its spec, with parameters.
+
+    Yields:
+        One verdict per law and estimand, or one for an estimand that these settings refuse.
+    """
+    for kind in method.estimands:
+        estimand = small_estimand(kind)
+        bound = method.bind(spec, estimand)
+        if bound.refusal:
+            yield Verdict(f"{REFUSED} ({estimand.spec})", passed=True, detail=bound.refusal)
+            continue
+        for law, check in LAWS.items():
+            try:
+                detail = check(bound)
+            except _Broken as broken:
+                yield Verdict(f"{law} ({estimand.spec})", passed=False, detail=str(broken))
+            except Exception as failure:  # noqa: BLE001 -- a method may raise anything; that is what is reported
+                yield Verdict(f"{law} ({estimand.spec})", passed=False, detail=f"{type(failure).__name__}: {failure}")
+            else:
+                yield Verdict(f"{law} ({estimand.spec})", passed=True, detail=detail)
+
+
+def small_estimand(kind: type[Estimand]) -> Estimand:
+    """The estimand of a kind that is asked for: three eigenvalues or eigenvectors, all of anything else."""
+    return kind(k=3) if issubclass(kind, TopEigenvalues | TopEigenspace) else cast("Callable[[], Estimand]", kind)()
+
+
+def run_once(
+    bound: BoundMethod, num_matvecs: int, seed: int = 1, op: LinearOperator | None = None, *, late: bool = False
+) -> Run:
+    """Run a method on a small operator and evaluate everything it yields, at once or, where `late`, after the run."""
+    counting = CountingOperator(op or small_operator(bound.method), num_matvecs)
+    yielded: list[tuple[int, Estimate]] = []
+    for estimate in _estimates(bound, counting, num_matvecs, seed):
+        yielded.append((counting.matvecs, settled(estimate) if late else settled(estimate.resolve())))
+    yields = tuple((spent, _own_answer(bound, estimate.resolve(), counting.dim)) for spent, estimate in yielded)
+    return Run(counting.matvecs, yields)
+
+
+def _estimates(bound: BoundMethod, counting: CountingOperator, num_matvecs: int, seed: int = 1) -> Iterator[Estimate]:
+    """What a method hands over, until the budget is spent."""
+    result: Any = bound.run(counting, num_matvecs, make_generator(seed))
+    for estimate in result if bound.method.is_anytime else [result]:
+        if not isinstance(estimate, Estimate):
+            raise _Broken(f"a method returns or yields Estimate, got {type(estimate).__name__}")
+        yield estimate
+        if counting.matvecs >= num_matvecs:
+            break
+
+
+class _Broken(Exception):  # noqa: N818
+    """A law does not hold."""
+
+
+def _own_answer(bound: BoundMethod, estimate: Estimate, dim: int) -> Arrays:
+    kind = type(bound.estimand)
+    known = {bound.method.estimands[0]: estimate, **estimate.also}
+    if kind not in known:
+        raise _Broken(f"no answer to {kind.key}: it must be the value of the first estimand, or in `also`")
+    return bound.estimand.to_arrays(known[kind].value, dim)
+
+
+def _budgets(bound: BoundMethod) -> list[int]:
+    # What a factor's own methods need may depend on its number of outputs, which the dimension does not tell.
+    least = max(bound.min_matvecs(DIM), OUTPUTS if FACTOR in bound.method.requires else 1)
+    return sorted({least, least + 1, least + 5, 2 * least + 3, DIM})
+
+
+def _answers(bound: BoundMethod) -> str:
+    run = run_once(bound, max(_budgets(bound)))
+    if not run.yields:
+        raise _Broken("the method ended without an estimate")
+    for name, array in run.yields[-1][1].items():
+        if not np.isfinite(array).all():
+            raise _Broken(f"{name} is not finite")
+    return f"{len(run.yields)} estimate{'s' if len(run.yields) > 1 else ''} in {run.spent} products"
+
+
+def _budget_is_kept(bound: BoundMethod) -> str:
+    for budget in _budgets(bound):
+        if budget < bound.min_matvecs(DIM):
+            continue
+        try:
+            run = run_once(bound, budget)
+        except BudgetExceeded as exceeded:
+            raise _Broken(f"with num_matvecs={budget}: {exceeded}") from None
+        if not run.yields:
+            raise _Broken(f"with num_matvecs={budget} the method ended without an estimate; "
+                          "raise min_matvecs if that is too few")  # fmt: skip
+    return f"budgets {', '.join(map(str, _budgets(bound)))}"
+
+
+def _prefix(bound: BoundMethod) -> str:
+    if not bound.method.is_anytime:
+        return "one-shot: a cell of its own per budget"
+    short = max(DIM // 2, bound.min_matvecs(DIM))
+    long = 2 * short
+    first, second = run_once(bound, short), run_once(bound, long)
+    early = [entry for entry in second.yields if entry[0] <= short]
+    for (spent, one), (again, two) in zip(first.yields, early, strict=False):
+        if spent != again or not _same(one, two):
+            raise _Broken(f"at {spent} products the run with budget {short} differs from the run with budget {long}")
+    if not early or len(first.yields) != len(early):
+        raise _Broken(f"the run with budget {long} yields {len(early)} estimates within {short} products, "
+                      f"the run with that budget {len(first.yields)}")  # fmt: skip
+    return f"{len(early)} estimates within {short} products agree bit for bit"
+
+
+def _same_seed(bound: BoundMethod) -> str:
+    budget = max(_budgets(bound))
+    one, two = run_once(bound, budget), run_once(bound, budget)
+    if one.spent != two.spent or not _same_yields(one, two):
+        raise _Broken("two runs from the same generator state differ")
+    return "same bits twice"
+
+
+def _late(bound: BoundMethod) -> str:
+    if not bound.method.is_anytime:
+        return "one-shot: evaluated when it is returned"
+    budget = max(_budgets(bound))
+    if not _same_yields(run_once(bound, budget), run_once(bound, budget, late=True)):
+        raise _Broken("a value evaluated after the run went on differs: a function must hold all it needs")
+    return "values evaluated after the run are the same"
+
+
+def _no_late_products(bound: BoundMethod) -> str:
+    if not bound.method.is_anytime:
+        return "one-shot: what its value takes counts in its row"
+    counting = CountingOperator(small_operator(bound.method), max(_budgets(bound)))
+    for estimate in _estimates(bound, counting, max(_budgets(bound))):
+        spent = counting.matvecs
+        estimate.resolve()
+        if counting.matvecs != spent:
+            raise _Broken(f"evaluating what was yielded at {spent} products took {counting.matvecs - spent} more: "
+                          "make them before the yield, so that they belong to its budget")  # fmt: skip
+    return "values take no products when they are evaluated"
+
+
+def _values_stay(bound: BoundMethod) -> str:
+    if not bound.method.is_anytime:
+        return "one-shot: nothing follows"
+    counting = CountingOperator(small_operator(bound.method), max(_budgets(bound)))
+    held: list[tuple[int, Estimate, Arrays]] = []
+    for estimate in _estimates(bound, counting, max(_budgets(bound))):
+        if callable(estimate.value):
+            continue  # the law of late values
+        answer = _own_answer(bound, estimate.resolve(), counting.dim)
+        held.append((counting.matvecs, estimate, {name: array.copy() for name, array in answer.items()}))
+    for spent, estimate, before in held:
+        if not _same(before, _own_answer(bound, estimate.resolve(), counting.dim)):
+            raise _Broken(f"the value yielded at {spent} products was changed afterwards: yield a copy of what goes on")
+    return f"{len(held)} values stayed as they were yielded"
+
+
+def _every_product(bound: BoundMethod) -> str:
+    tally = TalliedOperator(small_operator(bound.method))
+    counting = CountingOperator(tally, max(_budgets(bound)))
+    for estimate in _estimates(bound, counting, max(_budgets(bound))):
+        estimate.resolve()
+    charged = counting.matvecs - counting.spending.outside
+    if tally.columns != charged:
+        raise _Broken(f"{tally.columns} products were computed and {charged} charged: the method went round the count")
+    if not counting.matvecs and bound.min_matvecs(DIM) >= 1:
+        raise _Broken("no product was charged; a method that needs none declares min_matvecs=0")
+    return f"{charged} products computed, as many charged"
+
+
+def _inputs_untouched(bound: BoundMethod) -> str:
+    op = small_operator(bound.method)
+    witness = torch.randn(DIM, 2, generator=make_generator(3), dtype=op.dtype)
+    before = op.matmat(witness)
+    run_once(bound, max(_budgets(bound)), op=op)
+    if not torch.equal(before, op.matmat(witness)):
+        raise _Broken("the operator's products changed during the run")
+    return "products before and after are equal"
+
+
+def _dtype(bound: BoundMethod) -> str:
+    for dtype in (torch.float32, torch.float64):
+        op = small_operator(bound.method, dtype)
+        run = run_once(bound, max(_budgets(bound)), op=op)
+        if not run.yields:
+            raise _Broken(f"no estimate in {dtype}")
+    return "float32 and float64, on the CPU"
+
+
+def _globals(bound: BoundMethod) -> str:
+    before = _global_state()
+    run_once(bound, max(_budgets(bound)))
+    after = _global_state()
+    changed = changes(before, after)
+    if changed:
+        raise _Broken(f"changed: {', '.join(changed)}; the only randomness is the generator handed in")
+    return "no global generator or setting changed"
+
+
+def _too_small(bound: BoundMethod) -> str:
+    least = bound.min_matvecs(DIM)
+    if least <= 1:
+        return "every budget from 1 is accepted; the harness refuses less"
+    # The declaration is what refuses; called without the harness, a method may do whatever the budget explains.
+    says = f"{least - 1} refused by the harness, from min_matvecs = {least}"
+    try:
+        run_once(bound, least - 1)
+    except BudgetExceeded:
+        return f"{says}; called by itself the method overruns"
+    except Exception as failure:  # noqa: BLE001 -- a method may raise anything; that is what is reported
+        if isinstance(failure, ValueError) and str(least) in str(failure):
+            return f"{least - 1} refused: {failure}"
+        raise _Broken(f"with {least - 1} products, one below min_matvecs, the method fails for another reason than "
+                      f"a refusal that names {least}: {type(failure).__name__}: {failure}") from None  # fmt: skip
+    return f"{says}; called by itself the method accepts it"
+
+
+def _global_state() -> dict[str, object]:
+    return {
+        "torch's generator": torch.get_rng_state().numpy().tobytes(),
+        "numpy's generator": str(np.random.get_state()),
+        "random's generator": random.getstate(),
+        "the number of threads": torch.get_num_threads(),
+        **settings(),
+    }
+
+
+def _same(one: Arrays, two: Arrays) -> bool:
+    return all(np.array_equal(one[name], two[name], equal_nan=True) for name in one)
+
+
+def _same_yields(one: Run, two: Run) -> bool:
+    return len(one.yields) == len(two.yields) and all(
+        a == b and _same(left, right) for (a, left), (b, right) in zip(one.yields, two.yields, strict=True)
+    )
+
+
+LAWS: Final[dict[str, Callable[[BoundMethod], str]]] = {
+    # First: a setting made the same at every run is seen only at the first.
+    "no global generator touched": _globals,
+    "answers its estimand": _answers,
+    "budget obeyed to the unit": _budget_is_kept,
+    "prefix law or one-shot": _prefix,
+    "same seed, same bits": _same_seed,
+    "values may be evaluated late": _late,
+    "no products after the yield": _no_late_products,
+    "values stay as yielded": _values_stay,
+    "every product charged": _every_product,
+    "inputs untouched": _inputs_untouched,
+    "dtype and device kept": _dtype,
+    "too small a budget refused": _too_small,
+}
+"""Every law by name; each returns what was seen, or raises."""

@@ -1,0 +1,1 @@
+"""From a suite to a folder of rows: plan, truth, runner, resume."""

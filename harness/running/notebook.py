@@ -1,0 +1,119 @@
+"""Evaluate a function from a notebook: no file, no registration, the same ledger row."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from hessbench.catalog import Catalog, load_catalog
+from hessbench.estimand.base import ESTIMANDS, Estimand, defaults_of, parse_estimand
+from hessbench.ledger.reading import Ledger
+from hessbench.method import Method
+from hessbench.problem import Problem
+from hessbench.running.inline import run_inline
+from hessbench.running.plan import Conditions
+from hessbench.running.runner import Options, run
+from hessbench.running.suite import Cross, Suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROBLEMS: Final[dict[str, tuple[str, ...]]] = {
+    "top-eigenvalues": ("student-t[n=1000,zero_fraction=0.9]", "digits-mlp[step=500]"),
+    "top-eigenspace": ("student-t[n=1000,zero_fraction=0.9]", "digits-mlp[step=500]"),
+    "trace": ("student-t[n=1000,zero_fraction=0.9]", "digits-mlp[step=500]"),
+    "density": ("student-t[n=1000,zero_fraction=0.9]", "digits-mlp[step=500]"),
+    "diagonal": ("diagonal[n=1000]", "digits-mlp[operator=ggn,step=500]"),
+}
+"""Small problems with exact references, by estimand: a synthetic one and a really trained network."""
+
+
+def evaluate(
+    f: Callable[..., Any] | Method,
+    estimand: Estimand | type[Estimand] | str,
+    *,
+    problems: Sequence[str | Problem] | None = None,
+    against: Sequence[str] = (),
+    num_matvecs: Sequence[int | str] = (20, 40, 80),
+    repeats: int = 3,
+    timeout_s: float | None = 60.0,
+) -> pd.DataFrame:
+    """Run a function as a method and return its ledger rows.
+
+    Cells run in processes forked from this one, on one thread, where the platform can; elsewhere in this process,
+    with peaks null, no time limit, and a note in every row.
+
+    Args:
+        f: `f(op, /, *, num_matvecs, generator)`, or a `Method`.
+        estimand: What it estimates, such as `Trace`, `TopEigenvalues(k=10)` or "density".
+        problems: Problem specs, or `Problem` objects; two small ones by default.
+        against: Registered methods to run beside it.
+        num_matvecs: Budgets; "n" stands for the dimension.
+        repeats: Number of repeats.
+        timeout_s: Limit of a cell in seconds, or None.
+
+    Returns:
+        One row per checkpoint and per cell, with the columns of the ledger.
+
+    Raises:
+        ValueError: If the function, a name, a budget, a number of repeats or a limit is not accepted.
+    """
+    if isinstance(num_matvecs, str) or not isinstance(num_matvecs, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"num_matvecs takes a list of budgets, such as [20, 40], got {num_matvecs!r}")
+    _check_timeout(timeout_s)
+    asked = _estimand(estimand)
+    method = f if isinstance(f, Method) else Method(name=_name(f), run=f, estimands=(type(asked),))
+    catalog = load_catalog()
+    chosen = PROBLEMS[asked.key] if problems is None else problems
+    own = [problem for problem in chosen if isinstance(problem, Problem)]
+    catalog.add(methods=[method], problems=own, source="evaluate")
+    names = tuple(problem.name if isinstance(problem, Problem) else problem for problem in chosen)
+    cross = Cross(asked.spec, names, (method.name, *against), tuple(num_matvecs), repeats)
+    return run_here(Suite("evaluate", 1, (cross,)), catalog, timeout_s)
+
+
+def run_here(suite: Suite, catalog: Catalog, timeout_s: float | None) -> pd.DataFrame:
+    """Run a suite with a catalog of this process and return its rows."""
+    options = Options(conditions=Conditions(timeout_s=timeout_s), prices=False)
+    with tempfile.TemporaryDirectory() as folder:
+        if can_fork():
+            run(suite, folder, options, catalog=catalog)
+        else:
+            run_inline(suite, catalog, folder, options.conditions)
+        return Ledger.read(folder).to_frame()
+
+
+def can_fork() -> bool:
+    """Whether cells can be forked from this process."""
+    if sys.platform != "linux":
+        return False
+    import torch
+
+    return not (torch.cuda.is_available() and torch.cuda.is_initialized())
+
+
+def _estimand(estimand: Estimand | type[Estimand] | str) -> Estimand:
+    if isinstance(estimand, Estimand):
+        return estimand
+    if isinstance(estimand, str):
+        return parse_estimand(estimand)
+    if estimand not in ESTIMANDS.values():
+        raise ValueError(f"estimand takes one of {', '.join(ESTIMANDS)}, got {estimand!r}")
+    return parse_estimand(f"{estimand.key}[k=10]" if "k" in defaults_of(estimand) else estimand.key)
+
+
+def _check_timeout(timeout_s: object) -> None:
+    if timeout_s is None:
+        return
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s < math.inf:
+        raise ValueError(f"timeout_s must be a positive number of seconds or None, got {timeout_s!r}")
+
+
+def _name(f: Callable[..., Any]) -> str:
+    words = re.findall(r"[a-z0-9]+", getattr(f, "__name__", "function").lower())
+    name = "-".join(words) or "function"
+    return name if name[0].isalpha() else f"f-{name}"

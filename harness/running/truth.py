@@ -1,0 +1,107 @@
+"""The truth about a problem, for scoring: from the run's folder, from the cache, or built now in its own process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hessbench.estimand.base import Source
+from hessbench.ledger.record import Status
+from hessbench.ledger.stored_references import ReferenceStore, Truth, cached_references, reference_from
+from hessbench.running.rows import verdict
+from hessbench.workers.outcome import Outcome
+from hessbench.workers.pool import Pool
+
+_TIMEOUT_S: Final = 3600.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What building references may take.
+
+    Attributes:
+        each_s: Seconds for each reference, those of one problem together.
+        memory_cap_bytes: Memory above the server's.
+    """
+
+    each_s: float | None = None
+    memory_cap_bytes: int | None = None
+
+
+def find_truth(
+    pool: Pool,
+    folder: Path,
+    spec: str,
+    estimands: list[str],
+    threads: int,
+    say: Callable[[str], None],
+    limits: Limits | None = None,
+) -> Truth:
+    """Hash a problem's content, and have the references that neither the folder nor the cache holds built.
+
+    Args:
+        pool: Where the job runs.
+        folder: The run's folder; every reference found ends up in it, so that it can be scored again by itself.
+        spec: The problem.
+        estimands: What is to be known of it.
+        threads: Threads of the job.
+        say: Told what could not be kept.
+        limits: Time for each reference, and memory; an hour for all of them, and the machine's, by default.
+
+    Returns:
+        The references, and the reasons of those that are missing.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    limits = limits or Limits()
+    job = {
+        "job": "reference",
+        "problem": spec,
+        "estimands": estimands,
+        "folder": str(folder),
+        "threads": threads,
+        "timeout_s": _TIMEOUT_S if limits.each_s is None else limits.each_s * len(estimands),
+        "memory_cap_bytes": limits.memory_cap_bytes,
+    }
+    outcome = pool.perform(job)
+    if outcome.end is None and outcome.ended["cause"] in ("", "server"):
+        say(f"the reference of {spec} was interrupted ({verdict(outcome)[1]}): once more")
+        outcome = pool.perform(job)
+    missing: dict[str, str] = {}
+    if outcome.end is None or outcome.end["status"] != Status.OK:
+        missing = dict.fromkeys(estimands, f"no reference: {verdict(outcome)[1]}")
+    hashed = [header for header, _ in outcome.of_type("problem")]
+    if not hashed:
+        return Truth(missing=missing)
+    problem_hash: str = hashed[0]["hash"]
+    store = ReferenceStore(folder)
+    for header, arrays in outcome.of_type("reference"):
+        if store.is_damaged(problem_hash, header["estimand"]):
+            say(f"the kept reference {header['estimand']} of {spec} was damaged: it was built again")
+        store.save(problem_hash, header, arrays)
+    if hashed[0]["of_content"]:
+        _share(store, outcome, problem_hash, estimands, say)
+    references = store.load(problem_hash, estimands)
+    for header, arrays in outcome.of_type("reference"):
+        references.setdefault(header["estimand"], reference_from(header, arrays))
+    missing |= {header["estimand"]: header["reason"] for header, _ in outcome.of_type("no-reference")}
+    return Truth(problem_hash, references, missing)
+
+
+def _share(
+    store: ReferenceStore, outcome: Outcome, problem_hash: str, estimands: list[str], say: Callable[[str], None]
+) -> None:
+    """Give the cache what was dear to make, and take from it what another run made."""
+    cache = cached_references()
+    try:
+        for header, arrays in outcome.of_type("reference"):
+            if header["source"] != Source.ANALYTIC:
+                cache.save(problem_hash, header, arrays)
+    except OSError as failure:
+        say(f"references are not kept in the cache: {failure.strerror or failure}")
+    for estimand in estimands:
+        if not store.holds(problem_hash, estimand):
+            store.copy(cache, problem_hash, estimand)

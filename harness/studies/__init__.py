@@ -1,0 +1,1 @@
+"""The documents' studies, one module each."""

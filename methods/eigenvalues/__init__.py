@@ -1,0 +1,1 @@
+"""Estimators of eigenvalues and of the spaces of their vectors, one algorithm a file."""

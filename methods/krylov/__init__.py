@@ -1,0 +1,1 @@
+"""Krylov spaces: one recurrence, and what is read off it."""

@@ -1,0 +1,62 @@
+"""Small results on the CPU in float64: eigenpairs of a projected matrix, mean and standard error of samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hessbench.estimand.base import Array
+from hessbench.methods.arguments import Which
+
+
+def eigenvalues_of(B: Array) -> Array:
+    """Eigenvalues, ascending, of the symmetric part of B, shape (m, m); all NaN where an entry is not finite."""
+    if not np.isfinite(B).all():
+        return np.full(B.shape[0], np.nan)
+    return np.linalg.eigvalsh((B + B.T) / 2).astype(np.float64, copy=False)
+
+
+def first_places(values: Array, k: int, which: Which) -> NDArray[np.intp]:
+    """Places of the first k eigenvalues in an order; a stable sort, as `TopEigenvalues.rank` does it."""
+    key = {"magnitude": -np.abs(values), "algebraic": -values, "smallest": values}[which]
+    return np.argsort(key, kind="stable")[:k]
+
+
+def top_pairs(B: Array, k: int, which: Which) -> tuple[Array, Array]:
+    """First k eigenvalues (k,) of the symmetric part of B, shape (m, m), and their eigenvectors (m, k).
+
+    All NaN where an entry is not finite.
+    """
+    if not np.isfinite(B).all():
+        return np.full(min(k, B.shape[0]), np.nan), np.full((B.shape[0], min(k, B.shape[0])), np.nan)
+    values, W = np.linalg.eigh((B + B.T) / 2)
+    first = first_places(values, k, which)
+    return values[first], W[:, first]
+
+
+def to_host(block: Tensor) -> Array:
+    """A small tensor as a float64 array on the CPU."""
+    return block.detach().cpu().double().numpy()
+
+
+def to_device(array: Array, like: Tensor) -> Tensor:
+    """An array with the dtype and on the device of a tensor."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(like)
+
+
+def mean_and_stderr(samples: Array) -> tuple[float, float | None]:
+    """Mean of independent samples, shape (m,), and its standard error; None for a single one."""
+    mean = float(samples.mean())
+    if samples.size < 2:
+        return mean, None
+    return mean, float(samples.std(ddof=1)) / samples.size**0.5
+
+
+def eigenpairs_of(B: Array) -> tuple[Array, Array]:
+    """Eigenvalues, ascending, and eigenvectors of the symmetric part of B; all NaN where an entry is not finite."""
+    if not np.isfinite(B).all():
+        return np.full(B.shape[0], np.nan), np.full(B.shape, np.nan)
+    values, vectors = np.linalg.eigh((B + B.T) / 2)
+    return values.astype(np.float64, copy=False), vectors.astype(np.float64, copy=False)

@@ -1,0 +1,1 @@
+"""Curvature matrices of a network, and how a product with one is made."""

@@ -1,0 +1,97 @@
+"""Which curvature matrix a family of network problems asks for, with what its name leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from hessbench.estimand.from_dense import References
+from hessbench.operators import LinearOperator
+from hessbench.problem import FACTOR, NETWORK, PSD
+from hessbench.problems.curvature.engines.table import AUTO, engine_names
+from hessbench.problems.curvature.matrices import BY_EXAMPLE, OPERATORS, curvature_operator, has_factor, is_psd
+from hessbench.problems.curvature.monte_carlo_fisher import MAX_SAMPLES
+from hessbench.problems.networks.losses import Loss
+from hessbench.problems.networks.network import Network
+from hessbench.problems.parameters import in_range, one_of
+from hessbench.problems.references.choose import references_of
+from hessbench.transforms import shifted
+
+DECAYED: Final = ("hessian", "ggn")
+"""Matrices that weight decay adds to: the Hessian of weight_decay / 2 times the squared norm is weight_decay * I."""
+
+MAX_SEED: Final = 2**31 - 1
+MAX_DECAY: Final = 1e6
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A curvature matrix of a network that is still to be chosen.
+
+    Attributes:
+        operator: One of `hessbench.problems.curvature.matrices.OPERATORS`.
+        weight_decay: Added to every diagonal entry of the Hessian or the GGN.
+        mc_samples: Targets drawn for each sample, for monte-carlo-fisher.
+        seed: Of those draws.
+        group: Whether the batch is one group: batch norm in training mode.
+        engine: How products with the Hessian, the GGN and what is made of them are made.
+    """
+
+    operator: str
+    weight_decay: float = 0.0
+    mc_samples: int = 1
+    seed: int = 0
+    group: bool = False
+    engine: str = AUTO
+
+    def check(self, family: str) -> None:
+        """Refuse what is out of range, or does not belong to the operator.
+
+        Raises:
+            ValueError: Naming the family, the parameter and what is accepted.
+        """
+        one_of(family, "operator", self.operator, OPERATORS)
+        one_of(family, "engine", self.engine, engine_names(self.operator))
+        in_range(family, "weight_decay", self.weight_decay, 0, MAX_DECAY)
+        in_range(family, "mc_samples", self.mc_samples, 1, MAX_SAMPLES)
+        in_range(family, "seed", self.seed, 0, MAX_SEED)
+        if self.weight_decay and self.operator not in DECAYED:
+            raise ValueError(
+                f"{family}: weight_decay belongs to operator={' or '.join(DECAYED)}, got operator={self.operator}"
+            )
+        if (self.mc_samples, self.seed) != (1, 0) and self.operator != "monte-carlo-fisher":
+            raise ValueError(
+                f"{family}: mc_samples and seed belong to operator=monte-carlo-fisher, got operator={self.operator}"
+            )
+        if self.group and self.operator in BY_EXAMPLE:
+            raise ValueError(
+                f"{family}: norm=train makes the batch one group, and operator={self.operator} needs every sample by "
+                "itself: use norm=eval"
+            )
+
+    def of(self, network: Network) -> LinearOperator:
+        """The operator."""
+        op = curvature_operator(network, self.operator, self.engine, mc_samples=self.mc_samples, seed=self.seed)
+        return shifted(op, self.weight_decay)
+
+    def references(
+        self, make: Callable[[], Network], dim: int, *, name: str = "", rounding: float | None = None
+    ) -> References:
+        """Its references; see `hessbench.problems.references.choose.references_of`."""
+        return references_of(
+            make, self.operator, dim, name=name, rounding=rounding, shift=self.weight_decay,
+            mc_samples=self.mc_samples, seed=self.seed,
+        )  # fmt: skip
+
+    @property
+    def extras(self) -> list[str]:
+        """What it has beside its operator, for a hash; nothing where all is as by default, whatever the engine."""
+        plain = Matrix(self.operator, engine=self.engine)
+        return [] if self == plain else [f"{self.weight_decay!r} {self.mc_samples} {self.seed} {self.group}"]
+
+    def traits(self, loss: Loss) -> tuple[str, ...]:
+        """What is declared of it."""
+        psd = (PSD,) if is_psd(loss, self.operator) else ()
+        factored = has_factor(loss, self.operator) and not self.group and not self.weight_decay
+        return (NETWORK, *psd, FACTOR) if factored else (NETWORK, *psd)

@@ -1,0 +1,61 @@
+"""The engine `kept-graph`: everything is differentiated once, and its graph is kept.
+
+A Hessian product is one backward pass through the graph of the gradient (Pearlmutter 1994,
+https://doi.org/10.1162/neco.1994.6.1.147). A GGN product is one Jacobian-vector and one vector-Jacobian product
+(Schraudolph 2002, https://doi.org/10.1162/08997660260028683), the first by the kept graph of u -> J^T u, whose
+derivative in u is J: a JVP by double VJP, which needs no forward mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from hessbench.problems.curvature.engines.engine import Products
+from hessbench.problems.networks.custom_functions import custom_functions
+from hessbench.problems.networks.linearisation import Linearisation, pull_columns
+from hessbench.problems.networks.network import Batch, Network
+
+
+def hessian(network: Network, batch: Batch) -> Products:
+    """Hessian of a batch by one backward pass a product through the kept graph of its gradient.
+
+    Cost: one gradient; the graph keeps the activations of both passes.
+
+    Raises:
+        ValueError: If the gradient is constant, unless the network of a residual is linear in its parameters.
+    """
+    parameters = network.parameters.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        total = network.loss.total(network.forward(parameters, batch.inputs), batch.targets)
+        (gradient,) = torch.autograd.grad(total * network.scale, parameters, create_graph=True)
+        if network.loss.linear and not custom_functions(total):
+            gradient = gradient + 0.0 * parameters  # of a network linear in its parameters there is no graph between
+    if not gradient.requires_grad:
+        raise ValueError(
+            "the gradient does not change with the parameters: the loss is linear in them, or an operation hides "
+            "its derivative (detach, torch.no_grad, a custom autograd.Function), and there is no Hessian to measure"
+        )
+    return Products(
+        lambda block: pull_columns(gradient, parameters, block, batched=network.batched), total=total.detach()
+    )
+
+
+def ggn(network: Network, batch: Batch) -> Products:
+    """GGN of a batch by a JVP and a VJP through kept graphs.
+
+    Cost: about two gradients; the graphs keep the activations of both passes.
+    """
+    return between_jacobians(network, batch, Linearisation(replace(network, traced=False), network.on(batch)))
+
+
+def between_jacobians(network: Network, batch: Batch, jacobian: Linearisation) -> Products:
+    """J^T Lambda J of a batch, by a JVP and a VJP of its outputs."""
+    loss = network.loss
+    bend = loss.bend(jacobian.outputs, batch.targets)
+    return Products(
+        lambda block: jacobian.pull(bend(jacobian.push(block)) * network.scale),
+        total=loss.total(jacobian.outputs, batch.targets),
+        jacobian=jacobian,
+    )

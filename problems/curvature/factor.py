@@ -1,0 +1,126 @@
+"""The factor of a GGN, and the gradients of single samples and their squares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from hessbench.operators import check_block
+from hessbench.problems.curvature.engines.engine import Jacobian
+from hessbench.problems.curvature.layer_squares import dense_squares
+from hessbench.problems.networks.losses import LossTotal
+from hessbench.problems.networks.network import Network
+
+_EXAMPLE_GRADIENT_ENTRIES: Final = 2**24
+"""Entries of per-example gradients held at a time."""
+
+_ACTIVATIONS: Final = 1024
+"""Activations of a sample that are reckoned with where no gradient of its own is made."""
+
+_TRIED: Final = 3
+"""Samples on which the two ways to squares are compared."""
+
+
+class GGNFactor:
+    """F = J^T S with G = F F^T; S is block diagonal with S_i S_i^T = Lambda_i.
+
+    For cross-entropy S_i = (diag(sqrt p) - p sqrt(p)^T) / sqrt(N).
+    """
+
+    def __init__(self, network: Network, jacobians: Sequence[Jacobian], root: LossTotal) -> None:
+        self._network = network
+        self._jacobians = jacobians
+        self._roots = [
+            root(jacobian.outputs, batch.targets) * network.scale**0.5
+            for jacobian, batch in zip(jacobians, network.batches, strict=True)
+        ]
+        self.num_samples = network.num_samples
+        self.num_outputs = self._roots[0].shape[2]
+
+    @property
+    def num_columns(self) -> int:
+        """N * C."""
+        return self.num_samples * self.num_outputs
+
+    def rmatmat(self, block: Tensor, /) -> Tensor:
+        """F @ block by one vector-Jacobian product per column: (num_columns, k) -> (dim, k)."""
+        parameters = self._network.parameters
+        check_block(block, self.num_columns, parameters.dtype, parameters.device, "factor", least=0)
+        product = parameters.new_zeros(parameters.numel(), block.shape[1])
+        if block.shape[1] == 0:
+            return product
+        for jacobian, weights in zip(self._jacobians, self._spread(block), strict=True):
+            product += jacobian.pull(weights)
+        return product
+
+    def squared_sum(self, block: Tensor, /) -> Tensor:
+        """Sum over samples of the squared per-sample products: (num_columns, k) -> (dim, k).
+
+        Where all layers are dense, two products for each; else gradients of single samples are made for many samples
+        at once. Either way as many samples are taken at a time as fit a fixed memory.
+        """
+        network = self._network
+        check_block(block, self.num_columns, network.parameters.dtype, network.parameters.device, "factor", least=0)
+        total = network.parameters.new_zeros(network.parameters.numel(), block.shape[1])
+        if block.shape[1] == 0:
+            return total
+        held = _ACTIVATIONS * block.shape[1] if self._all_dense else network.parameters.numel()
+        chunk = max(1, _EXAMPLE_GRADIENT_ENTRIES // held)
+        for batch, weights in zip(network.batches, self._spread(block), strict=True):
+            for start in range(0, batch.size, chunk):
+                rows = slice(start, start + chunk)
+                inputs, part = batch.inputs[rows], weights[rows]
+                found = dense_squares(network, inputs, part) if self._all_dense else None
+                total += example_squares(network, inputs, part) if found is None else found
+        return total
+
+    @cached_property
+    def _all_dense(self) -> bool:
+        """Whether squares by layers are those of single samples, tried on a few of them."""
+        network = self._network
+        inputs = network.batches[0].inputs[:_TRIED]
+        weights = torch.ones_like(self._roots[0][:_TRIED, :, :1]).cumsum(dim=1)
+        found = dense_squares(network, inputs, weights)
+        if found is None:
+            return False
+        expected = example_squares(network, inputs, weights)
+        return float((found - expected).norm()) <= torch.finfo(found.dtype).eps ** 0.5 * float(expected.norm())
+
+    def _spread(self, block: Tensor) -> list[Tensor]:
+        """S @ block for each batch, (m, C, k)."""
+        parts = block.split([S.shape[0] * self.num_outputs for S in self._roots])
+        return [
+            torch.einsum("mcr,mrk->mck", S, part.reshape(S.shape[0], self.num_outputs, -1))
+            for S, part in zip(self._roots, parts, strict=True)
+        ]
+
+
+def example_squares(network: Network, inputs: Tensor, weights: Tensor) -> Tensor:
+    """Sums (n, k) over m samples of the squared gradients of <weights_i, outputs_i>, by gradients of single samples.
+
+    Args:
+        network: The network.
+        inputs: m of its inputs.
+        weights: Weights (m, C, k) of their outputs.
+    """
+    columns = [example_gradients(network, inputs, column).square_().sum(dim=0) for column in weights.unbind(dim=2)]
+    return torch.stack(columns, dim=1)
+
+
+def example_gradients(network: Network, inputs: Tensor, weights: Tensor) -> Tensor:
+    """Gradients (m, n) of <weights_i, outputs_i> for m samples, each by itself, in one vectorised pass.
+
+    Args:
+        network: The network.
+        inputs: m of its inputs.
+        weights: Weights of their outputs, (m, C).
+    """
+
+    def weighted(parameters: Tensor, one_input: Tensor, one_weight: Tensor) -> Tensor:
+        return (network.forward(parameters, one_input[None])[0] * one_weight).sum()
+
+    return torch.func.vmap(torch.func.grad(weighted), in_dims=(None, 0, 0))(network.parameters, inputs, weights)

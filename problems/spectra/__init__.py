@@ -1,0 +1,1 @@
+"""Matrices whose spectrum is known from the way they are made."""

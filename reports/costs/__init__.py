@@ -1,0 +1,1 @@
+"""Tables of what an answer costs: prices, predictions, growth."""

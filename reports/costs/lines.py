@@ -1,0 +1,264 @@
+"""Rows of a ledger brought together into the lines of the cost table.
+
+A line is one method on one problem for one estimand, on one device, in one dtype, with one number of threads, at the
+largest budget it was given. Cost and error come from the time pass, peaks from the memory pass at the same budget.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hessbench.ledger.record import Record, Status
+from hessbench.reports.costs.answers import Answer, Key, answers, namer, timed_or_all
+from hessbench.reports.costs.growth import needs_at
+from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction, predict
+from hessbench.reports.costs.prices import Ladder, ladders
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, least and most of the repeats that have a value, and how many do."""
+
+    median: float
+    low: float
+    high: float
+    number: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the cost table.
+
+    Attributes:
+        key: What its rows share.
+        problem: Name to show, with a short hash where there are variants.
+        method: Name to show, likewise, and the run it comes from where that answered another estimand.
+        dim: Dimension of the operator.
+        budget: Products allowed.
+        answers: One per repeat, in the order of the repeats.
+        statuses: How many cells ended how.
+        matvecs: Products spent.
+        calls: Block products made.
+        gradient_equivalents: The common unit.
+        wall_s: Seconds of the iteration.
+        build_s: Seconds to build the operator.
+        operator_s: Seconds inside products.
+        error: Primary error.
+        bound: Error bound of the reference, in the unit of the error.
+        bound_source: Where the reference comes from.
+        host_peak_bytes: Host memory above the built operator.
+        device_peak_bytes: Device memory above the built operator.
+        flops: Floating-point operations.
+        prediction: Cost at `PREDICTED_DIM`.
+        reasons: Why a value is missing, or what a reader must know of it, by field name.
+    """
+
+    key: Key
+    problem: str
+    method: str
+    dim: int
+    budget: int
+    answers: tuple[Answer, ...]
+    statuses: Mapping[str, int]
+    matvecs: Spread | None
+    calls: Spread | None
+    gradient_equivalents: Spread | None
+    wall_s: Spread | None
+    build_s: Spread | None
+    operator_s: Spread | None
+    error: Spread | None
+    bound: float | None
+    bound_source: str
+    host_peak_bytes: int | None
+    device_peak_bytes: int | None
+    flops: int | None
+    prediction: Prediction
+    reasons: Mapping[str, str]
+
+    @property
+    def is_at_bound(self) -> bool:
+        """Whether the median error is at or below what the reference can tell."""
+        return self.error is not None and self.bound is not None and self.error.median <= self.bound
+
+
+def spread(values: Iterable[float | None]) -> Spread | None:
+    """Median and range of the values that are there; None when none is."""
+    known = [value for value in values if value is not None]
+    return Spread(statistics.median(known), min(known), max(known), len(known)) if known else None
+
+
+def lines(
+    records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = (), dim: int = PREDICTED_DIM
+) -> tuple[Line, ...]:
+    """The lines of the cost table, by problem, estimand and method.
+
+    Args:
+        records: Rows of a ledger.
+        prices: Price rows of a ledger.
+        dim: Size to predict for.
+
+    Returns:
+        One line per key that has a cell which was not skipped, at the largest budget.
+    """
+    every = lines_by_budget(records, prices, dim)
+    largest: dict[Key, int] = {}
+    for line in every:
+        largest[line.key] = max(line.budget, largest.get(line.key, 0))
+    return tuple(line for line in every if line.budget == largest[line.key])
+
+
+def lines_by_budget(
+    records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = (), dim: int = PREDICTED_DIM
+) -> tuple[Line, ...]:
+    """As `lines`, with a line for every budget that a cell was given.
+
+    What an anytime cell had at a smaller budget on its way is no line of its own: its totals are those of the end.
+    """
+    known = ladders(prices)
+    memory = _memory_cells(records)
+    groups = timed_or_all(records)
+    name = namer(groups)
+    made: list[Line] = []
+    for key, group in groups.items():
+        for budget in sorted({answer.terminal.budget for answer in group}):
+            own = [answer for answer in group if answer.row.budget == answer.terminal.budget == budget]
+            if not own:
+                continue  # a ledger cut by hand: no row of the cell's own at the budget it ended with
+            made.append(_line(key, budget, own, name(key), memory.get(_run(key)), prediction_of(key, own, known, dim)))
+    return tuple(sorted(made, key=lambda line: (line.problem, line.key.estimand, line.method, line.key, line.budget)))
+
+
+def prediction_of(key: Key, group: Sequence[Answer], known: Sequence[Ladder], dim: int) -> Prediction:
+    """What the runs that came to an end would cost at size `dim`; one cut short says nothing of it."""
+    complete = [answer for answer in group if is_complete(answer)]
+    if not complete:
+        reason = f"nothing to predict from: ended with {group[0].terminal.status.value}"
+        return Prediction(None, None, None, reason, reason)
+    spent = [(answer.terminal.matvecs, needs_at(answer.terminal, dim)) for answer in complete]
+    needs = [need for _, need in spent if need is not None]
+    if len(needs) < len(spent):
+        reason = "it took as many products as the dimension, and the ledger does not say what it needs at another"
+        return Prediction(None, None, None, reason, reason)
+    grown = statistics.median(need.products / max(matvecs, 1) for matvecs, need in spent if need is not None)
+    return predict(
+        known,
+        problem=key.problem,
+        method=key.method,
+        device=key.device,
+        dtype=key.dtype,
+        threads=key.threads,
+        counts={kind: count * grown for kind, count in counts_of(complete).items()},
+        own_vectors=max((need.vectors for need in needs if need.vectors is not None), default=None),
+        own_passes=max((need.passes for need in needs if need.passes is not None), default=None),
+        dim=dim,
+    )
+
+
+def is_complete(answer: Answer) -> bool:
+    """Whether the run spent what it meant to spend: its costs are those of the computation."""
+    return answer.terminal.status in (Status.OK, Status.OVER_BUDGET)
+
+
+def counts_of(group: Sequence[Answer]) -> dict[str, float]:
+    """Median number of products by kind."""
+    kinds = sorted({kind for answer in group for kind in answer.terminal.counts})
+    if not kinds:
+        return {"product": statistics.median(answer.terminal.matvecs for answer in group)}
+    return {kind: statistics.median(answer.terminal.counts.get(kind, 0) for answer in group) for kind in kinds}
+
+
+def _line(
+    key: Key,
+    budget: int,
+    group: Sequence[Answer],
+    names: tuple[str, str],
+    memory: Sequence[Record] | None,
+    prediction: Prediction,
+) -> Line:
+    peak, peak_reasons = _peaks(memory, budget)
+    timed = [answer for answer in group if answer.terminal.pass_ == "time"]
+    bounds = [answer.row.reference_bound for answer in group if answer.row.reference_bound is not None]
+    sources = sorted({answer.row.reference_source for answer in group} - {""})
+    problem, method = names
+    line = Line(
+        key=key,
+        problem=problem,
+        method=method,
+        dim=max(answer.terminal.dim for answer in group),
+        budget=budget,
+        answers=tuple(group),
+        statuses=dict(sorted(Counter(answer.terminal.status.value for answer in group).items())),
+        matvecs=spread(answer.terminal.matvecs for answer in group),
+        calls=spread(answer.terminal.calls for answer in group),
+        gradient_equivalents=spread(answer.terminal.gradient_equivalents for answer in group),
+        wall_s=spread(answer.wall_s for answer in timed),
+        build_s=spread(answer.build_s for answer in timed),
+        operator_s=spread(answer.terminal.operator_s for answer in timed),
+        error=spread(answer.error for answer in group),
+        bound=max(bounds, default=None),
+        bound_source=", ".join(sources),
+        host_peak_bytes=None if peak is None else peak.host_peak_bytes,
+        device_peak_bytes=None if peak is None else peak.device_peak_bytes,
+        flops=None if peak is None else peak.flops,
+        prediction=prediction,
+        reasons={},
+    )
+    return dataclasses.replace(line, reasons=_reasons(line, peak_reasons))
+
+
+def _run(key: Key) -> Key:
+    """The key of the run an answer comes from."""
+    return dataclasses.replace(key, estimand=key.source)
+
+
+def _memory_cells(records: Sequence[Record]) -> dict[Key, list[Record]]:
+    cells: dict[Key, list[Record]] = defaultdict(list)
+    for answer in answers(records, ("memory",)):
+        if answer.key.estimand == answer.key.source and answer.row.budget == answer.terminal.budget:
+            cells[answer.key].append(answer.terminal)
+    return cells
+
+
+def _peaks(cells: Sequence[Record] | None, budget: int) -> tuple[Record | None, dict[str, str]]:
+    """The memory-pass row at this budget, and why a peak is missing."""
+    names = ("host_peak_bytes", "device_peak_bytes")
+    if not cells:
+        return None, dict.fromkeys(names, "no memory pass in this ledger")
+    fitting = [row for row in cells if row.budget == budget]
+    if not fitting:
+        seen = ", ".join(str(size) for size in sorted({row.budget for row in cells}))
+        return None, dict.fromkeys(names, f"the memory pass ran at budget {seen}, not {budget}")
+    row = min(fitting, key=lambda it: (it.status is not Status.OK, it.repeat))
+    fallback = "not measured" if row.status is Status.OK else f"the memory pass ended with {row.status.value}"
+    reasons = {name: row.notes.get(name, fallback) for name in names if getattr(row, name) is None}
+    return row, reasons
+
+
+def _reasons(line: Line, peak_reasons: Mapping[str, str]) -> dict[str, str]:
+    """Why a value is missing, and what a reader must know, by field."""
+    reasons = dict(peak_reasons)
+    notes: dict[str, str] = {}
+    for answer in line.answers:
+        notes = {**answer.terminal.notes, **answer.row.notes, **notes}
+    failed = ", ".join(status for status in line.statuses if status != Status.OK.value)
+    for name in ("wall_s", "build_s", "operator_s", "error"):
+        if getattr(line, name) is None:
+            reasons[name] = notes.get(name, f"ended with {failed}" if failed else "not measured")
+    if line.error is None and not failed:
+        reasons["error"] = notes.get("error", "not scored: no reference")
+    elif line.error is not None and line.error.number < len(line.answers):
+        reasons["error"] = f"median over the {line.error.number} of {len(line.answers)} repeats that have an error"
+    if line.bound is None:
+        reasons["bound"] = notes.get("reference_bound", "no reference")
+    if any(answer.row.contended or answer.terminal.contended for answer in line.answers):
+        reasons["wall_s"] = "timed while other work ran on the machine"
+    if line.prediction.time_reason:
+        reasons["predicted_s"] = line.prediction.time_reason
+    if line.prediction.memory_bytes is None:
+        reasons["predicted_bytes"] = line.prediction.memory_reason
+    return reasons

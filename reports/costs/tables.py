@@ -1,0 +1,176 @@
+"""The cost table: its columns, and its numbers as a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from hessbench.ledger.record import SCHEMA
+from hessbench.reports.costs.answers import Key
+from hessbench.reports.costs.lines import Line, Spread
+from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction
+from hessbench.reports.writing import units
+from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, single_cell, spread_cell
+
+
+def sheet(lines: Sequence[Line]) -> Sheet:
+    """Lay out the lines."""
+    return lay_out(COLUMNS, lines, lambda line: line.reasons)
+
+
+def frame(lines: Sequence[Line]) -> pd.DataFrame:
+    """The cost table as numbers, one row per line: seconds, bytes and products, nothing rounded."""
+    return pd.DataFrame([_numbers(line) for line in lines])
+
+
+def repeats_frame(lines: Sequence[Line]) -> pd.DataFrame:
+    """What the lines were made from: one row per repeat, at the budget of its line."""
+    return pd.DataFrame(
+        [
+            {
+                "problem": line.key.problem,
+                "problem_hash": line.key.problem_hash,
+                **asked(line.key),
+                "budget": line.budget,
+                "repeat": answer.terminal.repeat,
+                "pass": answer.terminal.pass_,
+                "cell": answer.terminal.cell,
+                "status": answer.terminal.status.value,
+                "matvecs": answer.terminal.matvecs,
+                "calls": answer.terminal.calls,
+                "gradient_equivalents": answer.terminal.gradient_equivalents,
+                "build_s": answer.build_s,
+                "wall_s": answer.wall_s,
+                "operator_s": answer.terminal.operator_s,
+                "error": answer.error,
+                "reference_bound": answer.row.reference_bound,
+                "reference_source": answer.row.reference_source,
+                "contended": answer.terminal.contended,
+            }
+            for line in lines
+            for answer in line.answers
+        ]
+    )
+
+
+def status_text(line: Line) -> str:
+    """How the cells of a line ended: `ok`, or how many ended how."""
+    if len(line.statuses) == 1:
+        return next(iter(line.statuses))
+    return ", ".join(f"{number} {status}" for status, number in line.statuses.items())
+
+
+def where(key: Key) -> str:
+    """Device, dtype and threads."""
+    return f"{key.device}, {key.dtype}, {key.threads} thread{'s' * (key.threads != 1)}"
+
+
+def error_cell(line: Line) -> Shown:
+    """The error, marked where it is at or below what its reference can tell."""
+    return spread_cell(line.error, units.error, "at the bound" if line.is_at_bound else "")
+
+
+def predicted_time(said: Prediction) -> Shown:
+    """Seconds with their parts; where there is no total, a dash and the part that can be said."""
+    parts = [
+        f"{name} {units.seconds(value)}"
+        for name, value in (("products", said.products_s), ("own", said.own_s))
+        if value is not None
+    ]
+    if said.seconds is None:
+        return Shown(units.DASH, f"{parts[0]} alone" if parts else "")
+    return Shown(units.seconds(said.seconds), ", ".join(parts), sort=said.seconds)
+
+
+def asked(key: Key) -> dict[str, str | int]:
+    """What was asked of a run, as columns."""
+    return {
+        "estimand": key.estimand,
+        "method": key.method,
+        "method_hash": key.method_hash,
+        "library_version": key.library_version,
+        "run_estimand": key.source,
+        "device": key.device,
+        "dtype": key.dtype,
+        "threads": key.threads,
+    }
+
+
+def _problem(line: Line) -> Shown:
+    return Shown(line.problem, f"n = {line.dim:,}, {where(line.key)}")
+
+
+def _method(line: Line) -> Shown:
+    number = len(line.answers)
+    return Shown(line.method, f"budget {line.budget:,}, {number} repeat{'s' * (number != 1)}")
+
+
+def _bound(line: Line) -> Shown:
+    if line.bound is None:
+        return Shown(units.DASH, line.bound_source)
+    return Shown(units.error(line.bound), line.bound_source, sort=line.bound)
+
+
+def _numbers(line: Line) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "schema": SCHEMA,
+        "problem": line.key.problem,
+        "problem_hash": line.key.problem_hash,
+        "dim": line.dim,
+        **asked(line.key),
+        "budget": line.budget,
+        "repeats": len(line.answers),
+        "status": status_text(line),
+    }
+    for name in ("matvecs", "calls", "gradient_equivalents", "wall_s", "build_s", "operator_s", "error"):
+        value: Spread | None = getattr(line, name)
+        row[name] = None if value is None else value.median
+        row[f"{name}_min"] = None if value is None else value.low
+        row[f"{name}_max"] = None if value is None else value.high
+    return row | {
+        "repeats_with_error": 0 if line.error is None else line.error.number,
+        "reference_bound": line.bound,
+        "reference_source": line.bound_source,
+        "at_bound": line.is_at_bound,
+        "host_peak_bytes": line.host_peak_bytes,
+        "device_peak_bytes": line.device_peak_bytes,
+        "flops": line.flops,
+        "predicted_dim": PREDICTED_DIM,
+        "predicted_products_s": line.prediction.products_s,
+        "predicted_own_s": line.prediction.own_s,
+        "predicted_s": line.prediction.seconds,
+        "predicted_bytes": line.prediction.memory_bytes,
+        "notes": "; ".join(f"{name}: {reason}" for name, reason in sorted(line.reasons.items())),
+    }
+
+
+COLUMNS: Final[tuple[Column[Line], ...]] = (
+    Column("problem", "Problem", "", _problem, is_number=False),
+    Column("estimand", "Estimand", "", lambda line: Shown(line.key.estimand), is_number=False),
+    Column("method", "Method", "", _method, is_number=False),
+    Column("matvecs", "Matvecs", "columns", lambda line: spread_cell(line.matvecs, units.count)),
+    Column("calls", "Calls", "blocks", lambda line: spread_cell(line.calls, units.count)),
+    Column(
+        "gradient_equivalents",
+        "Gradient-equivalents",
+        "gradients",
+        lambda line: spread_cell(line.gradient_equivalents, units.count),
+    ),
+    Column("wall_s", "Wall clock", "median, range", lambda line: spread_cell(line.wall_s, units.seconds)),
+    Column("build_s", "Build", "median, range", lambda line: spread_cell(line.build_s, units.seconds)),
+    Column("host_peak_bytes", "Host peak", "bytes", lambda line: single_cell(line.host_peak_bytes, units.size)),
+    Column("device_peak_bytes", "GPU peak", "bytes", lambda line: single_cell(line.device_peak_bytes, units.size)),
+    Column("error", "Error", "median, range", error_cell),
+    Column("bound", "Reference bound", "source", _bound),
+    Column("predicted_s", "Time at P = 10^7", "predicted", lambda line: predicted_time(line.prediction)),
+    Column(
+        "predicted_bytes",
+        "Memory at P = 10^7",
+        "predicted",
+        lambda line: single_cell(line.prediction.memory_bytes, units.size),
+    ),
+    Column("status", "Status", "cells", lambda line: Shown(status_text(line)), is_number=False),
+)
+"""The columns of the cost table, in order; `PREDICTED_DIM` is the P of the headers."""

@@ -1,0 +1,1 @@
+"""Figures of errors against what was spent."""

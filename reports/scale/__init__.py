@@ -1,0 +1,1 @@
+"""Checks and figures of how cost grows with dimension."""

@@ -1,0 +1,64 @@
+"""Cell ids: frozen, made of the canonical description alone."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from hessbench.cells.cell import MEMORY, Cell
+from hessbench.seeding import cell_seed
+
+GOLDEN = json.loads((Path(__file__).with_name("cells.json")).read_text())
+BASE = Cell("student-t[zero_fraction=0.9]", "lanczos", "trace", (20, 40))
+CHANGES = {
+    "problem": "student-t",
+    "method": "slq",
+    "estimand": "density",
+    "budgets": (20, 41),
+    "repeat": 1,
+    "pass_": MEMORY,
+    "device": "cuda",
+    "dtype": "float64",
+    "threads": 2,
+    "memory_cap_bytes": 1,
+    "timeout_s": 1.0,
+}
+
+
+@pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row["id"])
+def test_ids_and_seeds_are_frozen_under_schema_1(row):
+    cell = Cell.from_json(row["cell"])
+    assert (cell.id, cell.seed) == (row["id"], row["seed"])
+
+
+def test_every_field_of_a_cell_is_in_the_golden_file():
+    assert set(GOLDEN[0]["cell"]) == {field.name for field in dataclasses.fields(Cell)}
+
+
+@pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row["id"])
+def test_a_cell_survives_the_round_trip_through_text(row):
+    cell = Cell.from_json(row["cell"])
+    again = Cell.from_json(json.loads(json.dumps(cell.to_json())))
+    assert again == cell
+    assert again.id == cell.id
+
+
+def test_every_field_changes_the_id():
+    assert set(CHANGES) == {field.name for field in dataclasses.fields(Cell)}
+    ids = {dataclasses.replace(BASE, **{name: value}).id for name, value in CHANGES.items()}
+    assert len(ids | {BASE.id}) == len(CHANGES) + 1
+
+
+def test_the_seed_leaves_the_method_and_the_conditions_out():
+    seeds = {name: dataclasses.replace(BASE, **{name: value}).seed for name, value in CHANGES.items()}
+    assert {name for name, seed in seeds.items() if seed != BASE.seed} == {"problem", "estimand", "repeat"}
+    assert BASE.seed == cell_seed(BASE.problem, BASE.estimand, 0)
+
+
+def test_one_limit_written_as_integer_or_float_is_one_cell():
+    assert dataclasses.replace(BASE, timeout_s=60).id == dataclasses.replace(BASE, timeout_s=60.0).id
+
+
+def test_the_budget_of_a_cell_is_its_largest():
+    assert BASE.budget == 40

@@ -1,0 +1,165 @@
+"""Squares by layers against gradients of single samples, and networks that are not made of such layers alone."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from hessbench.operators import to_dense
+from hessbench.problems.curvature.layer_squares import dense_squares
+from hessbench.problems.curvature.matrices import curvature_operator, ggn_operator
+from hessbench.problems.network_families.mlp import mlp_dim, mlp_logits
+from hessbench.problems.networks import module_forward
+from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED, Loss
+from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.networks.restriction import restricted
+from hessbench.problems.references.dense import dense_ggn, dense_hessian
+from hessbench.problems.references.diagonals import diagonal_by_products, diagonal_of_ggn, diagonal_of_hessian
+
+INPUTS, CLASSES, SAMPLES = 5, 3, 7
+
+
+def drawn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+class Module(nn.Module):
+    """A perceptron, and ways in which a network can differ from one."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.first = nn.Linear(INPUTS, 4, bias=kind != "without bias")
+        self.second = nn.Linear(4, 4)
+        self.last = nn.Linear(4, CLASSES)
+        if kind == "scaled":
+            self.scale = nn.Parameter(torch.tensor(1.5))
+        if kind == "idle":
+            self.idle = nn.Linear(2, 2)
+
+    def forward(self, x):
+        x = x.flip(0) if self.kind == "turned round" else x
+        x = torch.tanh(self.first(x))
+        x = torch.relu(self.second(x)) + x
+        x = torch.tanh(self.second(x)) if self.kind == "used twice" else x
+        x = x @ self.second.weight if self.kind == "used otherwise" else x
+        if self.kind == "positions":
+            x = torch.stack([x, -x.square()], dim=1)
+        x = self.last(x)
+        x = x.sum(dim=1) if self.kind == "positions" else x
+        x = self.scale * x if self.kind == "scaled" else x
+        return x.flip(0) if self.kind == "turned round" else x
+
+
+DENSE = ["plain", "without bias", "turned round"]
+"""The order of the rows inside is of no account to a sum over them."""
+OTHERS = ["scaled", "idle", "used twice", "used otherwise", "positions"]
+
+
+def network_of(kind="plain", *, batched=True, loss=CROSS_ENTROPY, dtype=torch.float64):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        forward, parameters = module_forward(Module(kind).double())
+    labels = torch.randint(0, CLASSES, (SAMPLES,), generator=torch.Generator().manual_seed(1))
+    parts = zip(drawn(SAMPLES, INPUTS).split([4, 3]), labels.split([4, 3]), strict=True)
+    network = Network(forward, parameters, tuple(Batch(*part) for part in parts), loss, batched, traced=False)
+    return network.to(torch.device("cpu"), dtype)
+
+
+def squares_of(network, block):
+    """Sums of squares from the explicit Jacobian of every sample."""
+    theta, total = network.parameters, 0
+    roots = block.view(SAMPLES, -1, block.shape[1])
+    start = 0
+    for batch in network.batches:
+        J = torch.autograd.functional.jacobian(lambda q, batch=batch: network.forward(q, batch.inputs), theta)
+        S = network.loss.root(network.forward(theta, batch.inputs), batch.targets) * network.scale**0.5
+        F = torch.einsum("mcp,mcr->mpr", J, S)
+        total = total + torch.einsum("mpr,mrk->mpk", F, roots[start : start + batch.size]).square().sum(dim=0)
+        start += batch.size
+    return total
+
+
+@pytest.mark.parametrize("entries", [1, 2**13, 2**24])
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("kind", [*DENSE, *OTHERS])
+def test_squares_are_those_of_single_samples_whatever_the_layers(kind, batched, entries, monkeypatch):
+    monkeypatch.setattr("hessbench.problems.curvature.factor._EXAMPLE_GRADIENT_ENTRIES", entries)
+    network = network_of(kind, batched=batched)
+    factor = ggn_operator(network).factor
+    block = drawn(factor.num_columns, 2, seed=2)
+    expected = squares_of(network, block)
+    found = factor.squared_sum(block)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13 * float(expected.max()))
+
+
+@pytest.mark.parametrize("kind", [*DENSE, *OTHERS])
+def test_layers_are_used_only_where_every_parameter_is_in_one_of_them(kind, monkeypatch):
+    factor = ggn_operator(network_of(kind)).factor
+    block = drawn(factor.num_columns, 1)
+    factor.squared_sum(block)
+    asked = []
+    monkeypatch.setattr(
+        "hessbench.problems.curvature.factor.example_squares",
+        lambda network, *_: asked.append(1) or network.parameters[:, None],
+    )
+    factor.squared_sum(block)
+    assert (not asked) == (kind in DENSE)
+
+
+def test_a_perceptron_on_flat_parameters_is_dense_and_a_part_of_it_is_not():
+    network = Network(partial(mlp_logits, width=2), drawn(mlp_dim(2)), (Batch(drawn(3, 49), torch.tensor([0, 1, 2])),))
+    weights = drawn(3, 10, 2)
+    assert dense_squares(network, network.batches[0].inputs, weights) is not None
+    part = restricted(network, [range(100, 130)])
+    assert dense_squares(part, part.batches[0].inputs, weights) is None
+    whole = ggn_operator(network).factor.squared_sum(drawn(30, 2))
+    torch.testing.assert_close(ggn_operator(part).factor.squared_sum(drawn(30, 2)), whole[100:130], rtol=1e-12, atol=0)
+
+
+def test_in_single_precision_squares_are_off_by_rounding_only():
+    block = drawn(SAMPLES * CLASSES, 3, seed=2)
+    exact = ggn_operator(network_of()).factor.squared_sum(block)
+    single = ggn_operator(network_of(dtype=torch.float32)).factor
+    assert single._all_dense
+    found = single.squared_sum(block.float())
+    assert found.dtype == torch.float32
+    assert float((found.double() - exact).norm()) < 50 * 2.0**-23 * float(exact.norm())
+
+
+QUARTIC = Loss("quartic", lambda outputs, targets: (outputs**4).sum())
+
+
+@pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARED, QUARTIC], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("kind", ["plain", "scaled"])
+def test_diagonals_are_those_of_the_dense_matrices(kind, loss):
+    network = network_of(kind, loss=loss)
+    for diagonal, dense in ((diagonal_of_hessian, dense_hessian), (diagonal_of_ggn, dense_ggn)):
+        expected = torch.as_tensor(dense(network).diagonal().copy())
+        torch.testing.assert_close(diagonal(network), expected, rtol=0, atol=1e-13 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 1000])
+def test_a_diagonal_by_products_does_not_depend_on_the_width_of_a_block(block_size):
+    op = curvature_operator(network_of(), "residual")
+    expected = to_dense(op).diagonal()
+    torch.testing.assert_close(diagonal_by_products(op, block_size), expected, rtol=0, atol=1e-15)
+
+
+def test_a_block_of_no_columns_is_refused():
+    with pytest.raises(ValueError, match="block_size must be at least 1, got 0"):
+        diagonal_of_hessian(network_of(), 0)
+
+
+def test_outputs_that_are_written_to_are_not_taken_for_those_of_the_layer():
+    # The first samples, on which the two ways are compared, meet no zero of the ReLU; the others do.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True), nn.Linear(3, CLASSES)).double()
+    nn.init.ones_(model[0].weight)
+    forward, parameters = module_forward(model)
+    inputs = torch.cat([torch.ones(3, 2), -torch.ones(4, 2)]).double()
+    network = Network(forward, parameters, (Batch(inputs, torch.arange(7) % CLASSES),))
+    expected = diagonal_by_products(ggn_operator(network, "kept-graph"))
+    torch.testing.assert_close(diagonal_of_ggn(network), expected, rtol=1e-10, atol=1e-12)

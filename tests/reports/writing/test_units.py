@@ -1,0 +1,49 @@
+"""Numbers as a reader wants them."""
+
+import pytest
+
+from hessbench.reports.writing import units
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 s"),
+        (1.234e-5, "12.3 µs"),
+        (0.0456, "45.6 ms"),
+        (0.9, "900 ms"),
+        (1.5, "1.50 s"),
+        (599, "599 s"),
+        (1200, "20.0 min"),
+        (9000, "2.50 h"),
+        (864000, "10.0 d"),
+        (1e11, "3,169 years"),
+    ],
+)
+def test_seconds_carry_the_unit_that_fits(value, text):
+    assert units.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.00 KiB"),
+        (3 << 20, "3.00 MiB"),
+        (1.5 * 2**30, "1.50 GiB"),
+        (2**50, "1.00 PiB"),
+    ],
+)
+def test_bytes_are_in_powers_of_1024(value, text):
+    assert units.size(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(40, "40"), (53.333, "53.3"), (12345.6, "12,346"), (1e6, "1,000,000")])
+def test_counts_are_whole_or_have_one_decimal(value, text):
+    assert units.count(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "0"), (3.21e-5, "3.2e-05"), (1, "1.0e+00")])
+def test_errors_have_two_digits(value, text):
+    assert units.error(value) == text
