@@ -17,7 +17,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("problems", "methods", "reports")}}
 
 PROTOCOL = (
-    "operators", "transforms", "counting", "tally", "specs", "registry", "seeding", "flops", "files", "source_files",
+    "operators", "transforms", "clock", "counting", "tally", "specs", "registry", "seeding", "flops", "files", "source_files",
     "exceptions", "redact", "estimand",
 )  # fmt: skip
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from hessbench.cells.cell import MEMORY, Cell
-from hessbench.cells.meter import PeakMeter, Stopwatch, synchronize
+from hessbench.cells.meter import PeakMeter
+from hessbench.clock import Stopwatch, wait_for
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand.base import ESTIMANDS, Arrays, Estimand, Estimate
 from hessbench.estimand.settled import settled
@@ -185,7 +186,7 @@ class _Session:
         watch = Stopwatch()
         watch.start()
         inner = self.problem.build(self.device, self.dtype)
-        synchronize(self.device)
+        wait_for(self.device)
         self._info["build_s"] = watch.seconds
         if inner.dim != self.problem.dim:
             raise ValueError(f"the operator has dimension {inner.dim}, its problem declares {self.problem.dim}")
@@ -210,7 +211,7 @@ class _Session:
         image = inner.matmat(witness)
         check_product(inner, witness, image)
         kept = (witness.clone(), image.clone())
-        synchronize(self.device)
+        wait_for(self.device)
         self._info["warmup_s"] = watch.seconds
         return kept
 
@@ -225,7 +226,7 @@ class _Session:
                     if self._operator.matvecs >= self.cell.budget:
                         break
         self._info["flops"] = int(counter.get_total_flops())
-        synchronize(self.device)
+        wait_for(self.device)
 
     def _start(self, inner: LinearOperator) -> None:
         self._tally = TalliedOperator(inner)
@@ -252,7 +253,7 @@ class _Session:
     def _measured(self, inner: LinearOperator) -> tuple[Status, str]:
         self._info.pop("exceeded", None)
         self._start(inner)
-        synchronize(self.device)
+        wait_for(self.device)
         self._clock.start()
         for estimate in self._estimates():
             spent = self._operator.matvecs
@@ -263,7 +264,7 @@ class _Session:
                 self._checkpoint(self._waiting.pop(0))
             if not self._waiting:
                 break
-        synchronize(self.device)
+        wait_for(self.device)
         self._clock.pause()
         yielded = self._latest is not None
         while self._waiting:
@@ -297,7 +298,7 @@ class _Session:
         """
         if self._latest is None:
             return
-        synchronize(self.device)
+        wait_for(self.device)
         self._clock.pause()
         estimate, spent, evaluation_s = self._latest
         if self.device.type == "cuda":
@@ -315,7 +316,7 @@ class _Session:
             return
         if self._operator.matvecs > before.matvecs:
             spent = spent.plus(self._spent(), before)
-        synchronize(self.device)
+        wait_for(self.device)
         # An estimate that fills several budgets is evaluated once, and each of them owes that evaluation.
         evaluation_s = watch.seconds if evaluation_s is None else evaluation_s
         self._latest = (resolved, spent, evaluation_s)
