@@ -210,8 +210,11 @@ class _Run:
     def _bound(self, cell: Cell) -> BoundMethod:
         return self._catalog.method(cell.method, parse_estimand(cell.estimand))
 
-    def _context(self, cell: Cell) -> Context:
-        contended = self._options.jobs > 1 or is_loaded(cell.threads)
+    def _is_contended(self, cell: Cell) -> bool:
+        """Whether other work runs on the machine; asked once a cell, as it begins, for all its rows."""
+        return self._options.jobs > 1 or is_loaded(cell.threads)
+
+    def _context(self, cell: Cell, contended: bool) -> Context:
         problem, bound, spans = self._problem(cell.problem), self._bound(cell), cell.id in self._spanning
         return Context(cell, self._suite.label, self._environment, problem, bound, contended, spans)
 
@@ -219,7 +222,7 @@ class _Run:
         for planned in self._planned:
             if planned.skip_reason:
                 self._summary.skipped += 1
-                row = skipped_row(planned, self._context(planned.cell))
+                row = skipped_row(planned, self._context(planned.cell, self._is_contended(planned.cell)))
                 self._summary.reasons[row.reason] = self._summary.reasons.get(row.reason, 0) + 1
                 known = {attempt.terminal.reason for attempt in self._tail.attempts(planned.cell.id)}
                 if row.reason not in known:
@@ -331,18 +334,18 @@ class _Run:
             self._reporter.finished(cell.method, "done by another process", failed=False)
             return
         self._claims[cell.id] = claim
-        pool.hand_out(CellJob(cell, self._context(cell).contended), memory=cell.pass_ == MEMORY)
+        pool.hand_out(CellJob(cell, self._is_contended(cell)), memory=cell.pass_ == MEMORY)
 
     def _finish(self, job: CellJob, outcome: Outcome, writer: LedgerWriter) -> None:
         begin = time.perf_counter()
         cell = job.cell
-        rows = outcome_rows(self._context(cell), outcome, self._truths[cell.problem], writer)
+        rows = outcome_rows(self._context(cell, job.contended), outcome, self._truths[cell.problem], writer)
         terminal = rows[-1]
         inside = outcome.end.busy_s if outcome.end else None
         overhead = None if inside is None else outcome.elapsed_s - inside + time.perf_counter() - begin
         number = self._tail.next_attempt(cell.id)
         terminal = self._with_engine_noted(cell, terminal)
-        terminal = _with_overhead(terminal, overhead, job.contended)
+        terminal = replace(terminal, overhead_s=overhead)
         for row in [*rows[:-1], terminal]:
             writer.append(replace(row, attempt=number))
         self._claims.pop(cell.id).release()
@@ -427,10 +430,6 @@ def _conditions(cell: Cell) -> dict[str, Any]:
 
 def _price_key(rung: str, conditions: Mapping[str, Any]) -> str:
     return json.dumps([rung, *(conditions[name] for name in ("device", "dtype", "threads"))])
-
-
-def _with_overhead(terminal: Record, overhead: float | None, contended: bool) -> Record:
-    return replace(terminal, overhead_s=overhead, contended=contended)
 
 
 def retry_statuses(texts: Sequence[str]) -> frozenset[Status]:

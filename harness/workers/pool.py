@@ -122,7 +122,9 @@ class Slot:
         """Give the server a job.
 
         Raises:
-            OSError: If the server is gone.
+            ValueError: If the server could not start, and said why.
+            ChildProcessError: If it could not start and ended.
+            OSError: If it is gone.
         """
         self.wait_ready()
         self._result, result_end = os.pipe()
@@ -280,7 +282,8 @@ class Pool:
 
         Raises:
             RuntimeError: If there is none.
-            OSError: If a server could not start.
+            ValueError: If a server could not start, and said why.
+            OSError: If it could not, or is gone again at once.
         """
         number = self.idle()
         if number is None:
@@ -293,7 +296,10 @@ class Pool:
             servers[kind] = self._slot(memory)
         try:
             servers[kind].hand_out(job)
+        except ChildProcessError:
+            raise  # it could not start, and another would not either
         except OSError:
+            # It was well before and has gone since.
             servers.pop(kind).close()
             servers[kind] = self._slot(memory)
             servers[kind].hand_out(job)
