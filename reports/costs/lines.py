@@ -51,9 +51,7 @@ class Line:
         error: Primary error.
         bound: Error bound of the reference, in the unit of the error.
         bound_source: Where the reference comes from.
-        host_peak_bytes: Host memory above the built operator.
-        device_peak_bytes: Device memory above the built operator.
-        flops: Floating-point operations.
+        memory: The row of the memory pass at this budget.
         prediction: Cost at `PREDICTED_DIM`.
         reasons: Why a value is missing, or what a reader must know of it, by field name.
     """
@@ -74,11 +72,19 @@ class Line:
     error: Spread | None
     bound: float | None
     bound_source: str
-    host_peak_bytes: int | None
-    device_peak_bytes: int | None
-    flops: int | None
+    memory: Record | None
     prediction: Prediction
     reasons: Mapping[str, str]
+
+    @property
+    def host_peak_bytes(self) -> int | None:
+        """Host memory above the built operator."""
+        return self.memory.host_peak_bytes if self.memory else None
+
+    @property
+    def device_peak_bytes(self) -> int | None:
+        """Device memory above the built operator."""
+        return self.memory.device_peak_bytes if self.memory else None
 
     @property
     def is_at_bound(self) -> bool:
@@ -202,9 +208,7 @@ def _line(
         error=spread(answer.error for answer in group),
         bound=max(bounds, default=None),
         bound_source=", ".join(sources),
-        host_peak_bytes=None if peak is None else peak.host_peak_bytes,
-        device_peak_bytes=None if peak is None else peak.device_peak_bytes,
-        flops=None if peak is None else peak.flops,
+        memory=peak,
         prediction=prediction,
         reasons={},
     )

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from hessbench.ledger.costs import MEMORY_PASS, REPEATED
 from hessbench.ledger.record import SCHEMA
 from hessbench.reports.costs.answers import Key
 from hessbench.reports.costs.lines import Line, Spread
@@ -124,7 +125,7 @@ def _numbers(line: Line) -> dict[str, Any]:
         "repeats": len(line.answers),
         "status": status_text(line),
     }
-    for name in ("matvecs", "calls", "gradient_equivalents", "wall_s", "build_s", "operator_s", "error"):
+    for name in (*REPEATED, "error"):
         value: Spread | None = getattr(line, name)
         row[name] = None if value is None else value.median
         row[f"{name}_min"] = None if value is None else value.low
@@ -134,9 +135,7 @@ def _numbers(line: Line) -> dict[str, Any]:
         "reference_bound": line.bound,
         "reference_source": line.bound_source,
         "at_bound": line.is_at_bound,
-        "host_peak_bytes": line.host_peak_bytes,
-        "device_peak_bytes": line.device_peak_bytes,
-        "flops": line.flops,
+        **{name: getattr(line.memory, name) if line.memory else None for name in MEMORY_PASS},
         "predicted_dim": PREDICTED_DIM,
         "predicted_products_s": line.prediction.products_s,
         "predicted_own_s": line.prediction.own_s,

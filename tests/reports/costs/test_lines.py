@@ -50,7 +50,7 @@ def test_peaks_come_from_the_memory_pass_at_the_same_budget(builder):
     builder.cell(pass_="memory")
     line = _one(builder)
     assert line.host_peak_bytes == 3 << 20
-    assert line.flops == 10**9
+    assert line.memory.flops == 10**9
     assert line.reasons["device_peak_bytes"] == "no device"
 
 
