@@ -30,6 +30,8 @@ class Costs:
         overhead_s: Seconds of the harness around the run.
         host_peak_bytes: Host memory at the peak, above the built operator.
         device_peak_bytes: Device memory at the peak, likewise.
+        peak_s: Seconds that the memory pass took beside build and warm-up: its run that counts FLOPs and the one whose
+            peaks are taken.
     """
 
     matvecs: int = 0
@@ -45,6 +47,7 @@ class Costs:
     overhead_s: float | None = None
     host_peak_bytes: int | None = None
     device_peak_bytes: int | None = None
+    peak_s: float | None = field(default=None, metadata={"step": "memory"})
 
     def plus(self, after: Costs, before: Costs) -> Costs:
         """These, and what was spent between two moments; the time of the wall stays."""
@@ -70,7 +73,7 @@ class Costs:
 COST_COLUMNS: Final = tuple(f.name for f in dataclasses.fields(Costs))
 """Every cost column, in the order of a row."""
 
-MEMORY_PASS: Final = ("host_peak_bytes", "device_peak_bytes", "flops")
+MEMORY_PASS: Final = ("host_peak_bytes", "device_peak_bytes", "flops", "peak_s")
 """Those that the memory pass alone measures, in the order of a table."""
 
 REPEATED: Final = ("matvecs", "calls", "gradient_equivalents", "wall_s", "build_s", "operator_s")
