@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import struct
@@ -14,7 +15,10 @@ import numpy as np
 import torch
 
 from hessbench import Estimate, Method, Problem, Reference, Source, Trace
+from hessbench.cells.messages import End
+from hessbench.ledger.record import Status
 from hessbench.operators import FunctionOperator
+from hessbench.workers.wire import encode, frame
 
 N = 32
 
@@ -342,24 +346,24 @@ def _forging(header):
     return forges
 
 
+END, _ = encode(End(Status.OK))
 FORGED = {
     "forges-end": '{"type":"end"}',
     "forges-checkpoint": '{"type":"checkpoint"}',
-    "forges-status": '{"type":"end","status":"splendid","reason":""}',
-    "forges-notes": '{"type":"end","status":"ok","reason":"","notes":"x"}',
+    "forges-status": json.dumps({**END, "status": "splendid"}),
+    "forges-notes": json.dumps({**END, "notes": "x"}),
     "forges-depth": '{"type":' + "[" * 100_000,
-    "forges-time": '{"type":"end","status":"ok","reason":"","wall_s":-1583.0}',
-    "forges-spending": '{"type":"end","status":"ok","reason":"","matvecs":200}',
+    "forges-time": json.dumps({**END, "costs": {**END["costs"], "wall_s": -1583.0}}),
+    "forges-spending": json.dumps({**END, "costs": {**END["costs"], "matvecs": 200}}),
     "forges-kind": '{"type":["end"]}',
 }
 
 
 def forges_well(op, /, *, num_matvecs, generator):
     """Says that all is well before anything was done, and ends."""
-    text = b'{"type":"end","status":"ok","reason":""}'
     for descriptor in range(3, 64):
         try:
-            os.write(descriptor, struct.pack(">QQ", len(text), 0) + text)
+            os.write(descriptor, frame(End(Status.OK)))
         except OSError:
             continue
     os._exit(0)
