@@ -173,6 +173,7 @@ class _Run:
             modules=tuple(sorted(modules)),
             spawn=not device.startswith("cpu"),
             catalog=catalog if forked else None,
+            private=self._out.resolve(),
         )
 
     def go(self) -> Summary:

@@ -59,9 +59,10 @@ def server_of(outcome):
     return said(outcome, "parent")
 
 
-def test_a_server_that_serves_cpu_cells_says_it_has_one_thread(hostile):
+def test_a_server_that_serves_cpu_cells_says_it_has_one_thread(hostile, tmp_path):
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    config = json.dumps({"parent": os.getpid(), "plugins": [hostile], "modules": [], "spawn": False})
+    told = {"parent": os.getpid(), "plugins": [hostile], "modules": [], "spawn": False, "folder": str(tmp_path / "own")}
+    config = json.dumps(told)
     server = subprocess.Popen(
         [sys.executable, "-m", "hessbench.workers.serve", str(there.fileno()), config],
         pass_fds=[there.fileno()], env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
