@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -109,6 +110,11 @@ class Record:
     time: str = ""
     attempt: int = 0
     schema: int = SCHEMA
+
+    @property
+    def engine_name(self) -> str:
+        """First word of the engine, without what it says of itself beside its name."""
+        return re.split(r"[ ;,:]", self.engine, maxsplit=1)[0]
 
     def to_line(self) -> str:
         """Write the row as one line of JSON; NaN and infinities become null."""

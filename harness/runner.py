@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -360,7 +359,7 @@ class _Run:
 
     def _with_engine_noted(self, cell: Cell, terminal: Record) -> Record:
         """A note where a cell's engine is another than that of the cells before it: their times do not compare."""
-        name = re.split(r"[ ;,:]", terminal.engine, maxsplit=1)[0]
+        name = terminal.engine_name
         if not name:
             return terminal
         first = self._engines.setdefault(json.dumps(_conditions(cell)), name)
