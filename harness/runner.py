@@ -16,7 +16,7 @@ import torch
 
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.cell import MEMORY, Cell
-from hessbench.claims import Claim, try_claim
+from hessbench.claims import Claim, stopped_holders, try_claim
 from hessbench.environment import capture, environment_hash, is_loaded, library_version
 from hessbench.estimand import Estimand, parse_estimand
 from hessbench.ledger import LedgerTail, LedgerWriter, best_attempt
@@ -298,7 +298,7 @@ class _Run:
 
     def _run_cells(self, waiting: deque[Cell], pool: Pool, writer: LedgerWriter) -> None:
         deferred: deque[Cell] = deque()
-        told = 0
+        told = ""
         while waiting or deferred or pool.running:
             while waiting and pool.idle() is not None:
                 self._start(waiting.popleft(), pool, deferred)
@@ -311,11 +311,21 @@ class _Run:
                 self._finish(outcome, writer)
             if deferred and not waiting and not pool.running:
                 # Another process runs these; when it is done or dead, they are written or free.
-                if len(deferred) != told:
-                    told = len(deferred)
-                    self._reporter.phase(f"waiting for {told} cells that another process has claimed")
+                waits = self._why_it_waits(deferred)
+                if waits != told:
+                    told = waits
+                    self._reporter.phase(told)
                 time.sleep(0.2)
                 waiting, deferred = deferred, deque()
+
+    def _why_it_waits(self, deferred: Sequence[Cell]) -> str:
+        number = len(deferred)
+        waits = f"waiting for {number} cell{'s' * (number != 1)} that another process has claimed"
+        stopped = stopped_holders(self._out, (cell.id for cell in deferred))
+        if not stopped:
+            return waits
+        named = " and ".join(map(str, stopped))
+        return f"{waits}; {named} {'is' if len(stopped) == 1 else 'are'} stopped: let it go on (kill -CONT) or end it"
 
     def _start(self, cell: Cell, pool: Pool, deferred: deque[Cell]) -> None:
         claim = try_claim(self._out, cell.id)
