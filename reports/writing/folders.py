@@ -35,9 +35,11 @@ def check_folder(out: Path | str, kind: str, mark: str = GENERATOR) -> Path:
         mark: What its `index.html` holds near its beginning.
 
     Raises:
-        ValueError: If `out` is a file, or a folder that holds something else.
+        ValueError: If `out` is a file, a link to nowhere, or a folder that holds something else.
     """
     folder = Path(out)
+    if folder.is_symlink() and not folder.exists():
+        raise ValueError(f"out must be a folder, {clean(folder.name)} is a link to nowhere")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out must be a folder, {clean(folder.name)} is a file")
     if folder.is_dir() and any(folder.iterdir()):

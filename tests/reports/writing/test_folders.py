@@ -92,6 +92,18 @@ def test_two_that_write_one_page_at_once_both_end_well(tmp_path):
     assert files(tmp_path / "out") == ["figures/b.svg", "index.html"]
 
 
+def test_a_link_to_a_folder_is_that_folder_and_one_to_nowhere_is_refused(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near").symlink_to("far")
+    for text in ("one", "two"):
+        write(tmp_path / "near", text, ["a.svg"])
+    assert (tmp_path / "near").is_symlink()
+    assert (tmp_path / "far" / "index.html").read_text() == f"{GENERATOR}two"
+    (tmp_path / "lost").symlink_to("nowhere")
+    with pytest.raises(ValueError, match="out must be a folder, lost is a link to nowhere"):
+        check_folder(tmp_path / "lost", "page")
+
+
 def test_values_are_escaped_and_lose_their_control_characters():
     shown = templates().from_string("{{ value }}").render(value="<b>\x1b\x00</b>")
     assert "<b>" not in shown
