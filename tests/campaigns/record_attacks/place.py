@@ -127,7 +127,13 @@ class Place:
                     faults.__exit__(None, None, None)
                 seen.write_text(str(faults.calls if faults else 0))
                 os._exit(code)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        try:
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        except BaseException:
+            # Its time is up, and the mark is not in a fork's first environment.
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         text = said.read_text(errors="replace")
         demand("Traceback" not in text, f"a traceback: {text[-600:]}")
         return code, text, int(seen.read_text())
