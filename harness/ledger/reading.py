@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, cast, final
 import numpy as np
 
 from hessbench.estimand.base import Arrays
-from hessbench.files import DAMAGE, write_whole
+from hessbench.files import DAMAGE, read_archive, write_whole
 from hessbench.ledger.record import (
     COLUMNS,
     SCHEMA,
@@ -349,9 +349,7 @@ def load_arrays(folder: str | Path, relative: str) -> Arrays:
     if not path.is_relative_to(base):
         raise ValueError(f"{relative} points outside of the run's folder")
     try:
-        # From memory: NumPy leaves a damaged file open.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        return read_archive(io.BytesIO(path.read_bytes()))
     except DAMAGE as failure:
         raise ValueError(f"{relative} cannot be read: {type(failure).__name__}") from None
 

@@ -392,3 +392,12 @@ def test_times_sort_as_text():
     assert one <= two
     assert one.endswith("Z")
     assert json.loads(terminal(one).to_line())["time"] == one
+
+
+def test_kept_arrays_whose_header_says_less_than_there_is_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", diagonal=np.ones(1000))
+    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes().replace(b"(1000,)", b"(0100,)"))
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes().replace(b"(0100,)", b"( 100,)"))
+    for name in ("a.npz", "b.npz"):
+        with pytest.raises(ValueError, match=f"{name} cannot be read"):
+            load_arrays(tmp_path, name)

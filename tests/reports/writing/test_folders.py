@@ -109,3 +109,23 @@ def test_values_are_escaped_and_lose_their_control_characters():
     assert "<b>" not in shown
     assert "\x1b" not in shown
     assert "\x00" not in shown
+
+
+@pytest.mark.parametrize("failing", ["write", "rename"])
+def test_a_folder_whose_claim_failed_is_taken_the_next_time(failing, tmp_path, monkeypatch):
+    def torn(file, text):
+        file.write_text(text[:20])
+        raise OSError(28, "No space left on device")
+
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if failing == "write":
+            patch.setattr("hessbench.reports.folders.write_text", torn)
+        else:
+            patch.setattr("pathlib.Path.replace", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            write(tmp_path / "page", "one")
+    write(tmp_path / "page", "two")
+    assert files(tmp_path / "page") == ["index.html"]
