@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hessbench.ledger.record import Record, Status
+from hessbench.reports.costs.engines import mixed_engines
 from hessbench.reports.costs.gradients import UnitPrice, unit_prices
 from hessbench.reports.costs.lines import Line, Spread, lines
 from hessbench.reports.costs.tables import status_text
-from hessbench.reports.engines import mixed_engines
 from hessbench.reports.scale.checks import Check, checks
 from hessbench.reports.scale.table import sizes
 from hessbench.reports.writing import units

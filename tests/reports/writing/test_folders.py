@@ -122,7 +122,7 @@ def test_a_folder_whose_claim_failed_is_taken_the_next_time(failing, tmp_path, m
 
     with monkeypatch.context() as patch:
         if failing == "write":
-            patch.setattr("hessbench.reports.folders.write_text", torn)
+            patch.setattr("hessbench.reports.writing.folders.write_text", torn)
         else:
             patch.setattr("pathlib.Path.replace", no_room)
         with pytest.raises(OSError, match="No space left"):

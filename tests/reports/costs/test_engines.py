@@ -7,9 +7,9 @@ from rich.console import Console
 
 from hessbench.ledger.reading import Ledger
 from hessbench.reports.console import print_ledger
+from hessbench.reports.costs.engines import mixed_engines
 from hessbench.reports.costs.lines import lines
 from hessbench.reports.costs.tables import frame
-from hessbench.reports.engines import mixed_engines
 from hessbench.reports.page import render_report
 
 SAYS = (
