@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic
 
 from rich import box
 from rich.console import Console
@@ -13,14 +13,13 @@ from rich.text import Text
 
 from hessbench.ledger.record import Record, Status
 from hessbench.reports.costs.gradients import UnitPrice, unit_prices
-from hessbench.reports.costs.lines import Line, Spread, lines
+from hessbench.reports.costs.lines import Line, lines
 from hessbench.reports.costs.tables import status_text
 from hessbench.reports.scale.checks import Check, checks
 from hessbench.reports.scale.table import sizes
 from hessbench.reports.writing import units
 from hessbench.reports.writing.escaping import clean
-
-Row = TypeVar("Row")
+from hessbench.reports.writing.sheets import Row, Spread
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hessbench.reports.error_curves.figures import RC, to_svg, writable
 from hessbench.reports.writing import units
+from hessbench.reports.writing.drawing import RC, to_svg, writable
 from hessbench.reports.writing.escaping import clean, file_stem, short_hash, shorten
 from hessbench.reports.writing.folders import page_folder, templates, write_text
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, to_csv, to_markdown

@@ -142,6 +142,25 @@ def namer(keys: Iterable[Key]) -> Callable[[Key], tuple[str, str]]:
     return name
 
 
+def where(key: Key) -> str:
+    """Device, dtype and threads."""
+    return f"{key.device}, {key.dtype}, {key.threads} thread{'s' * (key.threads != 1)}"
+
+
+def asked(key: Key) -> dict[str, str | int]:
+    """What was asked of a run, as columns."""
+    return {
+        "estimand": key.estimand,
+        "method": key.method,
+        "method_hash": key.method_hash,
+        "library_version": key.library_version,
+        "run_estimand": key.source,
+        "device": key.device,
+        "dtype": key.dtype,
+        "threads": key.threads,
+    }
+
+
 def _scored(checkpoint: Record, run: Record) -> Record:
     """The checkpoint at the largest budget, with the score of the terminal row where it has none."""
     if checkpoint.error is not None or run.error is None:

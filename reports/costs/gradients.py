@@ -11,9 +11,8 @@ from typing import Any, Final
 import pandas as pd
 
 from hessbench.ledger.record import Kind, Record, Status
-from hessbench.reports.costs.lines import Spread, spread
 from hessbench.reports.writing import units
-from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, single_cell
+from hessbench.reports.writing.sheets import Column, Sheet, Shown, Spread, lay_out, single_cell, spread
 
 _PLAIN: Final = "product"
 """A product of an operator without data, which has no gradient to be compared with."""

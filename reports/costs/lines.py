@@ -18,16 +18,7 @@ from hessbench.reports.costs.answers import Answer, Key, answers, namer, timed_o
 from hessbench.reports.costs.growth import needs_at
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction, predict
 from hessbench.reports.costs.prices import Ladder, ladders
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median, least and most of the repeats that have a value, and how many do."""
-
-    median: float
-    low: float
-    high: float
-    number: int
+from hessbench.reports.writing.sheets import Spread, spread
 
 
 @dataclass(frozen=True)
@@ -84,12 +75,6 @@ class Line:
     def is_at_bound(self) -> bool:
         """Whether the median error is at or below what the reference can tell."""
         return self.error is not None and self.bound is not None and self.error.median <= self.bound
-
-
-def spread(values: Iterable[float | None]) -> Spread | None:
-    """Median and range of the values that are there; None when none is."""
-    known = [value for value in values if value is not None]
-    return Spread(statistics.median(known), min(known), max(known), len(known)) if known else None
 
 
 def lines(

@@ -8,11 +8,11 @@ from typing import Any, Final
 import pandas as pd
 
 from hessbench.ledger.record import SCHEMA
-from hessbench.reports.costs.answers import Key
-from hessbench.reports.costs.lines import Line, Spread
+from hessbench.reports.costs.answers import asked, where
+from hessbench.reports.costs.lines import Line
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction
 from hessbench.reports.writing import units
-from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, single_cell, spread_cell
+from hessbench.reports.writing.sheets import Column, Sheet, Shown, Spread, lay_out, single_cell, spread_cell
 
 
 def sheet(lines: Sequence[Line]) -> Sheet:
@@ -62,11 +62,6 @@ def status_text(line: Line) -> str:
     return ", ".join(f"{number} {status}" for status, number in line.statuses.items())
 
 
-def where(key: Key) -> str:
-    """Device, dtype and threads."""
-    return f"{key.device}, {key.dtype}, {key.threads} thread{'s' * (key.threads != 1)}"
-
-
 def error_cell(line: Line) -> Shown:
     """The error, marked where it is at or below what its reference can tell."""
     return spread_cell(line.error, units.error, "at the bound" if line.is_at_bound else "")
@@ -82,20 +77,6 @@ def predicted_time(said: Prediction) -> Shown:
     if said.seconds is None:
         return Shown(units.DASH, f"{parts[0]} alone" if parts else "")
     return Shown(units.seconds(said.seconds), ", ".join(parts), sort=said.seconds)
-
-
-def asked(key: Key) -> dict[str, str | int]:
-    """What was asked of a run, as columns."""
-    return {
-        "estimand": key.estimand,
-        "method": key.method,
-        "method_hash": key.method_hash,
-        "library_version": key.library_version,
-        "run_estimand": key.source,
-        "device": key.device,
-        "dtype": key.dtype,
-        "threads": key.threads,
-    }
 
 
 def _problem(line: Line) -> Shown:

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from hessbench.ledger.record import Record
 from hessbench.reports.costs.answers import Answer, Key
-from hessbench.reports.costs.lines import Line, Spread, counts_of, is_complete, lines_by_budget, prediction_of, spread
+from hessbench.reports.costs.lines import Line, counts_of, is_complete, lines_by_budget, prediction_of
 from hessbench.reports.costs.predict import Prediction
 from hessbench.reports.costs.prices import Ladder, Rung, find, ladders
 from hessbench.reports.scale.families import Family, families
+from hessbench.reports.writing.sheets import Spread, spread
 
 FAR: Final = 2
 """Factor by which a size must be below another to predict it: a step that is shorter would check nothing."""

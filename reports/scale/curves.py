@@ -8,13 +8,13 @@ from typing import Final
 
 import pandas as pd
 
-from hessbench.reports.costs.answers import Key
-from hessbench.reports.costs.lines import Line, Spread, is_complete, spread
+from hessbench.reports.costs.answers import Key, where
+from hessbench.reports.costs.lines import Line, is_complete
 from hessbench.reports.costs.prices import Ladder, price_at
-from hessbench.reports.costs.tables import where
-from hessbench.reports.error_curves.figures import GREY, Look
 from hessbench.reports.scale.checks import FAR, Check
 from hessbench.reports.writing import units
+from hessbench.reports.writing.drawing import GREY, Look
+from hessbench.reports.writing.sheets import Spread, spread
 
 PANELS: Final = 10
 """Most panels of a figure; what is beyond is in the table."""

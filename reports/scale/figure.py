@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hessbench.reports.error_curves.figures import RC, set_limits, to_svg, writable
 from hessbench.reports.scale.checks import FAR
 from hessbench.reports.scale.curves import Panel, ScaleChart
+from hessbench.reports.writing.drawing import RC, set_limits, to_svg, writable
 from hessbench.reports.writing.escaping import clean, shorten
 
 _COLUMNS: Final = 2

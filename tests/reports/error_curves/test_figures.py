@@ -6,7 +6,8 @@ import matplotlib as mpl
 import pytest
 
 from hessbench.reports.error_curves.curves import charts
-from hessbench.reports.error_curves.figures import SIZE_LIMIT, Detail, draw, looks
+from hessbench.reports.error_curves.figures import SIZE_LIMIT, Detail, draw
+from hessbench.reports.writing.drawing import looks
 
 
 def _draw(builder, cost="matvecs"):
@@ -94,10 +95,3 @@ def test_many_points_are_drawn_in_less_detail(builder, monkeypatch, repeats, det
     less = _draw(builder)
     assert less.detail is detail
     assert len(less.svg) < len(sizes[10**9].svg) < SIZE_LIMIT
-
-
-def test_methods_look_different_and_the_same_everywhere():
-    names = [f"m{i:02d}" for i in range(40)]
-    known = looks(names)
-    assert len(set(known.values())) == 40
-    assert looks([*reversed(names), *names]) == known

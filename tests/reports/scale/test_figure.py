@@ -6,10 +6,11 @@ import pytest
 
 from hessbench.ledger.record import Status
 from hessbench.reports.costs.prices import ladders
-from hessbench.reports.error_curves.figures import SIZE_LIMIT, looks
+from hessbench.reports.error_curves.figures import SIZE_LIMIT
 from hessbench.reports.scale.checks import checks
 from hessbench.reports.scale.curves import PANELS, scale_chart_frame, scale_charts
 from hessbench.reports.scale.figure import draw_scale, scale_caption
+from hessbench.reports.writing.drawing import looks
 
 
 @pytest.fixture
