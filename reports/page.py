@@ -242,7 +242,7 @@ def _ladder(ladder: Ladder) -> dict[str, str]:
     return {
         "problem": ladder.problem + (f", {ladder.method}" if ladder.method else ""),
         "kind": ladder.kind,
-        "where": f"{ladder.device}, {ladder.dtype}, {ladder.threads} thread{'s' * (ladder.threads != 1)}",
+        "where": units.conditions(ladder.device, ladder.dtype, ladder.threads),
         "rungs": "; ".join(f"{rung.dim:,}: {units.seconds(rung.seconds)}" for rung in ladder.rungs),
         "bandwidth": units.DASH if ladder.bandwidth is None else f"{units.significant(ladder.bandwidth / 1e9)} GB/s",
         "exponent": f"{exponent(ladder.rungs, PREDICTED_DIM):.2f}" if len(ladder.rungs) > 1 else units.DASH,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.reports.writing import units
 
 
 @dataclass(frozen=True, order=True)
@@ -144,7 +145,7 @@ def namer(keys: Iterable[Key]) -> Callable[[Key], tuple[str, str]]:
 
 def where(key: Key) -> str:
     """Device, dtype and threads."""
-    return f"{key.device}, {key.dtype}, {key.threads} thread{'s' * (key.threads != 1)}"
+    return units.conditions(key.device, key.dtype, key.threads)
 
 
 def asked(key: Key) -> dict[str, str | int]:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hessbench.reports.error_curves.curves import Chart, Point, Series
+from hessbench.reports.error_curves.curves import Chart, CurvePoint, Series
 from hessbench.reports.writing.drawing import GREY, RC, Look, set_limits, to_svg, writable
 from hessbench.reports.writing.escaping import clean, shorten
 
@@ -206,13 +206,13 @@ def _labels(series: Sequence[Series]) -> list[str]:
     return [shorten(writable(clean(one.label)), _LABEL_WIDTH) for one in series]
 
 
-def _lower_edge(points: Sequence[Point]) -> float:
+def _lower_edge(points: Sequence[CurvePoint]) -> float:
     """A power of ten below everything drawn, to stand for an error of zero without a bound."""
     positive = [point.height for point in points if point.height > 0]
     return 10.0 ** (math.floor(math.log10(min(positive))) - 1) if positive else 1e-16
 
 
-def _cost(point: Point, cost: Cost) -> float | None:
+def _cost(point: CurvePoint, cost: Cost) -> float | None:
     """The cost of a point where a log axis can show it."""
     value = point.matvecs if cost == "matvecs" else point.seconds
     return float(value) if value is not None and value > 0 else None

@@ -1,4 +1,4 @@
-"""Prices of products in gradients: timed by the worker, kept in the ledger, held beside the nominal ones."""
+"""Prices of products in gradients: timed by the worker, kept in the ledger, printed beside the nominal ones."""
 
 import pytest
 

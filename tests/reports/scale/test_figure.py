@@ -35,7 +35,7 @@ def test_the_first_panel_is_the_price_and_the_others_the_runs(charts):
         ("hutchinson", "trace, budget 20"),
         ("lanczos", "trace, budget 20"),
     ]
-    assert chart.panels[1].said == "measured / predicted: 1.50\N{MULTIPLICATION SIGN}"
+    assert chart.panels[1].remark == "measured / predicted: 1.50\N{MULTIPLICATION SIGN}"
 
 
 def test_what_the_prediction_has_not_seen_is_held_out(charts):
@@ -58,7 +58,7 @@ def test_the_frame_holds_what_is_drawn(charts):
 def test_a_run_that_cannot_be_predicted_is_drawn_without_a_curve(charts):
     (chart,) = charts(priced=False)
     (panel,) = chart.panels
-    assert (panel.curve, panel.said, len(panel.points)) == ((), "not predicted", 3)
+    assert (panel.curve, panel.remark, len(panel.points)) == ((), "not predicted", 3)
     assert draw_scale(chart)
 
 
