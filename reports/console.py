@@ -43,12 +43,12 @@ def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[M
         prices: Price rows of a ledger, without which no time is predicted but from the runs' own products, and no
             product is compared with a gradient.
     """
-    made = lines(records)
+    prices = list(prices)
+    made = lines(records, prices)
     if not made:
         console.out("no finished cells", highlight=False)
         return
     _print(console, _COLUMNS, made, lambda line: set(line.statuses) == {Status.OK.value})
-    prices = list(prices)
     priced = unit_prices(records, prices)
     if any(price.measured for price in priced):
         console.out("\nProducts in gradients of their problem, one column", highlight=False)
