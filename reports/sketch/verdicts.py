@@ -203,6 +203,6 @@ def wins(results: SketchResults) -> tuple[Win, ...]:
         for method, errors in race.errors.items():
             for place, budget in enumerate(race.budgets):
                 ours, theirs = errors[:, place], base[:, place]
-                if method != _BASELINE and bool((ours < theirs).all()) and float(theirs.min()) > 2 * race.floor:
+                if bool((ours < theirs).all()) and float(theirs.min()) > 2 * race.floor:
                     found.append(Win(race.problem, method, budget, float(np.median(ours)), float(np.median(theirs))))
     return tuple(found)
