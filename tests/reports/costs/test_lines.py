@@ -7,20 +7,13 @@ import pytest
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Status
 from hessbench.reports.costs.answers import answers
-from hessbench.reports.costs.lines import lines, lines_by_budget, spread
+from hessbench.reports.costs.lines import lines, lines_by_budget
 from hessbench.reports.page import render_report
 
 
 def _one(builder, prices=()):
     (line,) = lines(builder.rows, prices)
     return line
-
-
-def test_a_spread_is_the_median_and_the_range_of_what_is_there():
-    found = spread([3.0, None, 1.0, 2.0])
-    assert found is not None
-    assert (found.median, found.low, found.high, found.number) == (2.0, 1.0, 3.0, 3)
-    assert spread([None]) is None
 
 
 def test_a_line_is_the_median_over_repeats_at_the_largest_budget(builder):
