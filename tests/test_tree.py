@@ -71,11 +71,15 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.writing": ("estimand", "ledger"),
     "reports.costs": ("estimand", "ledger", "reports.writing"),
     "reports.error_curves": ("estimand", "ledger", "reports.writing", "reports.costs"),
-    "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves"),
+    "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs"),
+    "reports.sketch": ("estimand", "reports.writing"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
+        "reports.sketch",
     ),
-    "studies": ("package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports"),
+    "studies": (
+        "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.sketch",
+    ),
     "cli": ("*",),
 }  # fmt: skip
 # Rooms that are not a folder of their own, by the modules they hold.
@@ -97,7 +101,6 @@ LONG = {
     "harness/running/runner.py": "one run's state, from plan to the last row",
     "harness/workers/pool.py": "a slot, its pool and what became of a job",
     "harness/workers/server.py": "the fork server: everything that must hold between a fork and a reaped child",
-    "reports/error_curves/figures.py": "every figure drawn by one set of rules",
 }
 
 # Addresses of a machine or of a package index have no place in a tracked file.

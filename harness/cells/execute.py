@@ -35,7 +35,12 @@ _ALTERED: Final = "the operator's products changed during the run: the method al
 
 
 def execute(
-    cell: Cell, problem: Problem, bound: BoundMethod, emit: Emit, on_charge: Callable[[int], None] | None = None
+    cell: Cell,
+    problem: Problem,
+    bound: BoundMethod,
+    emit: Emit,
+    on_charge: Callable[[int], None] | None = None,
+    on_built: Callable[[], None] | None = None,
 ) -> None:
     """Run a cell and emit its checkpoints, then how it ended.
 
@@ -45,6 +50,7 @@ def execute(
         bound: The cell's method, bound to its estimand.
         emit: Receives each checkpoint, and then the end.
         on_charge: Told the products spent so far.
+        on_built: Called when the problem is built, before anything of the method runs.
 
     Raises:
         BaseException: Only what is not an `Exception`, such as `SystemExit`: the process then ends without a result.
@@ -81,6 +87,8 @@ def execute(
             inner = build(cell, problem)
         check_built(inner, cell, problem)
         engine = info_of(inner).engine
+        if on_built is not None:
+            on_built()
         with step("warm-up"):
             witness = warm_up(inner, cell, bound)
         if cell.pass_ == MEMORY:
