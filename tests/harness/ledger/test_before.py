@@ -45,8 +45,8 @@ def test_it_is_reported(folder):
 
 
 def test_it_is_resumed_with_nothing_run_again_and_no_cell_stale(folder, monkeypatch):
-    (version,) = {record.library_version for record in Ledger.read(folder).terminals.values()}
-    monkeypatch.setattr("hessbench.running.runner.library_version", lambda library: version)
+    (library,) = {record.library_version for record in Ledger.read(folder).terminals.values()}
+    monkeypatch.setattr("hessbench.ledger.environment._version", lambda name: library.split()[-1])
     summary = run(SUITE, folder, Options(prices=False))
     assert (summary.planned, summary.ran, summary.skipped, summary.failed) == (CELLS, 0, 0, 0)
     assert (summary.kept, summary.stale) == (CELLS, 0)

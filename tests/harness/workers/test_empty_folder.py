@@ -12,10 +12,12 @@ import torch
 from hessbench import Estimate, Method, Problem, Trace
 from hessbench.catalog import load_catalog
 from hessbench.cells.cell import Cell
+from hessbench.cells.messages import Checkpoint
 from hessbench.ledger.reading import Ledger
 from hessbench.running.runner import Options, run
 from hessbench.running.suite import Cross, Suite
 from hessbench.workers import empty_folder
+from hessbench.workers.messages import CellJob
 from hessbench.workers.pool import Pool, WorkerConfig
 
 PLUGIN = """
@@ -85,12 +87,12 @@ def temporary(plugin: str, tmp_path: Path) -> Path:
 
 def job_of(method, timeout_s=60.0):
     cell = Cell(problem="relative", method=method, estimand="trace", budgets=(4,), timeout_s=timeout_s)
-    return {"job": "cell", "cell": cell.to_json(), "timeout_s": timeout_s}
+    return CellJob(cell)
 
 
 def said(outcome):
-    assert outcome.end["status"] == "ok", outcome.end["reason"]
-    return outcome.of_type("checkpoint")[-1][0]["diagnostics"]
+    assert outcome.end.status == "ok", outcome.end.reason
+    return outcome.of_type(Checkpoint)[-1].diagnostics
 
 
 @pytest.mark.parametrize("spawn", [False, True], ids=["forked", "spawned"])
@@ -107,14 +109,14 @@ def test_two_cells_one_after_another_see_nothing_from_where_they_stand(plugin, t
 @pytest.mark.parametrize("spawn", [False, True], ids=["forked", "spawned"])
 def test_nothing_is_left_of_the_folder_of_a_killed_cell(plugin, temporary, spawn, marked):
     with Pool(WorkerConfig(plugins=(plugin,), spawn=spawn)) as pool:
-        assert pool.perform(job_of("waits", timeout_s=0.5)).ended["cause"] == "timeout"
+        assert pool.perform(job_of("waits", timeout_s=0.5)).ended.cause == "timeout"
         assert said(pool.perform(job_of("seeks")))["seen"] == "[]"
     assert not list(temporary.iterdir())
 
 
 def test_nothing_is_left_of_the_folder_of_a_killed_server(plugin, temporary, marked):
     with Pool(WorkerConfig(plugins=(plugin,))) as pool:
-        assert pool.perform(job_of("kills-the-server")).ended["cause"] == "server"
+        assert pool.perform(job_of("kills-the-server")).ended.cause == "server"
         assert said(pool.perform(job_of("seeks")))["seen"] == "[]"
     assert not list(temporary.iterdir())
 
@@ -136,7 +138,7 @@ def test_a_server_whose_main_process_is_killed_takes_the_folder_along(
 def test_a_disk_that_takes_no_folder_costs_no_cell(plugin, temporary, marked):
     temporary.rmdir()
     with Pool(WorkerConfig(plugins=(plugin,))) as pool:
-        assert pool.perform(job_of("hutchinson")).end["status"] == "ok"
+        assert pool.perform(job_of("hutchinson")).end.status == "ok"
     temporary.mkdir()
 
 

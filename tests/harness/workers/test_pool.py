@@ -194,9 +194,9 @@ def test_a_program_without_environment_and_files_is_found_when_the_server_was_ki
         return [path for path in Path("/proc").glob("[0-9]*/cmdline") if name.encode() in _bytes(path)]
 
     with Pool(WorkerConfig(plugins=(hostile,))) as pool:
-        assert perform(pool, "leaves-a-daemon").ended["cause"] == "server"
+        assert perform(pool, "leaves-a-daemon").ended.cause == "server"
         wait_until(lambda: not left())
-        assert perform(pool, "good").end["status"] == "ok"
+        assert perform(pool, "good").end.status == "ok"
 
 
 def _bytes(path):
