@@ -1,0 +1,317 @@
+"""Plant faults in a copy of this tree, one at a time, and see which the tests catch: planted_faults.py --help.
+
+    OMP_NUM_THREADS=1 nice python tests/campaigns/planted_faults.py --output faults.csv
+
+First every fault meets the fast tests that name its module, or whose path mirrors it; where none does, those nearest
+by imports, and the conformance tests. Then what survived meets the rest of the fast suite, nearest files first, until
+all are run or the time is up. The tests that caught something are then run without any fault, and those that fail so
+have caught nothing. The table is written after every verdict; run again, the campaign goes on from there. With --before
+the table of another tree is held against this one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from faults import FAULTS, Fault
+from nearest_tests import ROOT, Imports, ordered, sources
+
+CAUGHT, SURVIVED, TIMEOUT = "caught", "survived", "out of time"
+CHUNK = 8
+PYTEST = (
+    "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--benchmark-disable", "-m", "not slow", "-rfE", "--tb=no",
+)  # fmt: skip
+FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+(?:\[.*?\](?= - |$))?)(?: - .*)?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a fault: `ran` of `total` test files, `broken` tests that fail without it as well.
+
+    `confirmed` where the test that caught it was seen to pass without it.
+    """
+
+    fault: str
+    file: str
+    outcome: str
+    caught_by: str = ""
+    ran: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    broken: str = ""
+    confirmed: str = ""
+
+    @property
+    def folder(self) -> str:
+        return str(Path(self.file).parent) if self.file else ""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A clone of the tree, with what is changed here laid over it, and a folder of links that makes it `hessbench`."""
+
+    folder: Path
+
+    @property
+    def tree(self) -> Path:
+        return self.folder / "tree"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where tests find the package, and a cache of the copy's own."""
+        path = [str(self.folder / "link"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        cache = str(self.folder / "cache")
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "HESSBENCH_CACHE": cache, "COLUMNS": "1000"}
+
+
+def copied(folder: Path) -> Copy:
+    """Copy the tree; the original is only read."""
+    copy = Copy(folder)
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(copy.tree)], check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        there = copy.tree / name
+        if (ROOT / name).is_file():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, there)
+        else:
+            there.unlink(missing_ok=True)
+    package = folder / "link" / "hessbench"
+    package.mkdir(parents=True)
+    for entry in (copy.tree / "harness").iterdir():
+        (package / entry.name).symlink_to(entry)
+    for name in ("problems", "methods", "reports"):
+        (package / name).symlink_to(copy.tree / name)
+    told = subprocess.run(
+        [sys.executable, "-c", "import hessbench; print(hessbench.__file__)"],
+        cwd=copy.tree, env=copy.environment, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    if not told.startswith(str(package)):
+        raise RuntimeError("hessbench is imported from elsewhere than the copy")
+    return copy
+
+
+def place_of(fault: Fault) -> tuple[str, str]:
+    """The dotted module a fault lies in, or "" and why there is none."""
+    hits = [
+        (name, path.read_text(encoding="utf-8").count(fault.snippet))
+        for name, path in sources().items()
+        if fault.snippet in path.read_text(encoding="utf-8")
+    ]
+    if sum(count for _, count in hits) == 1:
+        return hits[0][0], ""
+    return "", "not found" if not hits else "found more than once"
+
+
+def pytest(copy: Copy, targets: Iterable[str], limit_s: float, *more: str) -> list[str] | None:
+    """Tests that fail among the targets, one where the run ends with the first; None where the time is up."""
+    process = subprocess.Popen(
+        [sys.executable, *PYTEST, *more, *targets],
+        cwd=copy.tree, env=copy.environment, text=True, errors="replace", start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        said, _ = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return None
+    if process.returncode in (0, 5):
+        return []
+    return FAILED.findall(said) or [f"pytest ended with {process.returncode}: {said.strip()[-200:]}"]
+
+
+def planted(copy: Copy, fault: Fault, file: Path, number: int, run: Callable[[], list[str] | None]) -> list[str] | None:
+    """Run something while a fault stands in the copy."""
+    path = copy.tree / file
+    whole, stamp = path.read_text(encoding="utf-8"), int(path.stat().st_mtime)
+    path.write_text(whole.replace(fault.snippet, fault.replacement), encoding="utf-8")
+    # Byte code is told by the second and the size of its source: every fault gets a second of its own.
+    os.utime(path, (stamp + 1 + number, stamp + 1 + number))
+    try:
+        return run()
+    finally:
+        path.write_text(whole, encoding="utf-8")
+        os.utime(path, (stamp, stamp))
+
+
+def read(path: Path) -> dict[str, Verdict]:
+    """The verdicts of a table, by fault."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [{f.name: row[f.name] for f in fields(Verdict)} for row in csv.DictReader(file)]
+    return {
+        row["fault"]: Verdict(**{**row, "ran": int(row["ran"]), "total": int(row["total"]),
+                                 "seconds": float(row["seconds"])})
+        for row in rows
+    }  # fmt: skip
+
+
+def write(path: Path, table: Mapping[str, Verdict]) -> None:
+    """Write the table whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["folder", *(f.name for f in fields(Verdict))])
+        writer.writeheader()
+        writer.writerows({"folder": verdict.folder, **asdict(verdict)} for verdict in table.values())
+    partial.replace(path)
+
+
+class Campaign:
+    """Faults, their tests and the table, shared by the copies at work."""
+
+    def __init__(self, faults: list[Fault], output: Path, end: float, limit_s: float) -> None:
+        self._output, self._end, self._limit_s = output, end, limit_s
+        self.table = read(output)
+        imports = Imports()
+        self._faults: dict[str, tuple[int, Fault, Path, list[str], int]] = {}
+        for number, fault in enumerate(faults):
+            module, why = place_of(fault)
+            if module:
+                files, own = ordered(imports, module)
+                file = imports.modules[module].relative_to(ROOT)
+                self._faults.setdefault(fault.name, (number, fault, file, files, own))
+            elif fault.name not in self._faults:
+                self.table[fault.name] = Verdict(fault.name, "", why)
+        self.names = list(self._faults)
+
+    def step(self, copies: queue.Queue[Copy], name: str) -> None:
+        """Hold a fault against the next files of its list, and write what came of it."""
+        number, fault, file, files, own = self._faults[name]
+        known = self.table.get(name)
+        if known is None or not known.file:
+            known = Verdict(name, str(file), SURVIVED, total=len(files))
+        stop = min(len(files), known.ran + CHUNK if known.ran else own)
+        if time.monotonic() > self._end or known.outcome != SURVIVED or known.ran >= len(files):
+            return
+        copy, begin = copies.get(), time.monotonic()
+        limit_s = min(self._limit_s, max(self._end - begin, 30.0))
+        targets = files[known.ran : stop]
+        leave_out = [f"--deselect={test}" for test in known.broken.splitlines()]
+        try:
+            failed = planted(copy, fault, file, number, lambda: pytest(copy, targets, limit_s, *leave_out))
+        finally:
+            copies.put(copy)
+        if failed is None and time.monotonic() > self._end:
+            return
+        outcome = TIMEOUT if failed is None else CAUGHT if failed else SURVIVED
+        seconds = round(known.seconds + time.monotonic() - begin, 1)
+        ran = stop if outcome == SURVIVED else known.ran
+        self._keep(
+            replace(known, outcome=outcome, caught_by=(failed or [""])[0], ran=ran, total=len(files), seconds=seconds)
+        )
+
+    def confirm(self, copy: Copy) -> None:
+        """Run the tests that caught something without any fault; what fails then has caught nothing."""
+        doubted = [v for v in self.table.values() if v.outcome == CAUGHT and v.file and not v.confirmed]
+        asked = sorted({verdict.caught_by for verdict in doubted if ".py" in verdict.caught_by})
+        failed = pytest(copy, asked, self._limit_s, "--maxfail=10000") if asked else []
+        if failed is None or any(".py" not in test for test in failed):
+            return
+        for verdict in doubted:
+            if verdict.caught_by in failed:
+                broken = f"{verdict.broken}\n{verdict.caught_by}".strip()
+                self._keep(replace(verdict, outcome=SURVIVED, caught_by="", broken=broken))
+            elif verdict.caught_by in asked:
+                self.table[verdict.fault] = replace(verdict, confirmed="yes")
+        write(self._output, self.table)
+
+    def _keep(self, verdict: Verdict) -> None:
+        self.table[verdict.fault] = verdict
+        write(self._output, self.table)
+        print(
+            f"{verdict.fault}: {verdict.outcome} {verdict.caught_by} "
+            f"({verdict.ran} of {verdict.total} files, {verdict.seconds:.0f} s)",
+            flush=True,
+        )
+
+    def rounds(self) -> Iterator[list[str]]:
+        """All faults, then what survived, until every file is run or the time is up."""
+        yield [name for name in self.names if name not in self.table or not self.table[name].file]
+        while time.monotonic() < self._end:
+            left = [v.fault for v in self.table.values() if v.outcome == SURVIVED and v.fault in self.names]
+            left = [name for name in left if self.table[name].ran < self.table[name].total]
+            if not left:
+                return
+            yield sorted(left, key=lambda name: self.table[name].ran)
+
+
+def report(table: Mapping[str, Verdict], before: Mapping[str, Verdict]) -> None:
+    """Print counts by folder, survivors, and what another tree caught and this one does not."""
+    counts = Counter((verdict.folder, verdict.outcome) for verdict in table.values())
+    for folder in sorted({folder for folder, _ in counts}):
+        print(f"{folder or 'nowhere'}: {', '.join(f'{n} {o}' for (f, o), n in sorted(counts.items()) if f == folder)}")
+    print("all:", ", ".join(f"{n} {outcome}" for outcome, n in Counter(v.outcome for v in table.values()).items()))
+    for verdict in table.values():
+        if verdict.outcome != CAUGHT:
+            print(f"{verdict.outcome}: {verdict.fault} in {verdict.file} ({verdict.ran} of {verdict.total} files)")
+    for name, verdict in before.items():
+        if verdict.outcome == CAUGHT and (name not in table or table[name].outcome != CAUGHT):
+            print(f"caught before and not now: {name}, by {verdict.caught_by}")
+
+
+def main() -> None:
+    """Run the campaign."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--list", action="store_true", help="print every fault with its file and own tests, run nothing"
+    )
+    parser.add_argument("--only", action="append", metavar="NAME", help="these faults")
+    parser.add_argument("--survivors-only", type=Path, metavar="FILE", help="the faults that survived in this table")
+    parser.add_argument("--before", type=Path, metavar="FILE", help="a table of another tree to compare with")
+    parser.add_argument("--first-pass", action="store_true", help="leave the rest of the suite out for survivors")
+    parser.add_argument("--jobs", type=int, default=1, help="copies of the tree at work at once")
+    parser.add_argument("--minutes", type=float, default=120.0)
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds of one run of tests")
+    parser.add_argument("--output", type=Path, default=Path("faults.csv"))
+    asked = parser.parse_args()
+    end = time.monotonic() + 60 * asked.minutes
+    survived = (
+        {v.fault for v in read(asked.survivors_only).values() if v.outcome == SURVIVED}
+        if asked.survivors_only
+        else None
+    )
+    chosen = [
+        f for f in FAULTS if (not asked.only or f.name in asked.only) and (survived is None or f.name in survived)
+    ]
+    if asked.list:
+        imports = Imports()
+        for fault in chosen:
+            module, why = place_of(fault)
+            files, own = ordered(imports, module) if module else ([], 0)
+            print(f"{fault.name}: {module or why}: {' '.join(files[:own])}")
+        return
+    campaign = Campaign(chosen, asked.output, end, asked.limit)
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, ThreadPoolExecutor(asked.jobs) as pool:
+        copies: queue.Queue[Copy] = queue.Queue()
+        for number in range(asked.jobs):
+            copies.put(copied(Path(folder) / str(number)))
+        for names in campaign.rounds():
+            list(pool.map(lambda name: campaign.step(copies, name), names))
+            campaign.confirm(copies.queue[0])
+            if asked.first_pass:
+                break
+    report(campaign.table, read(asked.before) if asked.before else {})
+
+
+if __name__ == "__main__":
+    main()
