@@ -7,7 +7,8 @@ import re
 from collections import deque
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tree_copy import ROOT
+
 FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("problems", "methods", "reports")}}
 FAR = 99
 
