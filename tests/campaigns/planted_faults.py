@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,7 +33,7 @@ from nearest_tests import Imports, ordered, sources
 from tree_copy import ROOT, Copy, copied
 
 CAUGHT, SURVIVED, TIMEOUT = "caught", "survived", "out of time"
-CHUNK = 8
+FIRST, CHUNK = 3, 8
 PYTEST = (
     "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--benchmark-disable", "-m", "not slow", "-rfE", "--tb=no",
 )  # fmt: skip
@@ -131,8 +132,9 @@ def write(path: Path, table: Mapping[str, Verdict]) -> None:
 class Campaign:
     """Faults, their tests and the table, shared by the copies at work."""
 
-    def __init__(self, faults: list[Fault], output: Path, end: float, limit_s: float) -> None:
-        self._output, self._end, self._limit_s = output, end, limit_s
+    def __init__(self, faults: list[Fault], output: Path, end: float, limit_s: float, *, own_only: bool) -> None:
+        self._output, self._end, self._limit_s, self._own_only = output, end, limit_s, own_only
+        self._lock = threading.Lock()
         self.table = read(output)
         imports = Imports()
         self._faults: dict[str, tuple[int, Fault, Path, list[str], int]] = {}
@@ -152,7 +154,8 @@ class Campaign:
         known = self.table.get(name)
         if known is None or not known.file:
             known = Verdict(name, str(file), SURVIVED, total=len(files))
-        stop = min(len(files), known.ran + CHUNK if known.ran else own)
+        # A few at a time, so that every fault has met its nearest tests before one meets far ones.
+        stop = min(known.ran + (CHUNK if known.ran else FIRST), own if known.ran < own else len(files))
         if time.monotonic() > self._end or known.outcome != SURVIVED or known.ran >= len(files):
             return
         copy, begin = copies.get(), time.monotonic()
@@ -188,8 +191,9 @@ class Campaign:
         write(self._output, self.table)
 
     def _keep(self, verdict: Verdict) -> None:
-        self.table[verdict.fault] = verdict
-        write(self._output, self.table)
+        with self._lock:
+            self.table[verdict.fault] = verdict
+            write(self._output, self.table)
         print(
             f"{verdict.fault}: {verdict.outcome} {verdict.caught_by} "
             f"({verdict.ran} of {verdict.total} files, {verdict.seconds:.0f} s)",
@@ -201,10 +205,14 @@ class Campaign:
         yield [name for name in self.names if name not in self.table or not self.table[name].file]
         while time.monotonic() < self._end:
             left = [v.fault for v in self.table.values() if v.outcome == SURVIVED and v.fault in self.names]
-            left = [name for name in left if self.table[name].ran < self.table[name].total]
+            left = [name for name in left if self.table[name].ran < self._most(name)]
             if not left:
                 return
             yield sorted(left, key=lambda name: self.table[name].ran)
+
+    def _most(self, name: str) -> int:
+        _, _, _, files, own = self._faults[name]
+        return own if self._own_only else len(files)
 
 
 def report(table: Mapping[str, Verdict], before: Mapping[str, Verdict]) -> None:
@@ -230,21 +238,17 @@ def main() -> None:
     parser.add_argument("--only", action="append", metavar="NAME", help="these faults")
     parser.add_argument("--survivors-only", type=Path, metavar="FILE", help="the faults that survived in this table")
     parser.add_argument("--before", type=Path, metavar="FILE", help="a table of another tree to compare with")
-    parser.add_argument("--first-pass", action="store_true", help="leave the rest of the suite out for survivors")
+    parser.add_argument("--own-only", action="store_true", help="leave out the rest of the suite for survivors")
     parser.add_argument("--jobs", type=int, default=1, help="copies of the tree at work at once")
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--limit", type=float, default=900.0, help="seconds of one run of tests")
     parser.add_argument("--output", type=Path, default=Path("faults.csv"))
     asked = parser.parse_args()
     end = time.monotonic() + 60 * asked.minutes
-    survived = (
-        {v.fault for v in read(asked.survivors_only).values() if v.outcome == SURVIVED}
-        if asked.survivors_only
-        else None
-    )
-    chosen = [
-        f for f in FAULTS if (not asked.only or f.name in asked.only) and (survived is None or f.name in survived)
-    ]
+    chosen = [fault for fault in FAULTS if not asked.only or fault.name in asked.only]
+    if asked.survivors_only:
+        survivors = {verdict.fault for verdict in read(asked.survivors_only).values() if verdict.outcome == SURVIVED}
+        chosen = [fault for fault in chosen if fault.name in survivors]
     if asked.list:
         imports = Imports()
         for fault in chosen:
@@ -252,7 +256,7 @@ def main() -> None:
             files, own = ordered(imports, module) if module else ([], 0)
             print(f"{fault.name}: {module or why}: {' '.join(files[:own])}")
         return
-    campaign = Campaign(chosen, asked.output, end, asked.limit)
+    campaign = Campaign(chosen, asked.output, end, asked.limit, own_only=asked.own_only)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, ThreadPoolExecutor(asked.jobs) as pool:
         copies: queue.Queue[Copy] = queue.Queue()
         for number in range(asked.jobs):
@@ -260,8 +264,6 @@ def main() -> None:
         for names in campaign.rounds():
             list(pool.map(lambda name: campaign.step(copies, name), names))
             campaign.confirm(copies.queue[0])
-            if asked.first_pass:
-                break
     report(campaign.table, read(asked.before) if asked.before else {})
 
 
