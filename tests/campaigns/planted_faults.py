@@ -76,17 +76,21 @@ def place_of(fault: Fault) -> tuple[str, str]:
 
 def pytest(copy: Copy, targets: Iterable[str], limit_s: float, *more: str) -> list[str] | None:
     """Tests that fail among the targets, one where the run ends with the first; None where the time is up."""
-    process = subprocess.Popen(
-        [sys.executable, *PYTEST, *more, *targets],
-        cwd=copy.tree, env=copy.environment, text=True, errors="replace", start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        said, _ = process.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return None
+    # A file and not a pipe: what a test has left behind may hold it open for long.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(
+            [sys.executable, *PYTEST, *more, *targets],
+            cwd=copy.tree, env=copy.environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return None
+        output.seek(0)
+        said = output.read()
     if process.returncode in (0, 5):
         return []
     return FAILED.findall(said) or [f"pytest ended with {process.returncode}: {said.strip()[-200:]}"]
