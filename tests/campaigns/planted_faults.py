@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 nice python tests/campaigns/planted_faults.py --output faults.csv
 
-First every fault meets the fast tests that name its module, or whose path mirrors it; where none does, those nearest
-by imports, and the conformance tests. Then what survived meets the rest of the fast suite, nearest files first, until
-all are run or the time is up. The tests that caught something are then run without any fault, and those that fail so
-have caught nothing. The table is written after every verdict; run again, the campaign goes on from there. With --before
-the table of another tree is held against this one.
+A fault meets the fast tests that name its module, or whose path mirrors it, a few files at a time; where none does,
+those nearest by imports, and the conformance tests. What survives meets the rest of the fast suite, nearest files
+first, until all are run or the time is up. The tests that caught something are then run without any fault, and those
+that fail so have caught nothing. The table is written after every verdict; run again, the campaign goes on from there.
+With --before the table of another tree is held against this one.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ class Verdict:
         return str(Path(self.file).parent) if self.file else ""
 
 
-def place_of(fault: Fault) -> tuple[str, str]:
-    """The dotted module a fault lies in, or "" and why there is none."""
-    hits = [
-        (name, path.read_text(encoding="utf-8").count(fault.snippet))
-        for name, path in sources().items()
-        if fault.snippet in path.read_text(encoding="utf-8")
-    ]
-    if sum(count for _, count in hits) == 1:
-        return hits[0][0], ""
-    return "", "not found" if not hits else "found more than once"
+def placed(faults: Iterable[Fault]) -> dict[str, tuple[Fault, str]]:
+    """By name the spelling of each fault that stands in the tree once, and its module, or "" where none does."""
+    texts = {name: path.read_text(encoding="utf-8") for name, path in sources().items()}
+    found: dict[str, tuple[Fault, str]] = {}
+    for fault in faults:
+        hits = {name: count for name, text in texts.items() if (count := text.count(fault.snippet))}
+        module = next(iter(hits)) if sum(hits.values()) == 1 else ""
+        if module or fault.name not in found:
+            found[fault.name] = fault, module
+    return found
 
 
 def pytest(copy: Copy, targets: Iterable[str], limit_s: float, *more: str) -> list[str] | None:
@@ -142,14 +142,12 @@ class Campaign:
         self.table = read(output)
         imports = Imports()
         self._faults: dict[str, tuple[int, Fault, Path, list[str], int]] = {}
-        for number, fault in enumerate(faults):
-            module, why = place_of(fault)
+        for number, (name, (fault, module)) in enumerate(placed(faults).items()):
             if module:
-                files, own = ordered(imports, module)
                 file = imports.modules[module].relative_to(ROOT)
-                self._faults.setdefault(fault.name, (number, fault, file, files, own))
-            elif fault.name not in self._faults:
-                self.table[fault.name] = Verdict(fault.name, "", why)
+                self._faults[name] = number, fault, file, *ordered(imports, module)
+            else:
+                self.table[name] = Verdict(name, "", "not found once")
         self.names = list(self._faults)
 
     def step(self, copies: queue.Queue[Copy], name: str) -> None:
@@ -255,10 +253,9 @@ def main() -> None:
         chosen = [fault for fault in chosen if fault.name in survivors]
     if asked.list:
         imports = Imports()
-        for fault in chosen:
-            module, why = place_of(fault)
+        for name, (_, module) in placed(chosen).items():
             files, own = ordered(imports, module) if module else ([], 0)
-            print(f"{fault.name}: {module or why}: {' '.join(files[:own])}")
+            print(f"{name}: {module or 'not found once'}: {' '.join(files[:own])}")
         return
     campaign = Campaign(chosen, asked.output, end, asked.limit, own_only=asked.own_only)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, ThreadPoolExecutor(asked.jobs) as pool:
