@@ -81,6 +81,7 @@ def ordered(imports: Imports, module: str) -> tuple[list[str], int]:
 
     Its own are those that name it, or whose path mirrors it. Where there are none: those nearest by imports, and the
     conformance tests of what is in problems or methods; or, of what is only loaded by its name, the mirrored folder.
+    Tests of methods that speak of a method are its own too.
     """
     steps = imports.steps_to(module)
     path = imports.modules[module].relative_to(ROOT)
@@ -98,12 +99,27 @@ def ordered(imports: Imports, module: str) -> tuple[list[str], int]:
     own = {test for test, far in distances.items() if far <= least < FAR}
     if least > 0 and path.parts[0] in ("problems", "methods"):
         own |= {test for test in distances if test.parent.name == "conformance"}
+    said = {test: set(re.findall(r"[\w-]+", test.read_text(encoding="utf-8"))) for test in distances}
+    words = _words(imports.modules[module])
+    spoken = {test: len(words & said[test]) for test in distances}
+    if path.parts[0] == "methods":  # tests have them from the catalog, by their names
+        own |= {test for test in distances if "methods" in test.parts and path.stem.replace("_", "-") in said[test]}
     if not own:
         own = {test for test in distances if test.parent == folder} or set(distances)
 
-    def key(test: Path) -> tuple[bool, int, bool, int, Path]:
-        shared = len(set(test.parent.relative_to(ROOT / "tests").parts) & set(path.parent.parts))
+    def key(test: Path) -> tuple[bool, int, bool, int, int, Path]:
+        near = min(distances[test], 0) if test in own else distances[test]
         akin = test.stem.removeprefix("test_").split("_")[0] == path.stem.split("_")[0]
-        return test not in own, distances[test], not akin, -shared, test
+        shared = len(set(test.parent.relative_to(ROOT / "tests").parts) & set(path.parent.parts))
+        return test not in own, near, not akin, -spoken[test], -shared, test
 
     return [str(test.relative_to(ROOT)) for test in sorted(distances, key=key)], len(own)
+
+
+def _words(path: Path) -> set[str]:
+    """Names that a module defines, and its own, as specs write them too: what tests of it speak of."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {node.name for node in ast.walk(tree) if isinstance(node, kinds) and not node.name.startswith("_")}
+    found.add(path.stem)
+    return found | {name.replace("_", "-") for name in found}
