@@ -91,7 +91,7 @@ def resnet20_problem(
 
     All 272,474 parameters with projected shortcuts, all 269,722 with padded ones; batch norm on stored statistics
     unless asked otherwise. Images, and the trained weights, come from the folder named by the environment variable
-    HESSBENCH_DATA. References are those of `hessbench.problems.references.choose`; the dear ones of 64 samples ship.
+    HESSBENCH_DATA. References are those of `hessbench.problems.references.choose`; the costly ones of 64 samples ship.
 
     Args:
         samples: Images, 1 to 7500 of the training split, to 2000 of the test split.

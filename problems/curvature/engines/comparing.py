@@ -56,7 +56,7 @@ def compare(network: Network, engine: Engine, matrix: str, made: Products | None
         network: The network.
         engine: The engine.
         matrix: hessian or ggn.
-        made: What an engine that is dear to set up has set up for the first batch: compared as it is, in its dtype.
+        made: What an engine that is costly to set up has set up for the first batch: compared as it is, in its dtype.
 
     Cost: a set-up of both on a few samples and three columns; of what was set up, those columns and the kept graph of
     the first batch.
