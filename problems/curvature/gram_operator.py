@@ -7,8 +7,7 @@ from torch import Tensor
 
 from hessbench.operators import OperatorInfo, ProductKind, check_block, multiply
 from hessbench.problems.networks.linearisation import Linearisation
-from hessbench.problems.networks.losses import LossTotal
-from hessbench.problems.networks.network import Network, refuse_infinite
+from hessbench.problems.networks.network import Network, refuse_infinite, root_of
 
 
 class GramOperator:
@@ -74,17 +73,3 @@ def gram_dim(network: Network) -> int:
     with torch.no_grad():
         outputs = network.forward(network.parameters, batch.inputs[kept])
     return network.num_samples * root_of(network)(outputs, batch.targets[kept]).shape[2]
-
-
-def root_of(network: Network) -> LossTotal:
-    """The root of the loss.
-
-    Raises:
-        ValueError: If it has none.
-    """
-    if network.loss.root is None:
-        raise ValueError(
-            f"the loss {network.loss.name} has no root, which the Gram matrix needs: cross-entropy or squared is "
-            "accepted"
-        )
-    return network.loss.root

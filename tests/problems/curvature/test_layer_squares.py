@@ -9,7 +9,7 @@ from torch import nn
 from hessbench.operators import to_dense
 from hessbench.problems.curvature.layer_squares import dense_squares
 from hessbench.problems.curvature.matrices import curvature_operator, ggn_operator
-from hessbench.problems.network_families.mlp import mlp_dim, mlp_logits
+from hessbench.problems.network_families.digits_mlp import mlp_dim, mlp_logits
 from hessbench.problems.networks import module_forward
 from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED, Loss
 from hessbench.problems.networks.network import Batch, Network

@@ -6,7 +6,7 @@ import torch
 
 from hessbench.problems.data import DATASETS, load, num_per_class
 from hessbench.problems.data.digits import TRAIN_PER_CLASS
-from hessbench.problems.network_families.mlp import digits as mlp_digits
+from hessbench.problems.network_families.digits_mlp import digits as mlp_digits
 
 
 @pytest.mark.parametrize("name", ["digits", "digits-7x7"])
