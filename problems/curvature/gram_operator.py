@@ -49,9 +49,9 @@ class GramOperator:
         k = block.shape[1]
         pulled = block.new_zeros(self._parameters, k)
         for jacobian, S, part in zip(self._jacobians, self._roots, block.split(self._sizes), strict=True):
-            pulled += jacobian.pull(S @ part.reshape(S.shape[0], S.shape[2], k))
+            pulled += jacobian.vjp(S @ part.reshape(S.shape[0], S.shape[2], k))
         pushed = [
-            (S.mT @ jacobian.push(pulled)).reshape(-1, k)
+            (S.mT @ jacobian.jvp(pulled)).reshape(-1, k)
             for jacobian, S in zip(self._jacobians, self._roots, strict=True)
         ]
         return torch.cat(pushed)

@@ -59,9 +59,9 @@ class NTKOperator:
         for jacobian, part in zip(self._jacobians, block.split(self._sizes), strict=True):
             weights = part.new_zeros(*jacobian.outputs.shape, part.shape[1])
             weights[:, output] = part
-            pulled += jacobian.pull(weights)
+            pulled += jacobian.vjp(weights)
         return pulled
 
     def _push(self, block: Tensor, output: int) -> Tensor:
         """J_c @ block: (n, k) -> (N, k)."""
-        return torch.cat([jacobian.push(block)[:, output] for jacobian in self._jacobians])
+        return torch.cat([jacobian.jvp(block)[:, output] for jacobian in self._jacobians])

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hessbench.problem import array_hash
 from hessbench.problems.data.datasets import DataSet, Normalisation, data_set
 from hessbench.problems.data.digits import bundled_digits
 from hessbench.problems.data.files import read, read_labels
@@ -31,11 +30,6 @@ class Samples:
     inputs: Tensor
     labels: Tensor
     classes: int
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the images and labels, as they are used."""
-        return array_hash(self.inputs.cpu().numpy(), self.labels.cpu().numpy())
 
 
 def load(

@@ -84,7 +84,7 @@ def from_model(
         mc_samples: Targets drawn for each sample, for monte-carlo-fisher; 1 to 1000.
         seed: Of those draws.
         engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
-            `hessbench.problems.curvature.engines.table`. It is no part of the problem's hash.
+            `hessbench.problems.curvature.engines.table`. It is not part of the problem's hash.
 
     Returns:
         The problem, with its references where the size allows them.

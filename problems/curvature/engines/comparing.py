@@ -1,4 +1,4 @@
-"""An engine held against the kept graph on a few samples, once, before any of its products is used.
+"""An engine compared with the kept graph on a few samples, once, before any of its products is used.
 
 What torch gives as forward-mode or traced derivatives is wrong for some operations, without a word. Whatever engine a
 choice names is therefore compared where the choice becomes products: one column and a block of two, at random, on a few

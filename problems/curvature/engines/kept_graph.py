@@ -17,7 +17,7 @@ import torch
 
 from hessbench.problems.curvature.engines.engine import Make, Products
 from hessbench.problems.networks.custom_functions import custom_functions
-from hessbench.problems.networks.linearisation import Linearisation, pull_columns
+from hessbench.problems.networks.linearisation import Linearisation, vjp_columns
 from hessbench.problems.networks.network import Batch, Network
 
 
@@ -41,7 +41,7 @@ def hessian(network: Network, batch: Batch) -> Products:
             "its derivative (detach, torch.no_grad, a custom autograd.Function), and there is no Hessian to measure"
         )
     return Products(
-        lambda block: pull_columns(gradient, parameters, block, batched=network.batched), total=total.detach()
+        lambda block: vjp_columns(gradient, parameters, block, batched=network.batched), total=total.detach()
     )
 
 
@@ -72,7 +72,7 @@ def between_jacobians(network: Network, batch: Batch, jacobian: Linearisation) -
     loss = network.loss
     bend = loss.bend(jacobian.outputs, batch.targets)
     return Products(
-        lambda block: jacobian.pull(bend(jacobian.push(block)) * network.scale),
+        lambda block: jacobian.vjp(bend(jacobian.jvp(block)) * network.scale),
         total=loss.total(jacobian.outputs, batch.targets),
         jacobian=jacobian,
     )

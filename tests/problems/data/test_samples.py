@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from hessbench.problem import array_hash
 from hessbench.problems.data import DATASETS, load, num_per_class
 from hessbench.problems.data.digits import TRAIN_PER_CLASS
 from hessbench.problems.network_families.digits_mlp import digits as mlp_digits
+
+
+def content(samples):
+    return array_hash(samples.inputs.numpy(), samples.labels.numpy())
 
 
 @pytest.mark.parametrize("name", ["digits", "digits-7x7"])
@@ -59,21 +64,12 @@ def test_the_same_is_loaded_whatever_the_global_generators_say():
     one = load("digits", per_class=5)
     torch.manual_seed(2)
     np.random.seed(2)
-    assert one.hash == load("digits", per_class=5).hash
+    assert content(one) == content(load("digits", per_class=5))
 
 
 @pytest.mark.parametrize("other", [{"per_class": 4}, {"per_class": 5, "split": "test"}, {"first": 51}])
-def test_the_hash_tells_samples_apart(other):
-    assert load("digits", per_class=5).hash != load("digits", **other).hash
-
-
-def test_the_hash_sees_images_and_labels():
-    samples = load("digits", per_class=1)
-    before = samples.hash
-    samples.inputs[0, 0, 0, 0] += 1
-    touched = samples.hash
-    samples.labels[0] += 1
-    assert len({before, touched, samples.hash}) == 3
+def test_other_samples_are_other_content(other):
+    assert content(load("digits", per_class=5)) != content(load("digits", **other))
 
 
 @pytest.fixture
