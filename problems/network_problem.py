@@ -14,11 +14,11 @@ from hessbench.problems.networks.losses import Loss
 from hessbench.problems.networks.network import Network
 from hessbench.problems.references.choose import ROUNDING, references_of
 from hessbench.problems.references.shipped import with_shipped
-from hessbench.specs import Spec, parse_one
+from hessbench.specs import Spec
 
 
 def network_problem(
-    name: str,
+    name: Spec | str,
     choice: MatrixChoice,
     network: Callable[[], Network],
     *,
@@ -29,13 +29,12 @@ def network_problem(
     references: References | None = None,
     rounding: float = ROUNDING,
     factored: bool = True,
-    of_family: bool = True,
 ) -> Problem:
     """A curvature matrix of a network as a problem.
 
     Args:
-        name: The canonical spec of a family, without an engine, which is added to it where one was asked for; or a name
-            of one's own.
+        name: The canonical spec of a family, without an engine, which is added where one was asked for: references are
+            drawn by it, and may ship under it. Or a name of one's own.
         choice: Which matrix, and by which engine.
         network: Makes the network on the CPU, in the dtype of its weights; called when it is needed.
         dim: Dimension of the matrix.
@@ -45,16 +44,16 @@ def network_problem(
         references: Its references, in place of those that its size affords.
         rounding: Constant c in the rounding c eps ||A|| of the products that are compared with these.
         factored: Whether a matrix with a factor offers it.
-        of_family: Whether the name is that of a family: references are drawn by it, and may ship under it.
 
     Returns:
         The problem, which is always to be had: a family adds what it may miss, and where to get it.
     """
     if references is None:
-        references = references_of(network, choice, dim, name=name if of_family else "", rounding=rounding)
+        seed = str(name) if isinstance(name, Spec) else ""
+        references = references_of(network, choice, dim, name=seed, rounding=rounding)
     traits = choice.traits(loss)
     problem = Problem(
-        name=name,
+        name=str(name),
         dim=dim,
         build=lambda device, dtype: choice.of(network().to(device, dtype)),
         references=references,
@@ -64,12 +63,12 @@ def network_problem(
         modules=("torch._dynamo",),
         network=network,
     )
-    return _with_engine(with_shipped(problem), choice.engine) if of_family else problem
+    return _of_family(problem, name, choice.engine) if isinstance(name, Spec) else problem
 
 
-def _with_engine(problem: Problem, engine: str) -> Problem:
-    """The problem under a name of its own where an engine was asked for, with the references it has without."""
+def _of_family(problem: Problem, spec: Spec, engine: str) -> Problem:
+    """The problem with the references that ship, under a name of its own where an engine was asked for."""
+    problem = with_shipped(problem)
     if engine == AUTO:
         return problem
-    spec = parse_one(problem.name)
     return replace(problem, name=str(Spec(spec.name, tuple(sorted((*spec.params, ("engine", engine)))))))

@@ -41,9 +41,14 @@ def one_of(family: str, name: str, value: Value, accepted: Iterable[Value]) -> N
         raise ValueError(f"{family}: {name} must be one of {listed}, got {value!r}{near}")
 
 
+def spec_of(family: str, make: Callable[..., Problem], **params: Value) -> Spec:
+    """Canonical spec of the problem that `make(**params)` returns."""
+    return canonical(Spec(family, tuple(sorted(params.items()))), keyword_defaults(make))
+
+
 def spec_text(family: str, make: Callable[..., Problem], **params: Value) -> str:
-    """Canonical spec of the problem that `make(**params)` returns, for its name, its ladder and its seeds."""
-    return str(canonical(Spec(family, tuple(sorted(params.items()))), keyword_defaults(make)))
+    """The same as text, for its name, its ladder and its seeds."""
+    return str(spec_of(family, make, **params))
 
 
 def nearest(value: int, low: int, high: int) -> int:

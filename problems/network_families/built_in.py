@@ -18,12 +18,13 @@ from hessbench.problems.networks.losses import LOSSES, MEAN, REDUCTIONS
 from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.networks.restriction import block_index, block_shapes, restricted
 from hessbench.problems.parameters import in_range, one_of
+from hessbench.specs import Spec
 
 MAX_PER_CLASS: Final = 10_000
 
 
 def built_in_problem(
-    name: str,
+    spec: Spec,
     weights: Weights,
     choice: MatrixChoice,
     *,
@@ -38,7 +39,7 @@ def built_in_problem(
     """A curvature matrix of a network at weights that are trained, untrained or the user's.
 
     Args:
-        name: Canonical spec, without an engine.
+        spec: Canonical spec, without an engine.
         weights: Where the weights come from, and what the network is.
         choice: Which matrix of it.
         family: Registered name, for messages.
@@ -92,7 +93,7 @@ def built_in_problem(
             data.fetch(weights.dataset, say)
 
     problem = network_problem(
-        name,
+        spec,
         choice,
         network,
         dim=choice.dim(sum(map(math.prod, pieces.values())), per_class * dataset.classes, dataset.classes),
@@ -103,7 +104,7 @@ def built_in_problem(
     return replace(
         problem,
         # Why it cannot be built here, and the remedy, which trains it under the name without an engine.
-        unavailable=lambda: data.unavailable(weights.dataset) or weights.unavailable(name),
+        unavailable=lambda: data.unavailable(weights.dataset) or weights.unavailable(str(spec)),
         ladder=ladder,
         modules=("sklearn.datasets", *problem.modules),
         prepare=prepare,

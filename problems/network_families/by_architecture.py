@@ -17,7 +17,7 @@ from hessbench.problems.networks.architectures.batch_norm import EVAL, NORMS, TR
 from hessbench.problems.networks.architectures.mlp import ACTIVATIONS, mlp
 from hessbench.problems.networks.architectures.table import CIFAR
 from hessbench.problems.networks.losses import LOSSES, MEAN
-from hessbench.problems.parameters import nearest, one_of, spec_text
+from hessbench.problems.parameters import nearest, one_of, spec_of
 
 MAX_WIDTH: Final = 20_000
 
@@ -68,7 +68,7 @@ def mlp_problem(
     hidden = _widths(widths)
     shape = _known_data(family, data, loss).shape
     one_of(family, "activation", activation, ACTIVATIONS)
-    name = spec_text(
+    spec = spec_of(
         family, mlp_problem, data=data, widths=widths, activation=activation, per_class=per_class, split=split,
         weights=weights, step=step, loss=loss, operator=operator, block=block, reduction=reduction,
         weight_decay=weight_decay, mc_samples=mc_samples, seed=seed,
@@ -96,7 +96,7 @@ def mlp_problem(
         )  # fmt: skip
 
     return built_in_problem(
-        name, source, choice, family=family, batched=True, per_class=per_class, split=split, block=block,
+        spec, source, choice, family=family, batched=True, per_class=per_class, split=split, block=block,
         reduction=reduction, ladder=ladder if block == "all" and not choice.is_by_output else None,
     )  # fmt: skip
 
@@ -132,7 +132,7 @@ def convolutional(architecture: str) -> ProblemFamily:
         """
         _known_data(architecture, data, loss)
         one_of(architecture, "norm", norm, NORMS)
-        name = spec_text(
+        spec = spec_of(
             architecture, make, data=data, per_class=per_class, split=split, weights=weights, step=step, loss=loss,
             operator=operator, block=block, reduction=reduction, weight_decay=weight_decay, norm=norm,
             mc_samples=mc_samples, seed=seed,
@@ -142,7 +142,7 @@ def convolutional(architecture: str) -> ProblemFamily:
             raise ValueError(f"{architecture}: norm=train belongs to networks with batch norm, which this one has not")
         choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
         return built_in_problem(
-            name, source, choice, family=architecture, batched=chosen.batched, per_class=per_class, split=split,
+            spec, source, choice, family=architecture, batched=chosen.batched, per_class=per_class, split=split,
             block=block, reduction=reduction,
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from hessbench.problems.curvature.engines.table import AUTO, engine_names
 from hessbench.problems.network_problem import network_problem
 from hessbench.problems.networks.losses import CROSS_ENTROPY
 from hessbench.problems.networks.network import Batch, Network
-from hessbench.problems.parameters import in_range, nearest, one_of, spec_text
+from hessbench.problems.parameters import in_range, nearest, one_of, spec_of
 from hessbench.problems.references.dense import DENSE
 from hessbench.seeding import derive_seed
 
@@ -64,7 +64,7 @@ def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int
 
     dim = mlp_dim(width)
     problem = network_problem(
-        spec_text(family, digits_mlp_problem, step=step, operator=operator, width=width),
+        spec_of(family, digits_mlp_problem, step=step, operator=operator, width=width),
         MatrixChoice(operator, engine=engine),
         network,
         dim=dim,

@@ -30,7 +30,7 @@ from hessbench.problems.networks import (
 from hessbench.problems.networks.architectures.batch_norm import EVAL, NORMS, TRAIN, unfolded
 from hessbench.problems.networks.losses import CROSS_ENTROPY, LOSSES, MEAN, REDUCTIONS, Loss
 from hessbench.problems.networks.network import Batch, Network
-from hessbench.problems.parameters import in_range, one_of, spec_text
+from hessbench.problems.parameters import in_range, one_of, spec_of
 
 FAMILY: Final = "resnet20-cifar10"
 IMAGES_FILE: Final = "cifar10.npz"
@@ -130,12 +130,12 @@ def resnet20_problem(
         state = resnet20_state(weights, shortcuts)
         return array_hash(*load_images(split, samples), *(value.numpy() for value in state.values()))
 
-    name = spec_text(
+    spec = spec_of(
         FAMILY, resnet20_problem, samples=samples, operator=operator, weights=weights, shortcuts=shortcuts, split=split,
         loss=loss, reduction=reduction, weight_decay=weight_decay, norm=norm, mc_samples=mc_samples, seed=seed,
     )  # fmt: skip
     problem = network_problem(
-        name,
+        spec,
         choice,
         network,
         dim=choice.dim(sum(map(math.prod, shapes.values())), samples, CLASSES),

@@ -140,7 +140,6 @@ def from_model(
         fingerprint=fingerprint,
         shapes=kept,
         factored=by_example,
-        of_family=False,
     )
 
 

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from hessbench.problems.curvature.matrices import hessian_operator
 from hessbench.problems.curvature.rules import RulesProducts, UnknownNode
+from hessbench.problems.curvature.rules.program import Program
+from hessbench.problems.curvature.rules.tape import record
 from hessbench.problems.networks import ARCHITECTURES, module_forward
 from hessbench.problems.networks.architectures.mlp import mlp
 from hessbench.problems.networks.losses import SQUARED, cross_entropy
@@ -186,3 +188,21 @@ def test_outputs_that_do_not_depend_on_the_parameters_have_no_curvature() -> Non
     assert torch.equal(products.hessian(torch.ones(3, 2)), torch.zeros(3, 2))
     assert torch.equal(products.ggn(torch.ones(3, 2)), torch.zeros(3, 2))
     assert torch.equal(products.gradient, torch.zeros(3))
+
+
+def test_a_gradient_keeps_its_derivative_whatever_is_asked_in_between() -> None:
+    network, _ = made()
+    tape = record(network.forward, network.parameters, network.batches[0].inputs)
+    V = torch.randn(2, network.parameters.numel(), generator=torch.Generator().manual_seed(4))
+    one, other = torch.ones(4, 10), torch.arange(40.0).sin().view(4, 10)
+
+    with torch.no_grad():
+        alone = Program(tape).gradient(one).jvp(V, torch.zeros_like)
+        program = Program(tape)
+        linearised = program.gradient(one)
+        apart = program.gradient(other).jvp(V, torch.zeros_like)
+        program.vjp(other[None])
+        found = linearised.jvp(V, torch.zeros_like)
+    assert torch.equal(found, alone)
+    assert not torch.allclose(apart, alone)
+    assert torch.equal(linearised.value, program.vjp(one[None])[0])
