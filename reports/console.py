@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hessbench.ledger.record import Record, Status
+from hessbench.reports.costs.engines import mixed_engines
 from hessbench.reports.costs.gradients import UnitPrice, unit_prices
 from hessbench.reports.costs.lines import Line, Spread, lines
 from hessbench.reports.costs.tables import status_text
@@ -35,7 +36,8 @@ class _Column(Generic[Row]):
 def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[Mapping[str, Any]] = ()) -> None:
     """Print one line per problem, estimand and method, at the largest budget.
 
-    Where runs were made at several sizes, what was predicted for the largest follows, against what was measured.
+    Where cells of one problem ran with different engines, a sentence says so. Where runs were made at several sizes,
+    what was predicted for the largest follows, against what was measured.
     In a terminal tables for about 120 columns, in which long names wrap; elsewhere plain text, one line each.
 
     Args:
@@ -49,6 +51,8 @@ def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[M
         console.out("no finished cells", highlight=False)
         return
     _print(console, _COLUMNS, made, lambda line: set(line.statuses) == {Status.OK.value})
+    for says in mixed_engines(records).values():
+        console.out(f"wall: {clean(says)}", highlight=False)
     prices = list(prices)
     priced = unit_prices(records, prices)
     if any(price.measured for price in priced):

@@ -66,7 +66,12 @@ class Spent:
 
 
 def execute(
-    cell: Cell, problem: Problem, bound: BoundMethod, emit: Emit, on_charge: Callable[[int], None] | None = None
+    cell: Cell,
+    problem: Problem,
+    bound: BoundMethod,
+    emit: Emit,
+    on_charge: Callable[[int], None] | None = None,
+    on_built: Callable[[], None] | None = None,
 ) -> None:
     """Run a cell and emit its checkpoints, then how it ended.
 
@@ -76,11 +81,12 @@ def execute(
         bound: The cell's method, bound to its estimand.
         emit: Receives a header and arrays for each checkpoint, and a last header with `"type": "end"`.
         on_charge: Told the products spent so far.
+        on_built: Called when the problem is built, before anything of the method runs.
 
     Raises:
         BaseException: Only what is no `Exception`, such as `SystemExit`: the process then ends without a result.
     """
-    session = _Session(cell, problem, bound, emit, on_charge)
+    session = _Session(cell, problem, bound, emit, on_charge, on_built)
     status, reason = Status.OK, ""
     try:
         status, reason = session.run()
@@ -111,7 +117,13 @@ class _Session:
     """State of one run."""
 
     def __init__(
-        self, cell: Cell, problem: Problem, bound: BoundMethod, emit: Emit, on_charge: Callable[[int], None] | None
+        self,
+        cell: Cell,
+        problem: Problem,
+        bound: BoundMethod,
+        emit: Emit,
+        on_charge: Callable[[int], None] | None,
+        on_built: Callable[[], None] | None,
     ) -> None:
         self.cell = cell
         self.problem = problem
@@ -122,6 +134,7 @@ class _Session:
         self._tally: TalliedOperator | None = None
         self._emit = emit
         self._on_charge = on_charge
+        self._on_built = on_built
         self._clock = Stopwatch()
         # What the problem and the method take; the rest of a cell's time is the harness's own.
         self._busy = Stopwatch()
@@ -137,6 +150,8 @@ class _Session:
         torch.set_num_threads(self.cell.threads)
         self._busy.start()
         inner = self._build()
+        if self._on_built is not None:
+            self._on_built()
         witness = self._warm_up(inner)
         if self.cell.pass_ == MEMORY:
             self._dry_run(inner)

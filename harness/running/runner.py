@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from hessbench.ledger.stored_references import Truth
 from hessbench.method import BoundMethod
 from hessbench.problem import Problem
 from hessbench.redact import redact
-from hessbench.running.cell_locks import Claim, try_claim
+from hessbench.running.cell_locks import Claim, stopped_holders, try_claim
 from hessbench.running.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.running.progress import Reporter, Silent, by_status
 from hessbench.running.rows import Context, outcome_rows, skipped_row
@@ -173,6 +172,7 @@ class _Run:
             modules=tuple(sorted(modules)),
             spawn=not device.startswith("cpu"),
             catalog=catalog if forked else None,
+            private=self._out.resolve(),
         )
 
     def go(self) -> Summary:
@@ -298,7 +298,7 @@ class _Run:
 
     def _run_cells(self, waiting: deque[Cell], pool: Pool, writer: LedgerWriter) -> None:
         deferred: deque[Cell] = deque()
-        told = 0
+        told = ""
         while waiting or deferred or pool.running:
             while waiting and pool.idle() is not None:
                 self._start(waiting.popleft(), pool, deferred)
@@ -311,11 +311,21 @@ class _Run:
                 self._finish(outcome, writer)
             if deferred and not waiting and not pool.running:
                 # Another process runs these; when it is done or dead, they are written or free.
-                if len(deferred) != told:
-                    told = len(deferred)
-                    self._reporter.phase(f"waiting for {told} cells that another process has claimed")
+                waits = self._why_it_waits(deferred)
+                if waits != told:
+                    told = waits
+                    self._reporter.phase(told)
                 time.sleep(0.2)
                 waiting, deferred = deferred, deque()
+
+    def _why_it_waits(self, deferred: Sequence[Cell]) -> str:
+        number = len(deferred)
+        waits = f"waiting for {number} cell{'s' * (number != 1)} that another process has claimed"
+        stopped = stopped_holders(self._out, (cell.id for cell in deferred))
+        if not stopped:
+            return waits
+        named = " and ".join(map(str, stopped))
+        return f"{waits}; {named} {'is' if len(stopped) == 1 else 'are'} stopped: let it go on (kill -CONT) or end it"
 
     def _start(self, cell: Cell, pool: Pool, deferred: deque[Cell]) -> None:
         claim = try_claim(self._out, cell.id)
@@ -359,7 +369,7 @@ class _Run:
 
     def _with_engine_noted(self, cell: Cell, terminal: Record) -> Record:
         """A note where a cell's engine is another than that of the cells before it: their times do not compare."""
-        name = re.split(r"[ ;,:]", terminal.engine, maxsplit=1)[0]
+        name = terminal.engine_name
         if not name:
             return terminal
         first = self._engines.setdefault(json.dumps(_conditions(cell)), name)

@@ -37,14 +37,29 @@ _UNIT_ROUNDS: Final = 7
 _COPY_BYTES: Final = 1 << 28
 
 
-def perform(job: dict[str, Any], catalog: Catalog, emit: Emit, on_charge: Callable[[int], None]) -> None:
-    """Do one job, emitting its results; the last message has `"type": "end"`."""
+def perform(
+    job: dict[str, Any],
+    catalog: Catalog,
+    emit: Emit,
+    on_charge: Callable[[int], None],
+    on_built: Callable[[], None] | None = None,
+) -> None:
+    """Do one job.
+
+    Args:
+        job: What to do, by its `"job"`.
+        catalog: Where names are looked up.
+        emit: Receives its results; the last message has `"type": "end"`.
+        on_charge: Told the products a cell has spent so far.
+        on_built: Called before anything of a method runs, when what may be named by a relative path has been read.
+    """
     kind = job["job"]
     if kind == "cell":
         cell = Cell.from_json(job["cell"])
         # The answer is not for whoever looks around in this process.
         problem = replace(catalog.problem(cell.problem), references={})
-        execute(cell, problem, catalog.method(cell.method, parse_estimand(cell.estimand)), emit, on_charge)
+        bound = catalog.method(cell.method, parse_estimand(cell.estimand))
+        execute(cell, problem, bound, emit, on_charge, on_built)
         return
     try:
         if kind == "reference":
@@ -54,7 +69,7 @@ def perform(job: dict[str, Any], catalog: Catalog, emit: Emit, on_charge: Callab
         elif kind == "unit":
             _units(job, catalog.problem(job["problem"]), emit)
         elif kind == "conformance":
-            _conformance(job, catalog, emit)
+            _conformance(job, catalog, emit, on_built)
         else:
             raise ValueError(f"unknown job {kind!r}")
     except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything; its cells say what
@@ -189,9 +204,11 @@ def _seconds_of(way: Callable[[], object], batch: int, device: torch.device) -> 
     return (time.perf_counter() - begin) / batch
 
 
-def _conformance(job: dict[str, Any], catalog: Catalog, emit: Emit) -> None:
+def _conformance(job: dict[str, Any], catalog: Catalog, emit: Emit, on_built: Callable[[], None] | None) -> None:
     torch.set_num_threads(1)
     method = catalog.methods.entry_of(job["method"])
+    if on_built is not None:
+        on_built()
     for verdict in check_method(method, job["method"]):
         emit({"type": "law", "law": verdict.law, "passed": verdict.passed, "detail": redact(verdict.detail)}, {})
 

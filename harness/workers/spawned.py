@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from hessbench.catalog import load_catalog
@@ -34,14 +35,17 @@ def main(arguments: list[str]) -> None:
         import_module(name)
     channel.send(json.dumps({"event": "ready"}).encode())
     before = settings() | functions()
+    home = Path.cwd()
     while True:
         data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 2)
         if not data:
             return
         result, progress = descriptors
-        status = run_job(json.loads(data), catalog, result, progress)
+        status = run_job(json.loads(data), catalog, result, progress, Path(config["folder"]))
         os.close(result)
         os.close(progress)
+        # The next problem may name a file from here.
+        os.chdir(home)
         # What a cell changes for good, such as the default dtype or the counter itself, ends with this process.
         retire = status != "ok" or bool(changes(before, settings() | functions()))
         channel.send(json.dumps({"event": "done", "retire": retire}).encode())

@@ -15,6 +15,7 @@ from typing import Any
 
 from hessbench.ledger.record import Record, Status
 from hessbench.reports.costs.answers import Answer, Key, answers, namer, timed_or_all
+from hessbench.reports.costs.engines import conditions_of, mixed_engines
 from hessbench.reports.costs.growth import needs_at
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction, predict
 from hessbench.reports.costs.prices import Ladder, ladders
@@ -121,6 +122,7 @@ def lines_by_budget(
     """
     known = ladders(prices)
     memory = _memory_cells(records)
+    engines = mixed_engines(records)
     groups = timed_or_all(records)
     name = namer(groups)
     made: list[Line] = []
@@ -129,8 +131,17 @@ def lines_by_budget(
             own = [answer for answer in group if answer.row.budget == answer.terminal.budget == budget]
             if not own:
                 continue  # a ledger cut by hand: no row of the cell's own at the budget it ended with
-            made.append(_line(key, budget, own, name(key), memory.get(_run(key)), prediction_of(key, own, known, dim)))
+            line = _line(key, budget, own, name(key), memory.get(_run(key)), prediction_of(key, own, known, dim))
+            made.append(_with_reason(line, "wall_s", engines.get(conditions_of(key), "")))
     return tuple(sorted(made, key=lambda line: (line.problem, line.key.estimand, line.method, line.key, line.budget)))
+
+
+def _with_reason(line: Line, name: str, says: str) -> Line:
+    """The line with one more thing to know of a value, where it has that value."""
+    if not says or getattr(line, name) is None:
+        return line
+    known = line.reasons.get(name)
+    return dataclasses.replace(line, reasons={**line.reasons, name: f"{known}; {says}" if known else says})
 
 
 def prediction_of(key: Key, group: Sequence[Answer], known: Sequence[Ladder], dim: int) -> Prediction:

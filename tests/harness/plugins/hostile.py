@@ -396,6 +396,30 @@ def stops_the_server(op, /, *, num_matvecs, generator):
     time.sleep(600)
 
 
+def writes_into_the_ledger(op, /, *, num_matvecs, generator):
+    """Appends lines that are no rows, of another schema, of another shape, cut, to every ledger file it is told of."""
+    for file in Path(os.environ["HOSTILE_FOLDER"], "ledger").glob("*.jsonl"):
+        with file.open("a") as ledger:
+            for line in ("[]", "5", "{}", '{"schema":2}', '{"schema":1,"kind":"price"}', "[" * 100_000, "no row"):
+                ledger.write(f"{line}\n")
+            ledger.write('{"schema":1,"kind":"termi')
+    yield from _hutchinson(op, num_matvecs, generator)
+
+
+def leaves_a_daemon(op, /, *, num_matvecs, generator):
+    """Leaves a program with no environment, no file and a session of its own, and kills the server."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.closerange(0, 256)
+            program = f"{os.environ['HOSTILE_NAME']}; __import__('time').sleep(600)"
+            os.execve(sys.executable, [sys.executable, "-c", program], {})
+        os._exit(0)
+    os.wait()
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+
+
 def leaves_a_dtype(op, /, *, num_matvecs, generator):
     torch.set_default_dtype(torch.float64)
     yield from _hutchinson(op, num_matvecs, generator)
@@ -497,6 +521,7 @@ _TRACES = [
     daemonises, leaves_zombies, comet, prints, prints_and_dies, lingers, clings, leaves_in_spite,
     closes_standard_files, closes_everything, scribbles, truncates, moves, patricide, nan, diverges,
     stops_the_server, leaves_a_dtype, patches_the_count, hoards_in_shared_memory, looks_up,
+    writes_into_the_ledger, leaves_a_daemon,
     wrong_type, yields_wrong_type, wrong_shape, wrong_value, empty, mutates, greedy, greedy_at_once,
 ]  # fmt: skip
 

@@ -4,9 +4,11 @@ import dataclasses
 
 import pytest
 
+from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Status
 from hessbench.reports.costs.answers import answers
 from hessbench.reports.costs.lines import lines, lines_by_budget, spread
+from hessbench.reports.page import render_report
 
 
 def _one(builder, prices=()):
@@ -193,3 +195,17 @@ def test_a_line_of_a_smaller_budget_is_not_made_from_the_middle_of_a_longer_run(
     assert (small.budget, [answer.terminal.budget for answer in small.answers]) == (10, [10])
     assert (large.budget, [answer.terminal.budget for answer in large.answers]) == (20, [20])
     assert lines(builder.rows) == (large,)
+
+
+def test_checkpoints_at_budgets_that_their_terminal_row_lacks_make_no_line_of_their_own(builder, tmp_path):
+    builder.cell()
+    cut = builder.cell(method="hutchinson")
+    builder.rows = [
+        dataclasses.replace(row, budget=30, budgets=(30,)) if row.cell == cut and row.kind is Kind.TERMINAL else row
+        for row in builder.rows
+    ]
+    (line,) = (line for line in lines_by_budget(builder.rows) if line.method == "hutchinson")
+    assert (line.budget, [answer.row.budget for answer in line.answers]) == (30, [30])
+    assert {line.key.method for line in lines(builder.rows)} == {"lanczos", "hutchinson"}
+    page = render_report(Ledger(tuple(builder.rows)), tmp_path / "report", "hessbench report")
+    assert "hutchinson" in page.read_text()
