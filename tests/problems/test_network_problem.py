@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hessbench.estimand.base import Diagonal, TopEigenvalues, Trace
+from hessbench import Diagonal, TopEigenvalues, Trace
 from hessbench.operators import to_dense
 from hessbench.problem import FACTOR, NETWORK, PSD
 from hessbench.problems.curvature.choice import MatrixChoice
