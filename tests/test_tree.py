@@ -186,7 +186,7 @@ def test_a_module_imports_only_along_the_arrows(path: Path) -> None:
         ("hessbench.running.runner", "from hessbench import reports"),
         ("hessbench.workers.server", "import hessbench.problems.spectra.synthetic"),
         ("hessbench.running.plan", "from hessbench.cli import main"),
-        ("hessbench.problems.network_families.mlp", "from hessbench import methods"),
+        ("hessbench.problems.network_families.digits_mlp", "from hessbench import methods"),
         ("hessbench.methods.eigenvalues.power", "from hessbench.problems.spectra.closed_forms import step"),
         ("hessbench.methods.eigenvalues.power", "from hessbench.running.runner import run"),
         ("hessbench.methods.eigenvalues.power", "from .krylov import norm"),
