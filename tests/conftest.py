@@ -24,8 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of this session's own: what a test finds there, a test made."""
-    folder = tmp_path_factory.mktemp("cache")
+    """A cache of this session's own, one for all its workers: what a test finds there, a test made."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-cache"
+    folder.mkdir(exist_ok=True)
     before = os.environ.get("HESSBENCH_CACHE")
     os.environ["HESSBENCH_CACHE"] = str(folder)
     yield folder

@@ -22,6 +22,7 @@ README = ROOT / "README.md"
 SHELL = frozenset({"bash", "console"})
 # Written to the file a block names, as in "python file=mine.py", and run where it is Python.
 FILES = frozenset({"python", "toml"})
+LONG = frozenset({"check", "train", "operators"})
 SHOWN = frozenset({"text"})  # output and formulas: nothing to run
 
 
@@ -89,14 +90,32 @@ def run_command(command: str, folder: Path) -> str:
     return "" if done.returncode == exit_code(command) else f"exit code {done.returncode}\n{done.stdout[-2000:]}"
 
 
-def test_every_command_and_python_block_works_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def reduced(suite: Suite) -> str:
+    """The text of a suite that crosses the same problems and methods once, each at its smallest budget."""
+    lines = [f'name = "{suite.name}"', f"version = {suite.version}"]
+    for cross in suite.crosses:
+        lines += [
+            "[[cross]]", f'estimand = "{cross.estimand}"', f"problems = {list(cross.problems)!r}",
+            f"methods = {list(cross.methods)!r}", f"num_matvecs = {list(cross.num_matvecs[:1])!r}",
+        ]  # fmt: skip
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("size", ["reduced", pytest.param("whole", marks=pytest.mark.slow)])
+def test_every_command_and_python_block_works_in_order(
+    size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As written, or with the suite `quick` reduced and without the verbs that are long and tried elsewhere."""
     monkeypatch.chdir(tmp_path)
+    Path("reduced.toml").write_text(reduced(Suite.load("quick")), encoding="utf-8")
     names = {"__name__": "__main__"}
     plugins: list[Path] = []
     for block in blocks(README.read_text(encoding="utf-8")):
         if block.language in SHELL:
             for command in block.commands():
-                if command.startswith("hessbench "):
+                if size == "reduced":
+                    command = command.replace("run quick", "run reduced.toml")
+                if command.startswith("hessbench ") and not (size == "reduced" and command.split()[1] in LONG):
                     wrong = run_command(command, tmp_path)
                     assert not wrong, f"line {block.line}: {command}: {wrong}"
         elif block.language in FILES:

@@ -48,8 +48,15 @@ def completes(suite, folder, hostile, rows_of):
     assert run(suite, folder, Options(prices=False), catalog=load_catalog((hostile,))).ran == 0
 
 
-@pytest.mark.parametrize("finished", [0, 2])
-@pytest.mark.parametrize("whole_group", [False, True], ids=["main", "group"])
+@pytest.mark.parametrize(
+    ("finished", "whole_group"),
+    [
+        pytest.param(2, False, id="main after 2"),
+        pytest.param(0, False, id="main at once", marks=pytest.mark.slow),
+        pytest.param(0, True, id="group at once", marks=pytest.mark.slow),
+        pytest.param(2, True, id="group after 2", marks=pytest.mark.slow),
+    ],
+)
 def test_main_killed_between_cells(
     finished, whole_group, suite, hostile, marked, main_process, tmp_path, rows_of, log, wait_until
 ):
@@ -64,7 +71,7 @@ def test_main_killed_between_cells(
     assert len(log.read_text().splitlines()) <= REPEATS + 1, "only the cell at work may have run twice"
 
 
-@pytest.mark.parametrize("flag", ["cell", "reference"], indirect=True)
+@pytest.mark.parametrize("flag", [pytest.param("cell", marks=pytest.mark.slow), "reference"], indirect=True)
 def test_main_killed_while_a_cell_or_a_reference_is_at_work(
     flag, crossing, hostile, marked, main_process, tmp_path, rows_of, log, wait_until
 ):

@@ -458,7 +458,10 @@ KILLED = """
 """
 
 
-@pytest.mark.parametrize("point", ["download", "write-1", "move-1", "write-2", "move-2"])
+@pytest.mark.parametrize(
+    "point",
+    ["write-2", *(pytest.param(p, marks=pytest.mark.slow) for p in ("download", "write-1", "move-1", "move-2"))],
+)
 def test_a_kill_leaves_nothing_that_is_read_back(point, online, cache):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), point], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()

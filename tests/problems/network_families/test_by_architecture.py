@@ -147,7 +147,8 @@ def test_draws_of_the_fisher_matrix_are_those_of_the_seed_in_products_and_refere
     assert not torch.allclose(dense_of(first.name), dense_of(other.name))
 
 
-@pytest.mark.parametrize("operator", ["hessian", pytest.param("ggn", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("operator", ["hessian", "ggn"])
 def test_batch_norm_on_the_batch_is_another_matrix_and_leaves_the_statistics(operator, monkeypatch):
     seen = []
     original = Weights.state

@@ -1,6 +1,7 @@
 """Spectra by the Gram matrix against the dense matrix, with any memory."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -24,15 +25,16 @@ ROW = 8 * 30
 SUMMED = replace(CROSS_ENTROPY, mean=False)
 
 
+CUTS = (((2,), 4 * ROW), ((2,), 2**31), ((3, 1, 1), 11 * ROW), ((20, 9, 13), 40 * ROW), ((20, 9, 13), 2**31))
+
+
 @pytest.mark.parametrize("operator", GRAM_OPERATORS)
-@pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARED, SUMMED], ids=lambda loss: f"{loss.name}-{loss.mean}")
-@pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize(
-    ("sizes", "memory"),
-    [((2,), 4 * ROW), ((2,), 2**31), ((3, 1, 1), 11 * ROW), ((20, 9, 13), 40 * ROW), ((20, 9, 13), 2**31)],
-)
-def test_gram_references_are_those_of_the_dense_matrix(operator, loss, batched, sizes, memory, network_of):
-    network = network_of(sizes, loss, batched)
+def test_gram_references_are_those_of_the_dense_matrix(operator, network_of):
+    for loss, (sizes, memory), batched in product((CROSS_ENTROPY, SQUARED, SUMMED), CUTS, (True, False)):
+        check_references(network_of(sizes, loss, batched), operator, memory)
+
+
+def check_references(network, operator, memory):
     found = gram_references(lambda: network, 50.0, operator, memory)
     truth = dense_references(lambda: DENSE[operator](network))
     norm = truth[Trace](Trace()).norm
@@ -65,21 +67,19 @@ def test_the_null_column_of_cross_entropy_and_the_classes_a_sample_rules_out_cos
     np.testing.assert_allclose(B.T @ B, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("memory", [9 * ROW, 2**31])
-@pytest.mark.parametrize("sizes", [(2,), (7, 3, 11)])
-def test_the_kernel_of_traces_is_the_explicit_one(sizes, memory, batched, network_of, explicit):
-    network = network_of(sizes, batched=batched)
-    np.testing.assert_allclose(ntk_matrix(network, memory), explicit(network, "ntk"), rtol=0, atol=1e-12)
+def test_the_kernel_of_traces_is_the_explicit_one(network_of, explicit):
+    for sizes, memory, batched in product(((2,), (7, 3, 11)), (9 * ROW, 2**31), (True, False)):
+        network = network_of(sizes, batched=batched)
+        np.testing.assert_allclose(ntk_matrix(network, memory), explicit(network, "ntk"), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("batched", [True, False])
-def test_any_range_of_rows_over_ragged_batches_is_that_part_of_all(batched, network_of):
-    rows = jacobian_rows(network_of((3, 1, 5), batched=batched))
-    whole = rows.make(0, len(rows))
-    assert whole.shape == (36, 30)
-    for start, stop in ((0, 1), (5, 14), (11, 13), (35, 36)):
-        np.testing.assert_allclose(rows.make(start, stop), whole[start:stop], rtol=0, atol=1e-14)
+def test_any_range_of_rows_over_ragged_batches_is_that_part_of_all(network_of):
+    for batched in (True, False):
+        rows = jacobian_rows(network_of((3, 1, 5), batched=batched))
+        whole = rows.make(0, len(rows))
+        assert whole.shape == (36, 30)
+        for start, stop in ((0, 1), (5, 14), (11, 13), (35, 36)):
+            np.testing.assert_allclose(rows.make(start, stop), whole[start:stop], rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("fitting", [4, 7, 16, 1000])

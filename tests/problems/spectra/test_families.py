@@ -1,4 +1,4 @@
-"""What every problem promises, held for all families at small sizes."""
+"""What every problem promises, at the smallest sizes; at usual ones `conformance/test_every_problem.py` holds it."""
 
 import subprocess
 import sys
@@ -39,156 +39,145 @@ SAMPLED = [
 ]
 SAMPLED = [spec.replace("][", ",") for spec in SAMPLED]
 NETWORKS = [f"digits-mlp[operator={operator},step=10,width=2]" for operator in ("hessian", "ggn")]
-SMALL = SYNTHETIC + SAMPLED + NETWORKS
+GROUPS = {"known spectra": SYNTHETIC, "random matrices": SAMPLED, "networks": NETWORKS}
 
 
 def problem_of(spec):
     return FAMILIES.entry_of(spec).problem(spec)
 
 
-def dense_of(problem, dtype=torch.float64):
-    A = to_dense(problem.build(CPU, dtype)).double().numpy()
+def dense_of(op):
+    A = to_dense(op).double().numpy()
     return (A + A.T) / 2
 
 
-@pytest.mark.parametrize("spec", SMALL)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_operator_is_linear_symmetric_and_of_the_type_asked_for(spec, dtype):
-    problem = problem_of(spec)
-    op = problem.build(CPU, dtype)
-    assert op.dim == problem.dim
-    assert op.dtype == dtype
-    check_operator(op, torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("group", GROUPS)
+def test_problems_of_the_smallest_sizes_are_what_they_say(group):
+    for spec in GROUPS[group]:
+        problem, again = problem_of(spec), problem_of(spec)
+        ops = {dtype: problem.build(CPU, dtype) for dtype in (torch.float32, torch.float64)}
+        for dtype, op in ops.items():
+            assert (op.dim, op.dtype) == (problem.dim, dtype), spec
+            check_operator(op, torch.Generator().manual_seed(0))
+        check_bits(ops[torch.float32], again.build(CPU, torch.float32), spec)
+        assert (problem.hash, problem.name) == (again.hash, again.name), spec
+        close, exact = (dense_of(ops[dtype]) for dtype in (torch.float32, torch.float64))
+        bound = problem.references[Density](Density()).bound_in("float32")
+        assert np.linalg.norm(close - exact, 2) <= bound, spec
+        check_references(problem, exact)
+        check_traits(problem, ops[torch.float32], exact)
 
 
-@pytest.mark.parametrize("spec", SMALL)
-def test_two_builds_give_the_same_bits_and_the_same_hash(spec):
-    first, second = problem_of(spec), problem_of(spec)
-    block = torch.randn(first.dim, 2, generator=torch.Generator().manual_seed(0))
-    one, two = (problem.build(CPU, torch.float32) for problem in (first, second))
+def check_bits(one, two, spec):
+    block = torch.randn(one.dim, 2, generator=torch.Generator().manual_seed(0))
     # An engine is chosen by measuring, and another rounds in another way.
     if info_of(one).engine.partition(" (")[0] == info_of(two).engine.partition(" (")[0]:
-        assert torch.equal(one.matmat(block), two.matmat(block))
+        assert torch.equal(one.matmat(block), two.matmat(block)), spec
     else:
         torch.testing.assert_close(one.matmat(block), two.matmat(block), rtol=1e-4, atol=1e-6)
-    assert first.hash == second.hash
-    assert first.name == second.name
 
 
-@pytest.mark.parametrize("spec", SMALL)
-def test_references_agree_with_the_dense_matrix(spec):
-    problem = problem_of(spec)
-    A = dense_of(problem)
+def check_references(problem, A):
     eigenvalues = np.linalg.eigvalsh(A)
     slack = max(problem.dim, 10) * 2.0**-50 * max(np.abs(eigenvalues).max(), 1e-300)
-    assert set(problem.references) == {TopEigenvalues, Trace, Density, Diagonal, TopEigenspace}
+    said = problem.name
+    assert set(problem.references) == {TopEigenvalues, Trace, Density, Diagonal, TopEigenspace}, said
     for which in ("magnitude", "algebraic", "smallest"):
         top = TopEigenvalues(min(5, problem.dim), which)
         found = problem.references[TopEigenvalues](top)
         errors = top.errors(top.to_arrays(eigenvalues[:0], problem.dim), found, "float64")
-        assert errors["missing"] == top.k
+        assert errors["missing"] == top.k, said
         truth = np.sort(np.abs(top.rank(eigenvalues)[: top.k]))
-        np.testing.assert_allclose(np.sort(np.abs(found.arrays["eigenvalues"])), truth, atol=slack)
+        np.testing.assert_allclose(np.sort(np.abs(found.arrays["eigenvalues"])), truth, atol=slack, err_msg=said)
     trace = problem.references[Trace](Trace())
-    assert abs(trace.arrays["trace"][0] - eigenvalues.sum()) <= slack * problem.dim
-    assert abs(trace.arrays["abs_sum"][0] - np.abs(eigenvalues).sum()) <= slack * problem.dim
+    assert abs(trace.arrays["trace"][0] - eigenvalues.sum()) <= slack * problem.dim, said
+    assert abs(trace.arrays["abs_sum"][0] - np.abs(eigenvalues).sum()) <= slack * problem.dim, said
     density = problem.references[Density](Density())
     counts = np.round(density.arrays["weights"] * problem.dim).astype(int)
-    np.testing.assert_allclose(np.repeat(density.arrays["nodes"], counts), eigenvalues, atol=slack)
+    np.testing.assert_allclose(np.repeat(density.arrays["nodes"], counts), eigenvalues, atol=slack, err_msg=said)
     diagonal = problem.references[Diagonal](Diagonal())
-    np.testing.assert_allclose(diagonal.arrays["diagonal"], A.diagonal(), atol=slack)
+    np.testing.assert_allclose(diagonal.arrays["diagonal"], A.diagonal(), atol=slack, err_msg=said)
     norm = np.abs(eigenvalues).max()
-    assert all(norm - slack <= known.norm <= 2.5 * norm + slack for known in (trace, density, diagonal))
+    assert all(norm - slack <= known.norm <= 2.5 * norm + slack for known in (trace, density, diagonal)), said
 
 
-@pytest.mark.parametrize("spec", SMALL)
-def test_float32_stays_inside_the_bound_of_the_references(spec):
-    problem = problem_of(spec)
-    close, exact = dense_of(problem, torch.float32), dense_of(problem)
-    bound = problem.references[Density](Density()).bound_in("float32")
-    assert np.linalg.norm(close - exact, 2) <= bound
-
-
-@pytest.mark.parametrize("spec", SMALL)
-def test_traits_are_true(spec):
-    problem = problem_of(spec)
-    eigenvalues = np.linalg.eigvalsh(dense_of(problem))
+def check_traits(problem, op, A):
+    eigenvalues = np.linalg.eigvalsh(A)
     tolerance = max(problem.dim, 10) * 2.0**-50 * max(np.abs(eigenvalues).max(), 1e-300)
     if PSD in problem.traits:
-        assert eigenvalues.min() >= -tolerance
+        assert eigenvalues.min() >= -tolerance, problem.name
     zeros = [float(trait.removeprefix("zeros=")) for trait in problem.traits if trait.startswith("zeros=")]
     if zeros:
-        assert zeros[0] == pytest.approx(np.mean(np.abs(eigenvalues) <= tolerance), abs=1e-5)
-    assert (FACTOR in problem.traits) == hasattr(problem.build(CPU, torch.float32), "factor")
+        assert zeros[0] == pytest.approx(np.mean(np.abs(eigenvalues) <= tolerance), abs=1e-5), problem.name
+    assert (FACTOR in problem.traits) == hasattr(op, "factor"), problem.name
 
 
-@pytest.mark.parametrize("spec", ["student-t[n=64]", "spectrum[name=step,n=64,signed=true]", "wigner[n=64]"])
-def test_a_problem_that_is_not_psd_does_not_say_so(spec):
-    problem = problem_of(spec)
-    assert np.linalg.eigvalsh(dense_of(problem)).min() < 0
-    assert PSD not in problem.traits
+def test_a_problem_that_is_not_psd_does_not_say_so():
+    for spec in ("student-t[n=64]", "spectrum[name=step,n=64,signed=true]", "wigner[n=64]"):
+        problem = problem_of(spec)
+        assert np.linalg.eigvalsh(dense_of(problem.build(CPU, torch.float64))).min() < 0, spec
+        assert PSD not in problem.traits, spec
 
 
-@pytest.mark.parametrize("entry", PROBLEMS, ids=lambda entry: entry.name)
-def test_every_preset_is_canonical_and_makes_a_problem_of_that_name(entry):
-    assert entry.presets
-    assert entry.summary
-    for preset in entry.presets:
-        canonical = entry.canonical(preset)
-        problem = entry.problem(preset)
-        assert problem.name == canonical
-        assert entry.problem(canonical).name == canonical
+def test_every_preset_is_canonical_and_makes_a_problem_of_that_name():
+    for entry in PROBLEMS:
+        assert entry.presets, entry.name
+        assert entry.summary, entry.name
+        for preset in entry.presets:
+            canonical = entry.canonical(preset)
+            problem = entry.problem(preset)
+            assert problem.name == canonical
+            assert entry.problem(canonical).name == canonical
 
 
-@pytest.mark.parametrize("spec", [*SYNTHETIC[:3], "diagonal[profile=step]", "wishart[aspect=0.5]", "spiked-wishart"])
-def test_the_ladder_keeps_the_problem_and_changes_its_size_and_its_name_can_be_read_back(spec):
-    wider = problem_of(spec).ladder(50)
-    assert wider.dim == 50
-    again = problem_of(wider.name)
-    assert again.name == wider.name
-    assert again.hash == wider.hash
+def test_the_ladder_keeps_the_problem_and_changes_its_size_and_its_name_can_be_read_back():
+    for spec in (*SYNTHETIC[:3], "diagonal[profile=step]", "wishart[aspect=0.5]", "spiked-wishart"):
+        wider = problem_of(spec).ladder(50)
+        assert wider.dim == 50, spec
+        again = problem_of(wider.name)
+        assert (again.name, again.hash) == (wider.name, wider.hash), spec
 
 
-@pytest.mark.parametrize(("spec", "n", "expected"), [
-    ("student-t", 10**9, 10**7), ("wigner", 10**9, 4096), ("diagonal", 0, 1),
-    ("digits-mlp", 10**6, 999_970), ("digits-mlp", 1, 70), ("digits-mlp[operator=ggn]", 10**7, 9_999_970),
-])  # fmt: skip
-def test_the_ladder_gives_the_nearest_size_there_is(spec, n, expected):
-    assert problem_of(spec).ladder(n).dim == expected
+def test_the_ladder_gives_the_nearest_size_there_is():
+    for spec, n, expected in (
+        ("student-t", 10**9, 10**7), ("wigner", 10**9, 4096), ("diagonal", 0, 1),
+        ("digits-mlp", 10**6, 999_970), ("digits-mlp", 1, 70), ("digits-mlp[operator=ggn]", 10**7, 9_999_970),
+    ):  # fmt: skip
+        assert problem_of(spec).ladder(n).dim == expected, spec
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("student-t[n=0]", "n must be between 1 and 10000000, got 0"),
-        ("student-t[n=10000001]", "n must be between 1 and 10000000"),
-        ("student-t[zero_fraction=1.5]", "zero_fraction must be between 0 and 1, got 1.5"),
-        ("student-t[zero_fraction=-0.1]", "zero_fraction must be between 0 and 1"),
-        ("student-t[df=0]", "df must be finite and above 0, got 0"),
-        ("student-t[instance=-1]", "instance must be at least 0, got -1"),
-        ("spectrum[name=power]", "name must be one of power-law, geometric"),
-        ("spectrum[n=0]", "n must be between 1 and 10000000"),
-        ("diagonal[profile=flat]", "profile must be one of power-law, step"),
-        ("diagonal[n=0]", "n must be between 1 and 10000000"),
-        ("wigner[n=4097]", "n must be between 1 and 4096, got 4097"),
-        ("wigner[instance=-1]", "instance must be at least 0"),
-        ("wishart[aspect=0.01]", "aspect must be between 0.1 and 100"),
-        ("wishart[n=0]", "n must be between 1 and 4096"),
-        ("spiked-wishart[spikes=1001]", "spikes must be between 0 and 1000"),
-        ("spiked-wishart[strength=-1]", "strength must be between 0 and 1000"),
-        ("digits-mlp[step=7]", "step must be one of 0, 10, 100, 500, got 7"),
-        ("digits-mlp[operator=fisher]", "operator must be one of hessian, ggn"),
-        ("digits-mlp[width=0]", "width must be between 1 and 200000"),
-        ("resnet20-cifar10[samples=0]", "samples must be between 1 and 7500"),
-        ("resnet20-cifar10[weights=mine]", "weights must be one of pyhessian, random"),
-        ("resnet20-cifar10[operator=fisher]", "operator must be one of hessian, ggn"),
-    ],
-)
-def test_a_bad_parameter_is_refused_in_one_sentence_with_the_range(spec, message):
-    with pytest.raises(ValueError, match=message) as refusal:
-        problem_of(spec)
-    assert "\n" not in str(refusal.value)
-    assert str(refusal.value).startswith(spec.partition("[")[0])
+BAD = [
+    ("student-t[n=0]", "n must be between 1 and 10000000, got 0"),
+    ("student-t[n=10000001]", "n must be between 1 and 10000000"),
+    ("student-t[zero_fraction=1.5]", "zero_fraction must be between 0 and 1, got 1.5"),
+    ("student-t[zero_fraction=-0.1]", "zero_fraction must be between 0 and 1"),
+    ("student-t[df=0]", "df must be finite and above 0, got 0"),
+    ("student-t[instance=-1]", "instance must be at least 0, got -1"),
+    ("spectrum[name=power]", "name must be one of power-law, geometric"),
+    ("spectrum[n=0]", "n must be between 1 and 10000000"),
+    ("diagonal[profile=flat]", "profile must be one of power-law, step"),
+    ("diagonal[n=0]", "n must be between 1 and 10000000"),
+    ("wigner[n=4097]", "n must be between 1 and 4096, got 4097"),
+    ("wigner[instance=-1]", "instance must be at least 0"),
+    ("wishart[aspect=0.01]", "aspect must be between 0.1 and 100"),
+    ("wishart[n=0]", "n must be between 1 and 4096"),
+    ("spiked-wishart[spikes=1001]", "spikes must be between 0 and 1000"),
+    ("spiked-wishart[strength=-1]", "strength must be between 0 and 1000"),
+    ("digits-mlp[step=7]", "step must be one of 0, 10, 100, 500, got 7"),
+    ("digits-mlp[operator=fisher]", "operator must be one of hessian, ggn"),
+    ("digits-mlp[width=0]", "width must be between 1 and 200000"),
+    ("resnet20-cifar10[samples=0]", "samples must be between 1 and 7500"),
+    ("resnet20-cifar10[weights=mine]", "weights must be one of pyhessian, random"),
+    ("resnet20-cifar10[operator=fisher]", "operator must be one of hessian, ggn"),
+]
+
+
+def test_a_bad_parameter_is_refused_in_one_sentence_with_the_range():
+    for spec, message in BAD:
+        with pytest.raises(ValueError, match=message) as refusal:
+            problem_of(spec)
+        assert "\n" not in str(refusal.value), spec
+        assert str(refusal.value).startswith(spec.partition("[")[0]), spec
 
 
 def test_importing_the_problems_imports_no_data_library():

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from dense_oracle import FORMULAS, Oracle
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -141,66 +142,40 @@ ACCEPTED = {
 }
 
 
-def twin(model, inputs, operator):
-    """The dense matrix from torch's own derivatives of the module, sample by sample, in float64."""
-    model = copy.deepcopy(model).double()
-    inputs = inputs.double() if inputs.is_floating_point() else inputs
+def oracle_of(model, inputs):
+    """The oracle of a module, of the weights and inputs that every cell has: those rounded to float32."""
+    model = copy.deepcopy(model).float().double()
+    inputs = inputs.float().double() if inputs.is_floating_point() else inputs
     for module in model.modules():
         if isinstance(module, nn.Embedding):
             module.sparse = False
     shapes = {name: value.shape for name, value in model.named_parameters()}
-    flat = torch.cat([value.detach().float().double().flatten() for value in model.parameters()])
+    flat = torch.cat([value.detach().flatten() for value in model.parameters()])
 
-    def outputs(q, i):
+    def forward(q, x):
         pieces = q.split([shape.numel() for shape in shapes.values()])
         state = {name: piece.view(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
         with differentiable_attention():
-            return torch.func.functional_call(model, state, (inputs[i : i + 1],))[0]
+            return torch.func.functional_call(model, state, (x,))
 
-    def loss(q, i):
-        return nn.functional.cross_entropy(outputs(q, i)[None], labels[i : i + 1])
-
-    samples = range(len(LABELS))
-    autograd = torch.autograd.functional
-    labels = LABELS
-    if operator == "monte-carlo-fisher":
-        # The labels of the one draw a sample: where p - e_y is negative.
-        generator = make_generator(derive_seed("monte-carlo-fisher", "0"))
-        predicted = torch.stack([outputs(flat, i) for i in samples])
-        labels = CROSS_ENTROPY.draw(predicted, LABELS, 1, generator)[:, :, 0].argmin(dim=1)
-    if operator == "hessian":
-        return sum(autograd.hessian(lambda q, i=i: loss(q, i), flat) for i in samples) / len(samples)
-    if operator == "residual":
-        return twin(model, inputs, "hessian") - twin(model, inputs, "ggn")
-    J = [autograd.jacobian(lambda q, i=i: outputs(q, i), flat) for i in samples]
-    if operator == "ntk":
-        return torch.einsum("icp,jcp->ij", torch.stack(J), torch.stack(J))
-    p = [outputs(flat, i).softmax(dim=0) for i in samples]
-    if operator == "gram":
-        S = [torch.diag(q.sqrt()) - torch.outer(q, q.sqrt()) for q in p]
-        F = torch.cat([J[i].T @ S[i] for i in samples], dim=1)
-        return F.T @ F / len(samples)
-    if operator == "ggn":
-        return sum(J[i].T @ (torch.diag(p[i]) - torch.outer(p[i], p[i])) @ J[i] for i in samples) / len(samples)
-    gradients = torch.stack([autograd.jacobian(lambda q, i=i: loss(q, i), flat) for i in samples])
-    if operator == "gradient-covariance":
-        return torch.cov(gradients.T, correction=0)
-    return gradients.T @ gradients / len(samples)
+    # The labels of the one draw a sample: where p - e_y is negative.
+    generator = make_generator(derive_seed("monte-carlo-fisher", "0"))
+    drawn = CROSS_ENTROPY.draw(forward(flat, inputs), LABELS, 1, generator)[:, :, 0].argmin(dim=1)
+    return Oracle(forward, flat, inputs, LABELS, FORMULAS["cross-entropy"], 1 / len(LABELS), CROSS_ENTROPY.root, drawn)
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_the_matrix_of_a_model_is_that_of_torch(case, operator):
+def test_the_matrix_of_a_model_is_that_of_torch(case):
     make, inputs = ACCEPTED[case]
-    model = make()
-    problem = from_model(model, "cross-entropy", (inputs, LABELS), operator=operator)
-    # What is rounded to float32 for every cell is rounded so in the twin: the weights there, the inputs here.
-    rounded = inputs.float() if inputs.is_floating_point() else inputs
-    expected = twin(model.float() if case == "in double precision" else model, rounded, operator)
-    found = to_dense(problem.build(CPU, torch.float64))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12 * max(1, float(expected.abs().max())))
-    single = to_dense(problem.build(CPU, torch.float32)).double()
-    assert float((single - expected).norm()) <= 1e-5 * float(expected.norm())
+    oracle = oracle_of(make(), inputs)
+    # The dtypes are of weights and data, which all operators are given alike.
+    for operator in ("hessian", "gram") if case.startswith("in ") or "32 bits" in case else OPERATORS:
+        problem = from_model(make(), "cross-entropy", (inputs, LABELS), operator=operator)
+        expected = oracle.matrix(operator)
+        found = to_dense(problem.build(CPU, torch.float64))
+        assert float((found - expected).abs().max()) <= 1e-12 * max(1, float(expected.abs().max())), operator
+        single = to_dense(problem.build(CPU, torch.float32)).double()
+        assert float((single - expected).norm()) <= 1e-5 * float(expected.norm()), operator
 
 
 def test_a_model_whose_samples_cannot_be_differentiated_together_does_not_promise_the_factor():

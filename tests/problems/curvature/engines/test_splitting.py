@@ -88,7 +88,7 @@ def test_a_wide_block_of_a_network_is_cut_under_its_cap(network, engine):
 
 def test_blocks_whose_columns_are_looped_over_are_not_cut(network):
     op = curvature_operator(network("convolutions"), "hessian", "kept-graph", Limits(cap_bytes=1))
-    op.matmat(torch.ones(22, 9, dtype=torch.float64))
+    op.matmat(torch.ones(op.dim, 9, dtype=torch.float64))
     assert op._product.width >= 9
 
 

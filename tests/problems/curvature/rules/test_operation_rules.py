@@ -231,8 +231,8 @@ def made(forward: Callable[[Tensor, Tensor], Tensor], size: int, shape: tuple[in
     return Network(forward, parameters, (Batch(inputs, torch.tensor([0, 2, 1])),), cross_entropy(mean=False))
 
 
-def check(network: Network) -> None:
-    """Compare both matrices, column by column and in blocks, with double backward."""
+def check(network: Network, name: str) -> None:
+    """Compare both matrices, in a block and a column, with double backward."""
     products = RulesProducts(network, network.batches[0])
     identity = torch.eye(network.parameters.numel(), dtype=torch.float64)
     by_autograd = (hessian_operator(network, "kept-graph"), ggn_operator(network, "kept-graph"))
@@ -240,19 +240,20 @@ def check(network: Network) -> None:
     for multiply, operator in pairs:
         wanted = torch.cat([operator.matmat(column) for column in identity.split(1, dim=1)], dim=1)
         # Both sum a few dozen products of numbers of order 1 to 100 in float64.
-        torch.testing.assert_close(multiply(identity), wanted, rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(multiply(identity[:, 5:6]), wanted[:, 5:6], rtol=1e-9, atol=1e-9)
-    assert bool(wanted.abs().max() > 1e-3)
+        for found, columns in ((multiply(identity), wanted), (multiply(identity[:, 5:6]), wanted[:, 5:6])):
+            assert torch.allclose(found, columns, rtol=1e-9, atol=1e-9), name
+    assert bool(wanted.abs().max() > 1e-3), name
 
 
-@pytest.mark.parametrize("name", FLAT)
-def test_a_rule_equals_double_backward(name: str) -> None:
-    check(replace(network_of(FLAT[name]), batched=False, traced=False))
+@pytest.mark.parametrize("half", [0, 1])
+def test_a_rule_equals_double_backward(half: int) -> None:
+    for name in list(FLAT)[half::2]:
+        check(replace(network_of(FLAT[name]), batched=False, traced=False), name)
 
 
-@pytest.mark.parametrize("name", IMAGES)
-def test_a_rule_for_images_equals_double_backward(name: str) -> None:
-    check(replace(image_network_of(IMAGES[name]), batched=False, traced=False))
+def test_a_rule_for_images_equals_double_backward() -> None:
+    for name, operation in IMAGES.items():
+        check(replace(image_network_of(operation), batched=False, traced=False), name)
 
 
 def test_every_rule_is_tried() -> None:
