@@ -48,17 +48,17 @@ def engines_of(operator, network, loss):
     if operator in ("hessian", "ggn") and (loss == USUAL or (network == "dense" and loss in THREE)):
         return named
     if loss == USUAL and network == "dense":
-        return [name for name in named if not is_dear(name)]
+        return [name for name in named if not is_costly(name)]
     return named[:2]
 
 
-def is_dear(engine):
-    return engine in ENGINES and ENGINES[engine].is_dear
+def is_costly(engine):
+    return engine in ENGINES and ENGINES[engine].is_costly
 
 
 def splits_of(engine, loss, turn):
     """Both on the usual loss, one in turn on others; one for what is traced anew for every batch."""
-    if is_dear(engine):
+    if is_costly(engine):
         return ["one batch"]
     return list(SPLITS) if loss == USUAL else [next(turn)]
 
@@ -105,7 +105,7 @@ def test_the_ways_of_making_blocks_and_jacobians_differ_in_no_digit_that_counts(
 
 @pytest.mark.parametrize("matrix", ["hessian", "ggn"])
 def test_micro_batches_of_any_size_weigh_every_sample_the_same(matrix):
-    for engine in (name for name in NAMED[matrix] if not ENGINES[name].is_dear):
+    for engine in (name for name in NAMED[matrix] if not ENGINES[name].is_costly):
         for network, loss, split in (("dense", USUAL, "one batch"), ("convolutions", "squared sum", "ragged batches")):
             truth = oracle_of(network, loss).matrix(matrix)
             for micro_batch in (1, 3, 7, 8):
