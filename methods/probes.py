@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-from hessbench.methods.arguments import check_choice
+from hessbench.methods.arguments import Probe, check_choice
 from hessbench.operators import LinearOperator
-
-PROBES: Final = ("signs", "normal")
 
 
 def draw_signs(rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
@@ -35,13 +33,18 @@ def draw_normal(rows: int, columns: int, like: LinearOperator, generator: torch.
     return torch.randn(rows, columns, generator=generator, dtype=like.dtype, device=like.device)
 
 
+def draw_direction(like: LinearOperator, generator: torch.Generator) -> Tensor:
+    """Draw a direction (n,) at random: a start, or what a run goes on with after an exhausted space."""
+    return draw_normal(like.dim, 1, like, generator)[:, 0]
+
+
 def draw_probes(probe: str, rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
     """Draw a block by the name of its distribution, `signs` or `normal`.
 
     Raises:
         ValueError: If `probe` is another word.
     """
-    check_choice("probe", probe, PROBES)
+    check_choice("probe", probe, get_args(Probe))
     draw = draw_signs if probe == "signs" else draw_normal
     return draw(rows, columns, like, generator)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from hessbench.estimand.base import Array
 from hessbench.methods.arguments import Which
 from hessbench.methods.eigenvalues.jacobi_davidson import correction
-from hessbench.methods.krylov.recurrence import norm
+from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.small_dense import to_device, to_host, top_pairs
 from hessbench.operators import LinearOperator
 

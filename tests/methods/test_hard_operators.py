@@ -1,18 +1,21 @@
 """Hard operators and bad input: what each Krylov method does with them, as plain functions."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
 from hessbench.estimand.base import TopEigenvalues
+from hessbench.methods.arguments import Reorth
 from hessbench.methods.eigenvalues.block_krylov import block_krylov, block_krylov_steps
 from hessbench.methods.eigenvalues.lanczos import lanczos
 from hessbench.methods.eigenvalues.power import power_iteration
 from hessbench.methods.eigenvalues.simultaneous import simultaneous_iteration, simultaneous_steps
 from hessbench.methods.eigenvalues.thick_restart import thick_restart_lanczos
-from hessbench.methods.krylov.recurrence import lanczos_steps, solve_tridiagonal
+from hessbench.methods.krylov.recurrence import lanczos_steps
 from hessbench.methods.krylov.restarted import thick_restart_steps
-from hessbench.methods.krylov.semiorthogonal import semiorthogonal_steps
+from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
 
@@ -121,8 +124,7 @@ def test_a_breakdown_is_an_exact_zero_and_the_run_goes_on_to_the_copies(rotated,
     values = np.repeat([4.0, -2.0, 1.0], 4)
     op = dense_operator(rotated(values, dtype=dtype))
     start = torch.randn(12, generator=make_generator(2), dtype=dtype)
-    run = lanczos_steps if reorth == "full" else semiorthogonal_steps
-    *_, T = run(op, start, reorth=reorth, num_steps=12, generator=make_generator(0))
+    *_, T = lanczos_steps(op, start, reorth=reorth, num_steps=12, generator=make_generator(0))
     alphas, betas = T.read()
     assert np.flatnonzero(betas == 0).tolist() == [2, 5, 8, 11]
     assert np.allclose(solve_tridiagonal(alphas, betas).values, np.sort(values), atol=1e3 * torch.finfo(dtype).eps)
@@ -217,8 +219,7 @@ def test_a_start_without_a_direction_is_refused(rotated, bad):
     keywords = {"num_steps": 5, "generator": generator}
     order = TopEigenvalues(2)
     for steps in (
-        *(lanczos_steps(op, start, reorth=reorth, **keywords) for reorth in ("full", "none", "window")),
-        *(semiorthogonal_steps(op, start, reorth=reorth, **keywords) for reorth in ("periodic", "selective")),
+        *(lanczos_steps(op, start, reorth=reorth, **keywords) for reorth in get_args(Reorth)),
         thick_restart_steps(op, start, order=order, basis=8, keep=3, **keywords),
     ):
         with pytest.raises(ValueError, match="start must have a norm above 0 and finite"):
