@@ -16,7 +16,7 @@ from torch import Tensor
 from hessbench.estimand.base import Array
 from hessbench.methods.arguments import Which
 from hessbench.methods.eigenvalues.jacobi_davidson import correction
-from hessbench.methods.krylov.vectors import norm
+from hessbench.methods.krylov.vectors import norm, project_out
 from hessbench.methods.small_dense import to_device, to_host, top_pairs
 from hessbench.operators import LinearOperator
 
@@ -142,8 +142,7 @@ def _append(Z: Tensor, AZ: Tensor, t: Tensor, At: Tensor) -> tuple[Tensor, Tenso
     """Orthonormal Z with one more column along t, and its products; None where t adds nothing but rounding."""
     size = norm(t)
     for _ in range(2):
-        part = Z.T @ t
-        t, At = t - Z @ part, At - AZ @ part
+        At = At - AZ @ project_out(Z.T, t)
     left = norm(t)
     if bool(left <= 100 * torch.finfo(t.dtype).eps * size):
         return None

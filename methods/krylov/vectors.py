@@ -50,19 +50,25 @@ def project_out(basis: Tensor, x: Tensor, *, batched: bool = False) -> Tensor:
 
     Args:
         basis: Rows (j, n); or (p, j, n), where each row of x has its own.
-        x: A vector (n,), columns (n, b); or rows (p, n).
+        x: A vector (n,); or rows (p, n).
         batched: Whether rows go through one batched product, which on a CPU is two to four times slower than a pair of
             products for each.
 
     Returns:
-        The components: (j,), (j, b); or (p, j).
+        The components: (j,); or (p, j).
     """
     if basis.dim() == 2:
-        components = basis @ x
-        (x.addmv_ if x.dim() == 1 else x.addmm_)(basis.T, components, alpha=-1)
+        components = torch.mv(basis, x)
+        x.addmv_(basis.T, components, alpha=-1)
         return components
     if not batched:
         return torch.stack([project_out(rows, r) for rows, r in zip(basis, x, strict=True)])
     components = torch.bmm(basis, x[:, :, None])
     x[:, :, None].baddbmm_(basis.transpose(1, 2), components, alpha=-1)
     return components[:, :, 0]
+
+
+def outside_of(basis: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
+    """`project_out` for columns (n, b), in new memory: what is outside of rows (j, n), and the components (j, b)."""
+    components = basis @ block
+    return torch.addmm(block, basis.T, components, alpha=-1), components
