@@ -29,7 +29,17 @@ def draw_signs(rows: int, columns: int, like: LinearOperator, generator: torch.G
 
 
 def draw_normal(rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
-    """Draw independent standard normal entries; arguments and result as in `draw_signs`."""
+    """Draw independent standard normal entries.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+        like: Operator whose dtype and device they take.
+        generator: Source of randomness, on the same device.
+
+    Returns:
+        Block of shape (rows, columns).
+    """
     return torch.randn(rows, columns, generator=generator, dtype=like.dtype, device=like.device)
 
 
@@ -39,7 +49,17 @@ def draw_direction(like: LinearOperator, generator: torch.Generator) -> Tensor:
 
 
 def draw_probes(probe: str, rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
-    """Draw a block by the name of its distribution, `signs` or `normal`.
+    """Draw a block by the name of its distribution.
+
+    Args:
+        probe: `signs` or `normal`.
+        rows: Number of rows.
+        columns: Number of columns.
+        like: Operator whose dtype and device it takes.
+        generator: Source of randomness, on the same device.
+
+    Returns:
+        Block of shape (rows, columns).
 
     Raises:
         ValueError: If `probe` is another word.

@@ -180,7 +180,14 @@ def spanned(r: Tensor, size: Tensor) -> Guarded:
 
 
 def stand_still(r: Tensor, size: Tensor, broken: Tensor, operations: int) -> Guarded:
-    """Zero vectors and zero couplings from here on, where a space is exhausted; nothing is read from a device."""
+    """Zero vectors and zero couplings from here on, where a space is exhausted; nothing is read from a device.
+
+    Args:
+        r: Residual, shape (n,) or (p, n); written to.
+        size: Its norm, shape () or (p,).
+        broken: Where it is rounding, shape () or (p,).
+        operations: What has been spent on it.
+    """
     r.mul_(~along(broken, r))
     beta = size.masked_fill(broken, 0)
     return Guarded(r, size.masked_fill(broken, 1), beta, operations)

@@ -70,7 +70,14 @@ class Periodic:
         self.operations = 0
 
     def rows(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> Tensor:
-        """Extend the estimate by a step; see `Watch`."""
+        """Extend the estimate by a step; see `Watch`.
+
+        Args:
+            Q: The j + 1 Lanczos vectors so far, as rows.
+            alphas: Diagonal of T, shape (j + 1,).
+            betas: Off-diagonal, shape (j + 1,); the last entry is the norm of the residual after three terms.
+            scale: Estimate of the norm of T.
+        """
         j = alphas.size - 1
         beta = max(float(betas[j]), self._eps * scale, _TINY)
         noise = self._noise * scale / beta
@@ -121,7 +128,14 @@ class Selective:
         self.operations = 0
 
     def rows(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> Tensor:
-        """Extend the estimates by a step and lock what has converged; see `Watch`."""
+        """Extend the estimates by a step and lock what has converged; see `Watch`.
+
+        Args:
+            Q: The j + 1 Lanczos vectors so far, as rows.
+            alphas: Diagonal of T, shape (j + 1,).
+            betas: Off-diagonal, shape (j + 1,); the last entry is the norm of the residual after three terms.
+            scale: Estimate of the norm of T.
+        """
         j = alphas.size - 1
         beta = max(float(betas[j]), self._eps * scale, _TINY)
         grown = self._projected @ self._now - alphas[j] * self._now - (betas[j - 1] * self._before if j else 0.0)
