@@ -15,7 +15,7 @@ from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Reorth, Which, check_choice, count_of, least_of
 from hessbench.methods.krylov.meters import count_ghosts, orthogonality
 from hessbench.methods.krylov.recurrence import KEEPING, lanczos_steps
-from hessbench.methods.krylov.ritz import has_converged, leading, probe_of, ritz_vectors, rounding, tolerance
+from hessbench.methods.krylov.ritz import has_converged, last_row, leading, probe_of, ritz_vectors, rounding, tolerance
 from hessbench.methods.krylov.tridiagonal import Tridiagonal, first_block, solve_tridiagonal
 from hessbench.methods.probes import draw_direction, single_columns
 from hessbench.operators import LinearOperator
@@ -110,9 +110,7 @@ def _answer(T: Tridiagonal, asked: _Asked) -> Estimate:
     if not asked.kept:  # elsewhere than on a CPU the run may have gone on past its end
         alphas, betas = start_alphas, start_betas
     ritz = solve_tridiagonal(alphas, betas)
-    coupling = np.zeros((1, alphas.size))
-    coupling[0, -1] = betas[-1]
-    top = leading(asked.order, ritz.values, ritz.vectors, coupling)
+    top = leading(asked.order, ritz.values, ritz.vectors, last_row(betas[-1], alphas.size))
     block = ritz if start_alphas.size == alphas.size else solve_tridiagonal(start_alphas, start_betas)
     converged = None
     if asked.kept:

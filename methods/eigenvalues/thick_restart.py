@@ -12,7 +12,8 @@ from hessbench.estimand.base import Array, Estimate, TopEigenspace, TopEigenvalu
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of, least_of
 from hessbench.methods.krylov.restarted import Restarted, thick_restart_steps
-from hessbench.methods.krylov.ritz import Leading, has_converged, leading, ritz_vectors, rounding, tolerance
+from hessbench.methods.krylov.ritz import Leading, has_converged, last_row, leading, ritz_vectors, rounding, tolerance
+from hessbench.methods.krylov.tridiagonal import latest_begin
 from hessbench.methods.probes import draw_direction, single_columns
 from hessbench.methods.small_dense import eigenpairs_of
 from hessbench.operators import LinearOperator
@@ -83,9 +84,7 @@ def _answer(state: Restarted, order: TopEigenvalues, dtype: torch.dtype, dim: in
     """Read T and solve it."""
     T, betas = state.read()
     values, S = eigenpairs_of(T)
-    coupling = np.zeros((1, values.size))
-    coupling[0, -1] = betas[-1]
-    top = leading(order, values, S, coupling)
+    top = leading(order, values, S, last_row(betas[-1], values.size))
     size, whole = float(np.abs(values).max()), values.size == dim
     converged = has_converged(
         order,
@@ -107,16 +106,12 @@ def _answer(state: Restarted, order: TopEigenvalues, dtype: torch.dtype, dim: in
 
 def _probe(order: TopEigenvalues, T: Array, betas: Array) -> Leading | None:
     """First Ritz pair since the latest exhausted subspace; None where there was none."""
-    zeros = np.flatnonzero(betas == 0)
-    if not zeros.size:
+    begin = latest_begin(betas)
+    if begin is None:
         return None
-    before = T.shape[0] - betas.size
-    inner = zeros[zeros < betas.size - 1]
-    begin = before + int(inner[-1]) + 1 if inner.size else 0
+    begin += T.shape[0] - betas.size if begin else 0
     values, S = eigenpairs_of(T[begin:, begin:])
-    coupling = np.zeros((1, values.size))
-    coupling[0, -1] = betas[-1]
-    return leading(TopEigenvalues(1, order.which), values, S, coupling)
+    return leading(TopEigenvalues(1, order.which), values, S, last_row(betas[-1], values.size))
 
 
 def _least(dim: int, *, k: int | None, **_: object) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Array, TopEigenvalues
-from hessbench.methods.krylov.tridiagonal import latest_block, solve_tridiagonal
+from hessbench.methods.krylov.tridiagonal import latest_begin, solve_tridiagonal
 
 _SEEN: Final = (
     0.01  # of the rounding in one direction: at 0.1 three of 2391 flags beside a triple eigenvalue were wrong
@@ -54,6 +54,13 @@ def leading(order: TopEigenvalues, values: Array, vectors: Array, coupling: Arra
     residuals = np.linalg.norm(coupling @ vectors, axis=0)
     rival = float((keys[later] - residuals[later]).min(initial=np.inf))
     return Leading(values[first], vectors[:, first], residuals[first], rival)
+
+
+def last_row(beta: float, size: int) -> Array:
+    """The coupling (1, size) of a recurrence that goes on from its last vector."""
+    row = np.zeros((1, size))
+    row[0, -1] = beta
+    return row
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -108,13 +115,11 @@ def rounding(dtype: torch.dtype, dim: int) -> float:
 
 def probe_of(order: TopEigenvalues, alphas: Array, betas: Array) -> Leading | None:
     """First Ritz pair of the latest block of a tridiagonal matrix, for `has_converged`."""
-    block = latest_block(alphas, betas)
-    if block is None:
+    begin = latest_begin(betas)
+    if begin is None:
         return None
-    ritz = solve_tridiagonal(*block)
-    coupling = np.zeros((1, ritz.values.size))
-    coupling[0, -1] = block[1][-1]
-    return leading(TopEigenvalues(1, order.which), ritz.values, ritz.vectors, coupling)
+    ritz = solve_tridiagonal(alphas[begin:], betas[begin:])
+    return leading(TopEigenvalues(1, order.which), ritz.values, ritz.vectors, last_row(betas[-1], ritz.values.size))
 
 
 def ritz_vectors(Q: Tensor, coefficients: Array) -> Tensor:

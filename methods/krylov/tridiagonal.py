@@ -65,14 +65,13 @@ def first_block(alphas: Array, betas: Array) -> tuple[Array, Array]:
     return alphas[:size], betas[:size]
 
 
-def latest_block(alphas: Array, betas: Array) -> tuple[Array, Array] | None:
-    """The block of T since the latest zero beta but the last entry; None where there is none."""
+def latest_begin(betas: Array) -> int | None:
+    """Where the block since the latest zero beta but the last entry begins; None where no beta is zero."""
     zeros = np.flatnonzero(betas == 0)
     if not zeros.size:
         return None
-    inner = zeros[zeros < alphas.size - 1]
-    begin = int(inner[-1]) + 1 if inner.size else 0
-    return alphas[begin:], betas[begin:]
+    inner = zeros[zeros < betas.size - 1]
+    return int(inner[-1]) + 1 if inner.size else 0
 
 
 def solve_tridiagonal(alphas: Array, betas: Array) -> Ritz:
