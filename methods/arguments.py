@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from hessbench.estimand.base import Which as Which
+
 Reorth: TypeAlias = Literal["full", "periodic", "selective", "window", "none"]
 Probe: TypeAlias = Literal["signs", "normal"]
 Bounds: TypeAlias = Literal["safe", "tight"]
-
-Which: TypeAlias = Literal["magnitude", "algebraic", "smallest"]
-"""Orders of `TopEigenvalues`."""
 
 
 def check_at_least(name: str, value: int, least: int) -> None:

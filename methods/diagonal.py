@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Protocol
+from typing import Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from hessbench.estimand.base import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least, check_choice
-from hessbench.methods.probes import PROBES, block_schedule, draw_probes, draw_signs, schedule_widths
+from hessbench.methods.probes import block_schedule, draw_probes, draw_signs, schedule_widths
 from hessbench.methods.trace import average
 from hessbench.operators import Factored, LinearOperator
 
@@ -55,7 +55,7 @@ def hutchinson_diagonal(
     """
     check_at_least("num_matvecs", num_matvecs, 1)
     check_at_least("block", block, 1)
-    check_choice("probe", probe, PROBES)
+    check_choice("probe", probe, get_args(Probe))
     above = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
     below: Tensor | int = 0
     for width in block_schedule(num_matvecs, block):

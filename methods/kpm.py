@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 import scipy.fft
@@ -14,11 +14,12 @@ from torch import Tensor
 from hessbench.estimand.base import Array, Density, Estimate
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Bounds, Probe, check_at_least, check_choice
-from hessbench.methods.krylov.recurrence import lanczos_steps, norm, solve_tridiagonal
-from hessbench.methods.probes import draw_normal, draw_probes
+from hessbench.methods.krylov.recurrence import lanczos_steps
+from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
+from hessbench.methods.krylov.vectors import norm
+from hessbench.methods.probes import draw_direction, draw_probes
 from hessbench.operators import LinearOperator
 
-BOUNDS: Final = ("safe", "tight")
 _MARGIN: Final = 0.01  # share of its width the interval is widened by
 _SLACK: Final = 1e-3  # a moment may pass 1 by this much: rounding, in float32 too
 
@@ -96,12 +97,12 @@ def kpm(
     """
     check_at_least("bound_steps", bound_steps, 1)
     check_at_least("num_probes", num_probes, 1)
-    check_choice("bounds", bounds, BOUNDS)
+    check_choice("bounds", bounds, get_args(Bounds))
     depth = min(bound_steps, op.dim)
     check_at_least("num_matvecs", num_matvecs, depth + num_probes)
     probes = draw_probes(probe, op.dim, num_probes, op, generator)
     X = probes / norm(probes, dim=0)
-    start = draw_normal(op.dim, 1, op, generator)[:, 0]
+    start = draw_direction(op, generator)
     interval, exhausted = find_interval(op, start, depth, bounds, generator)
     left = num_matvecs - depth
     for bounded in (1, 2):

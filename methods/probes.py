@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-from hessbench.methods.arguments import check_choice
+from hessbench.methods.arguments import Probe, check_choice
 from hessbench.operators import LinearOperator
-
-PROBES: Final = ("signs", "normal")
 
 
 def draw_signs(rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
@@ -31,17 +29,42 @@ def draw_signs(rows: int, columns: int, like: LinearOperator, generator: torch.G
 
 
 def draw_normal(rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
-    """Draw independent standard normal entries; arguments and result as in `draw_signs`."""
+    """Draw independent standard normal entries.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+        like: Operator whose dtype and device they take.
+        generator: Source of randomness, on the same device.
+
+    Returns:
+        Block of shape (rows, columns).
+    """
     return torch.randn(rows, columns, generator=generator, dtype=like.dtype, device=like.device)
 
 
+def draw_direction(like: LinearOperator, generator: torch.Generator) -> Tensor:
+    """Draw a direction (n,) at random: a start, or what a run goes on with after an exhausted space."""
+    return draw_normal(like.dim, 1, like, generator)[:, 0]
+
+
 def draw_probes(probe: str, rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
-    """Draw a block by the name of its distribution, `signs` or `normal`.
+    """Draw a block by the name of its distribution.
+
+    Args:
+        probe: `signs` or `normal`.
+        rows: Number of rows.
+        columns: Number of columns.
+        like: Operator whose dtype and device it takes.
+        generator: Source of randomness, on the same device.
+
+    Returns:
+        Block of shape (rows, columns).
 
     Raises:
         ValueError: If `probe` is another word.
     """
-    check_choice("probe", probe, PROBES)
+    check_choice("probe", probe, get_args(Probe))
     draw = draw_signs if probe == "signs" else draw_normal
     return draw(rows, columns, like, generator)
 

@@ -9,7 +9,7 @@ from hessbench.estimand.base import Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least
 from hessbench.methods.krylov.lockstep import lanczos_lockstep
-from hessbench.methods.krylov.recurrence import quadrature
+from hessbench.methods.krylov.tridiagonal import quadrature
 from hessbench.methods.probes import draw_probes
 from hessbench.methods.small_dense import mean_and_stderr
 from hessbench.operators import LinearOperator

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hessbench.estimand.base import Array
+from hessbench.estimand.base import Array, sort_key
 from hessbench.methods.arguments import Which
 
 
@@ -19,9 +19,8 @@ def eigenvalues_of(B: Array) -> Array:
 
 
 def first_places(values: Array, k: int, which: Which) -> NDArray[np.intp]:
-    """Places of the first k eigenvalues in an order; a stable sort, as `TopEigenvalues.rank` does it."""
-    key = {"magnitude": -np.abs(values), "algebraic": -values, "smallest": values}[which]
-    return np.argsort(key, kind="stable")[:k]
+    """Places of the first k eigenvalues in an order."""
+    return np.argsort(sort_key(values, which), kind="stable")[:k]
 
 
 def top_pairs(B: Array, k: int, which: Which) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from hessbench.estimand.base import Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least, check_choice
-from hessbench.methods.probes import PROBES, block_schedule, draw_probes, draw_signs, schedule_widths
+from hessbench.methods.probes import block_schedule, draw_probes, draw_signs, schedule_widths
 from hessbench.methods.small_dense import mean_and_stderr
 from hessbench.operators import LinearOperator
 
@@ -50,7 +51,7 @@ def hutchinson(
     """
     check_at_least("num_matvecs", num_matvecs, 1)
     check_at_least("block", block, 1)
-    check_choice("probe", probe, PROBES)
+    check_choice("probe", probe, get_args(Probe))
     samples: list[Tensor] = []
     for width in block_schedule(num_matvecs, block):
         X = draw_probes(probe, op.dim, width, op, generator)

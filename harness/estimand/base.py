@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Final, Literal, TypeAlias, cast, final
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, cast, final, get_args
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from hessbench.specs import REQUIRED, Required, Spec, Value, canonical, parse_on
 
 Array: TypeAlias = NDArray[np.float64]
 Arrays: TypeAlias = dict[str, Array]
+Which: TypeAlias = Literal["magnitude", "algebraic", "smallest"]
+"""Orders of eigenvalues."""
+Numbers = TypeVar("Numbers", Array, Tensor)
 EPS: Final[dict[str, float]] = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
@@ -153,6 +156,12 @@ class Estimand(ABC):
         """The reference's bound in the unit of the primary error; no accuracy is claimed below it."""
 
 
+def sort_key(eigenvalues: Numbers, which: Which) -> Numbers:
+    """Numbers that ascend in an order: the one place that knows what each word means."""
+    key = {"magnitude": -abs(eigenvalues), "algebraic": -eigenvalues, "smallest": eigenvalues}[which]
+    return cast("Numbers", key)
+
+
 @final
 @dataclass(frozen=True)
 class TopEigenvalues(Estimand):
@@ -165,12 +174,12 @@ class TopEigenvalues(Estimand):
     key: ClassVar[str] = "top-eigenvalues"
     primary: ClassVar[str] = "max_relative"
     k: int
-    which: Literal["magnitude", "algebraic", "smallest"] = "magnitude"
+    which: Which = "magnitude"
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"top-eigenvalues: k must be at least 1, got {self.k}")
-        if self.which not in ("magnitude", "algebraic", "smallest"):
+        if self.which not in get_args(Which):
             raise ValueError(f"top-eigenvalues: which must be magnitude, algebraic or smallest, got {self.which!r}")
 
     @override
@@ -178,10 +187,17 @@ class TopEigenvalues(Estimand):
         if self.k > dim:
             raise ValueError(f"top-eigenvalues: k must be between 1 and the dimension {dim}, got {self.k}")
 
+    def sort_key(self, eigenvalues: Numbers) -> Numbers:
+        """Numbers that ascend in the order asked for."""
+        return sort_key(eigenvalues, self.which)
+
+    def places(self, eigenvalues: Array) -> NDArray[np.intp]:
+        """Places of the eigenvalues in the order asked for; equal ones keep the order they stand in."""
+        return np.argsort(self.sort_key(eigenvalues), kind="stable")
+
     def rank(self, eigenvalues: Array) -> Array:
         """Put eigenvalues in the order asked for."""
-        key = {"magnitude": -np.abs(eigenvalues), "algebraic": -eigenvalues, "smallest": eigenvalues}[self.which]
-        return eigenvalues[np.argsort(key, kind="stable")]
+        return eigenvalues[self.places(eigenvalues)]
 
     @override
     def to_arrays(self, value: Any, dim: int) -> Arrays:
@@ -375,12 +391,12 @@ class TopEigenspace(Estimand):
     primary: ClassVar[str] = "lost_overlap"
     asks: ClassVar[Mapping[str, Value]] = {"vectors": True}
     k: int
-    which: Literal["magnitude", "algebraic", "smallest"] = "magnitude"
+    which: Which = "magnitude"
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"top-eigenspace: k must be at least 1, got {self.k}")
-        if self.which not in ("magnitude", "algebraic", "smallest"):
+        if self.which not in get_args(Which):
             raise ValueError(f"top-eigenspace: which must be magnitude, algebraic or smallest, got {self.which!r}")
 
     @override

@@ -22,6 +22,7 @@ from hessbench.estimand.base import (
     TopEigenvalues,
     Trace,
     density_reference,
+    sort_key,
     top_reference,
     trace_reference,
 )
@@ -105,9 +106,9 @@ def eigenspace_reference(
         ValueError: If the bases would hold more than 125,000 numbers.
     """
     n = eigenvalues.size
-    signed = {"magnitude": np.abs(eigenvalues), "algebraic": eigenvalues, "smallest": -eigenvalues}[estimand.which]
-    order = np.argsort(-signed, kind="stable")
-    keys = signed[order]
+    ascending = sort_key(eigenvalues, estimand.which)
+    order = np.argsort(ascending, kind="stable")
+    keys = -ascending[order]
     norm = float(np.abs(eigenvalues).max())
     empty = Reference({}, source, norm, bound)
     c, f = tied(keys, estimand.k, empty.bound_in("float64"))

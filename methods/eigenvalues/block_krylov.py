@@ -14,6 +14,7 @@ from hessbench.estimand.base import Array, Estimate, TopEigenspace, TopEigenvalu
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of
 from hessbench.methods.krylov.ritz import has_converged, leading, ritz_vectors, rounding, tolerance
+from hessbench.methods.krylov.vectors import outside_of
 from hessbench.methods.probes import draw_normal
 from hessbench.methods.small_dense import eigenpairs_of
 from hessbench.operators import LinearOperator
@@ -100,9 +101,9 @@ def block_krylov_steps(
         held += width
         product = op.matmat(following.contiguous()).detach()
         basis = Q[:held]
-        C = basis @ product
+        outside, C = outside_of(basis, product)
         columns.append(C)
-        residual, R = torch.linalg.qr(torch.addmm(product, basis.T, C, alpha=-1))
+        residual, R = torch.linalg.qr(outside)
         coupling = R.cpu().double().numpy()
         scale = max(scale, float(C.abs().max()), float(np.abs(coupling).max()))
         width = min(width, n - held)
@@ -133,12 +134,12 @@ def _full_rank(
         rank = min(width, int((sizes > limit).sum()))
         turned = X @ torch.from_numpy(U[:, :rank].copy()).to(dtype=X.dtype, device=X.device)
         fresh = draw_normal(X.shape[0], width - rank, op, generator)
-        fresh = torch.addmm(fresh, basis.T, basis @ fresh, alpha=-1)
+        fresh = outside_of(basis, fresh)[0]
         fresh = torch.linalg.qr(fresh - turned @ (turned.T @ fresh)).Q
         block = torch.cat([turned, fresh], dim=1)
         coupling = np.concatenate([sizes[:rank, None] * Vt[:rank], np.zeros((width - rank, R.shape[1]))])
     # What is left along the basis was magnified when short columns were made to have length one.
-    block, again = torch.linalg.qr(torch.addmm(block, basis.T, basis @ block, alpha=-1))
+    block, again = torch.linalg.qr(outside_of(basis, block)[0])
     coupling = again.cpu().double().numpy() @ coupling
     coupling[rank:] = 0.0
     return block, coupling, rank

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.methods.krylov.recurrence import norm
+from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.small_dense import to_device, to_host
 from hessbench.operators import LinearOperator
 

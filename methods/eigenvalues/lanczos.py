@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 import torch
@@ -14,14 +14,12 @@ from hessbench.estimand.base import Density, Estimand, Estimate, TopEigenspace, 
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Reorth, Which, check_choice, count_of, least_of
 from hessbench.methods.krylov.meters import count_ghosts, orthogonality
-from hessbench.methods.krylov.recurrence import REORTH, Tridiagonal, first_block, lanczos_steps, solve_tridiagonal
-from hessbench.methods.krylov.ritz import has_converged, leading, probe_of, ritz_vectors, rounding, tolerance
-from hessbench.methods.krylov.semiorthogonal import SEMIORTHOGONAL, semiorthogonal_steps
-from hessbench.methods.probes import draw_normal, single_columns
+from hessbench.methods.krylov.recurrence import KEEPING, lanczos_steps
+from hessbench.methods.krylov.ritz import has_converged, last_row, leading, probe_of, ritz_vectors, rounding, tolerance
+from hessbench.methods.krylov.tridiagonal import Tridiagonal, first_block, solve_tridiagonal
+from hessbench.methods.probes import draw_direction, single_columns
 from hessbench.operators import LinearOperator
 
-REORTHS: Final = (*REORTH, *SEMIORTHOGONAL)
-KEEPING: Final = ("full", *SEMIORTHOGONAL)
 WINDOW: Final = 10
 
 
@@ -67,10 +65,10 @@ def lanczos(
         scaled, added, multiplied or measured. `converged`: see `has_converged`.
 
     Cost:
-        One product in one call per step; own work and memory as in `lanczos_steps` and `semiorthogonal_steps`: with m
-        steps `full` keeps m + 2 vectors and reads the basis twice a step, four times where a pass is repeated;
-        `periodic` reads it in a few steps; `none` keeps 4 vectors. Nothing is read from a device before a checkpoint
-        asks, except by `periodic` and `selective`.
+        One product in one call per step; own work and memory as in `lanczos_steps`: with m steps `full` keeps m + 2
+        vectors and reads the basis twice a step, four times where a pass is repeated; `periodic` reads it in a few
+        steps; `none` keeps 4 vectors. Nothing is read from a device before a checkpoint asks, except by `periodic` and
+        `selective`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -81,21 +79,18 @@ def lanczos(
         `hessbench.methods.krylov.semiorthogonal`.
     """
     order = TopEigenvalues(count_of(k, op.dim, num_matvecs), which)
-    check_choice("reorth", reorth, REORTHS)
+    check_choice("reorth", reorth, get_args(Reorth))
     kept = reorth in KEEPING
     if window != WINDOW and reorth != "window":
         raise ValueError(f"window must be {WINDOW} unless reorth is window, got {window}")
     if (vectors or meters) and not kept:
         raise ValueError(f"vectors and meters must be false with reorth {reorth}, which keeps no basis")
-    start = draw_normal(op.dim, 1, op, generator)[:, 0]
-    if reorth in SEMIORTHOGONAL:
-        steps = semiorthogonal_steps(op, start, reorth=reorth, num_steps=num_matvecs, generator=generator)
-    else:
-        steps = lanczos_steps(op, start, reorth=reorth, num_steps=num_matvecs, generator=generator, window=window)
+    start = draw_direction(op, generator)
+    steps = lanczos_steps(op, start, reorth=reorth, num_steps=num_matvecs, generator=generator, window=window)
     asked = _Asked(order, op.dtype, op.dim, kept=kept, vectors=vectors, meters=meters)
     for T in steps:
         # A thunk without the basis does not keep it alive.
-        yield Estimate(value=partial(_answer, T if vectors or meters else replace(T, basis=None), asked))
+        yield Estimate(value=partial(_answer, T if vectors or meters else T.without_basis(), asked))
 
 
 @dataclass(frozen=True)
@@ -115,9 +110,7 @@ def _answer(T: Tridiagonal, asked: _Asked) -> Estimate:
     if not asked.kept:  # elsewhere than on a CPU the run may have gone on past its end
         alphas, betas = start_alphas, start_betas
     ritz = solve_tridiagonal(alphas, betas)
-    coupling = np.zeros((1, alphas.size))
-    coupling[0, -1] = betas[-1]
-    top = leading(asked.order, ritz.values, ritz.vectors, coupling)
+    top = leading(asked.order, ritz.values, ritz.vectors, last_row(betas[-1], alphas.size))
     block = ritz if start_alphas.size == alphas.size else solve_tridiagonal(start_alphas, start_betas)
     converged = None
     if asked.kept:

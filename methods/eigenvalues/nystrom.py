@@ -63,8 +63,9 @@ def nystrom(
         return _answer(np.zeros(m), Omega, np.eye(m), wanted, which, shift)
     core = to_host(Omega.T @ Y)
     C = _cholesky((core + core.T) / 2 + shift * np.eye(m))
-    Y.add_(Omega, alpha=shift)
-    Q, R = torch.linalg.qr(Y)
+    shifted = torch.add(Y, Omega, alpha=shift)  # not in place: the product may be the operator's own memory
+    del Y, Omega
+    Q, R = torch.linalg.qr(shifted)
     # Y C^-T = Q (R C^-T): the small factor has the singular values.
     left, sizes, _ = np.linalg.svd(scipy.linalg.solve_triangular(C, to_host(R).T, lower=True).T)
     return _answer(np.maximum(sizes**2 - shift, 0.0), Q, left, wanted, which, shift)

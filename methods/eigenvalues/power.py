@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -13,12 +13,11 @@ from torch import Tensor
 from hessbench.estimand.base import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least, check_choice, count_of, least_of
-from hessbench.methods.krylov.recurrence import norm
-from hessbench.methods.probes import draw_normal, single_columns
+from hessbench.methods.krylov.vectors import norm, project_out
+from hessbench.methods.probes import draw_direction, single_columns
 from hessbench.operators import LinearOperator
 
 Stopping: TypeAlias = Literal["relative", "pyhessian"]
-STOPPING: Final = ("relative", "pyhessian")
 
 
 def power_iteration(
@@ -76,7 +75,7 @@ def power_iteration(
     """
     wanted = count_of(k, op.dim, num_matvecs)
     check_at_least("max_iter", max_iter, 1)
-    check_choice("stopping", stopping, STOPPING)
+    check_choice("stopping", stopping, get_args(Stopping))
     if not 0 <= tol < 1:
         raise ValueError(f"tol must be at least 0 and below 1, got {tol}")
     V = torch.empty(wanted, op.dim, dtype=op.dtype, device=op.device)
@@ -86,7 +85,9 @@ def power_iteration(
     negligible = 10 * torch.finfo(op.dtype).eps
     while len(accepted) < wanted:
         found = V[: len(accepted)]
-        v = _deflate(found, _deflate(found, draw_normal(op.dim, 1, op, generator)[:, 0]))
+        v = draw_direction(op, generator)
+        for _ in range(2):
+            project_out(found, v)
         v = v / norm(v)
         quotient = float("nan")  # never close to anything
         for step in range(1, max_iter + 1):
@@ -105,7 +106,8 @@ def power_iteration(
                 residual = float(norm(torch.add(product, v, alpha=-value)))
                 relative = residual / abs(value) if value else float("inf")
                 worst = max(worst, relative) if residual else worst
-            image = _deflate(found, product)
+            image = product.clone()  # the product may be the operator's own memory
+            project_out(found, image)
             stretch = norm(image)
             # An image of rounding alone has no direction: v is in the kernel, and stays.
             noise = negligible * max(map(abs, accepted), default=0.0)
@@ -130,11 +132,6 @@ def _with_vectors(estimate: Estimate, V: Tensor, current: Tensor | None) -> Esti
     columns = V[: estimate.diagnostics["accepted"]].T
     vectors = columns if current is None else torch.cat([columns, current[:, None]], dim=1)
     return replace(estimate, vectors=vectors, also={TopEigenspace: Estimate(vectors)})
-
-
-def _deflate(V: Tensor, v: Tensor) -> Tensor:
-    """Take out of v its components along the orthonormal rows of V."""
-    return v.addmv(V.T, torch.mv(V, v), alpha=-1) if V.shape[0] else v
 
 
 def _least(dim: int, *, k: int | None, **_: object) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 from hessbench.estimand.base import Array
 from hessbench.methods.arguments import Which
 from hessbench.methods.eigenvalues.jacobi_davidson import correction
-from hessbench.methods.krylov.recurrence import norm
+from hessbench.methods.krylov.vectors import norm, project_out
 from hessbench.methods.small_dense import to_device, to_host, top_pairs
 from hessbench.operators import LinearOperator
 
@@ -55,7 +55,17 @@ class Pairs:
 
 
 def ritz_pairs(Z: Tensor, AZ: Tensor, count: int, which: Which) -> tuple[Pairs, Array]:
-    """First `count` Ritz pairs on the span of orthonormal Z (n, m), and their coordinates (m, count)."""
+    """First Ritz pairs on the span of orthonormal columns.
+
+    Args:
+        Z: Orthonormal columns (n, m).
+        AZ: Their products (n, m).
+        count: Number of pairs, at most m.
+        which: Their order.
+
+    Returns:
+        The pairs, and their coordinates (m, count).
+    """
     values, W = top_pairs(to_host(Z.T @ AZ), count, which)
     turn = to_device(W, Z)
     X, AX = Z @ turn, AZ @ turn
@@ -83,6 +93,19 @@ def lobpcg(op: LinearOperator, pairs: Pairs, k: int, which: Which, tolerance: fl
     """Locally optimal block conjugate gradients without preconditioner: Ritz pairs on the span of X, P and residuals.
 
     Only residuals of unconverged pairs are multiplied; P is the part of the new X outside of the old.
+
+    Args:
+        op: Operator A of dimension n.
+        pairs: Where it begins, b pairs.
+        k: How many of the first pairs must converge.
+        which: The order of eigenvalues.
+        tolerance: Residual at which a pair has converged, as a fraction of the largest |theta|.
+
+    Yields:
+        The b pairs after each block of products; it ends when the first k have converged.
+
+    Cost:
+        Up to b products in one call for each yield.
 
     Source:
         Knyazev, SIAM J. Sci. Comput. 23 (2001), doi:10.1137/S1064827500366124.
@@ -117,6 +140,21 @@ def corrected(
     kept it is Rayleigh quotient iteration: u + t with the exact t is a multiple of (A - theta I)^-1 u. With one product
     t is the residual itself, a Davidson step.
 
+    Args:
+        op: Operator A of dimension n.
+        pairs: Where it begins, b pairs.
+        k: How many of the first pairs must converge.
+        which: The order of eigenvalues.
+        tolerance: Residual at which a pair has converged, as a fraction of the largest |theta|.
+        inner: Products of each correction.
+        grows: Whether the space grows.
+
+    Yields:
+        The b pairs after each correction; it ends when the first k have converged, or a correction adds nothing.
+
+    Cost:
+        `inner` products in as many calls for each yield.
+
     Source:
         Sleijpen and van der Vorst, SIAM J. Matrix Anal. Appl. 17 (1996), doi:10.1137/S0895479894270427; that inexact
         Rayleigh quotient iteration is the same without acceleration: Simoncini and Elden, BIT 42 (2002),
@@ -142,8 +180,7 @@ def _append(Z: Tensor, AZ: Tensor, t: Tensor, At: Tensor) -> tuple[Tensor, Tenso
     """Orthonormal Z with one more column along t, and its products; None where t adds nothing but rounding."""
     size = norm(t)
     for _ in range(2):
-        part = Z.T @ t
-        t, At = t - Z @ part, At - AZ @ part
+        At = At - AZ @ project_out(Z.T, t)
     left = norm(t)
     if bool(left <= 100 * torch.finfo(t.dtype).eps * size):
         return None

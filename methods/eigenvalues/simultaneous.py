@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, check_choice, count_of
-from hessbench.methods.krylov.recurrence import norm
-from hessbench.methods.krylov.ritz import ritz_vectors, sort_key, tolerance
+from hessbench.methods.krylov.ritz import ritz_vectors, tolerance
+from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.probes import draw_normal
 from hessbench.methods.small_dense import eigenpairs_of
 from hessbench.operators import LinearOperator
 
 Eigenvalue: TypeAlias = Literal["rayleigh", "norm", "ritz"]
-EIGENVALUE: Final = ("rayleigh", "norm", "ritz")
 
 
 def simultaneous_steps(op: LinearOperator, start: Tensor, *, num_matvecs: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -101,7 +99,7 @@ def simultaneous_iteration(
         Bauer, Z. Angew. Math. Phys. 8 (1957), doi:10.1007/BF01600502; the form with norms: Papyan, The full spectrum of
         deep net Hessians at scale (2018), arXiv:1811.07062, algorithm 5.
     """
-    check_choice("eigenvalue", eigenvalue, EIGENVALUE)
+    check_choice("eigenvalue", eigenvalue, get_args(Eigenvalue))
     check_at_least("oversampling", oversampling, 0)
     check_at_least("num_matvecs", num_matvecs, _least(op.dim, k=k, oversampling=oversampling))
     order = TopEigenvalues(count_of(k, op.dim, num_matvecs if k else max(1, num_matvecs - oversampling)), which)
@@ -127,7 +125,7 @@ def _answer(block: _Block, order: TopEigenvalues, eigenvalue: str, vectors: bool
         values = read.cpu().double().numpy()
     theta = torch.from_numpy(values).to(dtype=images.dtype, device=images.device)
     sizes = torch.stack([norm(images - found * theta, dim=0), norm(images, dim=0)]).cpu().double().numpy()
-    first = np.argsort(sort_key(order, values), kind="stable")[: order.k]
+    first = order.places(values)[: order.k]
     residual = float(sizes[0, first].max())
     small = residual <= tolerance(found.dtype) * float(sizes[1].max())
     given = found[:, torch.from_numpy(first).to(found.device)] if vectors else None

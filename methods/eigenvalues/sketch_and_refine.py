@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -15,13 +15,11 @@ from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, check_choice
 from hessbench.methods.eigenvalues.refinement import Pairs, corrected, lobpcg, ritz_pairs
 from hessbench.methods.eigenvalues.sketch import lifted
-from hessbench.methods.krylov.ritz import sort_key
 from hessbench.methods.probes import draw_signs
 from hessbench.methods.small_dense import eigenpairs_of, to_host, top_pairs
 from hessbench.operators import LinearOperator
 
 Refine: TypeAlias = Literal["rayleigh", "davidson", "lobpcg"]
-REFINE: Final = ("rayleigh", "davidson", "lobpcg")
 
 
 def sketch_and_refine(
@@ -74,7 +72,7 @@ def sketch_and_refine(
         The question is that of Deshpande, Approximating the spectra of neural network Hessians (future research); the
         iterations are those named in `hessbench.methods.eigenvalues.refinement`.
     """
-    check_choice("refine", refine, REFINE)
+    check_choice("refine", refine, get_args(Refine))
     check_at_least("oversampling", oversampling, 0)
     check_at_least("inner", inner, 1)
     wanted = min(k, op.dim)
@@ -154,9 +152,9 @@ def _may_hide(pairs: Pairs, sketch: _Sketch, tolerance: float) -> bool:
     Z, AZ = left[:, kept], ((sketch.Y - pairs.AX @ part) @ Vt.T)[:, kept] / sizes[kept]
     values, outside = pairs.values[: order.k], eigenpairs_of(to_host(Z.T @ AZ))[0]
     limit = tolerance * max(float(np.abs(values).max()), float(np.abs(outside).max()))
-    keys = sort_key(order, values)
+    keys = order.sort_key(values)
     first = float(keys[-1]) - limit
-    if not float(sort_key(order, outside).min()) >= first:
+    if not float(order.sort_key(outside).min()) >= first:
         return True
     repeats = bool((np.diff(np.sort(values[keys < first])) <= limit).any())
     return repeats and s + Z.shape[1] < n
@@ -202,5 +200,5 @@ SKETCH_AND_REFINE = Method(
     min_matvecs=_least,
     block_widths=_widths,
     footprint=_footprint,
-    presets=tuple(f"sketch-and-refine[refine={word}]" for word in REFINE),
+    presets=tuple(f"sketch-and-refine[refine={word}]" for word in get_args(Refine)),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,8 +12,9 @@ from hessbench.estimand.base import Array, Estimate, TopEigenspace, TopEigenvalu
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of, least_of
 from hessbench.methods.krylov.restarted import Restarted, thick_restart_steps
-from hessbench.methods.krylov.ritz import Leading, has_converged, leading, ritz_vectors, rounding, tolerance
-from hessbench.methods.probes import draw_normal, single_columns
+from hessbench.methods.krylov.ritz import Leading, has_converged, last_row, leading, ritz_vectors, rounding, tolerance
+from hessbench.methods.krylov.tridiagonal import latest_begin
+from hessbench.methods.probes import draw_direction, single_columns
 from hessbench.methods.small_dense import eigenpairs_of
 from hessbench.operators import LinearOperator
 
@@ -59,7 +59,7 @@ def thick_restart_lanczos(
     """
     order = TopEigenvalues(count_of(k, op.dim, num_matvecs), which)
     check_at_least("basis", basis, min(order.k + 2, op.dim))
-    start = draw_normal(op.dim, 1, op, generator)[:, 0]
+    start = draw_direction(op, generator)
     keep = _kept(order.k, basis)
     steps = thick_restart_steps(
         op,
@@ -72,7 +72,7 @@ def thick_restart_lanczos(
         copy=vectors,
     )
     for state in steps:
-        known = state if vectors else replace(state, basis=None)
+        known = state if vectors else state.without_basis()
         yield Estimate(value=partial(_answer, known, order, op.dtype, op.dim))
 
 
@@ -84,9 +84,7 @@ def _answer(state: Restarted, order: TopEigenvalues, dtype: torch.dtype, dim: in
     """Read T and solve it."""
     T, betas = state.read()
     values, S = eigenpairs_of(T)
-    coupling = np.zeros((1, values.size))
-    coupling[0, -1] = betas[-1]
-    top = leading(order, values, S, coupling)
+    top = leading(order, values, S, last_row(betas[-1], values.size))
     size, whole = float(np.abs(values).max()), values.size == dim
     converged = has_converged(
         order,
@@ -95,29 +93,25 @@ def _answer(state: Restarted, order: TopEigenvalues, dtype: torch.dtype, dim: in
         unseen=np.inf if whole else rounding(dtype, dim) * size,
         probe=None if whole else _probe(order, T, betas),
     )
-    Q = state.basis
+    Q = state.tail.basis
     vectors = None if Q is None else ritz_vectors(Q[: values.size], top.coefficients)
     return Estimate(
         value=top.values,
         vectors=vectors,
         converged=converged and (whole or not state.exhausted),
-        diagnostics={"size": values.size, "residual": top.residual, "vector_operations": state.operations},
+        diagnostics={"size": values.size, "residual": top.residual, "vector_operations": state.tail.operations},
         also={} if vectors is None else {TopEigenspace: Estimate(vectors)},
     )
 
 
 def _probe(order: TopEigenvalues, T: Array, betas: Array) -> Leading | None:
     """First Ritz pair since the latest exhausted subspace; None where there was none."""
-    zeros = np.flatnonzero(betas == 0)
-    if not zeros.size:
+    begin = latest_begin(betas)
+    if begin is None:
         return None
-    before = T.shape[0] - betas.size
-    inner = zeros[zeros < betas.size - 1]
-    begin = before + int(inner[-1]) + 1 if inner.size else 0
+    begin += T.shape[0] - betas.size if begin else 0
     values, S = eigenpairs_of(T[begin:, begin:])
-    coupling = np.zeros((1, values.size))
-    coupling[0, -1] = betas[-1]
-    return leading(TopEigenvalues(1, order.which), values, S, coupling)
+    return leading(TopEigenvalues(1, order.which), values, S, last_row(betas[-1], values.size))
 
 
 def _least(dim: int, *, k: int | None, **_: object) -> int:

@@ -1,14 +1,17 @@
-"""Meters of a Krylov run: copies of Ritz values, orthogonality step by step, residuals measured anew."""
+"""Meters of a Krylov run: copies of Ritz values, and orthogonality step by step."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Array
-from hessbench.methods.krylov.recurrence import solve_tridiagonal
-from hessbench.operators import LinearOperator
+from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
+
+_CHUNK: Final = 2**16
 
 
 def count_ghosts(alphas: Array, betas: Array, eps: float) -> int:
@@ -62,56 +65,3 @@ def orthogonality(Q: Tensor) -> Array:
         gram.addmm_(part, part.T)
     gap = (gram - torch.eye(m, dtype=torch.float64, device=Q.device)).abs().tril().cpu().numpy()
     return np.maximum.accumulate(gap.max(axis=1))
-
-
-def residuals(op: LinearOperator, values: Array, vectors: Tensor) -> Array:
-    """Norms |A v - theta v| / |v|, measured with new products and summed in float64.
-
-    Args:
-        op: Operator A.
-        values: Approximate eigenvalues, shape (k,).
-        vectors: Approximate eigenvectors as columns, shape (n, k).
-
-    Returns:
-        Residual norms, shape (k,). Each is a bound of the distance to the nearest eigenvalue.
-
-    Cost:
-        k products in one call; counted like any other where `op` counts.
-
-    Raises:
-        ValueError: If the shapes do not match.
-    """
-    if vectors.shape != (op.dim, values.size):
-        raise ValueError(f"vectors must have shape ({op.dim}, {values.size}), got {tuple(vectors.shape)}")
-    product = op.matmat(vectors.contiguous()).detach().double()
-    V = vectors.double()
-    theta = torch.from_numpy(np.asarray(values, dtype=np.float64)).to(V.device)
-    return (torch.linalg.vector_norm(product - V * theta, dim=0) / torch.linalg.vector_norm(V, dim=0)).cpu().numpy()
-
-
-class Recorder:
-    """An operator that keeps a copy of every column it multiplies: the basis of any method, whatever it keeps itself.
-
-    Args:
-        inner: The operator.
-    """
-
-    def __init__(self, inner: LinearOperator) -> None:
-        self._inner = inner
-        self.dim = inner.dim
-        self.dtype = inner.dtype
-        self.device = inner.device
-        self._blocks: list[Tensor] = []
-
-    def matmat(self, block: Tensor, /) -> Tensor:
-        """Multiply a block."""
-        self._blocks.append(block.detach().clone())
-        return self._inner.matmat(block)
-
-    @property
-    def columns(self) -> Tensor:
-        """Every column so far, as rows, shape (m, n)."""
-        return torch.cat(self._blocks, dim=1).T
-
-
-_CHUNK = 2**16

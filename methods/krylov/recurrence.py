@@ -1,4 +1,4 @@
-"""The Lanczos recurrence A Q = Q T + r e^T, for one start or many in lock-step, and the quadrature it gives.
+"""The Lanczos recurrence A Q = Q T + r e^T, for one start or many in lock-step, with reorthogonalisation handed in.
 
 Coefficients stay on the operator's device; whoever wants eigenvalues reads them once and solves on the CPU.
 """
@@ -6,68 +6,79 @@ Coefficients stay on the operator's device; whoever wants eigenvalues reads them
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
-import numpy as np
-import scipy.linalg
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array
-from hessbench.methods.arguments import check_at_least, check_choice
-from hessbench.methods.probes import draw_normal
+from hessbench.methods.arguments import Reorth, check_at_least, check_choice
+from hessbench.methods.krylov.guards import Full, Guard, Window
+from hessbench.methods.krylov.semiorthogonal import Periodic, Selective, Semiorthogonal
+from hessbench.methods.krylov.tridiagonal import Tridiagonal
+from hessbench.methods.krylov.vectors import along, check_start, image, inner, norm
 from hessbench.operators import LinearOperator
 
-REORTH: Final = ("full", "none", "window")
-_CUT: Final = 0.5**0.5  # a pass that leaves less than this of the norm has lost digits and is repeated
+KEEPING: Final = ("full", "periodic", "selective")
+"""Ways to reorthogonalise that keep the whole basis."""
 
 
-@dataclass(frozen=True)
-class Tridiagonal:
-    """The leading block of T after `size` products, valid for good: the lists behind it are only appended to.
+class Recurrence:
+    """Where a run stands: the vectors kept, the matrix so far, and the residual that the next step begins with.
 
-    Attributes:
-        alphas: Diagonal entries, scalars on the operator's device.
-        betas: betas[j] couples steps j and j + 1; an exact zero where an invariant subspace was exhausted.
-        size: Number of steps that count.
-        operations: Vectors of length n scaled, added, multiplied or measured by the method itself so far.
-        basis: Lanczos vectors as rows, the first `size` of which count, where they are all kept.
+    Args:
+        op: Operator A.
+        start: First direction, shape (n,), or one for each start in lock-step, rows (p, n); left as it is.
+        Q: Memory for Lanczos vectors, rows (m, n) or (p, m, n); where there are more steps, a ring.
+        guard: What keeps them orthogonal.
     """
 
-    alphas: list[Tensor]
-    betas: list[Tensor]
-    size: int
-    operations: int = 0
-    basis: Tensor | None = None
+    def __init__(self, op: LinearOperator, start: Tensor, Q: Tensor, guard: Guard) -> None:
+        self._op = op
+        self._guard = guard
+        self._r = start.clone(memory_format=torch.contiguous_format)
+        self._size = norm(start, dim=-1)
+        self.restart(Q, start.new_empty(0))
+        self.operations = 0
 
-    def read(self) -> tuple[Array, Array]:
-        """Copy alphas and betas, `size` of each, to the CPU in float64; the last beta is the residual's norm."""
-        both = torch.stack(self.alphas[: self.size] + self.betas[: self.size]).cpu().double().numpy()
-        return both[: self.size], both[self.size :]
-
-
-@dataclass(frozen=True)
-class Ritz:
-    """Eigenvalues of T, ascending, shape (m,), with its eigenvectors as columns, shape (m, m)."""
-
-    values: Array
-    vectors: Array
+    def restart(self, Q: Tensor, arrow: Tensor) -> None:
+        """Go on from p vectors, the first rows of Q, that T couples to the residual's direction by an arrow (p,)."""
+        self.Q = Q
+        self.alphas: list[Tensor] = []
+        self.betas: list[Tensor] = []
+        self._arrow = arrow
+        self._before = arrow.shape[0]
+        self.ended = False
 
     @property
-    def first(self) -> Array:
-        """First components of the eigenvectors, shape (m,)."""
-        return self.vectors[0]
+    def held(self) -> int:
+        """Vectors so far, those before the arrow included."""
+        return self._before + len(self.alphas)
 
-    @property
-    def last(self) -> Array:
-        """Last components of the eigenvectors, shape (m,)."""
-        return self.vectors[-1]
+    def advance(self) -> None:
+        """Make a step: one product with each start, the three terms, or the arrow in their place, and the guard."""
+        Q, r, j = self.Q, self._r, self.held
+        rows = Q.shape[-2]
+        q = torch.div(r, along(self._size, r), out=Q.select(-2, j % rows))
+        product = image(self._op, q)  # never written to
+        alpha = inner(q, product)
+        torch.addcmul(product, q, along(alpha, r), value=-1, out=r)
+        self.operations += 4
+        if self.betas:
+            r.addcmul_(Q.select(-2, (j - 1) % rows), along(self.betas[-1], r), value=-1)
+            self.operations += 1
+        elif self._before:
+            r.addmv_(Q[: self._before].T, self._arrow, alpha=-1)
+            self.operations += self._before
+        basis = Q.narrow(-2, 0, min(j + 1, rows))  # the whole ring once it is full
+        found = self._guard(basis, r, alpha, norm(r, dim=-1))
+        self.operations += found.operations
+        self.alphas.append(alpha)
+        self.betas.append(found.beta)
+        self._r, self._size, self.ended = found.r, found.size, found.ends
 
-
-def norm(x: Tensor, dim: int | None = None) -> Tensor:
-    """2-norm, summed in float64 so that squares of tiny float32 entries do not underflow, in the dtype of `x`."""
-    return torch.linalg.vector_norm(x, dim=dim, dtype=torch.float64).to(x.dtype)
+    def matrix(self, *, keeps: bool = True) -> Tridiagonal:
+        """T since the latest restart, with the basis where it is kept."""
+        return Tridiagonal(self.alphas, self.betas, len(self.alphas), self.operations, self.Q if keeps else None)
 
 
 def lanczos_steps(
@@ -80,13 +91,11 @@ def lanczos_steps(
     window: int = 10,
     on_host: bool | None = None,
 ) -> Iterator[Tridiagonal]:
-    """Run the Lanczos recurrence, one product a step.
+    """Run the Lanczos recurrence from one start, one product a step.
 
-    `full`: after the three terms, classical Gram-Schmidt against the whole basis as two matrix-vector products. A
-    second pass follows only where the first cut the norm below 1/sqrt(2); off the host it always follows, because
-    asking would cost a synchronisation a step. Where the subspace is invariant (the residual is rounding), the run goes
-    on from a random direction orthogonal to the basis, with a zero in `betas`, so that repeated eigenvalues are found;
-    it ends after `dim` steps.
+    `full`: `Full`; `periodic` and `selective`: `Semiorthogonal` by `Periodic` and by `Selective`. They keep the basis.
+    Where the subspace is invariant (the residual is rounding), the run goes on from a random direction orthogonal to
+    the basis, with a zero in `betas`, so that repeated eigenvalues are found; it ends after `dim` steps.
 
     `none`: two basis vectors and a residual are all that is kept. It ends with an invariant subspace; off the host,
     where nobody looks, further coefficients are zero and `first_block` leaves them out. `window` is the same with a
@@ -95,11 +104,12 @@ def lanczos_steps(
     Args:
         op: Operator A.
         start: First direction, shape (n,), not zero; left as it is.
-        reorth: `full`, `none` or `window`.
+        reorth: `full`, `periodic`, `selective`, `window` or `none`.
         num_steps: Most steps.
         generator: Source of the directions after an invariant subspace.
         window: Vectors that `window` keeps, at least 2.
-        on_host: Whether the host takes these decisions; by default only where the operator lives on the CPU.
+        on_host: Whether the host takes these decisions; by default only where the operator lives on the CPU. With
+            `periodic` and `selective` it always does.
 
     Yields:
         The tridiagonal matrix after every product.
@@ -107,116 +117,36 @@ def lanczos_steps(
     Cost:
         One product in one call per step; own work at step j: 2 j n multiplications a Gram-Schmidt pass, which reads
         the basis twice (2 w n with a window of w). Memory: num_steps + 2 vectors, 4 for `none`, w + 2 with a window.
+        `periodic` and `selective` read two numbers a step from a device; `selective` keeps up to as many Ritz vectors
+        as Lanczos vectors, and solves T at every step, O(j^2) on the host.
 
     Raises:
         ValueError: If an argument is out of range, or the start is zero or not finite.
 
     Source:
-        Lanczos, J. Res. Natl. Bur. Stand. 45 (1950), doi:10.6028/jres.045.026; second pass: Daniel, Gragg, Kaufman and
-        Stewart, Math. Comp. 30 (1976), doi:10.1090/S0025-5718-1976-0431641-8.
+        Lanczos, J. Res. Natl. Bur. Stand. 45 (1950), doi:10.6028/jres.045.026; the others with their guards.
     """
-    check_choice("reorth", reorth, REORTH)
+    check_choice("reorth", reorth, get_args(Reorth))
     check_at_least("num_steps", num_steps, 1)
     check_at_least("window", window, 2)
-    n, full = op.dim, reorth == "full"
+    check_start(start)
+    n, keeps = op.dim, reorth in KEEPING
     on_host = op.device.type == "cpu" if on_host is None else on_host
-    rows = {"full": min(num_steps, n), "none": 2, "window": min(window, max(num_steps, 2))}[reorth]
+    most = min(num_steps, n) if keeps else num_steps
+    rows = most if keeps else 2 if reorth == "none" else min(window, max(num_steps, 2))
+    eps = torch.finfo(op.dtype).eps
+    guard: Guard
+    if reorth == "full":
+        guard = Full(op, generator, on_host=on_host)
+    elif keeps:
+        watch = Periodic(eps) if reorth == "periodic" else Selective(eps, rows)
+        guard = Semiorthogonal(op, generator, watch, rows)
+    else:
+        guard = Window(op, on_host=on_host, passes=0 if reorth == "none" else 1)
     Q = torch.empty(rows, n, dtype=op.dtype, device=op.device)  # rows, so that products with it read it in order
-    zero = torch.zeros((), dtype=op.dtype, device=op.device)
-    r, size, scale = start.clone(), check_start(start), zero
-    # Without a pass the rounding of the three terms, amplified by the steps before, is all still in the residual.
-    negligible = (10 if full else 100) * torch.finfo(op.dtype).eps
-    alphas: list[Tensor] = []
-    betas: list[Tensor] = []
-    operations = 0
-    for j in range(min(num_steps, n) if full else num_steps):
-        q = torch.div(r, size, out=Q[j % rows])
-        product = op.matmat(q[:, None]).detach()[:, 0]  # may be q itself, or the operator's own: never written to
-        alpha = torch.dot(q, product)
-        torch.addcmul(product, q, alpha, value=-1, out=r)
-        if betas:
-            r.addcmul_(Q[(j - 1) % rows], betas[-1], value=-1)
-        size = before = norm(r)
-        operations += 5 if betas else 4
-        scale = torch.maximum(scale, torch.maximum(alpha.abs(), before))
-        alphas.append(alpha)
-        if full and j + 1 == n:
-            betas.append(zero)
-            yield Tridiagonal(alphas, betas, j + 1, operations, Q)
+    run = Recurrence(op, start, Q, guard)
+    for _ in range(most):
+        run.advance()
+        yield run.matrix(keeps=keeps)
+        if run.ended:
             return
-        basis = Q[: j + 1]  # the whole ring once a window is full
-        one_pass = 0 if reorth == "none" else 2 * basis.shape[0] + 1
-        if one_pass:
-            size = project_out(basis, r)
-            operations += one_pass
-        broken = size <= negligible * scale
-        if full and on_host:
-            if broken:
-                r = draw_normal(n, 1, op, generator)[:, 0]
-                before = norm(r)
-                size = project_out(basis, r)
-                operations += one_pass
-            if size < _CUT * before:
-                size = project_out(basis, r)
-                operations += one_pass
-        elif full:
-            r = torch.where(broken, draw_normal(n, 1, op, generator)[:, 0], r)
-            size = project_out(basis, r)
-            operations += one_pass
-        elif not on_host:
-            r.mul_(~broken)
-            size = torch.where(broken, torch.ones_like(size), size)
-        betas.append(torch.where(broken, zero, size))
-        yield Tridiagonal(alphas, betas, j + 1, operations, Q if full else None)
-        if on_host and not full and broken:
-            return
-
-
-def check_start(start: Tensor) -> Tensor:
-    """Norm of a start vector (n,).
-
-    Raises:
-        ValueError: If it is zero or not finite.
-    """
-    size = norm(start)
-    if not 0 < float(size) < float("inf"):
-        raise ValueError(f"start must have a norm above 0 and finite, got {float(size)}")
-    return size
-
-
-def project_out(basis: Tensor, r: Tensor) -> Tensor:
-    """Take the components along orthonormal rows (j, n) out of a vector (n,), in place; return the norm left."""
-    r.addmv_(basis.T, torch.mv(basis, r), alpha=-1)
-    return norm(r)
-
-
-def first_block(alphas: Array, betas: Array) -> tuple[Array, Array]:
-    """Cut T at the first zero beta: the block that belongs to the start vector."""
-    ends = np.flatnonzero(betas == 0)
-    size = int(ends[0]) + 1 if ends.size else alphas.size
-    return alphas[:size], betas[:size]
-
-
-def solve_tridiagonal(alphas: Array, betas: Array) -> Ritz:
-    """Diagonalise T on the CPU in float64; all NaN where an entry is not finite.
-
-    Args:
-        alphas: Diagonal, shape (m,).
-        betas: Off-diagonal, shape (m,); the last entry is not part of T.
-    """
-    m = alphas.size
-    if not (np.isfinite(alphas).all() and np.isfinite(betas[:-1]).all()):
-        return Ritz(np.full(m, np.nan), np.full((m, m), np.nan))
-    if m == 1:
-        return Ritz(alphas.copy(), np.ones((1, 1)))
-    return Ritz(*scipy.linalg.eigh_tridiagonal(alphas, betas[:-1]))
-
-
-def quadrature(alphas: Array, betas: Array) -> tuple[Array, Array]:
-    """Gauss quadrature of the start's spectral measure: Ritz values, and squared first components, which sum to one.
-
-    Source:
-        Golub and Welsch, Math. Comp. 23 (1969), doi:10.1090/S0025-5718-69-99647-1.
-    """
-    ritz = solve_tridiagonal(*first_block(alphas, betas))
-    return ritz.values, ritz.first**2

@@ -7,11 +7,10 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hessbench.estimand.base import Array, TopEigenvalues
-from hessbench.methods.krylov.recurrence import solve_tridiagonal
+from hessbench.methods.krylov.tridiagonal import latest_begin, solve_tridiagonal
 
 _SEEN: Final = (
     0.01  # of the rounding in one direction: at 0.1 three of 2391 flags beside a triple eigenvalue were wrong
@@ -26,8 +25,8 @@ class Leading:
         values: Ritz values, shape (k,).
         coefficients: Their vectors in coordinates of the basis, shape (m, k).
         residuals: Norms |A y - theta y| by the recurrence, shape (k,).
-        rival: The earliest place in the order, as a `sort_key`, that a later Ritz value may still reach: an eigenvalue
-            lies within its residual. Infinite where there is none.
+        rival: The earliest place in the order, as a key, that a later Ritz value may still reach: an eigenvalue lies
+            within its residual. Infinite where there is none.
     """
 
     values: Array
@@ -41,11 +40,6 @@ class Leading:
         return float(self.residuals.max()) if self.residuals.size else 0.0
 
 
-def sort_key(order: TopEigenvalues, values: Array) -> Array:
-    """Numbers that ascend in the order asked for."""
-    return {"magnitude": -np.abs(values), "algebraic": -values, "smallest": values}[order.which]
-
-
 def leading(order: TopEigenvalues, values: Array, vectors: Array, coupling: Array) -> Leading:
     """Take the first k Ritz pairs.
 
@@ -55,12 +49,18 @@ def leading(order: TopEigenvalues, values: Array, vectors: Array, coupling: Arra
         vectors: Eigenvectors of the projected matrix as columns, shape (m, m).
         coupling: Rows B, shape (b, m), with |A y - theta y| = |B s| for y = Q s.
     """
-    keys = sort_key(order, values)
-    places: NDArray[np.intp] = np.argsort(keys, kind="stable")
+    keys, places = order.sort_key(values), order.places(values)
     first, later = places[: order.k], places[order.k :]
     residuals = np.linalg.norm(coupling @ vectors, axis=0)
     rival = float((keys[later] - residuals[later]).min(initial=np.inf))
     return Leading(values[first], vectors[:, first], residuals[first], rival)
+
+
+def last_row(beta: float, size: int) -> Array:
+    """The coupling (1, size) of a recurrence that goes on from its last vector."""
+    row = np.zeros((1, size))
+    row[0, -1] = beta
+    return row
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -99,13 +99,13 @@ def has_converged(order: TopEigenvalues, found: Leading, limit: float, *, unseen
     """
     if found.values.size < order.k or not found.residual <= limit:
         return False
-    keys = sort_key(order, found.values)
+    keys = order.sort_key(found.values)
     first = keys[-1] - limit
     if not found.rival >= first:
         return False
     if probe is None:
         return bool((found.residuals[keys < first] <= unseen).all())
-    return bool(probe.residual <= limit and sort_key(order, probe.values)[0] >= first)
+    return bool(probe.residual <= limit and order.sort_key(probe.values)[0] >= first)
 
 
 def rounding(dtype: torch.dtype, dim: int) -> float:
@@ -113,25 +113,13 @@ def rounding(dtype: torch.dtype, dim: int) -> float:
     return _SEEN * float(torch.finfo(dtype).eps) / dim**0.5
 
 
-def latest_block(alphas: Array, betas: Array) -> tuple[Array, Array] | None:
-    """The block of T since the latest zero beta but the last entry; None where there is none."""
-    zeros = np.flatnonzero(betas == 0)
-    if not zeros.size:
-        return None
-    inner = zeros[zeros < alphas.size - 1]
-    begin = int(inner[-1]) + 1 if inner.size else 0
-    return alphas[begin:], betas[begin:]
-
-
 def probe_of(order: TopEigenvalues, alphas: Array, betas: Array) -> Leading | None:
     """First Ritz pair of the latest block of a tridiagonal matrix, for `has_converged`."""
-    block = latest_block(alphas, betas)
-    if block is None:
+    begin = latest_begin(betas)
+    if begin is None:
         return None
-    ritz = solve_tridiagonal(*block)
-    coupling = np.zeros((1, ritz.values.size))
-    coupling[0, -1] = block[1][-1]
-    return leading(TopEigenvalues(1, order.which), ritz.values, ritz.vectors, coupling)
+    ritz = solve_tridiagonal(alphas[begin:], betas[begin:])
+    return leading(TopEigenvalues(1, order.which), ritz.values, ritz.vectors, last_row(betas[-1], ritz.values.size))
 
 
 def ritz_vectors(Q: Tensor, coefficients: Array) -> Tensor:

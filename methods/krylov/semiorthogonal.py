@@ -1,4 +1,4 @@
-"""The Lanczos recurrence kept orthogonal to sqrt(eps) only: periodic and selective reorthogonalisation.
+"""Guards that keep the Lanczos vectors orthogonal to sqrt(eps) only: periodic and selective reorthogonalisation.
 
 With |q_i^T q_j| below sqrt(eps) the tridiagonal matrix equals the projected operator to rounding (Simon 1984), so
 Ritz values are as good as after full reorthogonalisation and no copies appear, for a fraction of the work.
@@ -6,7 +6,6 @@ Ritz values are as good as after full reorthogonalisation and no copies appear, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, Protocol
 
 import numpy as np
@@ -14,12 +13,12 @@ import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Array
-from hessbench.methods.arguments import check_at_least, check_choice
-from hessbench.methods.krylov.recurrence import Tridiagonal, check_start, norm, solve_tridiagonal
-from hessbench.methods.probes import draw_normal
+from hessbench.methods.krylov.guards import Guarded, cost_of, spanned
+from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
+from hessbench.methods.krylov.vectors import norm, project_out
+from hessbench.methods.probes import draw_direction
 from hessbench.operators import LinearOperator
 
-SEMIORTHOGONAL: Final = ("periodic", "selective")
 _TURNED: Final = 0.01  # sine of the angle to the locked rows from which a Ritz vector is locked
 _MOST_PASSES: Final = 4
 _ROUNDING: Final = 3.0  # rounding error of a step in eps |T|: that of a dense product in float32 was seen to need 3
@@ -27,7 +26,7 @@ _NONE: Final = 2**62
 _TINY: Final = 1e-300
 
 
-class Guard(Protocol):
+class Watch(Protocol):
     """Decides from the coefficients alone what the residual of a step is orthogonalised against."""
 
     def rows(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> Tensor:
@@ -71,7 +70,14 @@ class Periodic:
         self.operations = 0
 
     def rows(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> Tensor:
-        """Extend the estimate by a step; see `Guard`."""
+        """Extend the estimate by a step; see `Watch`.
+
+        Args:
+            Q: The j + 1 Lanczos vectors so far, as rows.
+            alphas: Diagonal of T, shape (j + 1,).
+            betas: Off-diagonal, shape (j + 1,); the last entry is the norm of the residual after three terms.
+            scale: Estimate of the norm of T.
+        """
         j = alphas.size - 1
         beta = max(float(betas[j]), self._eps * scale, _TINY)
         noise = self._noise * scale / beta
@@ -122,7 +128,14 @@ class Selective:
         self.operations = 0
 
     def rows(self, Q: Tensor, alphas: Array, betas: Array, scale: float) -> Tensor:
-        """Extend the estimates by a step and lock what has converged; see `Guard`."""
+        """Extend the estimates by a step and lock what has converged; see `Watch`.
+
+        Args:
+            Q: The j + 1 Lanczos vectors so far, as rows.
+            alphas: Diagonal of T, shape (j + 1,).
+            betas: Off-diagonal, shape (j + 1,); the last entry is the norm of the residual after three terms.
+            scale: Estimate of the norm of T.
+        """
         j = alphas.size - 1
         beta = max(float(betas[j]), self._eps * scale, _TINY)
         grown = self._projected @ self._now - alphas[j] * self._now - (betas[j - 1] * self._before if j else 0.0)
@@ -169,97 +182,60 @@ class Selective:
         return fresh
 
 
-def semiorthogonal_steps(
-    op: LinearOperator,
-    start: Tensor,
-    *,
-    reorth: str,
-    num_steps: int,
-    generator: torch.Generator,
-) -> Iterator[Tridiagonal]:
-    """Run the Lanczos recurrence, reorthogonalised only where estimates say it is needed.
+class Semiorthogonal:
+    """Passes against the rows that a watch asks for, decided on the host, which reads two numbers a step.
 
-    `periodic`: `Periodic`; `selective`: `Selective`. In both, an invariant subspace (a residual that is rounding after
-    two passes against the whole basis) is followed by a random direction orthogonal to the basis, with a zero in
-    `betas`, as `full` does it; the run ends after `dim` steps.
+    A residual that looks like rounding is passed over the whole basis. If it still does, the subspace is invariant and
+    the run goes on from a random direction orthogonal to the basis. It ends when the basis spans the whole space.
 
     Args:
         op: Operator A.
-        start: First direction, shape (n,), not zero; left as it is.
-        reorth: `periodic` or `selective`.
-        num_steps: Most steps.
         generator: Source of the directions after an invariant subspace.
-
-    Yields:
-        The tridiagonal matrix after every product.
-
-    Cost:
-        One product in one call per step. Estimates are made on the host: two numbers a step are read from a device.
-        `operations` counts the vector operations, the forming of Ritz vectors among them. Memory: num_steps + 2
-        vectors; `selective` keeps up to as many Ritz vectors again, and solves T at every step, O(j^2) on the host.
-
-    Raises:
-        ValueError: If an argument is out of range, or the start is zero or not finite.
-
-    Source:
-        See `Periodic` and `Selective`.
+        watch: Decides what a residual is orthogonalised against.
+        num_steps: Most steps.
     """
-    check_choice("reorth", reorth, SEMIORTHOGONAL)
-    check_at_least("num_steps", num_steps, 1)
-    n, rows = op.dim, min(num_steps, op.dim)
-    eps = torch.finfo(op.dtype).eps
-    guard: Guard = Periodic(eps) if reorth == "periodic" else Selective(eps, rows)
-    Q = torch.empty(rows, n, dtype=op.dtype, device=op.device)
-    r, size = start.clone(), check_start(start)
-    zero = torch.zeros((), dtype=op.dtype, device=op.device)
-    alphas: list[Tensor] = []
-    betas: list[Tensor] = []
-    seen = np.zeros((2, rows))
-    scale, operations = 0.0, 0
-    for j in range(rows):
-        q = torch.div(r, size, out=Q[j])
-        product = op.matmat(q[:, None]).detach()[:, 0]
-        alpha = torch.dot(q, product)
-        torch.addcmul(product, q, alpha, value=-1, out=r)
-        if betas:
-            r.addcmul_(Q[j - 1], betas[-1], value=-1)
-        size = norm(r)
-        operations += 5 if betas else 4
-        alphas.append(alpha)
-        if j + 1 == n:
-            betas.append(zero)
-            yield Tridiagonal(alphas, betas, n, operations + guard.operations, Q)
-            return
+
+    def __init__(self, op: LinearOperator, generator: torch.Generator, watch: Watch, num_steps: int) -> None:
+        self._op = op
+        self._generator = generator
+        self._watch = watch
+        self._eps = torch.finfo(op.dtype).eps
+        self._seen = np.zeros((2, num_steps))
+        self._scale = 0.0
+
+    def __call__(self, basis: Tensor, r: Tensor, alpha: Tensor, size: Tensor) -> Guarded:
+        """Take in a step; see `Guard`."""
+        j = basis.shape[0] - 1
+        if j + 1 == self._op.dim:
+            return spanned(r, size)
+        seen, before = self._seen[:, : j + 1], self._watch.operations
         seen[:, j] = torch.stack([alpha, size]).cpu().double().numpy()
-        scale = max(scale, *np.abs(seen[:, j]))
-        basis, broken = Q[: j + 1], False
-        against = guard.rows(basis, seen[0, : j + 1], seen[1, : j + 1], scale)
+        self._scale = max(self._scale, *np.abs(seen[:, j]))
+        against, operations, broken = self._watch.rows(basis, seen[0], seen[1], self._scale), 0, False
         if against.shape[0]:
-            size, spent = _take_out(against, r, eps)
+            size, operations = self._take_out(against, r)
+        if float(size) <= 100 * self._eps * self._scale:
+            size, spent = self._take_out(basis, r)
             operations += spent
-        if float(size) <= 100 * eps * scale:
-            size, spent = _take_out(basis, r, eps)
-            operations += spent
-            broken = float(size) <= 10 * eps * scale
+            broken = float(size) <= 10 * self._eps * self._scale
             if broken:
-                r = draw_normal(n, 1, op, generator)[:, 0]
-                size, spent = _take_out(basis, r, eps)
+                r = draw_direction(self._op, self._generator)
+                size, spent = self._take_out(basis, r)
                 operations += spent
         seen[1, j] = 0.0 if broken else float(size)
-        betas.append(zero if broken else size)
-        yield Tridiagonal(alphas, betas, j + 1, operations + guard.operations, Q)
+        beta = torch.zeros_like(size) if broken else size
+        return Guarded(r, size, beta, operations + self._watch.operations - before)
 
+    def _take_out(self, rows: Tensor, r: Tensor) -> tuple[Tensor, int]:
+        """Orthogonalise r, in place, against rows that are orthonormal to sqrt(eps) only: its norm, and the cost.
 
-def _take_out(rows: Tensor, r: Tensor, eps: float) -> tuple[Tensor, int]:
-    """Orthogonalise r, in place, against rows that are orthonormal to sqrt(eps) only; return its norm and the cost.
-
-    A pass leaves sqrt(eps) of what it took out, so it is repeated where that was more than sqrt(eps) of what was left.
-    """
-    passes, size, clean = 0, norm(r), False
-    while not clean and passes < _MOST_PASSES:
-        coefficients = torch.mv(rows, r)
-        r.addmv_(rows.T, coefficients, alpha=-1)
-        size, taken = norm(r), norm(coefficients)
-        clean = bool(taken <= 10 * eps**0.5 * size)
-        passes += 1
-    return size, passes * (2 * rows.shape[0] + 1)
+        A pass leaves sqrt(eps) of what it took out, so it is repeated where that was more than sqrt(eps) of what was
+        left.
+        """
+        passes, size, clean = 0, norm(r), False
+        while not clean and passes < _MOST_PASSES:
+            components = project_out(rows, r)
+            size, taken = norm(r), norm(components)
+            clean = bool(taken <= 10 * self._eps**0.5 * size)
+            passes += 1
+        return size, passes * cost_of(rows)

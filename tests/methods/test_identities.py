@@ -13,10 +13,9 @@ from hessbench.methods.eigenvalues.lanczos import lanczos
 from hessbench.methods.eigenvalues.power import power_iteration
 from hessbench.methods.eigenvalues.simultaneous import simultaneous_iteration, simultaneous_steps
 from hessbench.methods.eigenvalues.thick_restart import thick_restart_lanczos
-from hessbench.methods.krylov.meters import residuals
-from hessbench.methods.krylov.recurrence import lanczos_steps, solve_tridiagonal
+from hessbench.methods.krylov.recurrence import lanczos_steps
 from hessbench.methods.krylov.restarted import thick_restart_steps
-from hessbench.methods.krylov.semiorthogonal import semiorthogonal_steps
+from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
 from hessbench.operators import dense_operator
 from hessbench.seeding import make_generator
 
@@ -41,8 +40,7 @@ def start_of(n=N, columns=None, dtype=torch.float64, seed=5):
 
 
 def steps_of(reorth, op, start, num_steps):
-    run = lanczos_steps if reorth == "full" else semiorthogonal_steps
-    return run(op, start, reorth=reorth, num_steps=num_steps, generator=make_generator(0))
+    return lanczos_steps(op, start, reorth=reorth, num_steps=num_steps, generator=make_generator(0))
 
 
 def gap_of(Q, T, A, remainder):
@@ -101,7 +99,7 @@ def test_thick_restart_keeps_the_identity_through_restarts(rotated, dtype):
     )
     for state in steps:
         T, betas = state.read()
-        gap, last, Q = gap_of(state.basis[: T.shape[0]], T, A, 1)
+        gap, last, Q = gap_of(state.tail.basis[: T.shape[0]], T, A, 1)
         assert gap < 200 * eps * np.abs(heavy()).max()
         assert np.linalg.norm(last) == pytest.approx(betas[-1], rel=1e3 * eps, abs=1e3 * eps)
         assert np.abs(Q.T @ Q - np.eye(T.shape[0])).max() < 100 * eps
@@ -165,7 +163,8 @@ def test_ritz_vectors_belong_to_their_values(rotated, name):
     op = dense_operator(rotated(heavy()))
     for estimate in run(op, num_matvecs=40, generator=make_generator(1), k=3, vectors=True, **keywords):
         resolved = estimate.resolve()
-    measured = residuals(op, np.asarray(resolved.value), resolved.vectors)
+    V = resolved.vectors
+    measured = ((op.matmat(V) - V * torch.as_tensor(resolved.value)).norm(dim=0) / V.norm(dim=0)).numpy()
     said = resolved.diagnostics["residual"]
     assert measured.max() == pytest.approx(said, rel=1e-6, abs=1e-12)
     assert resolved.vectors.shape == (N, 3)

@@ -108,7 +108,11 @@ def test_the_order_in_which_eigenvalues_are_handed_over_does_not_matter(order, k
     ("which", "expected"), [("magnitude", [-4, 3, 2]), ("algebraic", [3, 2, 0.5]), ("smallest", [-4, -1, 0])]
 )
 def test_eigenvalues_are_put_in_the_order_asked_for(which, expected):
-    assert TopEigenvalues(3, which).rank(SPECTRUM)[:3].tolist() == expected
+    estimand = TopEigenvalues(3, which)
+    assert estimand.rank(SPECTRUM)[:3].tolist() == expected
+    key = estimand.sort_key(SPECTRUM)
+    assert (np.diff(key[estimand.places(SPECTRUM)]) >= 0).all()
+    assert np.array_equal(estimand.sort_key(torch.from_numpy(SPECTRUM)).numpy(), key)
 
 
 def test_missing_eigenvalues_score_one_each():

@@ -6,13 +6,9 @@ import torch
 
 from hessbench.counting import CountingOperator
 from hessbench.methods.krylov.lockstep import lanczos_lockstep
-from hessbench.methods.krylov.recurrence import (
-    first_block,
-    lanczos_steps,
-    norm,
-    quadrature,
-    solve_tridiagonal,
-)
+from hessbench.methods.krylov.recurrence import lanczos_steps
+from hessbench.methods.krylov.tridiagonal import first_block, quadrature, solve_tridiagonal
+from hessbench.methods.krylov.vectors import norm, outside_of, project_out
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
 
@@ -228,3 +224,19 @@ def test_norms_of_tiny_float32_vectors_do_not_underflow(dim):
     x = torch.full((100, 100), 1e-25)
     found = norm(x, dim=dim).double().numpy()
     assert np.allclose(found, 1e-25 * (100 if dim is None else 10), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_one_projection_serves_a_vector_columns_and_rows_in_lockstep(batched):
+    bases = torch.linalg.qr(torch.randn(3, 30, 4, generator=make_generator(0), dtype=torch.float64)).Q.mT.contiguous()
+    x = torch.randn(3, 30, generator=make_generator(1), dtype=torch.float64)
+    expected = x - torch.einsum("pjn,pjm,pm->pn", bases, bases, x)
+    rows, columns, vector = x.clone(), x.T.clone(), x[0].clone()
+    components = project_out(bases, rows, batched=batched)
+    assert torch.allclose(rows, expected, atol=1e-14)
+    assert torch.allclose(components, torch.einsum("pjn,pn->pj", bases, x), atol=1e-14)
+    project_out(bases[0], vector)
+    assert torch.allclose(vector, expected[0], atol=1e-14)
+    outside, along = outside_of(bases[0], columns)
+    assert torch.allclose(outside[:, 0], expected[0], atol=1e-14)
+    assert torch.allclose(bases[0].T @ along + outside, columns, atol=1e-14)
