@@ -146,7 +146,7 @@ METHODS: Final = (
     ),
     Fault(
         "exhausted-starts-go-on",
-        "beta = _zero_where(broken, size)\n    return Guarded(",
+        "beta = size.masked_fill(broken, 0)\n    return Guarded(",
         "beta = size\n    return Guarded(",
     ),
     Fault(
@@ -159,6 +159,7 @@ METHODS: Final = (
     Fault("last-block-of-probes-left-out", "if spent > num_matvecs:", "if spent >= num_matvecs:"),
     Fault("standard-error-too-small", "samples.std(ddof=1)", "samples.std()"),
     Fault("product-of-the-correction-unchanged", "t, At = t - Z @ part, At - AZ @ part", "t, At = t - Z @ part, At"),
+    Fault("product-of-the-correction-unchanged", "At = At - AZ @ project_out(Z.T, t)", "project_out(Z.T, t)"),
     Fault("arrow-from-the-first-row", "betas[-1] * vectors[-1, first]", "betas[-1] * vectors[0, first]"),
     Fault("rivals-taken-at-their-word", "(keys[later] - residuals[later])", "keys[later]"),
     Fault("orthogonality-misjudged", "grown[1:] += betas[: j - 1]", "grown[1:] -= betas[: j - 1]"),
