@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 import torch
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import ESTIMANDS, Estimand, defaults_of
+from hessbench.estimand import ESTIMANDS, Estimand
+from hessbench.estimand.base import defaults_of
 from hessbench.exceptions import asked_of
 from hessbench.problem import Problem, keyword_choices, keyword_defaults
 from hessbench.source_files import source_files

@@ -21,7 +21,7 @@ from torch import Tensor
 from hessbench.cells.cell import MEMORY, Cell
 from hessbench.cells.meter import PeakMeter, Stopwatch, synchronize
 from hessbench.counting import BudgetExceeded, CountingOperator
-from hessbench.estimand.base import ESTIMANDS, Arrays, Estimand, Estimate
+from hessbench.estimand import ESTIMANDS, Arrays, Estimand, Estimate
 from hessbench.estimand.settled import settled
 from hessbench.flops import counting_flops
 from hessbench.ledger.record import Status, finite_or_null

@@ -10,7 +10,7 @@ from rich.text import Text
 from hessbench.catalog import load_catalog
 from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.cli.quantities import parse_shard
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.running.plan import PlannedCell, plan, shard
 from hessbench.running.suite import Suite
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from hessbench.counting import BudgetExceeded, CountingOperator
-from hessbench.estimand.base import Arrays, Estimand, Estimate, TopEigenspace, TopEigenvalues
+from hessbench.estimand import Arrays, Estimand, Estimate
 from hessbench.estimand.settled import settled
 from hessbench.laws.global_settings import changes, settings
 from hessbench.laws.small_operator import DIM, OUTPUTS, small_operator
@@ -70,7 +70,7 @@ def check_method(method: Method, spec: str) -> Iterator[Verdict]:
 
 def small_estimand(kind: type[Estimand]) -> Estimand:
     """The estimand of a kind that is asked for: three eigenvalues or eigenvectors, all of anything else."""
-    return kind(k=3) if issubclass(kind, TopEigenvalues | TopEigenspace) else cast("Callable[[], Estimand]", kind)()
+    return kind.of_size(3)
 
 
 def run_once(

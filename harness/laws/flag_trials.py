@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import Array, TopEigenvalues
+from hessbench.estimand import Array, TopEigenvalues
 from hessbench.method import BoundMethod
 from hessbench.operators import LinearOperator
 from hessbench.seeding import make_generator

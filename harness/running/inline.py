@@ -11,7 +11,7 @@ import torch
 from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY
 from hessbench.cells.execute import classify, execute
-from hessbench.estimand.base import Arrays, parse_estimand
+from hessbench.estimand import Arrays, parse_estimand
 from hessbench.ledger.environment import capture, environment_hash
 from hessbench.ledger.reading import LedgerWriter
 from hessbench.ledger.stored_references import Truth

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from hessbench.catalog import Catalog, load_catalog
-from hessbench.estimand.base import ESTIMANDS, Estimand, defaults_of, parse_estimand
+from hessbench.estimand import ESTIMANDS, Estimand, parse_estimand
 from hessbench.ledger.reading import Ledger
 from hessbench.method import Method
 from hessbench.problem import Problem
@@ -103,7 +103,7 @@ def _estimand(estimand: Estimand | type[Estimand] | str) -> Estimand:
         return parse_estimand(estimand)
     if estimand not in ESTIMANDS.values():
         raise ValueError(f"estimand takes one of {', '.join(ESTIMANDS)}, got {estimand!r}")
-    return parse_estimand(f"{estimand.key}[k=10]" if "k" in defaults_of(estimand) else estimand.key)
+    return estimand.of_size(10)
 
 
 def _check_timeout(timeout_s: object) -> None:

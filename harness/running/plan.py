@@ -9,7 +9,7 @@ from typing import Final
 
 from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY, TIME, Cell
-from hessbench.estimand.base import Estimand, parse_estimand
+from hessbench.estimand import Estimand, parse_estimand
 from hessbench.method import BoundMethod
 from hessbench.problem import Problem
 from hessbench.redact import redact

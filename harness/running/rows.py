@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hessbench.cells.cell import MEMORY, Cell
-from hessbench.estimand.base import Arrays, parse_estimand
+from hessbench.estimand import Arrays, parse_estimand
 from hessbench.ledger.environment import library_version
 from hessbench.ledger.reading import LedgerWriter, now
 from hessbench.ledger.record import Kind, Record, Status

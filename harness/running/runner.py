@@ -17,7 +17,7 @@ import torch
 
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.cells.cell import MEMORY, Cell
-from hessbench.estimand.base import Estimand, parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.environment import capture, environment_hash, is_loaded, library_version
 from hessbench.ledger.reading import LedgerTail, LedgerWriter, best_attempt
 from hessbench.ledger.record import Record, Status
@@ -269,10 +269,8 @@ class _Run:
         found = [cell.estimand]
         for kind in self._bound(cell).method.estimands:
             if kind.key != parse_estimand(cell.estimand).key:
-                try:
-                    found.append(_default(kind).spec)
-                except TypeError:
-                    continue
+                beside = kind.default()
+                found += [] if beside is None else [beside.spec]
         return found
 
     def _standing(self, cell: Cell) -> str:
@@ -419,10 +417,6 @@ class _Run:
 def _key_of_price(row: Mapping[str, Any]) -> tuple[str, str]:
     job = "unit" if "in_gradients" in row else "price"
     return job, _price_key(row["problem" if job == "unit" else "measured_problem"], row)
-
-
-def _default(kind: type[Estimand]) -> Estimand:
-    return kind()
 
 
 def _conditions(cell: Cell) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hessbench.catalog import Catalog
 from hessbench.cells.cell import Cell
 from hessbench.cells.execute import Emit, classify, execute
 from hessbench.counting import PRICES
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.laws.checks import check_method
 from hessbench.ledger.stored_references import ReferenceStore, cached_references
 from hessbench.operators import Differentiable, Factored, ProductKind, info_of

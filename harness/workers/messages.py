@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
 from hessbench.cells.cell import Cell
-from hessbench.estimand.base import Source, parse_estimand
+from hessbench.estimand import Source, parse_estimand
 from hessbench.ledger.reading import PriceRow
 from hessbench.ledger.record import Status
 from hessbench.ledger.typed_fields import field_checks

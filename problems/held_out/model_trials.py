@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import TopEigenvalues, Trace
+from hessbench.estimand import TopEigenvalues, Trace
 from hessbench.operators import LinearOperator, to_dense
 from hessbench.problem import Problem
 from hessbench.problems.curvature.engines.table import AUTO, engine_names

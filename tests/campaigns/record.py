@@ -23,7 +23,7 @@ from typing import Any
 
 from hessbench import Ledger, Suite
 from hessbench.catalog import load_catalog
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.reading import merge
 from hessbench.ledger.stored_references import ReferenceStore
 from hessbench.running.plan import plan

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Trace
+from hessbench.estimand import Trace
 from hessbench.methods.diagonal import ggn_diagonal_mc, hutchinson_diagonal
 from hessbench.methods.probes import block_schedule, draw_probes
 from hessbench.operators import ProductKind, dense_operator, diagonal_operator, to_dense

@@ -10,7 +10,7 @@ import torch
 from hessbench.catalog import load_catalog
 from hessbench.cells.cell import MEMORY, TIME, Cell
 from hessbench.cells.execute import classify, execute
-from hessbench.estimand.base import Density, Diagonal, Estimate, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, Estimate, Reference, Source, TopEigenvalues, Trace
 from hessbench.ledger.record import Status
 from hessbench.method import Method
 from hessbench.operators import FunctionOperator, ProductKind

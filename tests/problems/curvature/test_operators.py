@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from hessbench.estimand.base import Density, TopEigenvalues, Trace
+from hessbench.estimand import Density, TopEigenvalues, Trace
 from hessbench.operators import Factored, check_operator, info_of, to_dense
 from hessbench.problems import from_model
 from hessbench.problems.curvature.engines.table import engine_names

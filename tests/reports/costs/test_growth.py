@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from hessbench.catalog import load_catalog
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind
 from hessbench.reports.costs.growth import needs_at
