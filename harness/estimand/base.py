@@ -30,11 +30,11 @@ ORDERS: Final[tuple[Which, ...]] = get_args(Which)
 Numbers = TypeVar("Numbers", Array, Tensor)
 
 
-def order_key(values: Numbers, which: Which) -> Numbers:
-    """Numbers that ascend in the order asked for, of the shape of `values`; equal ones keep their places."""
+def sort_key(eigenvalues: Numbers, which: Which) -> Numbers:
+    """Numbers that ascend in an order: the one place that knows what each word means."""
     if which == "magnitude":
-        return cast("Numbers", -abs(values))
-    return -values if which == "algebraic" else values
+        return cast("Numbers", -abs(eigenvalues))
+    return -eigenvalues if which == "algebraic" else eigenvalues
 
 
 class Source(StrEnum):

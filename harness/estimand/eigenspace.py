@@ -20,8 +20,8 @@ from hessbench.estimand.base import (
     Which,
     check_fits,
     check_leading,
-    order_key,
     real_array,
+    sort_key,
     spectral_norm,
 )
 from hessbench.specs import Value
@@ -98,7 +98,7 @@ def eigenspace_reference(
         ValueError: If the bases would hold more than 125,000 numbers.
     """
     n = eigenvalues.size
-    ascending = order_key(eigenvalues, estimand.which)
+    ascending = sort_key(eigenvalues, estimand.which)
     order = np.argsort(ascending, kind="stable")
     keys = -ascending[order]
     empty = Reference({}, source, spectral_norm(eigenvalues), bound)

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from hessbench.estimand.base import (
     Array,
     Arrays,
     Estimand,
+    Numbers,
     Reference,
     Source,
     Which,
     check_fits,
     check_leading,
-    order_key,
     real_vector,
+    sort_key,
     spectral_norm,
 )
 
@@ -44,9 +46,17 @@ class TopEigenvalues(Estimand):
     def check(self, dim: int) -> None:
         check_fits(self.key, self.k, dim)
 
+    def sort_key(self, eigenvalues: Numbers) -> Numbers:
+        """Numbers that ascend in the order asked for."""
+        return sort_key(eigenvalues, self.which)
+
+    def places(self, eigenvalues: Array) -> NDArray[np.intp]:
+        """Places of the eigenvalues in the order asked for; equal ones keep the order they stand in."""
+        return np.argsort(self.sort_key(eigenvalues), kind="stable")
+
     def rank(self, eigenvalues: Array) -> Array:
         """Put eigenvalues in the order asked for."""
-        return eigenvalues[np.argsort(order_key(eigenvalues, self.which), kind="stable")]
+        return eigenvalues[self.places(eigenvalues)]
 
     @override
     def to_arrays(self, value: Any, dim: int) -> Arrays:

@@ -195,7 +195,7 @@ class _Unseen:
 
     def __init__(self, estimand: TopEigenvalues, known: Known, margin: float, whole: int) -> None:
         self._estimand = estimand
-        keys = sort_key(known.theta, estimand)
+        keys = estimand.sort_key(known.theta)
         self._keys = keys.flip(0) - margin
         # Beyond +border, beyond -border of the negated matrix, or both. Without a norm any number is a margin.
         self._border = max(margin, 1e-300) - float(keys[-1])
@@ -205,7 +205,7 @@ class _Unseen:
 
     def earlier(self, theta: Tensor) -> int:
         """How many of the first Ritz values push known ones from their places, by more than the margin."""
-        return int((sort_key(theta, self._estimand) < self._keys[: theta.numel()]).sum())
+        return int((self._estimand.sort_key(theta) < self._keys[: theta.numel()]).sum())
 
     def add(self, coupling: Tensor) -> None:
         """A step: its beta, zero where the Krylov space has closed."""
@@ -234,14 +234,9 @@ def _capacity(n: int, k: int, width: int, limits: Limits) -> int:
     return capacity
 
 
-def sort_key(theta: Tensor, estimand: TopEigenvalues) -> Tensor:
-    """Numbers that ascend in the order asked for."""
-    return {"magnitude": -theta.abs(), "algebraic": -theta, "smallest": theta}[estimand.which]
-
-
 def ranking(theta: Tensor, estimand: TopEigenvalues) -> Tensor:
     """Places of Ritz values in the order asked for."""
-    return torch.argsort(sort_key(theta, estimand), stable=True)
+    return torch.argsort(estimand.sort_key(theta), stable=True)
 
 
 def product(op: LinearOperator, rows: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from hessbench.estimand import (
     Trace,
     parse_estimand,
 )
-from hessbench.estimand.base import EPS, ORDERS, order_key
+from hessbench.estimand.base import EPS, ORDERS, sort_key
 from hessbench.estimand.density import density_reference
 from hessbench.estimand.eigenvalues import top_reference
 from hessbench.estimand.trace import trace_reference
@@ -110,14 +110,18 @@ def test_the_order_in_which_eigenvalues_are_handed_over_does_not_matter(order, k
     ("which", "expected"), [("magnitude", [-4, 3, 2]), ("algebraic", [3, 2, 0.5]), ("smallest", [-4, -1, 0])]
 )
 def test_eigenvalues_are_put_in_the_order_asked_for(which, expected):
-    assert TopEigenvalues(3, which).rank(SPECTRUM)[:3].tolist() == expected
+    estimand = TopEigenvalues(3, which)
+    assert estimand.rank(SPECTRUM)[:3].tolist() == expected
+    key = estimand.sort_key(SPECTRUM)
+    assert (np.diff(key[estimand.places(SPECTRUM)]) >= 0).all()
+    assert np.array_equal(estimand.sort_key(torch.from_numpy(SPECTRUM)).numpy(), key)
 
 
 @pytest.mark.parametrize("which", ORDERS)
 def test_one_order_serves_arrays_and_tensors_and_keeps_the_places_of_equal_ones(which):
     values = np.array([1.0, -3.0, 2.0, 3.0, -3.0, 0.0, -0.0])
-    keys = order_key(values, which)
-    assert np.array_equal(keys, order_key(torch.from_numpy(values), which).numpy())
+    keys = sort_key(values, which)
+    assert np.array_equal(keys, sort_key(torch.from_numpy(values), which).numpy())
     places = np.argsort(keys, kind="stable")
     assert np.array_equal(TopEigenvalues(1, which).rank(values), values[places])
     first = {"magnitude": [1, 3, 4], "algebraic": [3, 2, 0], "smallest": [1, 4, 5]}
