@@ -17,9 +17,18 @@ from hessbench.counting import CountingOperator
 from hessbench.estimand import ESTIMANDS, Estimand
 from hessbench.estimand.base import defaults_of
 from hessbench.exceptions import asked_of
-from hessbench.problem import Problem, keyword_choices, keyword_defaults
+from hessbench.problem import Problem
 from hessbench.source_files import source_files
-from hessbench.specs import Required, Spec, Value, canonical, check_name, parse_one
+from hessbench.specs import (
+    Required,
+    Spec,
+    Value,
+    canonical,
+    check_name,
+    keyword_choices,
+    keyword_defaults,
+    parse_one,
+)
 
 _ORDERS: Final = frozenset({"which"})
 """Fields that change what a method has to compute, unlike those only its score reads."""

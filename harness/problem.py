@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 import scipy.sparse.linalg
@@ -19,7 +18,7 @@ from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_referen
 from hessbench.exceptions import asked_of
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
 from hessbench.seeding import derive_seed, make_generator
-from hessbench.specs import REQUIRED, Required, Value, canonical, check_name, parse_one
+from hessbench.specs import Required, Value, canonical, check_name, keyword_defaults, parse_one
 
 Say: TypeAlias = Callable[[str], None]
 Build: TypeAlias = Callable[[torch.device, torch.dtype], LinearOperator]
@@ -199,24 +198,6 @@ class ProblemFamily:
         if not isinstance(made, Problem):
             raise ValueError(f"problem {spec}: its family returned {type(made).__name__}, a Problem is accepted")
         return replace(made, name=str(spec))
-
-
-def keyword_defaults(function: Callable[..., Any]) -> dict[str, Value | Required]:
-    """Keyword-only parameters of a function with their defaults."""
-    return {
-        name: REQUIRED if parameter.default is inspect.Parameter.empty else cast("Value", parameter.default)
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-
-
-def keyword_choices(function: Callable[..., Any]) -> dict[str, tuple[str, ...]]:
-    """Words that keyword parameters annotated with a Literal accept."""
-    try:
-        hints = get_type_hints(function)
-    except (NameError, TypeError, AttributeError):  # annotations that cannot be read say nothing
-        return {}
-    return {name: tuple(map(str, get_args(hint))) for name, hint in hints.items() if get_origin(hint) is Literal}
 
 
 def array_hash(*arrays: Any) -> str:

@@ -7,12 +7,13 @@ numbers written by `repr`, is what seeds, cell ids and hashes are made from; it 
 from __future__ import annotations
 
 import difflib
+import inspect
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 Value: TypeAlias = bool | int | float | str
 
@@ -176,6 +177,24 @@ def canonical(spec: Spec, defaults: Mapping[str, Value | Required]) -> Spec:
         if isinstance(default, Required) and key not in kept:
             raise ValueError(f"{spec.name} needs the parameter {key!r}, as in {spec.name}[{key}=...]")
     return Spec(spec.name, tuple(sorted(kept.items())))
+
+
+def keyword_defaults(function: Callable[..., Any]) -> dict[str, Value | Required]:
+    """Keyword-only parameters of a function with their defaults."""
+    return {
+        name: REQUIRED if parameter.default is inspect.Parameter.empty else cast("Value", parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def keyword_choices(function: Callable[..., Any]) -> dict[str, tuple[str, ...]]:
+    """Words that keyword parameters annotated with a Literal accept."""
+    try:
+        hints = get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # annotations that cannot be read say nothing
+        return {}
+    return {name: tuple(map(str, get_args(hint))) for name, hint in hints.items() if get_origin(hint) is Literal}
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

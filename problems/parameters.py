@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from hessbench.problem import Problem, keyword_defaults
+from hessbench.problem import Problem
 from hessbench.problems.curvature.engines.table import AUTO
-from hessbench.specs import Spec, Value, canonical, parse_one, suggest
+from hessbench.specs import Spec, Value, canonical, keyword_defaults, parse_one, suggest
 
 
 def in_range(family: str, name: str, value: float, low: float, high: float) -> None:
