@@ -17,6 +17,7 @@ from hessbench.exceptions import named_line
 from hessbench.method import BoundMethod, Method
 from hessbench.problem import Problem, ProblemFamily
 from hessbench.registry import Registry
+from hessbench.specs import Spec
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Catalog:
     problems: Registry[ProblemFamily]
     methods: Registry[Method]
 
-    def problem(self, spec: str) -> Problem:
+    def problem(self, spec: Spec | str) -> Problem:
         """Make the problem a spec names.
 
         Raises:
@@ -34,7 +35,7 @@ class Catalog:
         """
         return self.problems.entry_of(spec).problem(spec)
 
-    def method(self, spec: str, estimand: Estimand) -> BoundMethod:
+    def method(self, spec: Spec | str, estimand: Estimand) -> BoundMethod:
         """Bind the method a spec names.
 
         Raises:

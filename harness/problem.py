@@ -18,7 +18,7 @@ from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_referen
 from hessbench.exceptions import asked_of
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
 from hessbench.seeding import derive_seed, make_generator
-from hessbench.specs import Required, Value, canonical, check_name, keyword_defaults, parse_one
+from hessbench.specs import Required, Spec, Value, canonical, check_name, keyword_defaults, spec_of
 
 Say: TypeAlias = Callable[[str], None]
 Build: TypeAlias = Callable[[torch.device, torch.dtype], LinearOperator]
@@ -179,21 +179,29 @@ class ProblemFamily:
         """Parameters with their defaults."""
         return keyword_defaults(self.make)
 
-    def canonical(self, text: str) -> str:
+    def spec(self, asked: Spec | str) -> Spec:
+        """Canonical spec of one of this family.
+
+        Raises:
+            ValueError: If a parameter is not accepted.
+        """
+        return canonical(spec_of(asked), self.defaults)
+
+    def canonical(self, asked: Spec | str) -> str:
         """Canonical text of a spec of this family.
 
         Raises:
             ValueError: If a parameter is not accepted.
         """
-        return str(canonical(parse_one(text), self.defaults))
+        return str(self.spec(asked))
 
-    def problem(self, text: str) -> Problem:
+    def problem(self, asked: Spec | str) -> Problem:
         """Make the problem a spec names.
 
         Raises:
             ValueError: If a parameter is not accepted, or the family fails.
         """
-        spec = canonical(parse_one(text), self.defaults)
+        spec = self.spec(asked)
         made = cast("object", asked_of(f"problem {spec}", "its family", lambda: self.make(**spec.as_dict)))
         if not isinstance(made, Problem):
             raise ValueError(f"problem {spec}: its family returned {type(made).__name__}, a Problem is accepted")

@@ -130,6 +130,15 @@ def parse_one(text: str) -> Spec:
     return found[0]
 
 
+def spec_of(asked: Spec | str) -> Spec:
+    """What is parsed already, or the one spec that a text names.
+
+    Raises:
+        ValueError: If a text is malformed or names more than one spec.
+    """
+    return asked if isinstance(asked, Spec) else parse_one(asked)
+
+
 def parse_value(raw: str, text: str) -> Value:
     """Read one value: true, false, an integer, a finite number or a word, such as `full`, `32-16` or `0:100`.
 

@@ -17,6 +17,7 @@ from hessbench.running.plan import Conditions
 from hessbench.running.progress import reporter
 from hessbench.running.runner import Options, run
 from hessbench.running.suite import Cross, Suite
+from hessbench.specs import Spec
 from hessbench.workers.pool import Pool, WorkerConfig
 
 _BUDGETS = (20, 40, 80)
@@ -37,9 +38,9 @@ def command(target: str, laws_only: bool) -> None:
     plugins, name = _split(target)
     catalog = load_catalog(plugins)
     method = catalog.methods.entry_of(name)
-    spec = method.canonical(name)
+    spec = method.spec(name)
     console = Console()
-    broken = _laws(console, plugins, spec)
+    broken = _laws(console, plugins, str(spec))
     if not laws_only:
         _comparison(console, catalog, plugins, method, spec)
     if broken:
@@ -84,7 +85,7 @@ def _laws(console: Console, plugins: tuple[str, ...], spec: str) -> int:
     return broken
 
 
-def _comparison(console: Console, catalog: Catalog, plugins: tuple[str, ...], method: Method, spec: str) -> None:
+def _comparison(console: Console, catalog: Catalog, plugins: tuple[str, ...], method: Method, spec: Spec) -> None:
     kind = method.estimands[0]
     estimand = kind.of_size(_ASKED).spec
     problems = [name for name in PROBLEMS[kind.key] if not _unfit(catalog, method, name)]
@@ -92,7 +93,7 @@ def _comparison(console: Console, catalog: Catalog, plugins: tuple[str, ...], me
         console.print("no comparison: no small problem has the traits the method requires", highlight=False)
         return
     crosses = [
-        Cross(estimand, (problem,), (f"{spec}", *_baselines(catalog, method)), _fitting(catalog, method, spec, problem),
+        Cross(estimand, (problem,), (str(spec), *_baselines(catalog, method)), _fitting(catalog, method, spec, problem),
               repeats=3, memory=False)
         for problem in problems
     ]  # fmt: skip
@@ -115,7 +116,7 @@ def _baselines(catalog: Catalog, method: Method) -> list[str]:
     ]  # fmt: skip
 
 
-def _fitting(catalog: Catalog, method: Method, spec: str, problem: str) -> tuple[int | str, ...]:
+def _fitting(catalog: Catalog, method: Method, spec: Spec, problem: str) -> tuple[int | str, ...]:
     """Budgets the method accepts."""
     made = catalog.problem(problem)
     kind = method.estimands[0]

@@ -19,6 +19,7 @@ from hessbench.method import BoundMethod, Method
 from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR
 from hessbench.seeding import make_generator
+from hessbench.specs import Spec, spec_of
 from hessbench.tally import TalliedOperator
 
 REFUSED: Final = "refused in a sentence"
@@ -41,7 +42,7 @@ class Run:
     yields: tuple[tuple[int, Arrays], ...]
 
 
-def check_method(method: Method, spec: str) -> Iterator[Verdict]:
+def check_method(method: Method, spec: Spec | str) -> Iterator[Verdict]:
     """Hold a method against every law, for each estimand it answers.
 
     Args:
@@ -51,9 +52,10 @@ def check_method(method: Method, spec: str) -> Iterator[Verdict]:
     Yields:
         One verdict per law and estimand, or one for an estimand that these settings refuse.
     """
+    asked = spec_of(spec)
     for kind in method.estimands:
         estimand = small_estimand(kind)
-        bound = method.bind(spec, estimand)
+        bound = method.bind(asked, estimand)
         if bound.refusal:
             yield Verdict(f"{REFUSED} ({estimand.spec})", passed=True, detail=bound.refusal)
             continue

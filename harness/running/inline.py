@@ -11,7 +11,7 @@ import torch
 from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY
 from hessbench.cells.execute import classify, execute
-from hessbench.estimand import Arrays, parse_estimand
+from hessbench.estimand import Arrays, Estimand
 from hessbench.ledger.environment import capture, environment_hash
 from hessbench.ledger.reading import LedgerWriter
 from hessbench.ledger.stored_references import Truth
@@ -38,15 +38,14 @@ def run_inline(suite: Suite, catalog: Catalog, folder: str | Path, conditions: C
     try:
         writer.append_environment(environment, facts)
         for planned in plan(suite, catalog, conditions):
-            cell = planned.cell
-            problem, bound = catalog.problem(cell.problem), catalog.method(cell.method, parse_estimand(cell.estimand))
+            cell, problem, bound = planned.cell, planned.problem, planned.bound
             context = Context(cell, suite.label, environment, problem, bound, spans=planned.spans)
             if planned.skip_reason:
                 writer.append(skipped_row(planned, context))
             elif cell.pass_ != MEMORY:
                 key = (cell.problem, cell.estimand)
                 if key not in truths:
-                    truths[key] = _truth(problem, cell.estimand)
+                    truths[key] = _truth(problem, bound.estimand)
                 outcome = Outcome({"job": "cell", "timeout_s": None, "memory_cap_bytes": None})
 
                 def emit(header: dict[str, Any], arrays: Arrays, outcome: Outcome = outcome) -> None:
@@ -62,9 +61,8 @@ def run_inline(suite: Suite, catalog: Catalog, folder: str | Path, conditions: C
         writer.close()
 
 
-def _truth(problem: Problem, spec: str) -> Truth:
-    estimand = parse_estimand(spec)
-    build = problem.references.get(type(estimand))
+def _truth(problem: Problem, estimand: Estimand) -> Truth:
+    build, spec = problem.references.get(type(estimand)), estimand.spec
     try:
         return Truth(problem.hash, {spec: build(estimand)} if build else {})
     except Exception as failure:  # noqa: BLE001 -- a reference that fails must not cost the rows

@@ -33,15 +33,19 @@ class Conditions:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell.
+    """A cell, and what the names in it stand for.
 
     Attributes:
         cell: What would run.
+        problem: Its problem.
+        bound: Its method, with the estimand.
         skip_reason: Why it will not; empty where it will.
         spans: Whether its largest budget is the dimension by the suite's own words, "n".
     """
 
     cell: Cell
+    problem: Problem
+    bound: BoundMethod
     skip_reason: str = ""
     spans: bool = False
 
@@ -127,21 +131,22 @@ def _budgeted(
         says = f"{bound.spec} needs at least {least} products on {problem.name}, got num_matvecs = {low[0]}"
         if not by_glob:
             raise ValueError(says)
-        yield PlannedCell(replace(base, budgets=tuple(low)), says)
+        yield PlannedCell(replace(base, budgets=tuple(low)), problem, bound, says)
     enough = [budget for budget in budgets if budget >= least] or ([] if not reason else budgets)
     if not enough:
         return
     grids = [tuple(enough)] if bound.method.is_anytime else [(budget,) for budget in enough]
     if reason:
-        yield from (PlannedCell(replace(base, budgets=grid), reason) for grid in grids)
+        yield from (PlannedCell(replace(base, budgets=grid), problem, bound, reason) for grid in grids)
         return
     for grid in grids:
         spans = "n" in cross.num_matvecs and grid[-1] == problem.dim
         for repeat in range(cross.repeats):
-            yield PlannedCell(replace(base, budgets=grid, repeat=repeat, pass_=TIME), spans=spans)
+            cell = replace(base, budgets=grid, repeat=repeat, pass_=TIME)
+            yield PlannedCell(cell, problem, bound, spans=spans)
     if cross.memory:
         spans = "n" in cross.num_matvecs and grids[-1][-1] == problem.dim
-        yield PlannedCell(replace(base, budgets=grids[-1][-1:], pass_=MEMORY), spans=spans)
+        yield PlannedCell(replace(base, budgets=grids[-1][-1:], pass_=MEMORY), problem, bound, spans=spans)
 
 
 def prepare(suite: Suite, catalog: Catalog, say: Callable[[str], None]) -> None:
@@ -160,7 +165,7 @@ def prepare(suite: Suite, catalog: Catalog, say: Callable[[str], None]) -> None:
     specs = {
         chosen.spec for cross in suite.crosses for text in cross.problems for chosen in catalog.problems.select(text)
     }
-    for spec in sorted(specs):
+    for spec in sorted(specs, key=str):
         problem = catalog.problem(spec)
         if problem.prepare and problem.refusal:
             try:

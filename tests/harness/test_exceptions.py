@@ -44,6 +44,6 @@ def test_what_a_plugin_declares_fails_in_a_sentence_that_names_it():
     def fails():
         raise ZeroDivisionError("by nothing\nat all")
 
-    with pytest.raises(ValueError, match="^method own: refuses raised ZeroDivisionError: by nothing$"):
+    with pytest.raises(ValueError, match=r"^method own: refuses raised ZeroDivisionError: by nothing$"):
         asked_of("method own", "refuses", fails)
     assert asked_of("method own", "refuses", lambda: "no") == "no"
