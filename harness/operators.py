@@ -227,22 +227,6 @@ def dense_operator(A: Tensor, device: torch.device | str = "cpu", dtype: torch.d
     return FunctionOperator(lambda block: matrix @ block, matrix.shape[0], matrix.dtype, matrix.device)
 
 
-def diagonal_operator(
-    diagonal: Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
-) -> FunctionOperator:
-    """Wrap a diagonal, shape (n,). Sign probes are exact on it: never a fair problem for a trace estimator.
-
-    Raises:
-        ValueError: If `diagonal` is not one-dimensional, real and finite.
-    """
-    if diagonal.ndim != 1:
-        raise ValueError(f"a diagonal of shape (n,) is needed, got shape {tuple(diagonal.shape)}")
-    if not bool(torch.isfinite(diagonal).all()):
-        raise ValueError("the diagonal has entries that are not finite")
-    entries = diagonal.to(device=device, dtype=dtype or diagonal.dtype)
-    return FunctionOperator(lambda block: entries[:, None] * block, entries.shape[0], entries.dtype, entries.device)
-
-
 def from_scipy(
     op: scipy.sparse.linalg.LinearOperator, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> FunctionOperator:
