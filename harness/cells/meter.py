@@ -1,54 +1,18 @@
-"""Clock and peak memory around a run."""
+"""Peak memory around a run."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import time
 from pathlib import Path
 from typing import Final, final
 
 import torch
 
+from hessbench.clock import wait_for
+
 _STATUS: Final = Path("/proc/self/status")
 _CLEAR_REFS: Final = Path("/proc/self/clear_refs")
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for the device, so that a clock read next is true."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-@final
-class Stopwatch:
-    """Seconds that passed while it was running."""
-
-    def __init__(self) -> None:
-        self._total = 0
-        self._since: int | None = None
-
-    def start(self) -> None:
-        """Go on; nothing changes where it is running."""
-        if self._since is None:
-            self._since = time.perf_counter_ns()
-
-    def pause(self) -> None:
-        """Stop counting."""
-        if self._since is not None:
-            self._total += time.perf_counter_ns() - self._since
-            self._since = None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it is counting."""
-        return self._since is not None
-
-    @property
-    def seconds(self) -> float:
-        """Seconds so far."""
-        running = 0 if self._since is None else time.perf_counter_ns() - self._since
-        return (self._total + running) * 1e-9
 
 
 @final
@@ -68,7 +32,7 @@ class PeakMeter:
         """Give free memory back and take the base lines."""
         gc.collect()
         if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+            wait_for(self._device)
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self._device)
             self._on_device = torch.cuda.memory_allocated(self._device)
@@ -93,7 +57,7 @@ class PeakMeter:
         if self._device.type != "cuda":
             self.notes["device_peak_bytes"] = "the cell ran on the CPU"
             return None
-        torch.cuda.synchronize(self._device)
+        wait_for(self._device)
         return max(torch.cuda.max_memory_allocated(self._device) - self._on_device, 0)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from hessbench.catalog import Catalog, load_catalog, load_plugin
 from hessbench.cli.folders import finish
+from hessbench.ledger.record import Status
 from hessbench.method import Method
 from hessbench.running.notebook import PROBLEMS
 from hessbench.running.plan import Conditions
@@ -18,6 +19,7 @@ from hessbench.running.progress import reporter
 from hessbench.running.runner import Options, run
 from hessbench.running.suite import Cross, Suite
 from hessbench.specs import Spec
+from hessbench.workers.messages import Cause, ConformanceJob, Law
 from hessbench.workers.pool import Pool, WorkerConfig
 
 _BUDGETS = (20, 40, 80)
@@ -70,16 +72,16 @@ def _split(target: str) -> tuple[tuple[str, ...], str]:
 def _laws(console: Console, plugins: tuple[str, ...], spec: str) -> int:
     """Check the laws in a process of their own: a method that hangs or dies breaks a law and not the check."""
     with Pool(WorkerConfig(plugins=plugins)) as pool:
-        outcome = pool.perform({"job": "conformance", "method": spec, "timeout_s": _LAWS_TIMEOUT_S})
+        outcome = pool.perform(ConformanceJob(spec, timeout_s=_LAWS_TIMEOUT_S))
     broken = 0
-    for verdict, _ in outcome.of_type("law"):
-        broken += not verdict["passed"]
-        mark = "kept  " if verdict["passed"] else "BROKEN"
-        console.print(f"{mark}  {verdict['law']}: {verdict['detail']}", markup=False, highlight=False, soft_wrap=True)
+    for verdict in outcome.of_type(Law):
+        broken += not verdict.passed
+        mark = "kept  " if verdict.passed else "BROKEN"
+        console.print(f"{mark}  {verdict.law}: {verdict.detail}", markup=False, highlight=False, soft_wrap=True)
     end = outcome.end
-    if end is None or end["status"] != "ok":
-        why = "took more than 30 s" if outcome.ended["cause"] == "timeout" else "ended the process"
-        said = (end or {}).get("reason") or why
+    if end is None or end.status is not Status.OK:
+        why = "took more than 30 s" if outcome.ended.cause is Cause.TIMEOUT else "ended the process"
+        said = (end.reason if end else "") or why
         console.print(f"BROKEN  ends by itself: the check {said}", markup=False, highlight=False)
         broken += 1
     return broken

@@ -18,9 +18,11 @@ from hessbench.cells.cell import MEMORY, Cell
 from hessbench.cli.self_check import default_seed, self_check, summed
 from hessbench.estimand import parse_estimand
 from hessbench.ledger.environment import capture, is_loaded
+from hessbench.ledger.record import Status
 from hessbench.operators import info_of
 from hessbench.problems.curvature.engines.by_rules import unknown_node
 from hessbench.problems.curvature.engines.operator import EngineOperator
+from hessbench.workers.messages import CellJob
 from hessbench.workers.pool import Pool, WorkerConfig
 
 _PROBE = {"problem": "student-t", "method": "hutchinson", "estimand": "trace"}
@@ -126,15 +128,15 @@ def _worker() -> tuple[bool, str]:
         estimand=_PROBE["estimand"],
         budgets=(20,),
         pass_=MEMORY,
+        timeout_s=60.0,
     )
     with Pool(WorkerConfig()) as pool:
-        job = {"job": "cell", "cell": cell.to_json(), "timeout_s": 60.0, "memory_cap_bytes": None}
-        outcome = pool.perform(job, memory=True)
+        outcome = pool.perform(CellJob(cell), memory=True)
     end = outcome.end
-    if end is None or end["status"] != "ok":
-        return False, f"a cell did not end well: {(end or {}).get('reason') or outcome.ended}"
-    peak = end.get("host_peak_bytes")
-    what = "host peaks can be measured" if peak is not None else end["notes"].get("host_peak_bytes", "no host peak")
+    if end is None or end.status is not Status.OK:
+        return False, f"a cell did not end well: {end.reason if end else outcome.ended}"
+    peak = end.costs.host_peak_bytes
+    what = "host peaks can be measured" if peak is not None else end.notes.get("host_peak_bytes", "no host peak")
     return True, f"a cell ran in {outcome.elapsed_s * 1e3:.0f} ms; {what}"
 
 

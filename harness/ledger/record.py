@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, cast
 
+from hessbench.ledger.costs import Costs
 from hessbench.ledger.typed_fields import field_checks
 
 SCHEMA: Final = 1
@@ -43,15 +44,8 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Record:
-    """One row: what was asked, what it cost, how wrong it was, how it ended.
-
-    Counts are exact. Seconds and bytes are null where nothing was measured, and `notes` then says why, by field name.
-    A `checkpoint` row holds the state at one budget of the grid; the `terminal` row holds totals and peaks, and in
-    `cost_at`, by dimension, the products, own vectors and own passes that the same cell would take there. `attempt`
-    counts the attempts at a cell from 1, so that no clock decides which is the last; 0 in rows from before there was
-    the column.
-    """
+class Asked:
+    """The columns of a row that say what was asked and what row of it this is."""
 
     kind: Kind
     cell: str
@@ -77,19 +71,19 @@ class Record:
     budget: int = 0
     budgets: tuple[int, ...] = ()
     checkpoint: int | None = None
-    matvecs: int = 0
-    calls: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict[str, int])
-    gradient_equivalents: float = 0.0
-    samples: int = 0
-    flops: int | None = None
-    wall_s: float | None = None
-    operator_s: float | None = None
-    build_s: float | None = None
-    warmup_s: float | None = None
-    overhead_s: float | None = None
-    host_peak_bytes: int | None = None
-    device_peak_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Record(Costs, Asked):
+    """One row: what was asked, what it cost, how wrong it was, how it ended.
+
+    Counts are exact. Seconds and bytes are null where nothing was measured, and `notes` then says why, by field name.
+    A `checkpoint` row holds the state at one budget of the grid; the `terminal` row holds totals and peaks, and in
+    `cost_at`, by dimension, the products, own vectors and own passes that the same cell would take there. `attempt`
+    counts the attempts at a cell from 1, so that no clock decides which is the last; 0 in rows from before there was
+    the column.
+    """
+
     engine: str = ""
     own_vectors: float | None = None
     own_passes: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -60,18 +61,19 @@ class ReferenceStore:
         except ValueError:
             return True
 
-    def save(self, problem_hash: str, header: dict[str, Any], arrays: Arrays) -> None:
+    def save(self, problem_hash: str, estimand: str, reference: Reference) -> None:
         """Keep one reference; it is there whole or not at all.
 
         Raises:
             OSError: If the disk is full.
         """
         buffer = io.BytesIO()
-        whole = {**header, "version": REFERENCE_VERSION, "problem_hash": problem_hash}
-        whole["digest"] = _digest(whole, arrays)
+        told = {f.name: getattr(reference, f.name) for f in dataclasses.fields(reference) if f.name != "arrays"}
+        whole = {"estimand": estimand, **told, "version": REFERENCE_VERSION, "problem_hash": problem_hash}
+        whole["digest"] = _digest(whole, reference.arrays)
         facts = np.frombuffer(json.dumps(whole).encode(), dtype=np.uint8)
-        np.savez(buffer, **cast("dict[str, Any]", {"header": facts, **arrays}))
-        write_whole(self._path(problem_hash, header["estimand"]), buffer.getvalue())
+        np.savez(buffer, **cast("dict[str, Any]", {"header": facts, **reference.arrays}))
+        write_whole(self._path(problem_hash, estimand), buffer.getvalue())
 
     def load(self, problem_hash: str, estimands: Iterable[str]) -> dict[str, Reference]:
         """The stored references of a problem, by estimand spec."""
@@ -120,7 +122,7 @@ class ReferenceStore:
             named = header["problem_hash"], header["estimand"]
             if digest != _digest(header, arrays) or named != (problem_hash, estimand):
                 raise ValueError(f"{relative} does not hold what was written into it")
-            return reference_from(header, arrays)
+            return _reference(header, arrays)
         except (KeyError, TypeError, AttributeError, RecursionError) as failure:
             raise ValueError(f"{relative} has no header that fits: {type(failure).__name__}") from None
 
@@ -140,8 +142,7 @@ def cached_references() -> ReferenceStore:
     return ReferenceStore(cache_folder("references").parent)
 
 
-def reference_from(header: dict[str, Any], arrays: Arrays) -> Reference:
-    """Rebuild a reference from its header and arrays."""
+def _reference(header: dict[str, Any], arrays: Arrays) -> Reference:
     return Reference(
         arrays=arrays,
         source=Source(header["source"]),

@@ -1,17 +1,23 @@
-"""Whether values read from JSON have the types that a class declares for its fields."""
+"""Classes as JSON values and back: whether what is read has the types that a class declares for its fields."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import cache
-from typing import Any, Final, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 Check = Callable[[Any], bool]
 
+T = TypeVar("T")
+
 INT64: Final = 2**63
+
+APART: Final = {"apart": True}
+"""Metadata of a field that does not travel as JSON, such as arrays."""
 
 
 @cache
@@ -24,7 +30,64 @@ def field_checks(declaring: type) -> Mapping[str, Check]:
     Raises:
         TypeError: If a field has a type that no check knows.
     """
-    return {name: _check_of(hint) for name, hint in get_type_hints(declaring).items()}
+    return {name: _check_of(hint) for name, hint in _hints(declaring).items()}
+
+
+def plain(value: Any) -> Any:
+    """A dataclass as JSON values, field by field; what its fields hold likewise."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if "apart" not in f.metadata}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return list(map(plain, cast("list[Any]", value)))
+    return value
+
+
+def built(declaring: type[T], values: Mapping[str, Any], **apart: Any) -> T:
+    """Build a dataclass from what `plain` wrote, every field of it and nothing else.
+
+    Args:
+        declaring: The class.
+        values: Its fields as JSON values.
+        apart: Its fields that do not travel as JSON.
+
+    Raises:
+        ValueError: Saying which field is missing, not known, or holds another type than is declared.
+    """
+    checks = field_checks(declaring)
+    lacking = sorted(checks.keys() - values.keys())
+    if lacking:
+        raise ValueError(f"lacks {lacking[0]}")
+    for name, value in values.items():
+        if name not in checks or not checks[name](value):
+            raise ValueError(f"has a {name} that does not fit")
+    return declaring(**{name: _made(hint, values[name]) for name, hint in _hints(declaring).items()}, **apart)
+
+
+@cache
+def _hints(declaring: type) -> dict[str, Any]:
+    """Types of the fields that travel as JSON, by name; of a class that is no dataclass, of all it annotates."""
+    hints = get_type_hints(declaring)
+    if not dataclasses.is_dataclass(declaring):
+        return hints
+    return {f.name: hints[f.name] for f in dataclasses.fields(declaring) if "apart" not in f.metadata}
+
+
+def _made(hint: Any, value: Any) -> Any:
+    """A value that fits as what is declared: tuples, members and dataclasses again."""
+    arguments = get_args(hint)
+    if value is None:
+        return None
+    if get_origin(hint) in (Union, types.UnionType):
+        return _made(next(argument for argument in arguments if argument is not types.NoneType), value)
+    if get_origin(hint) is tuple:
+        return tuple(_made(arguments[0], inner) for inner in value)
+    if dataclasses.is_dataclass(hint):
+        return built(cast("type[Any]", hint), value)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
+    return value
 
 
 def _check_of(hint: Any) -> Check:
@@ -37,6 +100,8 @@ def _check_of(hint: Any) -> Check:
         return _list_of(_check_of(arguments[0]))
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return _mapping_of(_check_of(arguments[1]))
+    if dataclasses.is_dataclass(hint):
+        return lambda value: isinstance(value, Mapping)
     if isinstance(hint, type) and issubclass(hint, Enum):
         members = frozenset(member.value for member in hint)
         return lambda value: isinstance(value, str) and value in members

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY
 from hessbench.cells.execute import classify, execute
-from hessbench.estimand import Arrays, Estimand
+from hessbench.estimand import Estimand
 from hessbench.ledger.environment import capture, environment_hash
 from hessbench.ledger.reading import LedgerWriter
 from hessbench.ledger.stored_references import Truth
@@ -19,7 +18,7 @@ from hessbench.problem import Problem
 from hessbench.running.plan import Conditions, plan
 from hessbench.running.rows import Context, outcome_rows, skipped_row
 from hessbench.running.suite import Suite
-from hessbench.workers.outcome import Outcome
+from hessbench.workers.messages import CellJob, Ended, Outcome
 
 NOTE = "ran in the caller's process, which could not be forked: no peak is true here and no limit was enforced"
 
@@ -46,13 +45,8 @@ def run_inline(suite: Suite, catalog: Catalog, folder: str | Path, conditions: C
                 key = (cell.problem, cell.estimand)
                 if key not in truths:
                     truths[key] = _truth(problem, bound.estimand)
-                outcome = Outcome({"job": "cell", "timeout_s": None, "memory_cap_bytes": None})
-
-                def emit(header: dict[str, Any], arrays: Arrays, outcome: Outcome = outcome) -> None:
-                    outcome.messages.append((header, arrays))
-
-                execute(cell, problem, bound, emit)
-                outcome.ended = {"cause": "", "code": 0, "left_behind": 0, "tail": ""}
+                outcome = Outcome(CellJob(cell), ended=Ended(code=0))
+                execute(cell, problem, bound, outcome.messages.append)
                 for row in outcome_rows(context, outcome, truths[key], writer):
                     notes = dict(row.notes) | {"host_peak_bytes": NOTE, "timeout_s": NOTE}
                     writer.append(dataclasses.replace(row, notes=notes))

@@ -14,6 +14,7 @@ from hessbench.ledger.record import Kind, Record
 from hessbench.ledger.stored_references import ReferenceStore, Truth
 from hessbench.running.rows import Context, outcome_rows
 from hessbench.specs import suggest
+from hessbench.workers.messages import CellJob
 from hessbench.workers.pool import Pool, WorkerConfig
 
 ERROR_SLACK = 1.5
@@ -81,17 +82,11 @@ def replay(folder: str | Path, cell: Cell, catalog: Catalog, plugins: tuple[str,
     context = Context(
         cell, "replay", environment_hash(capture(cell.device)), problem, catalog.method(cell.method, estimand)
     )
-    job = {
-        "job": "cell",
-        "cell": cell.to_json(),
-        "timeout_s": cell.timeout_s,
-        "memory_cap_bytes": cell.memory_cap_bytes,
-    }
     config = WorkerConfig(plugins=plugins, modules=problem.modules, spawn=not cell.device.startswith("cpu"))
     writer = LedgerWriter(out)
     try:
         with Pool(config) as pool:
-            outcome = pool.perform(job, memory=cell.pass_ == MEMORY)
+            outcome = pool.perform(CellJob(cell), memory=cell.pass_ == MEMORY)
         problem_hash = problem.hash
         references = ReferenceStore(folder).load(problem_hash, [cell.estimand])
         rows = outcome_rows(context, outcome, Truth(problem_hash, references), writer)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass, replace
-from typing import Any
 
 from hessbench.cells.cell import MEMORY, Cell
-from hessbench.estimand import Arrays, parse_estimand
+from hessbench.cells.messages import Checkpoint
+from hessbench.estimand import parse_estimand
+from hessbench.ledger.costs import columns_of
 from hessbench.ledger.environment import library_version
 from hessbench.ledger.reading import LedgerWriter, now
 from hessbench.ledger.record import Kind, Record, Status
@@ -17,10 +18,8 @@ from hessbench.method import BoundMethod, Footprint
 from hessbench.problem import Problem
 from hessbench.redact import redact
 from hessbench.running.plan import PlannedCell
-from hessbench.workers.jobs import RUNGS
-from hessbench.workers.outcome import Outcome
-
-_SPENT = ("matvecs", "calls", "counts", "gradient_equivalents", "samples", "operator_s", "wall_s")
+from hessbench.workers.messages import Cause, CellJob, Outcome
+from hessbench.workers.prices import RUNGS
 
 
 @dataclass(frozen=True)
@@ -82,33 +81,30 @@ def outcome_rows(context: Context, outcome: Outcome, truth: Truth, writer: Ledge
         OSError: If the arrays cannot be kept.
     """
     rows = [
-        _checkpoint(context, number, header, arrays, truth, writer)
-        for number, (header, arrays) in enumerate(outcome.of_type("checkpoint"))
+        _checkpoint(context, number, said, truth, writer) for number, said in enumerate(outcome.of_type(Checkpoint))
     ]
     return [*rows, _terminal(context, outcome, truth, rows)]
 
 
-def _checkpoint(
-    context: Context, number: int, header: dict[str, Any], arrays: Arrays, truth: Truth, writer: LedgerWriter
-) -> Record:
+def _checkpoint(context: Context, number: int, said: Checkpoint, truth: Truth, writer: LedgerWriter) -> Record:
     row = replace(
-        context.base(Kind.CHECKPOINT, Status.OK if header["finite"] else Status.DIVERGED, truth.problem_hash),
-        estimand=header["estimand"],
-        budget=header["budget"],
+        context.base(Kind.CHECKPOINT, Status.OK if said.finite else Status.DIVERGED, truth.problem_hash),
+        estimand=said.estimand,
+        budget=said.budget,
         checkpoint=number,
-        said_stderr=header["said_stderr"],
-        said_converged=header["said_converged"],
-        said_matvecs=header["said_matvecs"],
-        diagnostics=header["diagnostics"],
-        **{name: header[name] for name in _SPENT},
+        said_stderr=said.said_stderr,
+        said_converged=said.said_converged,
+        said_matvecs=said.said_matvecs,
+        diagnostics=said.diagnostics,
+        **columns_of(said.costs),
     )
-    if header["finite"]:
+    if said.finite:
         try:
-            row = scored(row, arrays, truth.references.get(row.estimand))
+            row = scored(row, said.arrays, truth.references.get(row.estimand))
         except Exception as failure:  # noqa: BLE001 -- a problem's own reference may hold anything
             row = replace(row, notes={"error": redact(f"not scored: {type(failure).__name__}: {failure}")})
         kind = parse_estimand(row.estimand).key
-        kept = writer.save_arrays(f"{context.cell.id}/{number}-{kind}", arrays)
+        kept = writer.save_arrays(f"{context.cell.id}/{number}-{kind}", said.arrays)
         row = replace(row, arrays=kept)
     return row
 
@@ -122,22 +118,14 @@ def _terminal(context: Context, outcome: Outcome, truth: Truth, checkpoints: lis
         notes = dict.fromkeys(("wall_s", "operator_s", "calls"), "the process ended before it could say")
         row = replace(row, matvecs=outcome.matvecs)
     else:
-        notes = dict(end.get("notes", {}))
-        row = replace(
-            row,
-            **{name: end[name] for name in _SPENT if name in end},
-            **{name: end[name] for name in ("flops", "build_s", "warmup_s", "host_peak_bytes", "device_peak_bytes")
-               if name in end},
-            engine=end.get("engine", ""),
-        )  # fmt: skip
+        notes = dict(end.notes)
+        row = replace(row, **columns_of(end.costs), engine=end.engine)
         row = replace(row, cost_at=_cost_at(context, row))
-        if "final_wall_s" in end:
-            row = replace(row, wall_s=end["final_wall_s"])
     row = with_errors_of(row, checkpoints)
     notes |= {name: says for kept in checkpoints if kept.estimand == row.estimand for name, says in kept.notes.items()}
     if context.cell.estimand not in truth.references:
         notes["error"] = truth.missing.get(context.cell.estimand, "the problem has no reference for this estimand")
-    left = outcome.ended["left_behind"]
+    left = outcome.ended.left_behind
     if left:
         says = f"left {left} process{'es' if left > 1 else ''} behind, killed"
         notes["processes"] = says
@@ -149,28 +137,27 @@ def _terminal(context: Context, outcome: Outcome, truth: Truth, checkpoints: lis
 
 def verdict(outcome: Outcome) -> tuple[Status, str]:
     """Status and reason: what the result says, or what ended the process before it could."""
-    cause, code = outcome.ended["cause"], outcome.ended["code"]
+    cause, code = outcome.ended.cause, outcome.ended.code
     end = outcome.end
     job = outcome.job
     if outcome.damaged:
         return Status.CRASH, "something else than its result came through the pipe to the harness"
-    if end is not None and cause != "memory":
-        status = Status(end["status"])
-        if status is Status.OK and job.get("job") == "cell" and not outcome.of_type("checkpoint"):
+    if end is not None and cause is not Cause.MEMORY:
+        if end.status is Status.OK and isinstance(job, CellJob) and not outcome.of_type(Checkpoint):
             return Status.CRASH, "the worker said that all was well and handed in no estimate"
-        return status, end["reason"]
-    if cause == "timeout":
-        return Status.TIMEOUT, f"stopped after the time limit of {job['timeout_s']:g} s"
-    if cause == "memory":
-        cap = job.get("memory_cap_bytes")
-        held = f"{outcome.ended.get('peak_bytes', 0) / 2**20:.0f} MiB"
+        return end.status, end.reason
+    if cause is Cause.TIMEOUT:
+        return Status.TIMEOUT, f"stopped after the time limit of {job.timeout_s:g} s"
+    if cause is Cause.MEMORY:
+        cap = job.memory_cap_bytes
+        held = f"{outcome.ended.peak_bytes / 2**20:.0f} MiB"
         limit = f"the memory cap of {cap / 2**20:.0f} MiB" if cap else "the memory of the machine"
         return Status.OOM_HOST, f"killed above {limit}, holding {held}"
-    if cause == "server":
+    if cause is Cause.SERVER:
         return Status.CRASH, "the worker's server was killed"
-    tail = outcome.ended["tail"].strip().splitlines()
+    tail = outcome.ended.tail.strip().splitlines()
     said = f"; its last line: {tail[-1]}" if tail else ""
-    if isinstance(code, int) and code < 0:
+    if code is not None and code < 0:
         return Status.CRASH, f"killed by {_signal_name(-code)}{said}"
     return Status.CRASH, f"ended with exit code {code} before handing in its result{said}"
 

@@ -23,6 +23,7 @@ from hessbench.ledger.reading import LedgerTail, LedgerWriter, best_attempt
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.scoring import append_attempt, scored_since
 from hessbench.ledger.stored_references import Truth
+from hessbench.ledger.typed_fields import plain
 from hessbench.method import BoundMethod
 from hessbench.problem import Problem
 from hessbench.redact import redact
@@ -32,9 +33,9 @@ from hessbench.running.progress import Reporter, Silent, by_status
 from hessbench.running.rows import Context, outcome_rows, skipped_row
 from hessbench.running.suite import Suite
 from hessbench.running.truth import Limits, find_truth
-from hessbench.workers.jobs import RUNGS
-from hessbench.workers.outcome import Outcome
+from hessbench.workers.messages import CellJob, Outcome, Price, PriceJob, UnitJob, UnitPrice
 from hessbench.workers.pool import Pool, WorkerConfig
+from hessbench.workers.prices import RUNGS
 from hessbench.workers.processes import kill_orphans
 
 FAILED: Final = frozenset(Status) - {Status.OK, Status.SKIPPED, Status.OVER_BUDGET}
@@ -302,11 +303,12 @@ class _Run:
                 self._start(waiting.popleft(), pool, deferred)
             outcomes = pool.wait(0.2) if pool.running else []
             for slot in pool.running:
-                if slot.outcome:
-                    cell = Cell.from_json(slot.outcome.job["cell"])
+                if slot.outcome and isinstance(slot.outcome.job, CellJob):
+                    cell = slot.outcome.job.cell
                     self._reporter.running(f"{cell.problem} {cell.method}", slot.matvecs, cell.budget)
             for outcome in outcomes:
-                self._finish(outcome, writer)
+                if isinstance(outcome.job, CellJob):
+                    self._finish(outcome.job, outcome, writer)
             if deferred and not waiting and not pool.running:
                 # Another process runs these; when it is done or dead, they are written or free.
                 if len(deferred) != told:
@@ -327,25 +329,18 @@ class _Run:
             self._reporter.finished(cell.method, "done by another process", failed=False)
             return
         self._claims[cell.id] = claim
-        job = {
-            "job": "cell",
-            "cell": cell.to_json(),
-            "timeout_s": cell.timeout_s,
-            "memory_cap_bytes": cell.memory_cap_bytes,
-            "contended": self._context(cell).contended,
-        }
-        pool.hand_out(job, memory=cell.pass_ == MEMORY)
+        pool.hand_out(CellJob(cell, self._context(cell).contended), memory=cell.pass_ == MEMORY)
 
-    def _finish(self, outcome: Outcome, writer: LedgerWriter) -> None:
+    def _finish(self, job: CellJob, outcome: Outcome, writer: LedgerWriter) -> None:
         begin = time.perf_counter()
-        cell = Cell.from_json(outcome.job["cell"])
+        cell = job.cell
         rows = outcome_rows(self._context(cell), outcome, self._truths[cell.problem], writer)
         terminal = rows[-1]
-        inside = (outcome.end or {}).get("busy_s")
+        inside = outcome.end.busy_s if outcome.end else None
         overhead = None if inside is None else outcome.elapsed_s - inside + time.perf_counter() - begin
         number = self._tail.next_attempt(cell.id)
         terminal = self._with_engine_noted(cell, terminal)
-        terminal = _with_overhead(terminal, overhead, bool(outcome.job["contended"]))
+        terminal = _with_overhead(terminal, overhead, job.contended)
         for row in [*rows[:-1], terminal]:
             writer.append(replace(row, attempt=number))
         self._claims.pop(cell.id).release()
@@ -407,9 +402,10 @@ class _Run:
                 return
             beside = "beside a gradient" if job == "unit" else "at other dimensions"
             self._reporter.phase(f"price of a product of {cell.problem} {beside}")
-            asked = {"job": job, **_conditions(cell), "timeout_s": _PRICE_TIMEOUT_S}
-            for header, _ in pool.perform(asked).of_type("price"):
-                writer.append_price({key: value for key, value in header.items() if key != "type"})
+            asked = (UnitJob if job == "unit" else PriceJob)(**_conditions(cell), timeout_s=_PRICE_TIMEOUT_S)
+            outcome = pool.perform(asked)
+            for price in [*outcome.of_type(Price), *outcome.of_type(UnitPrice)]:
+                writer.append_price(plain(price))
         finally:
             claim.release()
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from hessbench.estimand.base import Source
 from hessbench.ledger.record import Status
-from hessbench.ledger.stored_references import ReferenceStore, Truth, cached_references, reference_from
+from hessbench.ledger.stored_references import ReferenceStore, Truth, cached_references
 from hessbench.running.rows import verdict
-from hessbench.workers.outcome import Outcome
+from hessbench.workers.messages import BuiltReference, Cause, NoReference, ProblemHash, ReferenceJob
 from hessbench.workers.pool import Pool
 
 _TIMEOUT_S: Final = 3600.0
@@ -57,49 +57,61 @@ def find_truth(
         OSError: If the folder cannot be written.
     """
     limits = limits or Limits()
-    job = {
-        "job": "reference",
-        "problem": spec,
-        "estimands": estimands,
-        "folder": str(folder),
-        "threads": threads,
-        "timeout_s": _TIMEOUT_S if limits.each_s is None else limits.each_s * len(estimands),
-        "memory_cap_bytes": limits.memory_cap_bytes,
-    }
+    job = ReferenceJob(
+        problem=spec,
+        estimands=tuple(estimands),
+        folder=str(folder),
+        threads=threads,
+        timeout_s=_TIMEOUT_S if limits.each_s is None else limits.each_s * len(estimands),
+        memory_cap_bytes=limits.memory_cap_bytes,
+    )
     outcome = pool.perform(job)
-    if outcome.end is None and outcome.ended["cause"] in ("", "server"):
+    if outcome.end is None and outcome.ended.cause in (Cause.NONE, Cause.SERVER):
         say(f"the reference of {spec} was interrupted ({verdict(outcome)[1]}): once more")
         outcome = pool.perform(job)
     missing: dict[str, str] = {}
-    if outcome.end is None or outcome.end["status"] != Status.OK:
+    if outcome.end is None or outcome.end.status is not Status.OK:
         missing = dict.fromkeys(estimands, f"no reference: {verdict(outcome)[1]}")
-    hashed = [header for header, _ in outcome.of_type("problem")]
+    hashed = outcome.of_type(ProblemHash)
     if not hashed:
         return Truth(missing=missing)
-    problem_hash: str = hashed[0]["hash"]
+    problem_hash = hashed[0].hash
     store = ReferenceStore(folder)
-    for header, arrays in outcome.of_type("reference"):
-        if store.is_damaged(problem_hash, header["estimand"]):
-            say(f"the kept reference {header['estimand']} of {spec} was damaged: it was built again")
-        store.save(problem_hash, header, arrays)
-    if hashed[0]["of_content"]:
-        _share(store, outcome, problem_hash, estimands, say)
+    made = outcome.of_type(BuiltReference)
+    for found in made:
+        if store.is_damaged(problem_hash, found.estimand):
+            say(f"the kept reference {found.estimand} of {spec} was damaged: it was built again")
+        store.save(problem_hash, found.estimand, found.reference)
+    if hashed[0].of_content:
+        _share(store, made, problem_hash, estimands, say)
     references = store.load(problem_hash, estimands)
-    for header, arrays in outcome.of_type("reference"):
-        references.setdefault(header["estimand"], reference_from(header, arrays))
-    missing |= {header["estimand"]: header["reason"] for header, _ in outcome.of_type("no-reference")}
+    for found in made:
+        references.setdefault(found.estimand, found.reference)
+    missing |= {none.estimand: none.reason for none in outcome.of_type(NoReference)}
     return Truth(problem_hash, references, missing)
 
 
 def _share(
-    store: ReferenceStore, outcome: Outcome, problem_hash: str, estimands: list[str], say: Callable[[str], None]
+    store: ReferenceStore,
+    made: list[BuiltReference],
+    problem_hash: str,
+    estimands: list[str],
+    say: Callable[[str], None],
 ) -> None:
-    """Give the cache what was dear to make, and take from it what another run made."""
+    """Give the cache what was costly to make, and take from it what another run made.
+
+    Args:
+        store: That of the run's folder.
+        made: References built now.
+        problem_hash: Of what problem.
+        estimands: What is to be known of it.
+        say: Told what could not be kept.
+    """
     cache = cached_references()
     try:
-        for header, arrays in outcome.of_type("reference"):
-            if header["source"] != Source.ANALYTIC:
-                cache.save(problem_hash, header, arrays)
+        for found in made:
+            if found.source is not Source.ANALYTIC:
+                cache.save(problem_hash, found.estimand, found.reference)
     except OSError as failure:
         say(f"references are not kept in the cache: {failure.strerror or failure}")
     for estimand in estimands:

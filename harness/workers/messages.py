@@ -1,160 +1,288 @@
-"""What a worker may say to the supervisor: the fields of every message, and that their values can be true."""
+"""What passes between the harness and its workers: jobs, what a job says, and what became of it.
+
+What cannot be true, such as a negative cost, is refused as it is made; what has another type, as it is read (`wire`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, TypedDict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar, cast
 
 from hessbench.cells.cell import Cell
-from hessbench.estimand import Source, parse_estimand
-from hessbench.ledger.reading import PriceRow
-from hessbench.ledger.record import Status
-from hessbench.ledger.typed_fields import field_checks
+from hessbench.cells.messages import Checkpoint, End
+from hessbench.estimand import Arrays, Reference, Source, parse_estimand
+from hessbench.ledger.typed_fields import APART
+
+M = TypeVar("M")
 
 
-class Spent(TypedDict):
-    """What had been spent."""
+@dataclass(frozen=True)
+class CellJob:
+    """Run a cell, under the limits it has; `contended` says whether other work runs on the machine as it begins."""
 
-    matvecs: int
-    calls: int
-    counts: Mapping[str, int]
-    gradient_equivalents: float
-    samples: int
-    operator_s: float
-    wall_s: float
+    cell: Cell
+    contended: bool = False
 
+    @property
+    def timeout_s(self) -> float | None:
+        """Seconds it may take."""
+        return self.cell.timeout_s
 
-class CheckpointMessage(Spent):
-    """An evaluated estimate, as the state at one budget of the grid."""
-
-    type: str
-    budget: int
-    estimand: str
-    finite: bool
-    said_stderr: float | None
-    said_converged: bool | None
-    said_matvecs: int | None
-    diagnostics: Mapping[str, Any]
+    @property
+    def memory_cap_bytes(self) -> int | None:
+        """Memory it may take above its server's."""
+        return self.cell.memory_cap_bytes
 
 
-class _Ended(TypedDict):
-    type: str
-    status: Status
-    reason: str
+@dataclass(frozen=True, kw_only=True)
+class _Limited:
+    """Seconds a job may take, and memory above its server's."""
+
+    timeout_s: float | None = None
+    memory_cap_bytes: int | None = None
 
 
-class EndMessage(_Ended, total=False):
-    """How a job ended; of a cell, its totals and peaks too."""
+@dataclass(frozen=True)
+class ReferenceJob(_Limited):
+    """Hash a problem's content, and build the references that neither the folder of a run nor the cache holds."""
 
-    notes: Mapping[str, str]
-    busy_s: float
-    matvecs: int
-    calls: int
-    counts: Mapping[str, int]
-    gradient_equivalents: float
-    samples: int
-    operator_s: float
-    wall_s: float
-    final_wall_s: float
-    build_s: float
-    warmup_s: float
-    flops: int
-    host_peak_bytes: int | None
-    device_peak_bytes: int | None
-    engine: str
-    exceeded: str
+    problem: str
+    estimands: tuple[str, ...]
+    folder: str
+    threads: int
 
 
-class ProblemMessage(TypedDict):
-    """The hash of a problem's content."""
+@dataclass(frozen=True)
+class _Pricing(_Limited):
+    problem: str
+    device: str
+    dtype: str
+    threads: int
 
-    type: str
+
+@dataclass(frozen=True)
+class PriceJob(_Pricing):
+    """Time a product of a problem at growing dimensions."""
+
+
+@dataclass(frozen=True)
+class UnitJob(_Pricing):
+    """Time every kind of product of a network problem beside its gradient."""
+
+
+@dataclass(frozen=True)
+class ConformanceJob(_Limited):
+    """Check what every method must obey."""
+
+    method: str
+
+
+@dataclass(frozen=True)
+class ProblemHash:
+    """The hash of a problem's content; `of_content` where it is one of the content itself, not of a few products."""
+
     hash: str
     of_content: bool
 
 
-class ReferenceMessage(TypedDict):
-    """A reference; its arrays come with it."""
+@dataclass(frozen=True)
+class BuiltReference:
+    """A reference that was built."""
 
-    type: str
     estimand: str
     source: Source
     norm: float
     bound: float
     rounding: float
     note: str
+    arrays: Arrays = field(default_factory=dict[str, Any], compare=False, metadata=APART)
+
+    def __post_init__(self) -> None:
+        parse_estimand(self.estimand)
+        _refuse_negative(norm=self.norm, bound=self.bound, rounding=self.rounding)
+
+    @property
+    def reference(self) -> Reference:
+        """The reference itself."""
+        return Reference(self.arrays, self.source, self.norm, self.bound, self.rounding, self.note)
 
 
-class NoReferenceMessage(TypedDict):
+@dataclass(frozen=True)
+class NoReference:
     """Why a reference could not be built."""
 
-    type: str
     estimand: str
     reason: str
 
+    def __post_init__(self) -> None:
+        parse_estimand(self.estimand)
 
-class PriceMessage(PriceRow, total=False):
-    """The price of a product at one dimension: in seconds, or of one column in gradients of the same problem."""
 
-    type: str
+@dataclass(frozen=True, kw_only=True)
+class _Priced:
+    """A product that was timed, and where; the columns of a price in the ledger are those of the two kinds of it."""
+
+    problem: str
+    measured_problem: str
+    kind_of_product: str
+    dim: int
+    device: str
+    dtype: str
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price(_Priced):
+    """The price of a product at one dimension, in seconds; bandwidth in bytes a second."""
+
+    seconds: float
+    predicted_seconds: float | None
+    bandwidth: float
+
+    def __post_init__(self) -> None:
+        _refuse_negative(dim=self.dim, seconds=self.seconds, bandwidth=self.bandwidth)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitPrice(_Priced):
+    """The price of one column in gradients of the same problem: median, least and most."""
+
     nominal: float
+    in_gradients: float
+    in_gradients_min: float
+    in_gradients_max: float
+    column_seconds: float
+    gradient_seconds: float
+
+    def __post_init__(self) -> None:
+        _refuse_negative(dim=self.dim, in_gradients=self.in_gradients, column_seconds=self.column_seconds)
 
 
-class LawMessage(TypedDict):
+@dataclass(frozen=True)
+class Law:
     """Whether a law held."""
 
-    type: str
     law: str
     passed: bool
     detail: str
 
 
-MESSAGES: Final[Mapping[str, type]] = {
-    "checkpoint": CheckpointMessage,
-    "end": EndMessage,
-    "problem": ProblemMessage,
-    "reference": ReferenceMessage,
-    "no-reference": NoReferenceMessage,
-    "price": PriceMessage,
-    "law": LawMessage,
-}
-"""Messages by their type."""
+class Cause(StrEnum):
+    """What ended a job that did not end by itself."""
 
-_NEVER_NEGATIVE: Final = (
-    "matvecs", "calls", "samples", "gradient_equivalents", "operator_s", "wall_s", "final_wall_s", "busy_s", "build_s",
-    "warmup_s", "flops", "host_peak_bytes", "device_peak_bytes", "seconds", "bound", "norm", "dim", "in_gradients",
-)  # fmt: skip
+    NONE = ""
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    STOPPED = "stopped"
+    SERVER = "server"
 
 
-def check_message(header: Mapping[str, Any], job: Mapping[str, Any]) -> None:
-    """Refuse a message that the harness's own code in the worker cannot have sent.
+@dataclass(frozen=True)
+class Ended:
+    """What a server says of an ended job.
 
-    Raises:
-        ValueError: Saying what does not fit.
+    Attributes:
+        cause: What ended it.
+        code: Exit code of its process; None where it goes on, or nobody knows.
+        left_behind: Processes it left, now killed.
+        peak_bytes: Most memory it was seen to hold.
+        tail: The last it printed.
     """
-    kind = header.get("type")
-    declared = MESSAGES.get(kind) if isinstance(kind, str) else None
-    if declared is None:
-        raise ValueError("a message of no known type was written")
-    checks = field_checks(declared)
-    required: frozenset[str] = getattr(declared, "__required_keys__")  # noqa: B009 -- unknown to the type checker
-    lacking = sorted(required - header.keys())
-    if lacking:
-        raise ValueError(f"a message of type {kind} lacks {lacking[0]}")
-    for name, value in header.items():
-        if name not in checks or not checks[name](value):
-            raise ValueError(f"a message of type {kind} has a {name} that does not fit")
-        if name in _NEVER_NEGATIVE and value is not None and value < 0:
-            raise ValueError(f"a message of type {kind} has a negative {name}")
-    if "estimand" in header:
-        parse_estimand(header["estimand"])
-    if job.get("job") == "cell":
-        _check_spending(header, Cell.from_json(job["cell"]))
+
+    cause: Cause = Cause.NONE
+    code: int | None = None
+    left_behind: int = 0
+    peak_bytes: int = 0
+    tail: str = ""
 
 
-def _check_spending(header: Mapping[str, Any], cell: Cell) -> None:
-    budget = header.get("budget", cell.budget)
+@dataclass(frozen=True)
+class Ready:
+    """A server or a spawned worker takes jobs; `threads` counts those of its process."""
+
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a server cannot start."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The job in progress is to be stopped."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A spawned worker has done a job; `retire` where it must not do another."""
+
+    retire: bool
+
+
+Job: TypeAlias = CellJob | ReferenceJob | PriceJob | UnitJob | ConformanceJob
+Message: TypeAlias = Checkpoint | End | ProblemHash | BuiltReference | NoReference | Price | UnitPrice | Law
+Word: TypeAlias = Ended | Ready | Failed | Stop | Done
+
+
+@dataclass
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: The job.
+        messages: What it said, in order; the last is an `End` where it handed in its result.
+        ended: The server's report.
+        matvecs: Products spent, also where the job was killed.
+        elapsed_s: From handing the job out to its end.
+        damaged: Whether something else than messages came through the job's pipe.
+    """
+
+    job: Job
+    messages: list[Message] = field(default_factory=list[Message])
+    ended: Ended = field(default_factory=Ended)
+    matvecs: int = 0
+    elapsed_s: float = 0.0
+    damaged: bool = False
+
+    def add(self, messages: list[Message]) -> None:
+        """Add messages that have arrived.
+
+        Raises:
+            ValueError: If one cannot be: something else than the job wrote it.
+        """
+        for message in messages:
+            if self.end is not None:
+                raise ValueError("a message came after the last one")
+            if isinstance(self.job, CellJob):
+                _check_spending(message, self.job.cell)
+            self.messages.append(message)
+
+    @property
+    def end(self) -> End | None:
+        """The last message; None where the process ended without handing in its result."""
+        last = self.messages[-1] if self.messages else None
+        return last if isinstance(last, End) else None
+
+    def of_type(self, kind: type[M]) -> list[M]:
+        """Messages of one kind."""
+        return [cast("M", message) for message in self.messages if isinstance(message, kind)]
+
+
+def _check_spending(message: Message, cell: Cell) -> None:
+    if not isinstance(message, Checkpoint | End):
+        return
+    budget = message.budget if isinstance(message, Checkpoint) else cell.budget
     if budget not in cell.budgets:
         raise ValueError(f"a checkpoint names the budget {budget}, which its cell has not")
-    if header.get("matvecs", 0) > budget:
-        raise ValueError(f"{header['matvecs']} products of a budget of {budget} were reported")
+    if message.costs.matvecs > budget:
+        raise ValueError(f"{message.costs.matvecs} products of a budget of {budget} were reported")
+
+
+def _refuse_negative(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if number < 0:
+            raise ValueError(f"has a negative {name}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import math
 import mmap
 import os
@@ -16,15 +15,16 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Final, final
 
 import torch
 
 from hessbench.catalog import Catalog
 from hessbench.workers import processes
-from hessbench.workers.outcome import Outcome
+from hessbench.workers.messages import Cause, Ended, Failed, Job, Outcome, Ready, Stop
 from hessbench.workers.server import MESSAGE_LIMIT, PROGRESS, Server, prepare
-from hessbench.workers.wire import Decoder
+from hessbench.workers.setup import Setup
+from hessbench.workers.wire import Decoder, packet, read_packet
 
 MEMORY_ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """Settings under which freed memory goes back at once, so that a resident peak is a true peak. They slow the clock."""
@@ -83,9 +83,7 @@ class Slot:
         self.outcome: Outcome | None = None
 
     def _start(self, there: socket.socket, config: WorkerConfig, environment: dict[str, str]) -> int:
-        text = json.dumps(
-            {"parent": os.getpid(), "plugins": config.plugins, "modules": config.modules, "spawn": config.spawn}
-        )
+        text = Setup(os.getpid(), config.plugins, config.modules, config.spawn).text
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hessbench.workers.serve", str(there.fileno()), text],
             stdin=subprocess.DEVNULL, pass_fds=[there.fileno()], start_new_session=True,
@@ -102,25 +100,25 @@ class Slot:
         """
         if self._is_ready:
             return
-        threads, reason = 1, ""
+        word = None
         self._channel.settimeout(_READY_S)
-        with contextlib.suppress(OSError):
-            word = self._channel.recv(MESSAGE_LIMIT)
-            told = json.loads(word) if word else {}
-            self._is_ready = told.get("event") == "ready"
-            threads, reason = told.get("threads", 1), told.get("reason", "")
+        with contextlib.suppress(OSError, ValueError):
+            data = self._channel.recv(MESSAGE_LIMIT)
+            word = read_packet(data) if data else None
         self._channel.settimeout(None)
-        if not self._is_ready:
-            if reason:
-                raise ValueError(f"a worker could not start: {reason}")
+        if isinstance(word, Failed):
+            raise ValueError(f"a worker could not start: {word.reason}")
+        if not isinstance(word, Ready):
             raise ChildProcessError("a worker could not start; its message is above")
-        if threads > 1 and self._refuses_threads:
+        self._is_ready = True
+        others = word.threads - 1
+        if others and self._refuses_threads:
             raise ValueError(
-                f"a plugin or module starts {threads - 1} thread{'s' if threads > 2 else ''} when it is imported, "
+                f"a plugin or module starts {others} thread{'s' if others > 1 else ''} when it is imported, "
                 "which a forked cell would not survive; start them inside the method or the build"
             )
 
-    def hand_out(self, job: dict[str, Any]) -> None:
+    def hand_out(self, job: Job) -> None:
         """Give the server a job.
 
         Raises:
@@ -139,7 +137,7 @@ class Slot:
         self._started = time.perf_counter()
         self._leave_by = None
         try:
-            socket.send_fds(self._channel, [json.dumps(job).encode()], [result_end, progress])
+            socket.send_fds(self._channel, [packet(job)], [result_end, progress])
         finally:
             os.close(result_end)
             os.close(progress)
@@ -169,8 +167,11 @@ class Slot:
             data = b""
         self._read_result()
         outcome, self.outcome = self.outcome, None
-        cause = "timeout" if self._is_overdue else "server"
-        outcome.ended = json.loads(data) if data else {"cause": cause, "code": None, "left_behind": 0, "tail": ""}
+        word = None
+        with contextlib.suppress(ValueError):
+            word = read_packet(data) if data else None
+        cause = Cause.TIMEOUT if self._is_overdue else Cause.SERVER
+        outcome.ended = word if isinstance(word, Ended) else Ended(cause)
         outcome.matvecs = self.matvecs
         outcome.elapsed_s = time.perf_counter() - self._started
         self._close_job()
@@ -210,7 +211,7 @@ class Slot:
         """Have a job stopped that has handed in its result and does not end."""
         if self.outcome is None:
             return
-        limit = self.outcome.job.get("timeout_s")
+        limit = self.outcome.job.timeout_s
         if limit is not None and time.perf_counter() - self._started > limit + self._grace_s:
             # The server itself holds the limit; one that a job has stopped does not.
             self._is_overdue = True
@@ -222,7 +223,7 @@ class Slot:
         elif time.perf_counter() > self._leave_by:
             self._leave_by = math.inf
             with contextlib.suppress(OSError):
-                self._channel.send(b"{}")
+                self._channel.send(packet(Stop()))
 
     def _read_result(self) -> None:
         if self.outcome is None or self._result < 0:
@@ -274,7 +275,7 @@ class Pool:
         """Servers with a job."""
         return [server for servers in self._slots for server in servers.values() if server.outcome]
 
-    def hand_out(self, job: dict[str, Any], *, memory: bool = False) -> None:
+    def hand_out(self, job: Job, *, memory: bool = False) -> None:
         """Give a job to an idle slot.
 
         Raises:
@@ -309,11 +310,11 @@ class Pool:
         for slot in slots:
             if outcome := slot.advance():
                 found.append(outcome)
-                if outcome.ended["cause"] == "server" or slot.is_lost:
+                if outcome.ended.cause is Cause.SERVER or slot.is_lost:
                     processes.kill_marked(slot.mark)
         return found
 
-    def perform(self, job: dict[str, Any], *, memory: bool = False) -> Outcome:
+    def perform(self, job: Job, *, memory: bool = False) -> Outcome:
         """Hand out one job and wait for it, with nothing else running."""
         self.hand_out(job, memory=memory)
         while True:

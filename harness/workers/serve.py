@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
@@ -10,34 +9,37 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 import torch
 
 from hessbench.catalog import load_catalog
 from hessbench.redact import redact
+from hessbench.workers.messages import Failed
 from hessbench.workers.server import Server, prepare
+from hessbench.workers.setup import Setup
+from hessbench.workers.wire import packet
 
 
 def main(arguments: list[str]) -> NoReturn:
     """Serve the socket inherited as a file descriptor."""
     descriptor, text = arguments
-    config: dict[str, Any] = json.loads(text)
-    prepare(config["parent"])
+    setup = Setup.parse(text)
+    prepare(setup.parent)
     channel = socket.socket(fileno=int(descriptor))
     os.set_inheritable(int(descriptor), False)
     # A plugin may compute while it is imported: a thread pool made here would hang every fork at its first use.
     torch.set_num_threads(1)
     try:
         with _without_threads():
-            for name in config["modules"]:
+            for name in setup.modules:
                 import_module(name)
-            catalog = load_catalog(config["plugins"])
+            catalog = load_catalog(setup.plugins)
     except Exception as failure:  # noqa: BLE001 -- whatever a module raises is told in one sentence
         said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
-        channel.send(json.dumps({"event": "failed", "reason": redact(said)}).encode())
+        channel.send(packet(Failed(redact(said))))
         os._exit(1)
-    spawn = [sys.executable, "-m", "hessbench.workers.spawned", text] if config["spawn"] else None
+    spawn = [sys.executable, "-m", "hessbench.workers.spawned", text] if setup.spawn else None
     Server(channel, catalog, spawn).serve()
     # Nothing is left to tidy up, and taking the interpreter down would take half a second.
     os._exit(0)

@@ -8,7 +8,6 @@ a worker is spawned afresh and kept until its first failure.
 from __future__ import annotations
 
 import contextlib
-import json
 import mmap
 import os
 import select
@@ -23,10 +22,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, final
 
 from hessbench.catalog import Catalog
-from hessbench.estimand.base import Arrays
+from hessbench.cells.messages import End
+from hessbench.ledger.record import Status
 from hessbench.workers import processes
 from hessbench.workers.jobs import perform
-from hessbench.workers.wire import encode
+from hessbench.workers.messages import Cause, Done, Ended, Job, Message, Ready, Word
+from hessbench.workers.wire import frame, packet, read_packet
 
 MESSAGE_LIMIT: Final = 1 << 17
 PROGRESS: Final = struct.Struct("<q")
@@ -51,7 +52,7 @@ class _Running:
     tail: bytearray = field(default_factory=bytearray)
     peak_bytes: int = 0
     next_look: float = 0.0
-    cause: str = ""
+    cause: Cause = Cause.NONE
     retire: bool = False
 
 
@@ -73,12 +74,12 @@ class Server:
 
     def serve(self) -> None:
         """Handle requests until the supervisor closes the socket."""
-        self._send({"event": "ready", "threads": len(os.listdir("/proc/self/task"))})  # noqa: PTH208
+        self._send(Ready(len(os.listdir("/proc/self/task"))))  # noqa: PTH208
         while True:
             message, descriptors = _receive(self._channel)
             if message is None:
                 break
-            if not descriptors:
+            if isinstance(message, Word):
                 continue  # asked to stop a job that had just ended
             result, progress = descriptors
             running = (
@@ -90,7 +91,7 @@ class Server:
             self._finish(running)
         processes.kill_descendants(os.getpid())
 
-    def _fork(self, job: dict[str, Any], result: int, progress: int) -> _Running:
+    def _fork(self, job: Job, result: int, progress: int) -> _Running:
         output, output_end = os.pipe()
         parent = os.getpid()
         base = processes.own_bytes(parent)
@@ -102,7 +103,7 @@ class Server:
         os.close(output_end)
         return self._running(job, pid, output, base)
 
-    def _start_spawned(self, job: dict[str, Any], result: int, progress: int) -> _Running:
+    def _start_spawned(self, job: Job, result: int, progress: int) -> _Running:
         """Hand the job to the spawned worker, started afresh after any failure."""
         if self._worker is None or self._worker[0].poll() is not None:
             self._retire()
@@ -121,18 +122,18 @@ class Server:
             _receive(here)
         process, channel, output = self._worker
         with contextlib.suppress(OSError):
-            send(channel, job, [result, progress])
+            socket.send_fds(channel, [packet(job)], [result, progress])
         return self._running(job, process.pid, os.dup(output), processes.own_bytes(process.pid))
 
-    def _running(self, job: dict[str, Any], pid: int, output: int, base: int) -> _Running:
-        limit = job.get("timeout_s")
+    def _running(self, job: Job, pid: int, output: int, base: int) -> _Running:
+        limit = job.timeout_s
         return _Running(
             pid=pid,
             pidfd=os.pidfd_open(pid),
             output=output,
             base_bytes=base,
             deadline=None if limit is None else time.monotonic() + limit,
-            cap_bytes=job.get("memory_cap_bytes"),
+            cap_bytes=job.memory_cap_bytes,
             oom_before=processes.oom_kills(),
         )
 
@@ -152,13 +153,13 @@ class Server:
                 message, _none = _receive(self._channel)
                 if message is None:
                     self._die()
-                self._kill(running, "stopped")
+                self._kill(running, Cause.STOPPED)
             if running.pidfd in ready:
                 return
             if done is not None and done in ready:
                 message, _none = _receive(done)
                 if message is not None:
-                    running.retire = bool(message["retire"])
+                    running.retire = isinstance(message, Done) and message.retire
                     return
                 watched.remove(done)
             if not running.cause:
@@ -167,7 +168,7 @@ class Server:
     def _enforce(self, running: _Running) -> None:
         begin = time.monotonic()
         if running.deadline is not None and begin > running.deadline:
-            self._kill(running, "timeout")
+            self._kill(running, Cause.TIMEOUT)
             return
         if begin < running.next_look:
             return
@@ -182,9 +183,9 @@ class Server:
         if (running.cap_bytes is not None and held > running.cap_bytes) or (
             held > (1 << 28) and processes.memory_left() < _RESERVE
         ):
-            self._kill(running, "memory")
+            self._kill(running, Cause.MEMORY)
 
-    def _kill(self, running: _Running, cause: str) -> None:
+    def _kill(self, running: _Running, cause: Cause) -> None:
         running.cause = cause
         processes.kill_descendants(running.pid, frozenset({running.pid}))
         with contextlib.suppress(ProcessLookupError):
@@ -206,14 +207,13 @@ class Server:
         os.close(running.output)
         killed_for_memory = code == -signal.SIGKILL and not running.cause and processes.oom_kills() > running.oom_before
         self._send(
-            {
-                "event": "ended",
-                "cause": "memory" if killed_for_memory else running.cause,
-                "code": code,
-                "left_behind": left,
-                "peak_bytes": running.peak_bytes,
-                "tail": running.tail.decode(errors="replace"),
-            }
+            Ended(
+                cause=Cause.MEMORY if killed_for_memory else running.cause,
+                code=code,
+                left_behind=left,
+                peak_bytes=running.peak_bytes,
+                tail=running.tail.decode(errors="replace"),
+            )
         )
         if code is not None or running.retire:
             self._retire()
@@ -234,9 +234,9 @@ class Server:
             os.close(output)
             self._worker = None
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, word: Word) -> None:
         try:
-            self._channel.send(json.dumps(message).encode())
+            self._channel.send(packet(word))
         except OSError:
             self._die()
 
@@ -245,22 +245,28 @@ class Server:
         os._exit(1)
 
 
-def run_job(job: dict[str, Any], catalog: Catalog, result: int, progress: int) -> str:
+def run_job(job: Job, catalog: Catalog, result: int, progress: int) -> Status | None:
     """Perform a job in this process, writing its messages to the result pipe and its count to the progress page.
 
+    Args:
+        job: What to do.
+        catalog: Where names are looked up.
+        result: Descriptor of the pipe.
+        progress: Descriptor of the page.
+
     Returns:
-        The status it ended with.
+        The status it ended with; None where it did not say.
     """
     page = mmap.mmap(progress, PROGRESS.size)
-    status = ""
+    status: Status | None = None
 
     def on_charge(matvecs: int) -> None:
         PROGRESS.pack_into(page, 0, matvecs)
 
-    def emit(header: dict[str, Any], arrays: Arrays) -> None:
+    def emit(message: Message) -> None:
         nonlocal status
-        status = header.get("status", status)
-        data = memoryview(encode(header, arrays))
+        status = message.status if isinstance(message, End) else status
+        data = memoryview(frame(message))
         while data:
             data = data[os.write(result, data) :]
 
@@ -268,18 +274,13 @@ def run_job(job: dict[str, Any], catalog: Catalog, result: int, progress: int) -
     return status
 
 
-def send(channel: socket.socket, message: dict[str, Any], descriptors: list[int]) -> None:
-    """Send a message with file descriptors."""
-    socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
-
-
-def _receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """Receive one message and its descriptors; None when the other side is gone."""
+def _receive(channel: socket.socket) -> tuple[Job | Word | None, list[int]]:
+    """Receive one packet and its descriptors; None when the other side is gone."""
     try:
         data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 2)
     except OSError:
         return None, []
-    return (json.loads(data) if data else None), list(descriptors)
+    return (read_packet(data) if data else None), list(descriptors)
 
 
 def _child(parent: int, output: int, work: Callable[[], object]) -> NoReturn:

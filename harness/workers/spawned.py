@@ -5,18 +5,20 @@ It is retired after a failure, and after a job that changed a global setting or 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import sys
 from importlib import import_module
-from typing import Any
 
 from hessbench.catalog import load_catalog
 from hessbench.laws.global_settings import changes, functions, settings
+from hessbench.ledger.record import Status
 from hessbench.workers import processes
+from hessbench.workers.messages import Done, Ready, Word
 from hessbench.workers.server import MESSAGE_LIMIT, run_job
+from hessbench.workers.setup import Setup
+from hessbench.workers.wire import packet, read_packet
 
 
 def main(arguments: list[str]) -> None:
@@ -26,25 +28,28 @@ def main(arguments: list[str]) -> None:
         arguments: Configuration, file descriptor of the socket, process id of the server.
     """
     text, descriptor, parent = arguments
-    config: dict[str, Any] = json.loads(text)
+    setup = Setup.parse(text)
     processes.die_with_parent(int(parent), signal.SIGKILL)
     channel = socket.socket(fileno=int(descriptor))
-    catalog = load_catalog(config["plugins"])
-    for name in config["modules"]:
+    catalog = load_catalog(setup.plugins)
+    for name in setup.modules:
         import_module(name)
-    channel.send(json.dumps({"event": "ready"}).encode())
+    channel.send(packet(Ready()))
     before = settings() | functions()
     while True:
         data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 2)
         if not data:
             return
+        job = read_packet(data)
+        if isinstance(job, Word):
+            continue
         result, progress = descriptors
-        status = run_job(json.loads(data), catalog, result, progress)
+        status = run_job(job, catalog, result, progress)
         os.close(result)
         os.close(progress)
         # What a cell changes for good, such as the default dtype or the counter itself, ends with this process.
-        retire = status != "ok" or bool(changes(before, settings() | functions()))
-        channel.send(json.dumps({"event": "done", "retire": retire}).encode())
+        retire = status is not Status.OK or bool(changes(before, settings() | functions()))
+        channel.send(packet(Done(retire)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hessbench.clock import seconds_a_call, wait_for
 from hessbench.exceptions import first_line
 from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator, Matmat, info_of
@@ -181,7 +182,7 @@ def _enter(way: Way, network: Network, matrix: str, column: Tensor, gradient_s: 
     del made
     start = time.perf_counter()
     made = way.make(network, matrix)
-    _wait(column)
+    wait_for(column.device)
     setup = (time.perf_counter() - start) / gradient_s
     is_operator = isinstance(made, LinearOperator)
     multiply = made.matmat if is_operator else made
@@ -266,13 +267,4 @@ def _gradient_of(network: Network) -> Callable[[], Tensor]:
 
 
 def _seconds(run: Callable[[], object], where: Tensor, batch: int) -> float:
-    start = time.perf_counter()
-    for _ in range(batch):
-        run()
-    _wait(where)
-    return (time.perf_counter() - start) / batch
-
-
-def _wait(where: Tensor) -> None:
-    if where.is_cuda:
-        torch.cuda.synchronize(where.device)
+    return seconds_a_call(run, where.device, batch)

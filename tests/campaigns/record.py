@@ -23,12 +23,14 @@ from typing import Any
 
 from hessbench import Ledger, Suite
 from hessbench.catalog import load_catalog
+from hessbench.cells.messages import Checkpoint
 from hessbench.estimand import parse_estimand
+from hessbench.ledger.costs import Costs
 from hessbench.ledger.reading import merge
 from hessbench.ledger.stored_references import ReferenceStore
 from hessbench.running.plan import plan
-from hessbench.workers.messages import check_message
-from hessbench.workers.wire import Decoder, encode
+from hessbench.workers.messages import CellJob, Outcome
+from hessbench.workers.wire import MESSAGES, Decoder, decode, encode, frame
 
 WAIT_S = 300.0
 CODES = (0, 1, 2, 130)
@@ -331,24 +333,22 @@ def suites(place: Place, chance: random.Random, out: Path) -> None:
     refused_or_taken(lambda: plan(Suite.parse(text, "odd.toml"), load_catalog()))
 
 
-MESSAGE: dict[str, Any] = {
-    "type": "checkpoint", "budget": 4, "estimand": "trace", "finite": True, "said_stderr": None, "said_converged": None,
-    "said_matvecs": None, "diagnostics": {}, "matvecs": 4, "calls": 4, "counts": {"product": 4}, "samples": 0,
-    "gradient_equivalents": 4.0, "operator_s": 0.1, "wall_s": 0.2,
-}  # fmt: skip
+COSTS = Costs(matvecs=4, calls=4, counts={"product": 4}, gradient_equivalents=4.0, operator_s=0.1, wall_s=0.2)
+MESSAGE = Checkpoint(budget=4, estimand="trace", finite=True, costs=COSTS)
 
 
 def messages(place: Place, chance: random.Random, out: Path) -> None:
     """What is written into a result pipe, damaged: taken or refused by a ValueError."""
-    job = {"job": "cell", "cell": plan(Suite.load(place.suite), load_catalog((str(place.plugin),)))[0].cell.to_json()}
-    message = dict(MESSAGE)
-    check_message(message, job)
-    message[chance.choice(sorted(message))] = chance.choice(VALUES)
-    refused_or_taken(lambda: check_message(message, job))
-    data = bytearray(encode(MESSAGE, {}))
+    job = CellJob(plan(Suite.load(place.suite), load_catalog((str(place.plugin),)))[0].cell)
+    Outcome(job).add([MESSAGE])
+    header, _ = encode(MESSAGE)
+    within = chance.choice([header, header["costs"]])
+    within[chance.choice(sorted(within))] = chance.choice(VALUES)
+    refused_or_taken(lambda: Outcome(job).add([decode(header, MESSAGES)]))
+    data = bytearray(frame(MESSAGE))
     for _ in range(chance.randrange(1, 4)):
         data[chance.randrange(len(data))] = chance.randrange(256)
-    refused_or_taken(lambda: [check_message(header, {}) for header, _ in Decoder().feed(bytes(data))])
+    refused_or_taken(lambda: Outcome(job).add(Decoder().feed(bytes(data))))
 
 
 VERBS = ("list", "plan", "run", "report", "compare", "replay", "rescore", "references", "export", "merge", "nonsense")

@@ -16,6 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hessbench.clock import seconds_a_call, wait_for
 from hessbench.problems.curvature.engines.engine import Engine, Make, Products
 from hessbench.problems.curvature.engines.live_bytes import LiveBytes
 from hessbench.problems.curvature.engines.micro_batches import pieces
@@ -239,7 +240,7 @@ def _metered(make: Make, network: Network, part: Batch, block: Tensor) -> tuple[
     with LiveBytes() as meter:
         start = time.perf_counter()
         products = make(network, part)
-        _wait(block)
+        wait_for(block.device)
         setup_s = time.perf_counter() - start
         kept = meter.live
         meter.restart()
@@ -251,10 +252,7 @@ def _least_seconds(run: Callable[[], object], where: Tensor) -> float:
     """The least of three runs, or one run that takes long."""
     least = math.inf
     for _ in range(_REPEATS):
-        start = time.perf_counter()
-        run()
-        _wait(where)
-        least = min(least, time.perf_counter() - start)
+        least = min(least, seconds_a_call(run, where.device))
         if least > _QUICK_S:
             break
     return least
@@ -263,8 +261,3 @@ def _least_seconds(run: Callable[[], object], where: Tensor) -> float:
 def _written(size: int) -> str:
     """Bytes in words."""
     return f"{size / 1e6:.3g} MB" if size < 1e9 else f"{size / 1e9:.3g} GB"
-
-
-def _wait(where: Tensor) -> None:
-    if where.is_cuda:
-        torch.cuda.synchronize(where.device)

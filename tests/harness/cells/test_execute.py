@@ -10,15 +10,17 @@ import torch
 from hessbench.catalog import load_catalog
 from hessbench.cells.cell import MEMORY, TIME, Cell
 from hessbench.cells.execute import classify, execute
+from hessbench.cells.messages import Checkpoint, End
 from hessbench.estimand import Density, Diagonal, Estimate, Reference, Source, TopEigenvalues, Trace
+from hessbench.ledger.costs import MEMORY_PASS
 from hessbench.ledger.record import Status
 from hessbench.method import Method
 from hessbench.operators import FunctionOperator, ProductKind
 from hessbench.problem import Problem
 from hessbench.seeding import make_generator
 from hessbench.workers.jobs import perform
-from hessbench.workers.messages import check_message
-from hessbench.workers.wire import Decoder, encode
+from hessbench.workers.messages import CellJob, NoReference, Outcome, ProblemHash, ReferenceJob
+from hessbench.workers.wire import Decoder, frame
 
 N = 8
 PROBLEM = Problem.of("small", np.diag(np.arange(1.0, N + 1)))
@@ -37,19 +39,20 @@ def product(op, k=1):
 
 
 def run(method, budgets=(2, 4, 6), estimands=(Trace,), estimand=None, problem=PROBLEM, pass_=TIME, **declared):
-    """Run a function as a method; returns the checkpoints (header, arrays) and the last header."""
+    """Run a function as a method; returns the checkpoints and the end."""
     asked = estimand or estimands[0]()
     bound = Method("mine", method, estimands, **declared).bind("mine", asked)
     cell = Cell(problem.name, "mine", asked.spec, tuple(budgets), pass_=pass_)
     emitted = []
-    execute(cell, problem, bound, lambda header, arrays: emitted.append((header, arrays)))
-    *checkpoints, (end, _) = emitted
-    assert end["type"] == "end"
+    execute(cell, problem, bound, emitted.append)
+    *checkpoints, end = emitted
+    assert isinstance(end, End)
+    assert all(isinstance(said, Checkpoint) for said in checkpoints)
     return checkpoints, end
 
 
 def rows(checkpoints):
-    return [(header["budget"], header["matvecs"], float(arrays["trace"][0])) for header, arrays in checkpoints]
+    return [(said.budget, said.costs.matvecs, float(said.arrays["trace"][0])) for said in checkpoints]
 
 
 def steps(widths, then=()):
@@ -84,8 +87,8 @@ def steps(widths, then=()):
 def test_the_row_of_a_budget_is_the_last_checkpoint_with_at_most_that_spent(widths, expected, status):
     checkpoints, end = run(steps(widths))
     assert rows(checkpoints) == expected
-    assert end["status"] == status
-    assert end["matvecs"] <= 6
+    assert end.status == status
+    assert end.costs.matvecs <= 6
 
 
 def test_several_estimates_at_one_spending_leave_the_last_before_more_is_spent():
@@ -133,25 +136,25 @@ def test_a_method_is_stopped_at_its_largest_budget_and_never_asked_for_more():
 
     _, end = run(method, [2, 4])
     assert reached == [1, 2, 3, 4]
-    assert (end["status"], end["matvecs"], end["calls"]) == ("ok", 4, 4)
+    assert (end.status, end.costs.matvecs, end.costs.calls) == ("ok", 4, 4)
 
 
 def test_over_budget_keeps_what_was_yielded_and_says_what_was_asked_for():
     checkpoints, end = run(steps([2, 3, 3]))
     assert rows(checkpoints) == [(2, 2, 2), (4, 2, 2), (6, 5, 5)]
-    assert end["status"] == "over-budget"
-    assert end["reason"] == "3 more products asked for with 5 of 6 spent"
+    assert end.status == "over-budget"
+    assert end.reason == "3 more products asked for with 5 of 6 spent"
 
 
 def test_a_function_that_returns_is_one_shot():
     checkpoints, end = run(lambda op, /, *, num_matvecs, generator: Estimate(float(product(op, 3).sum())), [4])
     assert rows(checkpoints) == [(4, 3, 108)]
-    assert (end["status"], end["matvecs"], end["calls"], end["counts"]) == ("ok", 3, 1, {"product": 3})
+    assert (end.status, end.costs.matvecs, end.costs.calls, end.costs.counts) == ("ok", 3, 1, {"product": 3})
 
 
 def test_a_one_shot_that_overruns_has_no_checkpoint():
     checkpoints, end = run(lambda op, /, *, num_matvecs, generator: Estimate(product(op, 5)), [4])
-    assert (checkpoints, end["status"], end["matvecs"]) == ([], "over-budget", 0)
+    assert (checkpoints, end.status, end.costs.matvecs) == ([], "over-budget", 0)
 
 
 def test_a_run_may_answer_other_estimands_beside_its_own():
@@ -163,9 +166,9 @@ def test_a_run_may_answer_other_estimands_beside_its_own():
 
     both = (Density, Trace)
     checkpoints, _ = run(method, [2, 4], both)
-    assert [header["estimand"] for header, _ in checkpoints] == ["density", "trace"] * 2
-    assert checkpoints[1][0]["said_stderr"] == 0.5
-    assert [header["estimand"] for header, _ in run(method, [2], both, Trace())[0]] == ["trace", "density"]
+    assert [said.estimand for said in checkpoints] == ["density", "trace"] * 2
+    assert checkpoints[1].said_stderr == 0.5
+    assert [said.estimand for said in run(method, [2], both, Trace())[0]] == ["trace", "density"]
 
 
 def test_beside_its_own_only_estimands_without_parameters_are_reported():
@@ -173,13 +176,13 @@ def test_beside_its_own_only_estimands_without_parameters_are_reported():
         return Estimate(np.ones(N), also={TopEigenvalues: Estimate(np.ones(3))})
 
     checkpoints, _ = run(method, [2], (Diagonal, TopEigenvalues))
-    assert [header["estimand"] for header, _ in checkpoints] == ["diagonal"]
+    assert [said.estimand for said in checkpoints] == ["diagonal"]
 
 
 def test_an_answer_that_is_promised_and_not_given_is_an_error():
     _, end = run(lambda op, /, *, num_matvecs, generator: Estimate(1.0), [2], (Trace, Diagonal), Diagonal())
-    assert end["status"] == "error"
-    assert "gave no diagonal; it must be in `also`" in end["reason"]
+    assert end.status == "error"
+    assert "gave no diagonal; it must be in `also`" in end.reason
 
 
 SLOW = 0.1
@@ -196,15 +199,15 @@ def slow_thunks(count):
 
 def test_the_wall_of_a_checkpoint_holds_its_own_evaluation_and_no_earlier_one():
     checkpoints, end = run(slow_thunks(6))
-    walls = [header["wall_s"] for header, _ in checkpoints]
+    walls = [said.costs.wall_s for said in checkpoints]
     assert all(SLOW <= wall < 1.9 * SLOW for wall in walls)
-    assert SLOW <= end["final_wall_s"] < 1.9 * SLOW
+    assert SLOW <= end.costs.wall_s < 1.9 * SLOW
 
 
 def test_the_wall_of_a_filled_budget_is_that_of_the_estimate_that_fills_it():
     checkpoints, end = run(slow_thunks(1))
-    assert [header["wall_s"] >= SLOW for header, _ in checkpoints] == [True] * 3
-    assert end["final_wall_s"] >= SLOW
+    assert [said.costs.wall_s >= SLOW for said in checkpoints] == [True] * 3
+    assert end.costs.wall_s >= SLOW
 
 
 def test_iteration_time_is_on_the_wall_of_every_later_checkpoint():
@@ -214,7 +217,7 @@ def test_iteration_time_is_on_the_wall_of_every_later_checkpoint():
             product(op)
             yield Estimate(1.0)
 
-    one, two = [header["wall_s"] for header, _ in run(method, [1, 2])[0]]
+    one, two = [said.costs.wall_s for said in run(method, [1, 2])[0]]
     assert SLOW <= one < 1.9 * SLOW
     assert 2 * SLOW <= two < 2.9 * SLOW
 
@@ -225,9 +228,9 @@ def test_build_and_warm_up_are_on_clocks_of_their_own():
         return FunctionOperator(lambda b: 2 * b, N, dtype, device)
 
     checkpoints, end = run(steps([1]), [1], problem=Problem("slow-build", N, build))
-    assert SLOW <= end["build_s"] < 3 * SLOW
-    assert end["warmup_s"] > 0
-    assert checkpoints[0][0]["wall_s"] < SLOW / 2
+    assert SLOW <= end.costs.build_s < 3 * SLOW
+    assert end.costs.warmup_s > 0
+    assert checkpoints[0].costs.wall_s < SLOW / 2
 
 
 def test_warm_up_multiplies_every_declared_width_and_charges_nothing():
@@ -240,24 +243,24 @@ def test_warm_up_multiplies_every_declared_width_and_charges_nothing():
     problem = Problem("seen", N, lambda device, dtype: FunctionOperator(matmat, N, dtype, device))
     _, end = run(steps([1]), [1], problem=problem, block_widths=lambda num_matvecs: (4, 100))
     assert widths == [3, 4, N, 1, 1, 1]
-    assert end["matvecs"] == 1
+    assert end.costs.matvecs == 1
 
 
 def test_the_memory_pass_emits_its_checkpoint_with_peaks_and_flops():
     checkpoints, end = run(steps([2, 2]), [4], pass_=MEMORY)
     assert rows(checkpoints) == [(4, 4, 4)]
-    assert end["status"] == "ok"
-    assert end["flops"] == 2 * N * N * 4
-    assert end["matvecs"] == 4
-    assert end["host_peak_bytes"] is None or end["host_peak_bytes"] >= 0
-    assert end["device_peak_bytes"] is None
-    assert "CPU" in end["notes"]["device_peak_bytes"]
+    assert end.status == "ok"
+    assert end.costs.flops == 2 * N * N * 4
+    assert end.costs.matvecs == 4
+    assert end.costs.host_peak_bytes is None or end.costs.host_peak_bytes >= 0
+    assert end.costs.device_peak_bytes is None
+    assert "CPU" in end.notes["device_peak_bytes"]
 
 
 def test_the_time_pass_says_where_peaks_and_flops_are_measured():
     _, end = run(steps([2]), [2])
-    assert not {"flops", "host_peak_bytes", "device_peak_bytes"} & set(end)
-    assert {"flops", "host_peak_bytes", "device_peak_bytes"} <= set(end["notes"])
+    assert {getattr(end.costs, name) for name in MEMORY_PASS} == {None}
+    assert set(MEMORY_PASS) <= set(end.notes)
 
 
 def test_every_run_starts_from_the_seed_of_its_cell():
@@ -268,7 +271,7 @@ def test_every_run_starts_from_the_seed_of_its_cell():
         1, generator=make_generator(Cell(PROBLEM.name, "mine", "trace", (2,)).seed), dtype=torch.float64
     )
     for pass_ in (TIME, MEMORY):
-        assert run(method, [2], pass_=pass_)[0][0][1]["trace"][0] == float(expected)
+        assert run(method, [2], pass_=pass_)[0][0].arrays["trace"][0] == float(expected)
 
 
 def test_what_a_method_says_of_itself_is_kept_as_plain_values():
@@ -276,9 +279,9 @@ def test_what_a_method_says_of_itself_is_kept_as_plain_values():
     checkpoints, _ = run(
         lambda op, /, *, num_matvecs, generator: Estimate(1.0, stderr=0.5, converged=True, diagnostics=said), [2]
     )
-    header = checkpoints[0][0]
-    assert (header["said_stderr"], header["said_converged"]) == (0.5, True)
-    assert header["diagnostics"] == {"steps": 3, "mode": "full", "bad": None, "number": 2.5}
+    said = checkpoints[0]
+    assert (said.said_stderr, said.said_converged) == (0.5, True)
+    assert said.diagnostics == {"steps": 3, "mode": "full", "bad": None, "number": 2.5}
 
 
 def raising(failure):
@@ -293,9 +296,9 @@ def raising(failure):
 def test_an_exception_keeps_what_was_yielded_before_and_is_named_without_a_path():
     checkpoints, end = run(raising(RuntimeError("it broke")))
     assert rows(checkpoints)[:1] == [(2, 2, 1)]
-    assert end["status"] == "error"
-    assert end["reason"].startswith("RuntimeError: it broke (test_execute.py:")
-    assert end["matvecs"] == 2
+    assert end.status == "error"
+    assert end.reason.startswith("RuntimeError: it broke (test_execute.py:")
+    assert end.costs.matvecs == 2
 
 
 @pytest.mark.parametrize(
@@ -310,7 +313,7 @@ def test_an_exception_keeps_what_was_yielded_before_and_is_named_without_a_path(
 )
 def test_memory_is_told_from_other_failures(failure, status):
     assert classify(failure)[0] is status
-    assert run(raising(failure))[1]["status"] == status
+    assert run(raising(failure))[1].status == status
 
 
 def test_an_exit_is_not_caught():
@@ -324,8 +327,8 @@ def test_an_estimate_that_is_not_finite_is_diverged_with_the_method_s_reason(val
         return Estimate(value, diagnostics={"reason": "it blew up"})
 
     checkpoints, end = run(method, [2])
-    assert not checkpoints[0][0]["finite"]
-    assert (end["status"], end["reason"]) == ("diverged", "it blew up")
+    assert not checkpoints[0].finite
+    assert (end.status, end.reason) == ("diverged", "it blew up")
 
 
 @pytest.mark.parametrize(
@@ -340,8 +343,8 @@ def test_an_estimate_that_is_not_finite_is_diverged_with_the_method_s_reason(val
 )
 def test_what_is_no_estimate_is_an_error(method, says):
     checkpoints, end = run(method)
-    assert (checkpoints, end["status"]) == ([], "error")
-    assert says in end["reason"]
+    assert (checkpoints, end.status) == ([], "error")
+    assert says in end.reason
 
 
 def broken_problem(build, n=N):
@@ -360,9 +363,9 @@ def broken_problem(build, n=N):
 )
 def test_an_operator_that_is_not_what_it_says_is_an_error_before_the_method_runs(problem, says):
     checkpoints, end = run(steps([1]), problem=problem)
-    assert (checkpoints, end["status"]) == ([], "error")
-    assert says in end["reason"]
-    assert "matvecs" not in end
+    assert (checkpoints, end.status) == ([], "error")
+    assert says in end.reason
+    assert (end.costs.matvecs, end.costs.wall_s) == (0, None)
 
 
 def test_an_operator_that_fails_in_the_middle_is_blamed_and_not_the_method():
@@ -376,7 +379,7 @@ def test_an_operator_that_fails_in_the_middle_is_blamed_and_not_the_method():
         return FunctionOperator(matmat, N, dtype, device)
 
     _, end = run(steps([1] * 6), problem=broken_problem(build))
-    assert (end["status"], end["reason"]) == ("error", "the operator returned values that are not finite")
+    assert (end.status, end.reason) == ("error", "the operator returned values that are not finite")
 
 
 def test_a_method_that_alters_the_operator_is_caught():
@@ -391,8 +394,8 @@ def test_a_method_that_alters_the_operator_is_caught():
         return Estimate(1.0)
 
     _, end = run(method, [2], problem=broken_problem(build))
-    assert end["status"] == "error"
-    assert "altered its input" in end["reason"]
+    assert end.status == "error"
+    assert "altered its input" in end.reason
 
 
 def test_the_number_of_threads_is_that_of_the_cell():
@@ -412,11 +415,11 @@ def test_products_of_a_lazy_value_count_in_its_row():
         return Estimate(lambda: float(product(op, num_matvecs).sum()))
 
     checkpoints, end = run(lazy, [6])
-    assert [(header["matvecs"], header["calls"], header["counts"]) for header, _ in checkpoints] == [
+    assert [(said.costs.matvecs, said.costs.calls, said.costs.counts) for said in checkpoints] == [
         (6, 1, {"product": 6})
     ]
-    assert (end["status"], end["matvecs"]) == ("ok", 6)
-    assert checkpoints[0][0]["wall_s"] >= checkpoints[0][0]["operator_s"] > 0
+    assert (end.status, end.costs.matvecs) == ("ok", 6)
+    assert checkpoints[0].costs.wall_s >= checkpoints[0].costs.operator_s > 0
 
 
 def test_products_of_a_lazy_value_may_not_pass_the_budget_of_its_row():
@@ -425,9 +428,9 @@ def test_products_of_a_lazy_value_may_not_pass_the_budget_of_its_row():
         yield Estimate(lambda: float(product(op, 3).sum()))
 
     checkpoints, end = run(lazy, [1, 4, 6])
-    assert [(header["budget"], header["matvecs"]) for header, _ in checkpoints] == [(4, 4), (6, 4)]
-    assert end["status"] == "over-budget"
-    assert "while the value of budget 1 was evaluated" in end["reason"]
+    assert [(said.budget, said.costs.matvecs) for said in checkpoints] == [(4, 4), (6, 4)]
+    assert end.status == "over-budget"
+    assert "while the value of budget 1 was evaluated" in end.reason
 
 
 @pytest.mark.parametrize("make", [lambda: torch.zeros(1), lambda: np.zeros(1), lambda: torch.zeros(())])
@@ -452,7 +455,7 @@ def test_the_two_parts_of_a_density_are_copied_too():
             yield Estimate((nodes, weights))
 
     checkpoints, _ = run(accumulates, [1, 2, 3], (Density,))
-    assert [float(arrays["nodes"][0]) for _, arrays in checkpoints] == [1, 2, 3]
+    assert [float(said.arrays["nodes"][0]) for said in checkpoints] == [1, 2, 3]
 
 
 def goes_round(op, /, *, num_matvecs, generator):
@@ -489,18 +492,19 @@ def declares(op, /, *, num_matvecs, generator):
 )
 def test_a_row_says_where_its_two_counts_differ_or_nothing_was_spent(method, note):
     _, end = run(method, [6])
-    assert end["status"] == "ok"
+    assert end.status == "ok"
     if note is None:
-        assert "matvecs" not in end["notes"]
+        assert "matvecs" not in end.notes
     else:
-        assert note in end["notes"]["matvecs"]
+        assert note in end.notes["matvecs"]
 
 
-def through_the_pipe(headers, cell):
+def through_the_pipe(messages, cell):
     """What the supervisor makes of messages: refused where one does not fit."""
-    for header in headers:
-        for read, _ in Decoder().feed(encode(header, {})):
-            check_message(read, {"job": "cell", "cell": cell.to_json()})
+    outcome, decoder = Outcome(CellJob(cell)), Decoder()
+    for message in messages:
+        outcome.add(decoder.feed(frame(message)))
+    return outcome.messages
 
 
 @pytest.mark.parametrize("pass_", [TIME, MEMORY])
@@ -511,9 +515,10 @@ def test_an_honest_estimate_with_an_odd_error_of_its_own_is_a_message_that_fits(
         yield Estimate(1.0, stderr=said, converged=np.bool_(True), diagnostics={"matvecs": 10**30, "x": said, 5: None})
 
     checkpoints, end = run(method, pass_=pass_)
-    through_the_pipe([header for header, _ in checkpoints] + [end], Cell("small", "mine", "trace", (2, 4, 6)))
-    assert end["status"] == "ok"
-    assert {header["said_stderr"] for header, _ in checkpoints} == {0.5 if said == 0.5 else None}
+    sent = [*checkpoints, end]
+    assert through_the_pipe(sent, Cell("small", "mine", "trace", (2, 4, 6))) == sent
+    assert end.status == "ok"
+    assert {said.said_stderr for said in checkpoints} == {0.5 if said == 0.5 else None}
 
 
 @pytest.mark.parametrize("pass_", [TIME, MEMORY])
@@ -522,7 +527,7 @@ def test_a_value_that_asks_for_too_much_when_it_is_evaluated_is_over_budget_in_b
         return Estimate(lambda: float(sum(product(op).sum() for _ in range(num_matvecs + 1))))
 
     _, end = run(method, [3], pass_=pass_)
-    assert end["status"] == "over-budget"
+    assert end.status == "over-budget"
 
 
 @pytest.mark.parametrize("number", [{"bound": float("inf")}, {"norm": float("nan")}, {"rounding": -1.0}])
@@ -533,8 +538,8 @@ def test_a_reference_of_numbers_that_cannot_be_costs_itself_and_says_so(tmp_path
     catalog = load_catalog()
     odd = dataclasses.replace(PROBLEM, name="odd", references={Trace: build})
     emitted = []
-    job = {"job": "reference", "problem": "odd", "estimands": ["trace"], "folder": str(tmp_path), "threads": 1}
+    job = ReferenceJob("odd", ("trace",), str(tmp_path), threads=1)
     catalog.add(problems=[odd], source="here")
-    perform(job, catalog, lambda header, _: emitted.append(header), lambda _: None)
-    assert [header["type"] for header in emitted] == ["problem", "no-reference", "end"]
-    assert f"{next(iter(number))} of a reference must be finite" in emitted[1]["reason"]
+    perform(job, catalog, emitted.append, lambda _: None)
+    assert [type(message) for message in emitted] == [ProblemHash, NoReference, End]
+    assert f"{next(iter(number))} of a reference must be finite" in emitted[1].reason

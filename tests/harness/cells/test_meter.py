@@ -1,15 +1,14 @@
-"""Peaks and clocks."""
+"""Peaks."""
 
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
 
 from hessbench.cells import meter
-from hessbench.cells.meter import PeakMeter, Stopwatch, synchronize
+from hessbench.cells.meter import PeakMeter
 from hessbench.workers.pool import MEMORY_ALLOCATOR
 
 MIB = 2**20
@@ -66,53 +65,3 @@ def test_where_the_platform_cannot_say_the_peak_is_null_with_the_reason(monkeypa
 
 def test_a_peak_that_was_not_started_is_null():
     assert PeakMeter(torch.device("cpu")).host_peak() is None
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    now = [0]
-    monkeypatch.setattr(meter.time, "perf_counter_ns", lambda: now[0])
-
-    def advance(seconds):
-        now[0] += int(seconds * 1e9)
-
-    return advance
-
-
-def test_a_stopwatch_counts_only_while_it_runs(clock):
-    watch = Stopwatch()
-    clock(1)
-    watch.start()
-    clock(2)
-    assert watch.seconds == 2
-    watch.pause()
-    clock(4)
-    assert watch.seconds == 2
-    watch.start()
-    clock(8)
-    watch.pause()
-    assert watch.seconds == 10
-
-
-def test_starting_a_running_stopwatch_or_pausing_a_still_one_changes_nothing(clock):
-    watch = Stopwatch()
-    watch.pause()
-    watch.start()
-    clock(1)
-    watch.start()
-    clock(1)
-    watch.pause()
-    watch.pause()
-    assert watch.seconds == 2
-    assert not watch.is_running
-
-
-def test_the_stopwatch_follows_the_real_clock():
-    watch = Stopwatch()
-    watch.start()
-    time.sleep(0.02)
-    assert 0.02 <= watch.seconds < 5
-
-
-def test_there_is_nothing_to_wait_for_on_the_cpu():
-    synchronize(torch.device("cpu"))

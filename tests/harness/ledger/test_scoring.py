@@ -62,8 +62,7 @@ def run(folder, *, reference=True, arrays=True):
     writer.append(dataclasses.replace(BASE, error=0.9))
     writer.close()
     if reference:
-        header = {"estimand": "trace", "source": "ANALYTIC", "norm": 5.0, "bound": 0.0, "rounding": 10.0, "note": ""}
-        ReferenceStore(folder).save("h0", header, TRUTH.arrays)
+        ReferenceStore(folder).save("h0", "trace", TRUTH)
 
 
 def test_scoring_again_appends_rows_that_stand_and_changes_nothing_before(tmp_path):

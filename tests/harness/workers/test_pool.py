@@ -1,6 +1,5 @@
 """The pool of one process: nothing leaks from cell to cell, a server that dies takes no other down, spawned workers."""
 
-import json
 import os
 import signal
 import socket
@@ -11,13 +10,17 @@ from pathlib import Path
 import pytest
 
 from hessbench.cells.cell import Cell
+from hessbench.cells.messages import Checkpoint
+from hessbench.workers.messages import BuiltReference, CellJob, Ready, ReferenceJob
 from hessbench.workers.pool import Pool, WorkerConfig
+from hessbench.workers.setup import Setup
+from hessbench.workers.wire import read_packet
 
 
 def job_of(method, *, problem="tiny", timeout_s=60.0, cap=None, budget=8):
     """A job that runs one cell."""
-    cell = Cell(problem=problem, method=method, estimand="trace", budgets=(budget,), timeout_s=timeout_s)
-    return {"job": "cell", "cell": cell.to_json(), "timeout_s": timeout_s, "memory_cap_bytes": cap}
+    cell = Cell(problem, method, "trace", (budget,), timeout_s=timeout_s, memory_cap_bytes=cap)
+    return CellJob(cell)
 
 
 def perform(pool, method, **rest):
@@ -26,7 +29,7 @@ def perform(pool, method, **rest):
 
 def said(outcome, name):
     """What a method put into its diagnostics."""
-    return outcome.of_type("checkpoint")[-1][0]["diagnostics"][name]
+    return outcome.of_type(Checkpoint)[-1].diagnostics[name]
 
 
 def children_of(pid):
@@ -61,13 +64,13 @@ def server_of(outcome):
 
 def test_a_server_that_serves_cpu_cells_says_it_has_one_thread(hostile):
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    config = json.dumps({"parent": os.getpid(), "plugins": [hostile], "modules": [], "spawn": False})
+    config = Setup(os.getpid(), (hostile,), (), spawn=False).text
     server = subprocess.Popen(
         [sys.executable, "-m", "hessbench.workers.serve", str(there.fileno()), config],
         pass_fds=[there.fileno()], env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     there.close()
-    assert json.loads(here.recv(1 << 12)) == {"event": "ready", "threads": 1}
+    assert read_packet(here.recv(1 << 12)) == Ready(threads=1)
     here.close()
     assert server.wait(60) == 0
 
@@ -87,14 +90,14 @@ def test_cells_are_forked_afresh_and_leak_neither_files_nor_zombies(pool):
 
 def test_what_a_method_changes_in_its_process_is_gone_in_the_next_cell(pool):
     before = said(perform(pool, "witness"), "cwd")
-    assert perform(pool, "moves").end["status"] == "ok"
+    assert perform(pool, "moves").end.status == "ok"
     assert said(perform(pool, "witness"), "cwd") == before
 
 
 def test_a_process_that_hangs_after_its_result_is_ended_without_a_time_limit(pool):
     outcome = perform(pool, "lingers", timeout_s=None)
-    assert outcome.end["status"] == "ok"
-    assert outcome.ended["cause"] == "stopped"
+    assert outcome.end.status == "ok"
+    assert outcome.ended.cause == "stopped"
 
 
 def test_a_killed_server_costs_its_cell_and_the_next_gets_a_fresh_one(pool):
@@ -104,7 +107,7 @@ def test_a_killed_server_costs_its_cell_and_the_next_gets_a_fresh_one(pool):
     while not (outcomes := pool.wait(1.0)):
         pass
     assert outcomes[0].end is None
-    assert outcomes[0].ended["cause"] == "server"
+    assert outcomes[0].ended.cause == "server"
     assert server_of(perform(pool, "witness")) != before
 
 
@@ -127,9 +130,9 @@ def test_a_server_killed_by_its_cell_leaves_the_cell_in_the_other_slot_alone(hos
         ended = {}
         while len(ended) < 2:
             for outcome in pool.wait(1.0):
-                ended[outcome.job["cell"]["method"]] = outcome
-    assert ended["patricide"].ended["cause"] == "server"
-    assert ended["sleeper"].end["status"] == "ok"
+                ended[outcome.job.cell.method] = outcome
+    assert ended["patricide"].ended.cause == "server"
+    assert ended["sleeper"].end.status == "ok"
     marked.assert_gone(but=before)
 
 
@@ -141,20 +144,20 @@ def test_spawned_workers_run_cell_after_cell_and_are_retired_by_any_failure(host
         assert said(one, "pid") == said(two, "pid")
         assert one.elapsed_s > 1.0, "starting the worker is not on the clock of the cell"
         failed = perform(pool, "raises")
-        assert failed.end["status"] == "error"
+        assert failed.end.status == "error"
         fresh = perform(pool, "witness")
         assert said(fresh, "seen") == 0
         assert said(fresh, "pid") != said(one, "pid")
         held = perform(pool, "gulps", cap=200 << 20)
-        assert held.ended["cause"] == "memory"
+        assert held.ended.cause == "memory"
         hung = perform(pool, "loops", timeout_s=1.0)
-        assert hung.ended["cause"] == "timeout"
+        assert hung.ended.cause == "timeout"
         assert hung.matvecs == 1
         left = perform(pool, "daemonises")
-        assert left.ended["left_behind"] == 1
+        assert left.ended.left_behind == 1
         crashed = perform(pool, "segfaults")
-        assert crashed.ended["code"] == -signal.SIGSEGV
-        assert perform(pool, "good").end["status"] == "ok"
+        assert crashed.ended.code == -signal.SIGSEGV
+        assert perform(pool, "good").end.status == "ok"
     marked.assert_gone(but=before)
 
 
@@ -163,7 +166,7 @@ def test_a_spawned_worker_is_retired_where_a_cell_left_a_setting_or_the_count_ch
     with Pool(WorkerConfig(plugins=(hostile,), spawn=True)) as pool:
         perform(pool, "witness")
         for method in ("leaves-a-dtype", "patches-the-count"):
-            assert perform(pool, method).end["status"] == "ok"
+            assert perform(pool, method).end.status == "ok"
             honest = perform(pool, "witness")
             assert said(honest, "seen") == 0
             assert honest.matvecs == 1
@@ -175,8 +178,8 @@ def test_a_server_that_a_job_has_stopped_is_killed_after_the_limit(hostile, mark
     before = marked.living
     with Pool(WorkerConfig(plugins=(hostile,))) as pool:
         stopped = perform(pool, "stops-the-server", timeout_s=1.0)
-        assert stopped.ended["cause"] == "timeout"
-        assert perform(pool, "good").end["status"] == "ok"
+        assert stopped.ended.cause == "timeout"
+        assert perform(pool, "good").end.status == "ok"
     marked.assert_gone(but=before)
 
 
@@ -185,8 +188,8 @@ def test_files_in_shared_memory_count_as_memory(hostile, marked):
         held = perform(pool, "hoards-in-shared-memory", cap=100 << 20)
     for left in Path("/dev/shm").glob("hostile-*"):
         left.unlink()
-    assert held.ended["cause"] == "memory"
-    assert 100 << 20 < held.ended["peak_bytes"] < 400 << 20
+    assert held.ended.cause == "memory"
+    assert 100 << 20 < held.ended.peak_bytes < 400 << 20
 
 
 def test_the_truth_is_not_in_the_frames_above_a_method(pool):
@@ -209,7 +212,7 @@ def test_a_spawned_worker_that_cannot_start_costs_its_cell_and_says_why(tmp_path
     with Pool(WorkerConfig(plugins=(str(plugin),), spawn=True)) as pool:
         outcome = perform(pool, "fickle", budget=2)
     assert outcome.end is None
-    assert "no spawning today" in outcome.ended["tail"]
+    assert "no spawning today" in outcome.ended.tail
 
 
 def test_a_plugin_that_computes_while_it_is_imported_hangs_no_cell(hostile, tmp_path, marked):
@@ -218,10 +221,10 @@ def test_a_plugin_that_computes_while_it_is_imported_hangs_no_cell(hostile, tmp_
                       "PROBLEMS = [Problem.of('eager', torch.eye(400))]\n")  # fmt: skip
     cell = Cell(problem="eager", method="hutchinson", estimand="trace", budgets=(4,), threads=2, timeout_s=60.0)
     with Pool(WorkerConfig(plugins=(hostile, str(plugin)))) as opened:
-        reference = {"job": "reference", "problem": "eager", "estimands": ["trace"], "folder": str(tmp_path)}
-        assert opened.perform({**reference, "threads": 2, "timeout_s": 60.0}).of_type("reference")
-        outcome = opened.perform({"job": "cell", "cell": cell.to_json(), "timeout_s": 60.0})
-    assert outcome.end["status"] == "ok"
+        reference = ReferenceJob("eager", ("trace",), str(tmp_path), threads=2, timeout_s=60.0)
+        assert opened.perform(reference).of_type(BuiltReference)
+        outcome = opened.perform(CellJob(cell))
+    assert outcome.end.status == "ok"
 
 
 def test_a_plugin_that_starts_a_thread_while_it_is_imported_is_refused(tmp_path):

@@ -3,21 +3,22 @@
 import pytest
 
 from hessbench.catalog import load_catalog
+from hessbench.ledger.typed_fields import plain
 from hessbench.reports.costs.gradients import unit_frame, unit_prices, unit_sheet
 from hessbench.reports.costs.prices import ladders
 from hessbench.reports.page import render_report
 from hessbench.workers.jobs import perform
+from hessbench.workers.messages import UnitJob
 
 PROBLEM = "digits-mlp[operator=ggn,step=0]"
 
 
 def timed(problem=PROBLEM):
     """Price rows as a worker hands them in."""
-    rows = []
-    job = {"job": "unit", "problem": problem, "device": "cpu", "dtype": "float32", "threads": 1}
-    perform(job, load_catalog(), lambda header, arrays: rows.append(header), lambda spent: None)
-    assert rows[-1]["status"] == "ok", rows[-1]
-    return [{**row, "kind": "price"} for row in rows[:-1]]
+    said = []
+    perform(UnitJob(problem, "cpu", "float32", 1), load_catalog(), said.append, lambda spent: None)
+    assert said[-1].status == "ok", said[-1]
+    return [{**plain(price), "kind": "price"} for price in said[:-1]]
 
 
 def row(kind, ratio, **fields):

@@ -1,0 +1,128 @@
+"""From an evaluated estimate to messages: one for the cell's own estimand, and one for each other it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any, Final, cast, final
+
+import numpy as np
+from torch import Tensor
+
+from hessbench.cells.messages import Checkpoint, Emit
+from hessbench.estimand import ESTIMANDS, Estimand, Estimate
+from hessbench.ledger.costs import Costs
+from hessbench.ledger.record import finite_or_null
+from hessbench.ledger.typed_fields import INT64
+from hessbench.method import BoundMethod
+from hessbench.redact import redact
+
+_MOST_DIAGNOSTICS: Final = 100
+
+
+@final
+class Answers:
+    """Answers on their way out: taken while the run goes on, emitted when that costs it nothing.
+
+    Args:
+        bound: The method, bound to the cell's own estimand.
+        dim: Dimension of the operator.
+        emit: Where messages go.
+    """
+
+    def __init__(self, bound: BoundMethod, dim: int, emit: Emit) -> None:
+        self._bound = bound
+        self._dim = dim
+        self._emit = emit
+        self._pending: list[tuple[int, Estimand, Estimate, Costs]] = []
+        self.diverged = ""
+        """Why the cell's own estimate is not finite; empty while it is."""
+        self.last: Costs | None = None
+        """What the last estimate cost."""
+
+    def take(self, budget: int, estimate: Estimate, costs: Costs) -> None:
+        """Take the estimate of one budget.
+
+        Raises:
+            ValueError: If it lacks an answer to the cell's own estimand.
+        """
+        self._pending += [(budget, estimand, answer, costs) for estimand, answer in _answers(estimate, self._bound)]
+        self.last = costs
+
+    def flush(self) -> None:
+        """Emit what was taken.
+
+        Raises:
+            ValueError: If a value has another shape than its estimand.
+        """
+        while self._pending:
+            self._emit_one(*self._pending.pop(0))
+
+    def _emit_one(self, budget: int, estimand: Estimand, answer: Estimate, costs: Costs) -> None:
+        arrays = estimand.to_arrays(answer.value, self._dim)
+        finite = all(bool(np.isfinite(array).all()) for array in arrays.values())
+        if not finite and estimand is self._bound.estimand:
+            said = str(answer.diagnostics.get("reason", ""))
+            self.diverged = redact(said) or "the estimate is not finite"
+        diagnostics = _plain(answer.diagnostics)
+        self._emit(
+            Checkpoint(
+                budget=budget,
+                estimand=estimand.spec,
+                finite=finite,
+                costs=costs,
+                said_stderr=_number(answer.stderr),
+                said_converged=None if answer.converged is None else bool(answer.converged),
+                said_matvecs=_count(diagnostics.get("matvecs")),
+                diagnostics=diagnostics,
+                arrays=arrays,
+            )
+        )
+
+
+def is_wanted(kind: type[Estimand], bound: BoundMethod) -> bool:
+    """Whether an answer is scored; what nobody asked for, such as a basis of long vectors, is not computed."""
+    return kind is type(bound.estimand) or not _needs_parameters(kind)
+
+
+def _answers(estimate: Estimate, bound: BoundMethod) -> list[tuple[Estimand, Estimate]]:
+    """The cell's own estimand first, then the others the same run answered."""
+    own = bound.estimand
+    known: dict[type[Estimand], Estimate] = {bound.method.estimands[0]: estimate, **estimate.also}
+    if type(own) not in known:
+        raise ValueError(f"the method gave no {own.key}; it must be in `also`")
+    others = [kind for kind in known if kind is not type(own) and not _needs_parameters(kind)]
+    return [(own, known[type(own)]), *((kind(), known[kind]) for kind in others)]
+
+
+def _needs_parameters(kind: type[Estimand]) -> bool:
+    return kind not in ESTIMANDS.values() or any(f.default is dataclasses.MISSING for f in dataclasses.fields(kind))
+
+
+def _number(value: Any) -> float | None:
+    """A number that a method says of itself; None for one that is not finite, which says nothing."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _count(value: Any) -> int | None:
+    """A number of products that a method says of itself, where that is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < INT64 or value != int(value):
+        return None
+    return int(value)
+
+
+def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
+    """The first hundred diagnostics as JSON values: tensors of one number are read, anything larger is dropped."""
+    plain: dict[str, Any] = {}
+    for name, value in islice(diagnostics.items(), _MOST_DIAGNOSTICS):
+        key = str(name)[:200]
+        if isinstance(value, Tensor):
+            if value.numel() == 1:
+                plain[key] = float(value)
+        elif value is None or isinstance(value, bool | int | float):
+            plain[key] = value
+        else:
+            plain[key] = redact(str(value)[:400])[:200]
+    return cast("dict[str, Any]", finite_or_null(plain))

@@ -1,0 +1,80 @@
+"""The build step of a cell: the operator, its health, and a product to hold a later one beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from hessbench.cells.cell import Cell
+from hessbench.method import BoundMethod
+from hessbench.operators import Factored, LinearOperator, check_operator, check_product
+from hessbench.problem import FACTOR, Problem
+from hessbench.seeding import derive_seed, make_generator
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A product made before the run.
+
+    Attributes:
+        block: What was multiplied, of shape (dim, 1).
+        image: What came of it, likewise.
+    """
+
+    block: Tensor
+    image: Tensor
+
+    def refutes(self, op: LinearOperator) -> bool:
+        """Whether the same product comes out otherwise now: the operator is no longer what it was."""
+        after = op.matmat(self.block)
+        bound = 1e4 * torch.finfo(op.dtype).eps * float(self.image.norm())
+        return not float((after - self.image).norm()) <= bound
+
+
+def build(cell: Cell, problem: Problem) -> LinearOperator:
+    """Build the cell's operator."""
+    return problem.build(torch.device(cell.device), dtype_of(cell))
+
+
+def check_built(op: LinearOperator, cell: Cell, problem: Problem) -> None:
+    """Refuse an operator that is not what was asked for.
+
+    Raises:
+        ValueError: If its dimension, dtype or device is another.
+    """
+    if op.dim != problem.dim:
+        raise ValueError(f"the operator has dimension {op.dim}, its problem declares {problem.dim}")
+    if op.dtype != dtype_of(cell) or op.device.type != torch.device(cell.device).type:
+        raise ValueError(f"the operator is {op.dtype} on {op.device}, the cell asks for {cell.dtype} "
+                         f"on {cell.device}")  # fmt: skip
+
+
+def warm_up(op: LinearOperator, cell: Cell, bound: BoundMethod) -> Witness:
+    """One product per declared width and the operator's health check.
+
+    Raises:
+        ValueError: If the operator is not symmetric, or its products are not finite.
+    """
+    generator = make_generator(derive_seed("warm-up", str(cell.seed)), op.device)
+    check_operator(op, generator)
+    for width in bound.block_widths(cell.budget):
+        op.matmat(_normal(op, min(width, op.dim), generator))
+    if FACTOR in bound.method.requires and isinstance(op, Factored):
+        factor = op.factor
+        factor.squared_sum(torch.ones(factor.num_columns, 1, dtype=op.dtype, device=op.device))
+    block = _normal(op, 1, generator)
+    image = op.matmat(block)
+    check_product(op, block, image)
+    return Witness(block.clone(), image.clone())
+
+
+def dtype_of(cell: Cell) -> torch.dtype:
+    """The cell's dtype as torch has it."""
+    return cast("torch.dtype", getattr(torch, cell.dtype))
+
+
+def _normal(op: LinearOperator, width: int, generator: torch.Generator) -> Tensor:
+    return torch.randn(op.dim, width, generator=generator, dtype=op.dtype, device=op.device)

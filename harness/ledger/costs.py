@@ -1,0 +1,92 @@
+"""What a run costs: the one table of its columns, which the message of a run, the row and the report read.
+
+A new column is a field here. `step` in its metadata names the step of a cell whose seconds it holds; `only` the pass
+that measures it, where the other pass has nothing to say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What had been spent at one moment, or by a whole run; null where nothing was measured.
+
+    Attributes:
+        matvecs: Products.
+        calls: Block products.
+        counts: Products by kind.
+        gradient_equivalents: The common unit.
+        samples: Data samples touched.
+        flops: Floating-point operations, counted in the memory pass.
+        wall_s: Seconds of the iteration, and of the evaluation of the estimate.
+        operator_s: Seconds inside products.
+        build_s: Seconds to build the operator.
+        warmup_s: Seconds of the health check and of one product for each declared width.
+        overhead_s: Seconds of the harness around the run.
+        host_peak_bytes: Host memory at the peak, above the built operator.
+        device_peak_bytes: Device memory at the peak, likewise.
+    """
+
+    matvecs: int = 0
+    calls: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    gradient_equivalents: float = 0.0
+    samples: int = 0
+    flops: int | None = field(default=None, metadata={"only": "memory"})
+    wall_s: float | None = None
+    operator_s: float | None = None
+    build_s: float | None = field(default=None, metadata={"step": "build"})
+    warmup_s: float | None = field(default=None, metadata={"step": "warm-up"})
+    overhead_s: float | None = None
+    host_peak_bytes: int | None = field(default=None, metadata={"only": "memory"})
+    device_peak_bytes: int | None = field(default=None, metadata={"only": "memory"})
+
+    def plus(self, after: Costs, before: Costs) -> Costs:
+        """These, and what was spent between two moments; the time of the wall stays."""
+        counts = {kind: self.counts.get(kind, 0) + now - before.counts.get(kind, 0)
+                  for kind, now in after.counts.items()}  # fmt: skip
+        return dataclasses.replace(
+            self,
+            matvecs=self.matvecs + after.matvecs - before.matvecs,
+            calls=self.calls + after.calls - before.calls,
+            counts={kind: count for kind, count in counts.items() if count},
+            gradient_equivalents=self.gradient_equivalents + after.gradient_equivalents - before.gradient_equivalents,
+            samples=self.samples + after.samples - before.samples,
+            operator_s=(self.operator_s or 0.0) + (after.operator_s or 0.0) - (before.operator_s or 0.0),
+        )
+
+    @property
+    def below_zero(self) -> str:
+        """The first column that holds what no cost can be; empty where none does."""
+        numbers = [(name, value) for name, value in columns_of(self).items() if isinstance(value, int | float)]
+        return next((name for name, value in [*numbers, *self.counts.items()] if value < 0), "")
+
+
+COST_COLUMNS: Final = tuple(f.name for f in dataclasses.fields(Costs))
+"""Every cost column, in the order of a row."""
+
+MEMORY_PASS: Final = tuple(f.name for f in dataclasses.fields(Costs) if f.metadata.get("only") == "memory")
+"""Those that the memory pass alone measures."""
+
+REPEATED: Final = ("matvecs", "calls", "gradient_equivalents", "wall_s", "build_s", "operator_s")
+"""Those that every repeat of the time pass has, and that a table of several repeats sums up."""
+
+
+def columns_of(costs: Costs) -> dict[str, Any]:
+    """The columns of a row, and nothing that a row has beside them."""
+    return {name: getattr(costs, name) for name in COST_COLUMNS}
+
+
+def columns_of_steps(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The columns that hold the seconds of a step, as far as there are any.
+
+    Args:
+        seconds: By the name of the step.
+    """
+    steps = {f.name: f.metadata["step"] for f in dataclasses.fields(Costs) if "step" in f.metadata}
+    return {name: seconds[step] for name, step in steps.items() if step in seconds}
