@@ -93,7 +93,6 @@ HOMES = {
 LONG = {
     "harness/ledger/reading.py": "the writer and its reader, which must agree line by line",
     "harness/operators.py": "the protocol with every conversion into it",
-    "harness/running/runner.py": "one run's state, from plan to the last row",
     "harness/workers/pool.py": "a slot, its pool and what became of a job",
     "harness/workers/server.py": "the fork server: everything that must hold between a fork and a reaped child",
     "reports/error_curves/figures.py": "every figure drawn by one set of rules",
