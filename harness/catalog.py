@@ -109,6 +109,7 @@ def load_plugin(path: str | Path) -> ModuleType:
 
     Raises:
         ValueError: If it is missing or its import raises.
+        KeyboardInterrupt: If someone wants to stop.
     """
     file = Path(path)
     if not file.is_file():

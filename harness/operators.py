@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, cast, final, runtime_checkable
 
 import numpy as np
-import scipy.sparse
 import scipy.sparse.linalg
 import torch
 from torch import Tensor

@@ -249,7 +249,12 @@ def product_hash(build: Build, dim: int) -> str:
 
 
 def _source(source: Any, dim: int | None) -> tuple[int, Build]:
-    """Dimension and build function of what a user handed over, a matrix being checked already."""
+    """Dimension and build function of what a user handed over, a matrix being checked already.
+
+    Raises:
+        ValueError: If a function comes without its dimension.
+        TypeError: If it is nothing of what is accepted.
+    """
     if isinstance(source, Tensor):
         matrix = source
         return matrix.shape[0], lambda device, dtype: dense_operator(matrix, device, dtype)

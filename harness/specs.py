@@ -93,27 +93,27 @@ def parse(text: str) -> list[Spec]:
     text = text.strip()
     head, bracket, rest = text.partition("[")
     if not _NAME.fullmatch(head):
-        raise _malformed(text, f"{head!r} is not a name")
+        raise ValueError(_malformed(text, f"{head!r} is not a name"))
     if not bracket:
         return [Spec(head)]
     if not rest.endswith("]"):
-        raise _malformed(text, "the closing ']' is missing")
+        raise ValueError(_malformed(text, "the closing ']' is missing"))
     sweeps: dict[str, list[Value]] = {}
     for item in _split(rest[:-1], text):
         key, equals, raw = (part.strip() for part in item.partition("="))
         if not equals or not _KEY.fullmatch(key):
-            raise _malformed(text, f"{item.strip()!r} is not key=value")
+            raise ValueError(_malformed(text, f"{item.strip()!r} is not key=value"))
         if key in sweeps:
-            raise _malformed(text, f"{key!r} is given twice")
+            raise ValueError(_malformed(text, f"{key!r} is given twice"))
         if raw.startswith("["):
             if not raw.endswith("]"):
-                raise _malformed(text, f"the list of {key!r} is not closed")
+                raise ValueError(_malformed(text, f"the list of {key!r} is not closed"))
             sweeps[key] = [parse_value(part.strip(), text) for part in _split(raw[1:-1], text)]
         else:
             sweeps[key] = [parse_value(raw, text)]
     keys = sorted(sweeps)
     if math.prod(map(len, sweeps.values())) > MOST_SPECS:
-        raise _malformed(text, f"the lists have more than {MOST_SPECS} combinations")
+        raise ValueError(_malformed(text, f"the lists have more than {MOST_SPECS} combinations"))
     products = itertools.product(*(sweeps[key] for key in keys))
     return [Spec(head, tuple(zip(keys, values, strict=True))) for values in products]
 
@@ -126,7 +126,7 @@ def parse_one(text: str) -> Spec:
     """
     found = parse(text)
     if len(found) != 1:
-        raise _malformed(text, "a list of values is not accepted here")
+        raise ValueError(_malformed(text, "a list of values is not accepted here"))
     return found[0]
 
 
@@ -149,15 +149,15 @@ def parse_value(raw: str, text: str) -> Value:
         return raw == "true"
     if _INT.fullmatch(raw):
         if len(raw.lstrip("+-0")) > _MOST_DIGITS:
-            raise _malformed(text, f"{raw[:30]!r} has more than {_MOST_DIGITS} digits")
+            raise ValueError(_malformed(text, f"{raw[:30]!r} has more than {_MOST_DIGITS} digits"))
         return int(raw)
     if _FLOAT.fullmatch(raw):
         if math.isfinite(float(raw)):
             return float(raw)
-        raise _malformed(text, f"{raw!r} is too large for a number")
+        raise ValueError(_malformed(text, f"{raw!r} is too large for a number"))
     if _WORD.fullmatch(raw):
         return raw
-    raise _malformed(text, f"{raw!r} is not a number, true, false or a word")
+    raise ValueError(_malformed(text, f"{raw!r} is not a number, true, false or a word"))
 
 
 def canonical(spec: Spec, defaults: Mapping[str, Value | Required]) -> Spec:
@@ -213,7 +213,11 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def _coerce(name: str, key: str, value: Value, default: Value) -> Value:
-    """Give a value the type of its default; only lossless changes are made."""
+    """Give a value the type of its default; only lossless changes are made.
+
+    Raises:
+        ValueError: If it has another type.
+    """
     wanted = type(default)
     if type(value) is wanted or wanted not in _KINDS:
         return value  # a default such as None says nothing about the type
@@ -228,21 +232,25 @@ def _coerce(name: str, key: str, value: Value, default: Value) -> Value:
 
 
 def _split(body: str, text: str) -> list[str]:
-    """Split at commas outside of brackets."""
+    """Split at commas outside of brackets.
+
+    Raises:
+        ValueError: If brackets do not match.
+    """
     parts, depth, start = [], 0, 0
     for position, character in enumerate(body):
         depth += (character == "[") - (character == "]")
         if depth < 0 or depth > 1:
-            raise _malformed(text, "brackets do not match")
+            raise ValueError(_malformed(text, "brackets do not match"))
         if character == "," and depth == 0:
             parts.append(body[start:position])
             start = position + 1
     if depth:
-        raise _malformed(text, "brackets do not match")
+        raise ValueError(_malformed(text, "brackets do not match"))
     parts.append(body[start:])
     return parts
 
 
-def _malformed(text: str, why: str) -> ValueError:
+def _malformed(text: str, why: str) -> str:
     shown = text if len(text) <= 200 else f"{text[:200]}..."
-    return ValueError(f"malformed spec {shown!r}: {why}; accepted: name or name[key=value,...], lists as key=[a,b]")
+    return f"malformed spec {shown!r}: {why}; accepted: name or name[key=value,...], lists as key=[a,b]"

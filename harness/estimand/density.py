@@ -73,7 +73,14 @@ def density_reference(eigenvalues: Array, source: Source, bound: float = 0.0) ->
 
 
 def wasserstein1(x: Array, p: Array, y: Array, q: Array) -> float:
-    """Integral of |F - G| for two discrete measures with sorted nodes."""
+    """Integral of |F - G| for the distribution functions of two discrete measures.
+
+    Args:
+        x: Nodes of the first, ascending, shape (m,).
+        p: Their weights, shape (m,).
+        y: Nodes of the second, ascending, shape (l,).
+        q: Their weights, shape (l,).
+    """
     grid = np.concatenate([x, y])
     steps = np.concatenate([p, -q])
     order = np.argsort(grid, kind="stable")
@@ -84,7 +91,14 @@ def wasserstein1(x: Array, p: Array, y: Array, q: Array) -> float:
 def kolmogorov_smirnov(x: Array, p: Array, y: Array, q: Array, slack: float = 0.0) -> float:
     """Largest difference of two distribution functions, a shift of `slack` in position being free.
 
-    The larger of sup F(t - slack) - G(t) and sup G(t - slack) - F(t), for sorted nodes; 0 when negative.
+    The larger of sup F(t - slack) - G(t) and sup G(t - slack) - F(t); 0 when negative.
+
+    Args:
+        x: Nodes of the first, ascending, shape (m,).
+        p: Their weights, shape (m,).
+        y: Nodes of the second, ascending, shape (l,).
+        q: Their weights, shape (l,).
+        slack: Shift in position that costs nothing.
     """
     F, G = np.concatenate([[0.0], np.cumsum(p)]), np.concatenate([[0.0], np.cumsum(q)])
     ahead = F[1:] - G[np.searchsorted(y, x + slack, side="right")]

@@ -96,7 +96,14 @@ class TopEigenvalues(Estimand):
 
 
 def top_reference(eigenvalues: Array, estimand: TopEigenvalues, source: Source, bound: float = 0.0) -> Reference:
-    """The reference of a `TopEigenvalues` from the whole spectrum."""
+    """The reference of a `TopEigenvalues` from the whole spectrum.
+
+    Args:
+        eigenvalues: All of them, shape (n,), in any order.
+        estimand: What is asked.
+        source: Where they come from.
+        bound: Error bound of each, absolute.
+    """
     ranked = estimand.rank(np.asarray(eigenvalues, dtype=np.float64))[: estimand.k]
     return Reference({"eigenvalues": ranked}, source, spectral_norm(eigenvalues), bound)
 

@@ -110,7 +110,11 @@ def _answers(catalog: Catalog, chosen: Selected, estimand: Estimand) -> bool:
 
 
 def _misfit(estimand: Estimand, problem: Problem, by_glob: bool) -> str:
-    """Why the estimand does not fit the dimension, as a skip reason where a glob chose the problem."""
+    """Why the estimand does not fit the dimension, as a skip reason where a glob chose the problem.
+
+    Raises:
+        ValueError: If it does not, and no glob did.
+    """
     try:
         estimand.check(problem.dim)
     except ValueError as misfit:
@@ -123,7 +127,11 @@ def _misfit(estimand: Estimand, problem: Problem, by_glob: bool) -> str:
 def _budgeted(
     base: Cell, cross: Cross, problem: Problem, bound: BoundMethod, reason: str, by_glob: bool
 ) -> Iterator[PlannedCell]:
-    """Spread a cell over budgets, repeats and passes."""
+    """Spread a cell over budgets, repeats and passes.
+
+    Raises:
+        ValueError: If a budget is too small, and no glob chose the cell.
+    """
     budgets = sorted({problem.dim if budget == "n" else int(budget) for budget in cross.num_matvecs})
     least = bound.min_matvecs(problem.dim)
     low = [budget for budget in budgets if budget < least]

@@ -77,6 +77,12 @@ def skipped_row(planned: PlannedCell, context: Context) -> Record:
 def outcome_rows(context: Context, outcome: Outcome, truth: Truth, writer: LedgerWriter) -> list[Record]:
     """The checkpoint rows of an outcome, then its terminal row, scored.
 
+    Args:
+        context: What the rows have in common.
+        outcome: What became of the cell.
+        truth: What is known of its problem.
+        writer: Keeps the arrays of the estimates.
+
     Raises:
         OSError: If the arrays cannot be kept.
     """

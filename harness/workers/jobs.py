@@ -87,7 +87,11 @@ def _references(job: ReferenceJob, problem: Problem) -> Iterator[Message]:
 
 
 def _reference(text: str, problem: Problem) -> Iterator[BuiltReference | NoReference]:
-    """The reference of one estimand, if the problem has one."""
+    """The reference of one estimand, if the problem has one.
+
+    Raises:
+        ValueError: If the estimand is not accepted.
+    """
     estimand = parse_estimand(text)
     build = problem.references.get(type(estimand))
     if build is None:

@@ -199,6 +199,16 @@ def test_two_jobs_at_once_run_the_plan_and_mark_every_row_contended(crossing, ca
     assert {row["status"] for row in rows} == {"ok"}
 
 
+def test_every_row_of_a_cell_is_contended_as_the_machine_was_when_it_began(
+    crossing, catalog, tmp_path, rows_of, monkeypatch
+):
+    looks = iter([False, *[True] * 100])
+    monkeypatch.setattr("hessbench.running.runner.is_loaded", lambda threads: next(looks))
+    run(crossing(methods="good-shot", budgets="4"), tmp_path, OPTIONS, catalog=catalog)
+    rows = [*rows_of(tmp_path, "checkpoint"), *rows_of(tmp_path)]
+    assert [row["contended"] for row in rows] == [False, False]
+
+
 def test_threads_above_one_are_refused_where_cells_are_forked_from_the_caller(crossing, catalog, tmp_path):
     with pytest.raises(ValueError, match="threads must be 1"):
         run(crossing(), tmp_path, Options(conditions=Conditions(threads=2), prices=False), catalog=catalog)

@@ -11,7 +11,7 @@ from hessbench.ledger.record import Kind
 from hessbench.reports.costs.growth import needs_at
 from hessbench.reports.costs.lines import lines
 from hessbench.reports.costs.predict import PREDICTED_DIM
-from hessbench.running.inline import run_inline
+from hessbench.running.notebook import run_inline
 from hessbench.running.plan import Conditions
 from hessbench.running.suite import Cross, Suite
 
