@@ -49,8 +49,12 @@ FORCE:
 demo: install ## Run the quick suite into runs/demo and print where its report is
 	@$(BIN)/hessbench run quick --out $(DEMO)
 
-test: lint types ## Check style and types, then run the fast tests
-	@$(BIN)/pytest -q -n $(JOBS) --benchmark-disable -m "not slow" tests
+# Types are checked beside the tests; what they find is shown where it is wrong, so that pytest has the last line.
+test: lint ## Check style and types and run the fast tests
+	@$(BIN)/basedpyright > $(VENV)/.types 2>&1 & types=$$!; \
+	status=0; $(BIN)/pytest -q -n $(JOBS) --benchmark-disable -m "not slow" tests || status=$$?; \
+	wait $$types || { cat $(VENV)/.types; status=1; }; \
+	exit $$status
 
 test-slow: install ## Run the slow tests: statistics, asv, the built wheel
 	@$(BIN)/pytest -q -m slow tests

@@ -9,7 +9,10 @@ import uuid
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Final
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 CACHE_VARIABLE: Final = "HESSBENCH_CACHE"
 
@@ -43,6 +46,26 @@ def cache_folder(kind: str) -> Path:
         return Path(named) / kind
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "hessbench" / kind
+
+
+def read_archive(stream: IO[bytes], *names: str) -> dict[str, NDArray[Any]]:
+    """The arrays of an `.npz`, all of them or those named; nothing is ever unpickled.
+
+    Raises:
+        Exception: One of `DAMAGE`, if one is not there or not what was written.
+    """
+    with zipfile.ZipFile(stream) as archive:
+        members = [f"{name}.npy" for name in names] or archive.namelist()
+        return {member.removesuffix(".npy"): _member(archive, member) for member in members}
+
+
+def _member(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
+    with archive.open(member) as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+        # Its checksum is looked at only at its end, which a damaged header may place too early.
+        if stream.read(1):
+            raise ValueError(f"{member} holds more than its header says")
+    return array
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Two ledgers held against each other: did a change make a method need more, or lose accuracy?
+"""Two ledgers compared with each other: did a change make a method need more, or lose accuracy?
 
 Counters and statuses are exact, so one difference is enough. Errors and seconds vary, so they are compared in pairs,
 repeat by repeat on the same seed, and judged by the median ratio of at least five pairs.
@@ -52,7 +52,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between two ledgers, regressions first, and how many cells were held against each other."""
+    """What differs between two ledgers, regressions first, and how many cells were compared."""
 
     lines: tuple[Difference, ...]
     compared: int
@@ -64,7 +64,7 @@ class Comparison:
 
 
 def compare(old: Sequence[Record], new: Sequence[Record], *, time: bool = False) -> Comparison:
-    """Hold the rows of a new ledger against those of an old one.
+    """Compare the rows of a new ledger with those of an old one.
 
     Cells are paired by id. A regression is: a status that was ok and is not; more products, calls or
     gradient-equivalents; a cell that was ok and is gone; an answer that had an error and has none; a median ratio of
@@ -72,7 +72,7 @@ def compare(old: Sequence[Record], new: Sequence[Record], *, time: bool = False)
     reference's bound count as the bound. A cell whose problem hash differs is listed and not compared.
 
     Args:
-        old: Rows of the ledger to hold against.
+        old: Rows of the ledger to compare with.
         new: Rows of the ledger to judge.
         time: Judge build + wall seconds by the same rule as errors. Both ledgers must come from one quiet machine.
 
@@ -172,7 +172,7 @@ def _exact(old: Record, new: Record) -> list[Difference]:
     kinds = sorted({*old.counts, *new.counts})
     changed = [kind for kind in kinds if old.counts.get(kind, 0) != new.counts.get(kind, 0)]
     if changed and not found:
-        # The common unit is unchanged, so neither mix of kinds is the dearer one.
+        # The common unit is unchanged, so neither mix of kinds costs more.
         mix = ", ".join(f"{kind} {old.counts.get(kind, 0)}, now {new.counts.get(kind, 0)}" for kind in changed)
         found.append(Difference(Verdict.CHANGED, where, f"products by kind: {mix}"))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic
 
 from rich import box
 from rich.console import Console
@@ -12,15 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from hessbench.ledger.record import Record, Status
+from hessbench.reports.costs.engines import mixed_engines
 from hessbench.reports.costs.gradients import UnitPrice, unit_prices
-from hessbench.reports.costs.lines import Line, Spread, lines
+from hessbench.reports.costs.lines import CostLine, lines
 from hessbench.reports.costs.tables import status_text
 from hessbench.reports.scale.checks import Check, checks
 from hessbench.reports.scale.table import sizes
 from hessbench.reports.writing import units
 from hessbench.reports.writing.escaping import clean
-
-Row = TypeVar("Row")
+from hessbench.reports.writing.sheets import Row, Spread
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,24 @@ class _Column(Generic[Row]):
 def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[Mapping[str, Any]] = ()) -> None:
     """Print one line per problem, estimand and method, at the largest budget.
 
-    Where runs were made at several sizes, what was predicted for the largest follows, against what was measured.
+    Where cells of one problem ran with different engines, a sentence says so. Where runs were made at several sizes,
+    what was predicted for the largest follows, against what was measured.
     In a terminal tables for about 120 columns, in which long names wrap; elsewhere plain text, one line each.
 
     Args:
         records: Rows of a ledger.
         console: Where to print.
         prices: Price rows of a ledger, without which no time is predicted but from the runs' own products, and no
-            product is held against a gradient.
+            product is compared with a gradient.
     """
-    made = lines(records)
+    prices = list(prices)
+    made = lines(records, prices)
     if not made:
         console.out("no finished cells", highlight=False)
         return
     _print(console, _COLUMNS, made, lambda line: set(line.statuses) == {Status.OK.value})
-    prices = list(prices)
+    for says in mixed_engines(records).values():
+        console.out(f"wall: {clean(says)}", highlight=False)
     priced = unit_prices(records, prices)
     if any(price.measured for price in priced):
         console.out("\nProducts in gradients of their problem, one column", highlight=False)
@@ -99,12 +102,12 @@ def _median(value: Spread | None, write: Callable[[float], str]) -> str:
     return units.DASH if value is None else write(value.median)
 
 
-def _error(line: Line) -> str:
+def _error(line: CostLine) -> str:
     text = _median(line.error, units.error)
     return f"\N{LESS-THAN OR EQUAL TO}{units.error(line.bound)}" if line.is_at_bound and line.bound else text
 
 
-def _peak(line: Line) -> str:
+def _peak(line: CostLine) -> str:
     peak = line.device_peak_bytes if line.key.device != "cpu" else line.host_peak_bytes
     return units.DASH if peak is None else units.size(peak)
 
@@ -113,7 +116,7 @@ def _or_dash(value: float | None, write: Callable[[float], str]) -> str:
     return units.DASH if value is None else write(value)
 
 
-_COLUMNS: Final[tuple[_Column[Line], ...]] = (
+_COLUMNS: Final[tuple[_Column[CostLine], ...]] = (
     _Column("problem", False, lambda line: line.problem),
     _Column("estimand", False, lambda line: line.key.estimand),
     _Column("method", False, lambda line: line.method),

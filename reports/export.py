@@ -6,14 +6,14 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import pandas as pd
 
 from hessbench.reports.writing.sheets import to_csv
 
 Format: TypeAlias = Literal["csv", "parquet", "json"]
-FORMATS: Final = ("csv", "parquet", "json")
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 
 def export(frame: pd.DataFrame, format: Format, out: Path | str) -> Path:

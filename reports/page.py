@@ -23,7 +23,7 @@ from hessbench.reports.costs.tables import frame, repeats_frame, sheet
 from hessbench.reports.environments import environment_table
 from hessbench.reports.error_curves.captions import caption
 from hessbench.reports.error_curves.curves import Chart, chart_frame, charts
-from hessbench.reports.error_curves.figures import Cost, Look, draw, looks
+from hessbench.reports.error_curves.figures import Cost, draw
 from hessbench.reports.export import export
 from hessbench.reports.failures import failures, failures_frame
 from hessbench.reports.scale.checks import Check, checks
@@ -32,6 +32,7 @@ from hessbench.reports.scale.figure import draw_scale, scale_caption
 from hessbench.reports.scale.table import scale_frame, scale_sheet
 from hessbench.reports.sources import sources
 from hessbench.reports.writing import units
+from hessbench.reports.writing.drawing import Look, looks
 from hessbench.reports.writing.escaping import file_stem, short_hash
 from hessbench.reports.writing.folders import page_folder, templates, write_text
 from hessbench.reports.writing.sheets import to_csv, to_latex, to_markdown
@@ -241,7 +242,7 @@ def _ladder(ladder: Ladder) -> dict[str, str]:
     return {
         "problem": ladder.problem + (f", {ladder.method}" if ladder.method else ""),
         "kind": ladder.kind,
-        "where": f"{ladder.device}, {ladder.dtype}, {ladder.threads} thread{'s' * (ladder.threads != 1)}",
+        "where": units.conditions(ladder.device, ladder.dtype, ladder.threads),
         "rungs": "; ".join(f"{rung.dim:,}: {units.seconds(rung.seconds)}" for rung in ladder.rungs),
         "bandwidth": units.DASH if ladder.bandwidth is None else f"{units.significant(ladder.bandwidth / 1e9)} GB/s",
         "exponent": f"{exponent(ladder.rungs, PREDICTED_DIM):.2f}" if len(ladder.rungs) > 1 else units.DASH,

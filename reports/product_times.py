@@ -14,24 +14,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hessbench.reports.error_curves.figures import RC, to_svg, writable
 from hessbench.reports.writing import units
+from hessbench.reports.writing.drawing import RC, to_svg, writable
 from hessbench.reports.writing.escaping import clean, file_stem, short_hash, shorten
 from hessbench.reports.writing.folders import page_folder, templates, write_text
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, to_csv, to_markdown
 
 SCHEMA: Final = 1
-FILES: Final = ("index.html", "operators.csv", "operators.json", "operators.md")
 
 _MATRICES: Final = {"hessian": "Hessian", "ggn": "GGN"}
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _MARKERS: Final = ("o", "s", "^", "D")
 
-Row = Mapping[str, Any]
+TimingRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Section:
+class ProblemSection:
     """One problem on the page."""
 
     anchor: str
@@ -43,7 +42,7 @@ class Section:
     caption: str
 
 
-def render_operators(rows: Sequence[Row], environment: Mapping[str, Any], out: Path, command: str) -> Path:
+def render_operators(rows: Sequence[TimingRow], environment: Mapping[str, Any], out: Path, command: str) -> Path:
     """Write the page, its figures and its numbers.
 
     Args:
@@ -66,7 +65,7 @@ def render_operators(rows: Sequence[Row], environment: Mapping[str, Any], out: P
     return out / "index.html"
 
 
-def _write(rows: Sequence[Row], environment: Mapping[str, Any], out: Path, command: str) -> None:
+def _write(rows: Sequence[TimingRow], environment: Mapping[str, Any], out: Path, command: str) -> None:
     """Write the page and all its files into an empty folder."""
     figures = out / "figures"
     figures.mkdir()
@@ -82,12 +81,12 @@ def _write(rows: Sequence[Row], environment: Mapping[str, Any], out: Path, comma
     write_text(out / "index.html", page)
 
 
-def operators_sheet(rows: Sequence[Row]) -> Sheet:
+def operators_sheet(rows: Sequence[TimingRow]) -> Sheet:
     """Lay out the rows of one problem."""
     return lay_out(OPERATOR_COLUMNS, rows, lambda row: {"ratio": row["note"]} if row["note"] else {})
 
 
-def draw_operators(rows: Sequence[Row]) -> bytes:
+def draw_operators(rows: Sequence[TimingRow]) -> bytes:
     """Ratio to a gradient of every way, a panel for each matrix, a marker for each width."""
     matrices = [name for name in _MATRICES if any(row["matrix"] == name for row in rows)]
     widths = sorted({int(row["width"]) for row in rows})
@@ -104,7 +103,7 @@ def draw_operators(rows: Sequence[Row]) -> bytes:
         return to_svg(figure)
 
 
-def _draw_panel(axes: Axes, rows: Sequence[Row], ways: Sequence[str], widths: Sequence[int]) -> None:
+def _draw_panel(axes: Axes, rows: Sequence[TimingRow], ways: Sequence[str], widths: Sequence[int]) -> None:
     axes.set_xscale("log")
     axes.axvline(1.0, color="#888888", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
     for row in rows:
@@ -138,18 +137,18 @@ def _handles(widths: Sequence[int]) -> list[Line2D]:
     ]  # fmt: skip
 
 
-def _section(rows: Sequence[Row], figures: Path) -> Section:
+def _section(rows: Sequence[TimingRow], figures: Path) -> ProblemSection:
     first = rows[0]
     problem = str(first["problem"])
     stem = file_stem("operators", problem, apart=str(first["device"]))
     (figures / f"{stem}.svg").write_bytes(draw_operators(rows))
-    threads = int(first["threads"])
-    return Section(
+    conditions = units.conditions(first["device"], first["dtype"], int(first["threads"]))
+    return ProblemSection(
         anchor=f"problem-{short_hash(stem)}",
         title=problem,
         subtitle=(
-            f"P = {int(first['dim']):,}, N = {int(first['samples']):,}, {first['device']}, {first['dtype']}, {threads} "
-            f"thread{'s' * (threads != 1)}; a gradient takes {_gradient(rows)}"
+            f"P = {int(first['dim']):,}, N = {int(first['samples']):,}, {conditions}; "
+            f"a gradient takes {_gradient(rows)}"
         ),
         sheet=operators_sheet(rows),
         figure=f"figures/{stem}.svg",
@@ -161,8 +160,8 @@ def _section(rows: Sequence[Row], figures: Path) -> Section:
     )
 
 
-def _by_problem(rows: Sequence[Row]) -> list[list[Row]]:
-    found: dict[tuple[str, str], list[Row]] = {}
+def _by_problem(rows: Sequence[TimingRow]) -> list[list[TimingRow]]:
+    found: dict[tuple[str, str], list[TimingRow]] = {}
     for row in rows:
         found.setdefault((str(row["problem"]), str(row["device"])), []).append(row)
     return list(found.values())
@@ -182,17 +181,17 @@ def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*facts, *((name, str(versions[name])) for name in ("hessbench", "torch") if name in versions)]
 
 
-def _gradient(rows: Sequence[Row]) -> str:
+def _gradient(rows: Sequence[TimingRow]) -> str:
     """How long a gradient took beside the first product that was timed with this problem."""
     known = [row["gradient_s"] for row in rows if row["gradient_s"] is not None]
     return units.seconds(known[0]) if known else units.DASH
 
 
-def _matrix(row: Row) -> str:
+def _matrix(row: TimingRow) -> str:
     return _MATRICES.get(row["matrix"], str(row["matrix"]))
 
 
-def _ratio(row: Row) -> Shown:
+def _ratio(row: TimingRow) -> Shown:
     value = row["ratio"]
     if value is None:
         return Shown(units.DASH)
@@ -203,12 +202,12 @@ def _millions(value: float) -> str:
     return units.significant(value / 1e6)
 
 
-def _optional(row: Row, name: str, write: Any) -> Shown:
+def _optional(row: TimingRow, name: str, write: Any) -> Shown:
     value = row[name]
     return Shown(units.DASH) if value is None else Shown(write(value), sort=value)
 
 
-OPERATOR_COLUMNS: Final[tuple[Column[Row], ...]] = (
+OPERATOR_COLUMNS: Final[tuple[Column[TimingRow], ...]] = (
     Column("matrix", "Matrix", "", lambda row: Shown(_matrix(row)), is_number=False),
     Column("way", "Way", "engine", lambda row: Shown(str(row["way"]), str(row["engine"])), is_number=False),
     Column("width", "Block", "columns", lambda row: Shown(str(row["width"]), sort=row["width"])),

@@ -71,11 +71,15 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.writing": ("estimand", "ledger"),
     "reports.costs": ("estimand", "ledger", "reports.writing"),
     "reports.error_curves": ("estimand", "ledger", "reports.writing", "reports.costs"),
-    "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves"),
+    "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs"),
+    "reports.sketch": ("estimand", "reports.writing"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
+        "reports.sketch",
     ),
-    "studies": ("package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports"),
+    "studies": (
+        "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.sketch",
+    ),
     "cli": ("*",),
 }  # fmt: skip
 # Rooms that are not a folder of their own, by the modules they hold.
@@ -95,7 +99,6 @@ LONG = {
     "harness/operators.py": "the protocol with every conversion into it",
     "harness/workers/pool.py": "a slot, its pool and what became of a job",
     "harness/workers/server.py": "the fork server: everything that must hold between a fork and a reaped child",
-    "reports/error_curves/figures.py": "every figure drawn by one set of rules",
 }
 
 # Public functions with four or more parameters whose docstrings do not name them yet. None may be added.

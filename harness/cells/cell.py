@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,9 +65,3 @@ class Cell:
         # 60 and 60.0 are one limit, and one cell.
         timeout_s = None if self.timeout_s is None else float(self.timeout_s)
         return {**dataclasses.asdict(self), "budgets": list(self.budgets), "timeout_s": timeout_s}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Cell:
-        """Rebuild a cell from `to_json`."""
-        fields: dict[str, Any] = {**values, "budgets": tuple(values["budgets"])}
-        return cls(**fields)

@@ -35,7 +35,12 @@ _ALTERED: Final = "the operator's products changed during the run: the method al
 
 
 def execute(
-    cell: Cell, problem: Problem, bound: BoundMethod, emit: Emit, on_charge: Callable[[int], None] | None = None
+    cell: Cell,
+    problem: Problem,
+    bound: BoundMethod,
+    emit: Emit,
+    on_charge: Callable[[int], None] | None = None,
+    on_built: Callable[[], None] | None = None,
 ) -> None:
     """Run a cell and emit its checkpoints, then how it ended.
 
@@ -45,13 +50,15 @@ def execute(
         bound: The cell's method, bound to its estimand.
         emit: Receives each checkpoint, and then the end.
         on_charge: Told the products spent so far.
+        on_built: Called when the problem is built, before anything of the method runs.
 
     Raises:
         BaseException: Only what is not an `Exception`, such as `SystemExit`: the process then ends without a result.
     """
+    device = torch.device(cell.device)
     # What the problem and the method take; the rest of a cell's time is the harness's own.
     busy = Stopwatch()
-    peaks = PeakMeter(torch.device(cell.device))
+    peaks = PeakMeter(device)
     answers = Answers(bound, problem.dim, emit)
     # What is known when it ends, however far it came.
     seconds: dict[str, float] = {}
@@ -63,7 +70,7 @@ def execute(
         watch = Stopwatch()
         watch.start()
         yield
-        wait_for(torch.device(cell.device))
+        wait_for(device)
         seconds[name] = watch.seconds
 
     def tell(budget: int, estimate: Estimate, costs: Costs) -> None:
@@ -80,6 +87,8 @@ def execute(
             inner = build(cell, problem)
         check_built(inner, cell, problem)
         engine = info_of(inner).engine
+        if on_built is not None:
+            on_built()
         with step("warm-up"):
             witness = warm_up(inner, cell, bound)
         if cell.pass_ == MEMORY:
@@ -104,8 +113,8 @@ def execute(
             status, reason = Status.ERROR, _ALTERED
     except Exception as failure:  # noqa: BLE001 -- a method may raise anything; its row says what
         status, reason = classify(failure)
-    ended_so = status in (Status.OK, Status.ERROR, Status.DIVERGED)
-    if run is not None and ended_so and not run.op.spending.is_finite:
+    may_be_the_operator = status in (Status.OK, Status.ERROR, Status.DIVERGED)
+    if run is not None and may_be_the_operator and not run.op.spending.is_finite:
         status, reason = Status.ERROR, "the operator returned values that are not finite"
     busy.pause()
     costs = Costs() if run is None else _costs_of(run, answers.last)

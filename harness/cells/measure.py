@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 from hessbench.cells.answers import is_wanted
 from hessbench.cells.counted_run import CountedRun
@@ -33,8 +32,7 @@ def measure(run: CountedRun, tell: Tell) -> tuple[Status, str]:
     return _Measuring(run, tell).go()
 
 
-@dataclass(frozen=True)
-class _Latest:
+class _Latest(NamedTuple):
     """The estimate that stands, what had been spent when it came, and the seconds of its evaluation, once made."""
 
     estimate: Estimate

@@ -1,7 +1,7 @@
 """What a run costs: the one table of its columns, which the message of a run, the row and the report read.
 
-A new column is a field here. `step` in its metadata names the step of a cell whose seconds it holds; `only` the pass
-that measures it, where the other pass has nothing to say.
+A new column is a field here. `step` in its metadata names the step of a cell whose seconds it holds. One that the
+memory pass alone measures stands in `MEMORY_PASS` as well; one that a table of several repeats sums up, in `REPEATED`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class Costs:
         overhead_s: Seconds of the harness around the run.
         host_peak_bytes: Host memory at the peak, above the built operator.
         device_peak_bytes: Device memory at the peak, likewise.
+        peak_s: Seconds that the memory pass took beside build and warm-up: its run that counts FLOPs and the one whose
+            peaks are taken.
     """
 
     matvecs: int = 0
@@ -37,14 +39,15 @@ class Costs:
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     gradient_equivalents: float = 0.0
     samples: int = 0
-    flops: int | None = field(default=None, metadata={"only": "memory"})
+    flops: int | None = None
     wall_s: float | None = None
     operator_s: float | None = None
     build_s: float | None = field(default=None, metadata={"step": "build"})
     warmup_s: float | None = field(default=None, metadata={"step": "warm-up"})
     overhead_s: float | None = None
-    host_peak_bytes: int | None = field(default=None, metadata={"only": "memory"})
-    device_peak_bytes: int | None = field(default=None, metadata={"only": "memory"})
+    host_peak_bytes: int | None = None
+    device_peak_bytes: int | None = None
+    peak_s: float | None = field(default=None, metadata={"step": "memory"})
 
     def plus(self, after: Costs, before: Costs) -> Costs:
         """These, and what was spent between two moments; the time of the wall stays."""
@@ -70,11 +73,11 @@ class Costs:
 COST_COLUMNS: Final = tuple(f.name for f in dataclasses.fields(Costs))
 """Every cost column, in the order of a row."""
 
-MEMORY_PASS: Final = tuple(f.name for f in dataclasses.fields(Costs) if f.metadata.get("only") == "memory")
-"""Those that the memory pass alone measures."""
+MEMORY_PASS: Final = ("host_peak_bytes", "device_peak_bytes", "flops", "peak_s")
+"""Those that the memory pass alone measures, in the order of a table."""
 
 REPEATED: Final = ("matvecs", "calls", "gradient_equivalents", "wall_s", "build_s", "operator_s")
-"""Those that every repeat of the time pass has, and that a table of several repeats sums up."""
+"""Those that every repeat has, and that a table of several repeats sums up, in its order."""
 
 
 def columns_of(costs: Costs) -> dict[str, Any]:

@@ -17,8 +17,17 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, cast, final
 import numpy as np
 
 from hessbench.estimand.base import Arrays
-from hessbench.files import DAMAGE, write_whole
-from hessbench.ledger.record import COLUMNS, SCHEMA, DamagedRowError, Kind, Record, Status, finite_or_null
+from hessbench.files import DAMAGE, read_archive, write_whole
+from hessbench.ledger.record import (
+    COLUMNS,
+    SCHEMA,
+    DamagedRowError,
+    Kind,
+    Record,
+    Status,
+    UnknownFieldError,
+    finite_or_null,
+)
 from hessbench.ledger.typed_fields import field_checks
 
 if TYPE_CHECKING:
@@ -151,6 +160,9 @@ class LedgerTail:
         self._torn = 0
         self._lines: dict[Path, int] = {}
         self._damaged: list[str] = []
+        # One writer makes a file: beside a row of this version, one of another is damage and no other version's work.
+        self._ours: set[Path] = set()
+        self._with_records: set[Path] = set()
 
     def files(self) -> list[Path]:
         """The ledger files, in order of name."""
@@ -163,7 +175,7 @@ class LedgerTail:
         A line that is no row costs only itself.
 
         Raises:
-            ValueError: If a row is of another schema, naming its file and line.
+            ValueError: If a file is of another schema, naming it and the line.
         """
         for file in self.files():
             with file.open("rb") as stream:
@@ -176,6 +188,7 @@ class LedgerTail:
                 lines.append(rest)
                 rest = b""
             self._rest[file] = rest
+            foreign: list[tuple[str, set[Path]]] = []
             for line in lines:
                 self._lines[file] = self._lines.get(file, 0) + 1
                 try:
@@ -185,7 +198,13 @@ class LedgerTail:
                     self._torn += 1
                     self._damaged.append(f"{file.name}, line {self._lines[file]}: {said}")
                 except ValueError as failure:
-                    raise ValueError(f"{file.name}, line {self._lines[file]}: {failure}") from None
+                    known = self._with_records if isinstance(failure, UnknownFieldError) else self._ours
+                    foreign.append((f"{file.name}, line {self._lines[file]}: {failure}", known))
+            for said, known in foreign:
+                if file not in known:
+                    raise ValueError(said)
+                self._torn += 1
+                self._damaged.append(said)
 
     def ledger(self) -> Ledger:
         """The view of what was read so far."""
@@ -227,12 +246,14 @@ class LedgerTail:
             self._prices.append(row)
         else:
             record = Record.from_row(row)
+            self._with_records.add(file)
             pending = self._open.setdefault(file, {})
             if record.kind is Kind.CHECKPOINT:
                 pending.setdefault(record.cell, []).append(record)
             else:
                 checkpoints = tuple(pending.pop(record.cell, ()))
                 self._attempts.setdefault(record.cell, []).append(Attempt(record, checkpoints))
+        self._ours.add(file)
 
 
 def best_attempt(attempts: Sequence[Attempt]) -> Attempt:
@@ -328,9 +349,7 @@ def load_arrays(folder: str | Path, relative: str) -> Arrays:
     if not path.is_relative_to(base):
         raise ValueError(f"{relative} points outside of the run's folder")
     try:
-        # From memory: NumPy leaves a damaged file open.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        return read_archive(io.BytesIO(path.read_bytes()))
     except DAMAGE as failure:
         raise ValueError(f"{relative} cannot be read: {type(failure).__name__}") from None
 

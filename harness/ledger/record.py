@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -104,6 +105,11 @@ class Record(Costs, Asked):
     attempt: int = 0
     schema: int = SCHEMA
 
+    @property
+    def engine_name(self) -> str:
+        """First word of the engine, without what it says of itself beside its name."""
+        return re.split(r"[ ;,:]", self.engine, maxsplit=1)[0]
+
     def to_line(self) -> str:
         """Write the row as one line of JSON; NaN and infinities become null."""
         row = {_key(f.name): getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -115,14 +121,15 @@ class Record(Costs, Asked):
 
         Raises:
             DamagedRowError: If a value is of another type than its field.
-            ValueError: If the row is of another schema, or has a field that it does not know.
+            UnknownFieldError: If it has a field that this version does not know.
+            ValueError: If the row is of another schema.
         """
         if row.get("schema") != SCHEMA:
             raise ValueError(f"ledger row of schema {row.get('schema')!r}: this version reads schema {SCHEMA}")
         names = {_key(f.name): f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(row) - set(names))
         if unknown:
-            raise ValueError(f"ledger row has fields that schema {SCHEMA} does not: {', '.join(unknown)}")
+            raise UnknownFieldError(f"ledger row has fields that schema {SCHEMA} does not: {', '.join(unknown)}")
         values = {names[key]: value for key, value in row.items()}
         checks = field_checks(cls)
         for name, value in values.items():
@@ -136,6 +143,10 @@ class Record(Costs, Asked):
         values |= {"kind": Kind(values["kind"]), "status": Status(values["status"])}
         values |= {name: tuple(values[name]) for name in ("traits", "budgets") if name in values}
         return cls(**values)
+
+
+class UnknownFieldError(ValueError):
+    """A row with fields that this version does not know, as of a later one."""
 
 
 class DamagedRowError(ValueError):

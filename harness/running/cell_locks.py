@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import final
 
@@ -48,5 +49,30 @@ def try_claim(folder: Path, cell: str) -> Claim | None:
         # The file may have been removed by its last owner between open and lock: then this lock rules nothing.
         with contextlib.suppress(FileNotFoundError):
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
                 return Claim(path, descriptor)
         os.close(descriptor)
+
+
+def stopped_holders(folder: Path, cells: Iterable[str]) -> list[int]:
+    """Ids of the processes on this machine that have claimed one of the cells and are stopped."""
+    found: set[int] = set()
+    for cell in cells:
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((folder / "claims" / cell).read_text(encoding="ascii"))
+            state = (
+                Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+            )
+            if state == "T":
+                found.add(pid)
+    return sorted(found)
+
+
+def why_it_waits(folder: Path, cells: Sequence[str]) -> str:
+    """What a run says while other processes have claimed the cells it has left."""
+    waits = f"waiting for {len(cells)} cell{'s' * (len(cells) != 1)} that another process has claimed"
+    stopped = stopped_holders(folder, cells)
+    if not stopped:
+        return waits
+    named = " and ".join(map(str, stopped))
+    return f"{waits}; {named} {'is' if len(stopped) == 1 else 'are'} stopped: let it go on (kill -CONT) or end it"

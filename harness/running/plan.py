@@ -49,6 +49,13 @@ class PlannedCell:
     skip_reason: str = ""
     spans: bool = False
 
+    @property
+    def answered(self) -> list[str]:
+        """The estimand asked for, and those the method answers beside it that need no parameters."""
+        own = self.bound.estimand
+        beside = [kind.default() for kind in self.bound.method.estimands if kind is not type(own)]
+        return [own.spec, *(estimand.spec for estimand in beside if estimand is not None)]
+
 
 def plan(suite: Suite, catalog: Catalog, conditions: Conditions | None = None) -> list[PlannedCell]:
     """Resolve a suite.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, final
@@ -19,8 +18,7 @@ from hessbench.ledger.environment import capture, environment_hash, is_loaded
 from hessbench.ledger.reading import LedgerTail, LedgerWriter
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.stored_references import Truth
-from hessbench.method import BoundMethod
-from hessbench.running.cell_locks import Claim, try_claim
+from hessbench.running.cell_locks import Claim, try_claim, why_it_waits
 from hessbench.running.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.running.pricing import measure_prices
 from hessbench.running.progress import Reporter, Silent
@@ -92,7 +90,7 @@ def run(
         raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
     if catalog and any(entry.cell.threads > 1 for entry in planned):
         raise ValueError("threads must be 1 where cells are forked from the caller; register the functions in a plugin")
-    return _Run(loaded, planned, chosen, teller, catalog=catalog).go(Path(out))
+    return _Run(loaded, planned, Path(out), chosen, teller, catalog=catalog).go()
 
 
 @final
@@ -100,11 +98,19 @@ class _Run:
     """One run: what it does, in the order it is done, and what it says of that."""
 
     def __init__(
-        self, suite: Suite, planned: list[PlannedCell], options: Options, reporter: Reporter, *, catalog: Catalog | None
+        self,
+        suite: Suite,
+        planned: list[PlannedCell],
+        out: Path,
+        options: Options,
+        reporter: Reporter,
+        *,
+        catalog: Catalog | None,
     ) -> None:
         self._suite = suite
         self._planned = planned
         self._todo = [entry for entry in planned if not entry.skip_reason]
+        self._out = out
         self._options = options
         self._reporter = reporter
         self._claims: dict[str, Claim] = {}
@@ -118,10 +124,12 @@ class _Run:
             modules=tuple(sorted({module for entry in self._todo for module in entry.problem.modules})),
             spawn=not device.startswith("cpu"),
             catalog=catalog,
+            private=out.resolve(),
         )
 
-    def go(self, out: Path) -> Summary:
-        """Do everything that is left to do in a folder."""
+    def go(self) -> Summary:
+        """Do everything that is left to do."""
+        out = self._out
         out.mkdir(parents=True, exist_ok=True)
         # The writer makes the folder of the ledger, which the tail looks for.
         writer = LedgerWriter(out)
@@ -168,7 +176,7 @@ class _Run:
         """What is known of every problem: by its spec, its hash and the references it has."""
         estimands: dict[str, set[str]] = {}
         for planned in self._todo:
-            estimands.setdefault(planned.cell.problem, set()).update(_answered(planned.bound))
+            estimands.setdefault(planned.cell.problem, set()).update(planned.answered)
         truths: dict[str, Truth] = {}
         for spec in sorted(estimands):
             self._reporter.phase(f"reference of {spec}")
@@ -204,7 +212,7 @@ class _Run:
     ) -> None:
         started: dict[str, PlannedCell] = {}
         deferred: deque[PlannedCell] = deque()
-        told = 0
+        told = ""
         while waiting or deferred or pool.running:
             while waiting and pool.idle() is not None:
                 planned = waiting.popleft()
@@ -229,9 +237,10 @@ class _Run:
                     self._finish(planned, outcome.job, outcome, folder, truths[planned.cell.problem])
             if deferred and not waiting and not pool.running:
                 # Another process runs these; when it is done or dead, they are written or free.
-                if len(deferred) != told:
-                    told = len(deferred)
-                    self._reporter.phase(f"waiting for {told} cells that another process has claimed")
+                waits = why_it_waits(folder.path, [planned.cell.id for planned in deferred])
+                if waits != told:
+                    told = waits
+                    self._reporter.phase(told)
                 time.sleep(_TURN_S)
                 waiting, deferred = deferred, deque()
 
@@ -262,7 +271,7 @@ class _Run:
 
     def _with_engine_noted(self, cell: Cell, terminal: Record) -> Record:
         """A note where a cell's engine is another than that of the cells before it: their times do not compare."""
-        name = re.split(r"[ ;,:]", terminal.engine, maxsplit=1)[0]
+        name = terminal.engine_name
         if not name:
             return terminal
         first = self._engines.setdefault((cell.problem, cell.device, cell.dtype, cell.threads), name)
@@ -270,15 +279,6 @@ class _Run:
             return terminal
         says = f"{name} was chosen here and {first} before: times and last digits do not compare within this run"
         return replace(terminal, notes={**terminal.notes, "engine": says})
-
-
-def _answered(bound: BoundMethod) -> Iterator[str]:
-    """The estimand asked for, and those the method answers beside it that need no parameters."""
-    yield bound.estimand.spec
-    for kind in bound.method.estimands:
-        beside = None if kind is type(bound.estimand) else kind.default()
-        if beside is not None:
-            yield beside.spec
 
 
 def retry_statuses(texts: Sequence[str]) -> frozenset[Status]:

@@ -37,7 +37,13 @@ from hessbench.workers.prices import prices, unit_prices
 Emit = Callable[[Message], None]
 
 
-def perform(job: Job, catalog: Catalog, emit: Emit, on_charge: Callable[[int], None]) -> None:
+def perform(
+    job: Job,
+    catalog: Catalog,
+    emit: Emit,
+    on_charge: Callable[[int], None],
+    on_built: Callable[[], None] | None = None,
+) -> None:
     """Do one job, emitting what it has to say; the last message is an `End`.
 
     Args:
@@ -45,12 +51,13 @@ def perform(job: Job, catalog: Catalog, emit: Emit, on_charge: Callable[[int], N
         catalog: Where names are looked up.
         emit: Receives every message.
         on_charge: Told the products that a cell has spent so far.
+        on_built: Called before anything of a method runs, when what may be named by a relative path has been read.
     """
     if isinstance(job, CellJob):
-        _cell(job.cell, catalog, emit, on_charge)
+        _cell(job.cell, catalog, emit, on_charge, on_built)
         return
     try:
-        for message in _said(job, catalog):
+        for message in _said(job, catalog, on_built):
             emit(message)
     except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything; its cells say what
         emit(End(*classify(failure)))
@@ -58,15 +65,25 @@ def perform(job: Job, catalog: Catalog, emit: Emit, on_charge: Callable[[int], N
     emit(End(Status.OK))
 
 
-def _cell(cell: Cell, catalog: Catalog, emit: EmitCell, on_charge: Callable[[int], None]) -> None:
+def _cell(
+    cell: Cell,
+    catalog: Catalog,
+    emit: EmitCell,
+    on_charge: Callable[[int], None],
+    on_built: Callable[[], None] | None,
+) -> None:
+    """Run a cell; arguments as those of `execute`."""
     # The answer is not for whoever looks around in this process.
     problem = replace(catalog.problem(cell.problem), references={})
-    execute(cell, problem, catalog.method(cell.method, parse_estimand(cell.estimand)), emit, on_charge)
+    bound = catalog.method(cell.method, parse_estimand(cell.estimand))
+    execute(cell, problem, bound, emit, on_charge, on_built)
 
 
-def _said(job: ReferenceJob | PriceJob | UnitJob | ConformanceJob, catalog: Catalog) -> Iterator[Message]:
+def _said(
+    job: ReferenceJob | PriceJob | UnitJob | ConformanceJob, catalog: Catalog, on_built: Callable[[], None] | None
+) -> Iterator[Message]:
     if isinstance(job, ConformanceJob):
-        return _conformance(job, catalog)
+        return _conformance(job, catalog, on_built)
     problem = catalog.problem(job.problem)
     if isinstance(job, ReferenceJob):
         return _references(job, problem)
@@ -109,8 +126,10 @@ def _reference(text: str, problem: Problem) -> Iterator[BuiltReference | NoRefer
     yield found
 
 
-def _conformance(job: ConformanceJob, catalog: Catalog) -> Iterator[Law]:
+def _conformance(job: ConformanceJob, catalog: Catalog, on_built: Callable[[], None] | None) -> Iterator[Law]:
     torch.set_num_threads(1)
     method = catalog.methods.entry_of(job.method)
+    if on_built is not None:
+        on_built()
     for verdict in check_method(method, job.method):
         yield Law(verdict.law, verdict.passed, redact(verdict.detail))

@@ -15,12 +15,13 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, final
 
 import torch
 
 from hessbench.catalog import Catalog
-from hessbench.workers import processes
+from hessbench.workers import empty_folder, processes
 from hessbench.workers.messages import Cause, Ended, Failed, Job, Outcome, Ready, Stop
 from hessbench.workers.server import MESSAGE_LIMIT, PROGRESS, Server, prepare
 from hessbench.workers.setup import Setup
@@ -44,12 +45,14 @@ class WorkerConfig:
         modules: Modules imported once, before the first fork.
         spawn: Whether jobs run in a spawned worker, as devices need.
         catalog: Given, servers are forked from this process and use it: for functions no file defines.
+        private: Folder of which a server forked from this process keeps no file open: the run's.
     """
 
     plugins: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     spawn: bool = False
     catalog: Catalog | None = None
+    private: Path | None = None
 
 
 @final
@@ -65,9 +68,14 @@ class Slot:
         # In the environment of all that the server starts and the name of a file all its forks hold open: finds what
         # a killed server left behind.
         self.mark = processes.new_mark()
+        self._folder = empty_folder.folder_of(self.mark)
         self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process: subprocess.Popen[bytes] | None = None
-        self.pid = _fork_server(there, config.catalog) if config.catalog else self._start(there, config, environment)
+        self.pid = (
+            _fork_server(there, config.catalog, self._folder, config.private)
+            if config.catalog
+            else self._start(there, config, environment)
+        )
         there.close()
         self._is_ready = self._is_collected = False
         # Until when a server that is well has answered for a job with a limit; starting a worker is not the job's time.
@@ -83,7 +91,7 @@ class Slot:
         self.outcome: Outcome | None = None
 
     def _start(self, there: socket.socket, config: WorkerConfig, environment: dict[str, str]) -> int:
-        text = Setup(os.getpid(), config.plugins, config.modules, config.spawn).text
+        text = Setup(os.getpid(), config.plugins, config.modules, config.spawn, str(self._folder)).text
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hessbench.workers.serve", str(there.fileno()), text],
             stdin=subprocess.DEVNULL, pass_fds=[there.fileno()], start_new_session=True,
@@ -122,7 +130,9 @@ class Slot:
         """Give the server a job.
 
         Raises:
-            OSError: If the server is gone.
+            ValueError: If the server could not start, and said why.
+            ChildProcessError: If it could not start and ended.
+            OSError: If it is gone.
         """
         self.wait_ready()
         self._result, result_end = os.pipe()
@@ -206,6 +216,8 @@ class Slot:
             os.kill(self.pid, signal.SIGTERM)
             os.waitpid(self.pid, 0)
             self._is_collected = True
+        # A server that was killed has left it.
+        empty_folder.remove(self._folder)
 
     def _hurry(self) -> None:
         """Have a job stopped that has handed in its result and does not end."""
@@ -280,7 +292,9 @@ class Pool:
 
         Raises:
             RuntimeError: If there is none.
-            OSError: If a server could not start.
+            ValueError: If a server could not start, and said why.
+            ChildProcessError: If it could not, and said nothing.
+            OSError: If it is gone again at once.
         """
         number = self.idle()
         if number is None:
@@ -293,7 +307,10 @@ class Pool:
             servers[kind] = self._slot(memory)
         try:
             servers[kind].hand_out(job)
+        except ChildProcessError:
+            raise  # it could not start, and another would not either
         except OSError:
+            # It was well before and has gone since.
             servers.pop(kind).close()
             servers[kind] = self._slot(memory)
             servers[kind].hand_out(job)
@@ -339,8 +356,15 @@ class Pool:
         self.close()
 
 
-def _fork_server(there: socket.socket, catalog: Catalog) -> int:
-    """Fork a server from this process; its children run on one thread, since a thread pool does not survive a fork."""
+def _fork_server(there: socket.socket, catalog: Catalog, folder: Path, private: Path | None) -> int:
+    """Fork a server from this process; its children run on one thread, since a thread pool does not survive a fork.
+
+    Args:
+        there: The server's end of the socket.
+        catalog: Where it looks names up.
+        folder: Empty folder in which methods run.
+        private: Folder of which it keeps no file open.
+    """
     parent = os.getpid()
     with warnings.catch_warnings():
         # Later versions of Python warn of the caller's threads; none of them is used on the other side.
@@ -349,10 +373,22 @@ def _fork_server(there: socket.socket, catalog: Catalog) -> int:
     if pid == 0:
         code = 1
         try:
-            prepare(parent)
+            prepare(parent, folder)
+            if private is not None:
+                _let_go(private)
             torch.set_num_threads(1)
-            Server(there, catalog).serve()
+            Server(there, catalog, folder).serve()
             code = 0
         finally:
             os._exit(code)
     return pid
+
+
+def _let_go(folder: Path) -> None:
+    """Put nothing in the place of every open file in a folder, such as the ledger; its object must not find another."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.readlink().is_relative_to(folder):
+                os.dup2(null, int(entry.name), inheritable=False)
+    os.close(null)

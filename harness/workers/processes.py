@@ -103,10 +103,10 @@ def _is_orphaned(entry: Path) -> bool:
 
 
 def _marks(entry: Path) -> Iterator[bytes]:
-    """Where a mark can stand: a process's first environment, and the names of its open files."""
+    """Where a mark can stand: a process's first environment, its working folder, and the names of its open files."""
     with contextlib.suppress(OSError):
         yield (entry / "environ").read_bytes()
-        for link in (entry / "fd").iterdir():
+        for link in (entry / "cwd", *(entry / "fd").iterdir()):
             with contextlib.suppress(OSError):
                 yield str(link.readlink()).encode()
 
@@ -118,7 +118,7 @@ def _started(pid: int) -> str:
 
 
 def kill_marked(mark: str) -> None:
-    """Kill every process that was started with `mark` in its environment or holds an open file named by it."""
+    """Kill every process with `mark` in its first environment, its working folder, or the name of an open file."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid() and _is_marked(entry, mark):
             with contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, cast
 
@@ -26,7 +27,8 @@ def main(arguments: list[str]) -> NoReturn:
     """Serve the socket inherited as a file descriptor."""
     descriptor, text = arguments
     setup = Setup.parse(text)
-    prepare(setup.parent)
+    folder = Path(setup.folder)
+    prepare(setup.parent, folder)
     channel = socket.socket(fileno=int(descriptor))
     os.set_inheritable(int(descriptor), False)
     # A plugin may compute while it is imported: a thread pool made here would hang every fork at its first use.
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> NoReturn:
         channel.send(packet(Failed(redact(first_line(failure)))))
         os._exit(1)
     spawn = [sys.executable, "-m", "hessbench.workers.spawned", text] if setup.spawn else None
-    Server(channel, catalog, spawn).serve()
+    Server(channel, catalog, folder, spawn).serve()
     # Nothing is left to tidy up, and taking the interpreter down would take half a second.
     os._exit(0)
 

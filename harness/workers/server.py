@@ -19,12 +19,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, NoReturn, final
 
 from hessbench.catalog import Catalog
 from hessbench.cells.messages import End
 from hessbench.ledger.record import Status
-from hessbench.workers import processes
+from hessbench.workers import empty_folder, processes
 from hessbench.workers.jobs import perform
 from hessbench.workers.messages import Cause, Done, Ended, Job, Message, Ready, Word
 from hessbench.workers.wire import frame, packet, read_packet
@@ -63,12 +65,14 @@ class Server:
     Args:
         channel: Sequenced-packet socket; each request carries the result pipe and the progress page.
         catalog: Where jobs look names up.
+        folder: Empty folder in which methods run.
         spawn: Command of a spawned worker, for devices that do not survive a fork; None to fork.
     """
 
-    def __init__(self, channel: socket.socket, catalog: Catalog, spawn: list[str] | None = None) -> None:
+    def __init__(self, channel: socket.socket, catalog: Catalog, folder: Path, spawn: list[str] | None = None) -> None:
         self._channel = channel
         self._catalog = catalog
+        self._folder = folder
         self._spawn = spawn
         self._worker: tuple[subprocess.Popen[bytes], socket.socket, int] | None = None
 
@@ -82,6 +86,7 @@ class Server:
             if isinstance(message, Word):
                 continue  # asked to stop a job that had just ended
             result, progress = descriptors
+            empty_folder.renew(self._folder)
             running = (
                 self._start_spawned(message, result, progress) if self._spawn else self._fork(message, result, progress)
             )
@@ -89,7 +94,7 @@ class Server:
             os.close(progress)
             self._watch(running)
             self._finish(running)
-        processes.kill_descendants(os.getpid())
+        clear(self._folder)
 
     def _fork(self, job: Job, result: int, progress: int) -> _Running:
         output, output_end = os.pipe()
@@ -99,7 +104,7 @@ class Server:
         if pid == 0:
             self._channel.close()
             os.close(output)
-            _child(parent, output_end, lambda: run_job(job, self._catalog, result, progress))
+            _child(parent, output_end, lambda: run_job(job, self._catalog, result, progress, self._folder))
         os.close(output_end)
         return self._running(job, pid, output, base)
 
@@ -241,18 +246,19 @@ class Server:
             self._die()
 
     def _die(self) -> NoReturn:
-        processes.kill_descendants(os.getpid())
+        clear(self._folder)
         os._exit(1)
 
 
-def run_job(job: Job, catalog: Catalog, result: int, progress: int) -> Status | None:
+def run_job(job: Job, catalog: Catalog, result: int, progress: int, folder: Path) -> Status | None:
     """Perform a job in this process, writing its messages to the result pipe and its count to the progress page.
 
     Args:
         job: What to do.
-        catalog: Where names are looked up.
-        result: Descriptor of the pipe.
-        progress: Descriptor of the page.
+        catalog: Where it looks names up.
+        result: Pipe for its messages.
+        progress: File of the page for its count.
+        folder: Empty folder in which a method runs; this process is left standing in it.
 
     Returns:
         The status it ended with; None where it did not say.
@@ -270,7 +276,7 @@ def run_job(job: Job, catalog: Catalog, result: int, progress: int) -> Status | 
         while data:
             data = data[os.write(result, data) :]
 
-    perform(job, catalog, emit, on_charge)
+    perform(job, catalog, emit, on_charge, partial(empty_folder.enter, folder))
     return status
 
 
@@ -313,11 +319,17 @@ def _child(parent: int, output: int, work: Callable[[], object]) -> NoReturn:
             os._exit(code & 0xFF)
 
 
-def prepare(parent: int) -> None:
-    """Make this process a server: it dies with the supervisor and takes everything below it along."""
+def clear(folder: Path) -> None:
+    """Kill everything below this server, and remove the folder in which it stood."""
+    processes.kill_descendants(os.getpid())
+    empty_folder.remove(folder)
+
+
+def prepare(parent: int, folder: Path) -> None:
+    """Make this process a server: it dies with the supervisor and takes everything below it along, and its folder."""
 
     def leave(_signum: int, _frame: object) -> None:
-        processes.kill_descendants(os.getpid())
+        clear(folder)
         os._exit(1)
 
     signal.signal(signal.SIGTERM, leave)

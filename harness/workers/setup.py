@@ -18,12 +18,14 @@ class Setup:
         plugins: Plugin files.
         modules: Modules imported once, before the first fork.
         spawn: Whether jobs run in a spawned worker, as devices need.
+        folder: Empty folder in which methods run.
     """
 
     parent: int
     plugins: tuple[str, ...]
     modules: tuple[str, ...]
     spawn: bool
+    folder: str
 
     @property
     def text(self) -> str:

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from hessbench.catalog import load_catalog
 from hessbench.laws.global_settings import changes, functions, settings
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> None:
         import_module(name)
     channel.send(packet(Ready()))
     before = settings() | functions()
+    home = Path.cwd()
     while True:
         data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 2)
         if not data:
@@ -44,9 +46,11 @@ def main(arguments: list[str]) -> None:
         if isinstance(job, Word):
             continue
         result, progress = descriptors
-        status = run_job(job, catalog, result, progress)
+        status = run_job(job, catalog, result, progress, Path(setup.folder))
         os.close(result)
         os.close(progress)
+        # The next problem may name a file from here.
+        os.chdir(home)
         # What a cell changes for good, such as the default dtype or the counter itself, ends with this process.
         retire = status is not Status.OK or bool(changes(before, settings() | functions()))
         channel.send(packet(Done(retire)))

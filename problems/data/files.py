@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hessbench.files import DAMAGE, cache_folder
+from hessbench.files import DAMAGE, cache_folder, read_archive
 from hessbench.problems.data.datasets import SPLITS, Archive, Origin, data_set
 
 DATA_VARIABLE: Final = "HESSBENCH_DATA"
@@ -126,9 +126,8 @@ def _read(origin: Origin, *names: str) -> list[NDArray[np.uint8]]:
 
 
 def _array(path: Path, name: str) -> NDArray[np.uint8]:
-    # The stream is ours: NumPy leaves a damaged file open.
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        return stored[name]
+    with path.open("rb") as stream:
+        return read_archive(stream, name)[name]
 
 
 def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[np.generic]]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hessbench.files import DAMAGE, read_archive
 from hessbench.problem import Problem, ProblemFamily, array_hash
 from hessbench.problems.curvature.choice import Matrix
 from hessbench.problems.curvature.engines.table import AUTO
@@ -210,10 +210,17 @@ def resnet20_state(weights: str, shortcuts: str = OWN) -> dict[str, Tensor]:
 
 
 def load_images(split: str, samples: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The first images (m, 32, 32, 3) of "train" or "test", and their labels."""
-    with _path(IMAGES_FILE).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        pair: tuple[NDArray[Any], NDArray[Any]] = (stored[f"x_{split}"], stored[f"y_{split}"])
-    return pair[0][:samples], pair[1][:samples]
+    """The first images (m, 32, 32, 3) of "train" or "test", and their labels.
+
+    Raises:
+        ValueError: If the file cannot be read.
+    """
+    try:
+        with _path(IMAGES_FILE).open("rb") as stream:
+            stored = read_archive(stream, f"x_{split}", f"y_{split}")
+    except DAMAGE as failure:
+        raise ValueError(f"{IMAGES_FILE} is not there or damaged ({type(failure).__name__})") from failure
+    return stored[f"x_{split}"][:samples], stored[f"y_{split}"][:samples]
 
 
 def unavailable(weights: str) -> str | None:
@@ -239,7 +246,7 @@ def _trouble(file: str, weights: str | None = None) -> str | None:
             load_images("train", 1)
         else:
             resnet20_state(weights)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError):
         return f"in the folder named by {DATA_VARIABLE} is damaged"
     return None
 

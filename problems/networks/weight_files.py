@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hessbench.files import DAMAGE
+from hessbench.files import DAMAGE, read_archive
 
 READ: Final = (".npz", ".safetensors")
 PICKLED: Final = (".pt", ".pth", ".th", ".pkl", ".pickle", ".bin", ".ckpt", ".tar")
@@ -94,13 +93,8 @@ _DAMAGE: Final = (safetensors.SafetensorError, *DAMAGE)
 
 
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
-        return {member.removesuffix(".npy"): _read_member(archive, member) for member in archive.namelist()}
-
-
-def _read_member(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
-    with archive.open(member) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+    with path.open("rb") as stream:
+        return read_archive(stream)
 
 
 def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:

@@ -188,6 +188,8 @@ class WeightStore:
             tensors, facts = unseal(data)
             if facts["key"] != self._key or (step is not None and facts["step"] != step):
                 raise ValueError("belongs to another training")
+            if ("loss" in facts) != (step is not None):
+                raise ValueError("is another of the same training")
         except ValueError as failure:
             if remedy:
                 name = f"{path.parent.name}/{path.name}"

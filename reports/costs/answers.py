@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.reports.writing import units
 
 
 @dataclass(frozen=True, order=True)
@@ -140,6 +141,25 @@ def namer(keys: Iterable[Key]) -> Callable[[Key], tuple[str, str]]:
         return problem, method
 
     return name
+
+
+def where(key: Key) -> str:
+    """Device, dtype and threads."""
+    return units.conditions(key.device, key.dtype, key.threads)
+
+
+def asked(key: Key) -> dict[str, str | int]:
+    """What was asked of a run, as columns."""
+    return {
+        "estimand": key.estimand,
+        "method": key.method,
+        "method_hash": key.method_hash,
+        "library_version": key.library_version,
+        "run_estimand": key.source,
+        "device": key.device,
+        "dtype": key.dtype,
+        "threads": key.threads,
+    }
 
 
 def _scored(checkpoint: Record, run: Record) -> Record:

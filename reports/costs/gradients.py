@@ -11,9 +11,8 @@ from typing import Any, Final
 import pandas as pd
 
 from hessbench.ledger.record import Kind, Record, Status
-from hessbench.reports.costs.lines import Spread, spread
 from hessbench.reports.writing import units
-from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, single_cell
+from hessbench.reports.writing.sheets import Column, Sheet, Shown, Spread, lay_out, single_cell, spread
 
 _PLAIN: Final = "product"
 """A product of an operator without data, which has no gradient to be compared with."""
@@ -68,13 +67,13 @@ def unit_prices(records: Sequence[Record], prices: Iterable[Mapping[str, Any]]) 
     rows: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in prices:
         if row.get("in_gradients") is not None:
-            where = _where(str(row["device"]), str(row["dtype"]), int(row["threads"]))
+            where = units.conditions(str(row["device"]), str(row["dtype"]), int(row["threads"]))
             rows[str(row["problem"]), where, str(row["kind_of_product"])].append(row)
     runs: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in records:
         if record.kind is Kind.TERMINAL and record.status is Status.OK and record.pass_ == "time" and record.matvecs:
             for kind, count in record.counts.items():
-                place = (record.problem, _where(record.device, record.dtype, record.threads), kind)
+                place = (record.problem, units.conditions(record.device, record.dtype, record.threads), kind)
                 runs[place].extend([record] if count == record.matvecs else [])
     known = {place for place in (*rows, *runs) if place[2] != _PLAIN}
     return tuple(_unit_price(place, rows, runs) for place in sorted(known))
@@ -129,10 +128,6 @@ def _unit_price(
         column_s=statistics.median(row["column_seconds"] for row in mine) if mine else None,
         gradient_s=gradient_s,
     )
-
-
-def _where(device: str, dtype: str, threads: int) -> str:
-    return f"{device}, {dtype}, {threads} thread{'s' * (threads != 1)}"
 
 
 def _parts(name: str, value: Spread | None) -> dict[str, float | None]:

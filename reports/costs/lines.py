@@ -15,23 +15,15 @@ from typing import Any
 
 from hessbench.ledger.record import Record, Status
 from hessbench.reports.costs.answers import Answer, Key, answers, namer, timed_or_all
+from hessbench.reports.costs.engines import conditions_of, mixed_engines
 from hessbench.reports.costs.growth import needs_at
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction, predict
 from hessbench.reports.costs.prices import Ladder, ladders
+from hessbench.reports.writing.sheets import Spread, spread
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Median, least and most of the repeats that have a value, and how many do."""
-
-    median: float
-    low: float
-    high: float
-    number: int
-
-
-@dataclass(frozen=True)
-class Line:
+class CostLine:
     """One line of the cost table.
 
     Attributes:
@@ -51,9 +43,7 @@ class Line:
         error: Primary error.
         bound: Error bound of the reference, in the unit of the error.
         bound_source: Where the reference comes from.
-        host_peak_bytes: Host memory above the built operator.
-        device_peak_bytes: Device memory above the built operator.
-        flops: Floating-point operations.
+        memory: The row of the memory pass at this budget.
         prediction: Cost at `PREDICTED_DIM`.
         reasons: Why a value is missing, or what a reader must know of it, by field name.
     """
@@ -74,11 +64,19 @@ class Line:
     error: Spread | None
     bound: float | None
     bound_source: str
-    host_peak_bytes: int | None
-    device_peak_bytes: int | None
-    flops: int | None
+    memory: Record | None
     prediction: Prediction
     reasons: Mapping[str, str]
+
+    @property
+    def host_peak_bytes(self) -> int | None:
+        """Host memory above the built operator."""
+        return self.memory.host_peak_bytes if self.memory else None
+
+    @property
+    def device_peak_bytes(self) -> int | None:
+        """Device memory above the built operator."""
+        return self.memory.device_peak_bytes if self.memory else None
 
     @property
     def is_at_bound(self) -> bool:
@@ -86,55 +84,62 @@ class Line:
         return self.error is not None and self.bound is not None and self.error.median <= self.bound
 
 
-def spread(values: Iterable[float | None]) -> Spread | None:
-    """Median and range of the values that are there; None when none is."""
-    known = [value for value in values if value is not None]
-    return Spread(statistics.median(known), min(known), max(known), len(known)) if known else None
-
-
-def lines(
-    records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = (), dim: int = PREDICTED_DIM
-) -> tuple[Line, ...]:
+def lines(records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = ()) -> tuple[CostLine, ...]:
     """The lines of the cost table, by problem, estimand and method.
 
     Args:
         records: Rows of a ledger.
         prices: Price rows of a ledger.
-        dim: Size to predict for.
 
     Returns:
         One line per key that has a cell which was not skipped, at the largest budget.
     """
-    every = lines_by_budget(records, prices, dim)
+    every = lines_by_budget(records, prices)
     largest: dict[Key, int] = {}
     for line in every:
         largest[line.key] = max(line.budget, largest.get(line.key, 0))
     return tuple(line for line in every if line.budget == largest[line.key])
 
 
-def lines_by_budget(
-    records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = (), dim: int = PREDICTED_DIM
-) -> tuple[Line, ...]:
+def lines_by_budget(records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = ()) -> tuple[CostLine, ...]:
     """As `lines`, with a line for every budget that a cell was given.
 
-    What an anytime cell had at a smaller budget on its way is no line of its own: its totals are those of the end.
+    What an anytime cell had at a smaller budget on its way is not a line of its own: its totals are those of the end.
     """
     known = ladders(prices)
     memory = _memory_cells(records)
+    engines = mixed_engines(records)
     groups = timed_or_all(records)
     name = namer(groups)
-    made: list[Line] = []
+    made: list[CostLine] = []
     for key, group in groups.items():
         for budget in sorted({answer.terminal.budget for answer in group}):
             own = [answer for answer in group if answer.row.budget == answer.terminal.budget == budget]
             if not own:
                 continue  # a ledger cut by hand: no row of the cell's own at the budget it ended with
-            made.append(_line(key, budget, own, name(key), memory.get(_run(key)), prediction_of(key, own, known, dim)))
+            predicted = prediction_of(key, own, known, PREDICTED_DIM)
+            line = _line(key, budget, own, name(key), memory.get(_run(key)), predicted)
+            made.append(_with_reason(line, "wall_s", engines.get(conditions_of(key), "")))
     return tuple(sorted(made, key=lambda line: (line.problem, line.key.estimand, line.method, line.key, line.budget)))
 
 
+def _with_reason(line: CostLine, name: str, says: str) -> CostLine:
+    """The line with one more thing to know of a value, where it has that value."""
+    if not says or getattr(line, name) is None:
+        return line
+    known = line.reasons.get(name)
+    return dataclasses.replace(line, reasons={**line.reasons, name: f"{known}; {says}" if known else says})
+
+
 def prediction_of(key: Key, group: Sequence[Answer], known: Sequence[Ladder], dim: int) -> Prediction:
-    """What the runs that came to an end would cost at size `dim`; one cut short says nothing of it."""
+    """What the runs that came to an end would cost at size `dim`; one cut short says nothing of it.
+
+    Args:
+        key: What the runs share.
+        group: Answers of the runs at one budget, at least one.
+        known: Measured ladders.
+        dim: The size P.
+    """
     complete = [answer for answer in group if is_complete(answer)]
     if not complete:
         reason = f"nothing to predict from: ended with {group[0].terminal.status.value}"
@@ -179,13 +184,13 @@ def _line(
     names: tuple[str, str],
     memory: Sequence[Record] | None,
     prediction: Prediction,
-) -> Line:
+) -> CostLine:
     peak, peak_reasons = _peaks(memory, budget)
     timed = [answer for answer in group if answer.terminal.pass_ == "time"]
     bounds = [answer.row.reference_bound for answer in group if answer.row.reference_bound is not None]
     sources = sorted({answer.row.reference_source for answer in group} - {""})
     problem, method = names
-    line = Line(
+    line = CostLine(
         key=key,
         problem=problem,
         method=method,
@@ -202,9 +207,7 @@ def _line(
         error=spread(answer.error for answer in group),
         bound=max(bounds, default=None),
         bound_source=", ".join(sources),
-        host_peak_bytes=None if peak is None else peak.host_peak_bytes,
-        device_peak_bytes=None if peak is None else peak.device_peak_bytes,
-        flops=None if peak is None else peak.flops,
+        memory=peak,
         prediction=prediction,
         reasons={},
     )
@@ -239,7 +242,7 @@ def _peaks(cells: Sequence[Record] | None, budget: int) -> tuple[Record | None, 
     return row, reasons
 
 
-def _reasons(line: Line, peak_reasons: Mapping[str, str]) -> dict[str, str]:
+def _reasons(line: CostLine, peak_reasons: Mapping[str, str]) -> dict[str, str]:
     """Why a value is missing, and what a reader must know, by field."""
     reasons = dict(peak_reasons)
     notes: dict[str, str] = {}

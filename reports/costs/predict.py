@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from hessbench.reports.costs.prices import Ladder, bandwidth, find, price_at
+from hessbench.reports.writing import units
 
 PREDICTED_DIM: Final = 10**7
-_ITEMSIZE: Final = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+_ITEMSIZE: Final[Mapping[str, int]] = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,15 @@ class Prediction:
         return None if self.products_s is None or self.own_s is None else self.products_s + self.own_s
 
 
-def itemsize(dtype: str) -> int:
-    """Bytes of one number.
-
-    Raises:
-        ValueError: If the dtype is not a real floating-point one.
-    """
-    if dtype not in _ITEMSIZE:
-        raise ValueError(f"dtype must be one of {', '.join(_ITEMSIZE)}, got {dtype!r}")
-    return _ITEMSIZE[dtype]
-
-
 def own_seconds(passes: float, dim: int, width: int, bandwidth: float) -> float:
-    """Seconds to move `passes` vectors of `dim` numbers of `width` bytes at `bandwidth` bytes per second."""
+    """Seconds of a method's own arithmetic, which is bound by memory.
+
+    Args:
+        passes: Vectors read or written.
+        dim: Numbers in a vector.
+        width: Bytes of a number.
+        bandwidth: Bytes per second.
+    """
     return passes * dim * width / bandwidth
 
 
@@ -73,7 +70,7 @@ def predict(
     counts: Mapping[str, float],
     own_vectors: float | None,
     own_passes: float | None,
-    dim: int = PREDICTED_DIM,
+    dim: int,
 ) -> Prediction:
     """Predict seconds and bytes at size `dim`.
 
@@ -92,11 +89,11 @@ def predict(
     Returns:
         What can be said, and why the rest cannot.
     """
-    where = f"{device}, {dtype}, {threads} thread{'s' * (threads != 1)}"
-    if dtype not in _ITEMSIZE:
+    where = units.conditions(device, dtype, threads)
+    width = _ITEMSIZE.get(dtype)
+    if width is None:
         unknown = f"the size of a number of dtype {dtype} is not known"
         return Prediction(None, None, None, unknown, unknown)
-    width = itemsize(dtype)
     products_s: float | None = 0.0
     reasons: list[str] = []
     for kind, columns in counts.items():

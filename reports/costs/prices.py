@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rung:
-    """The measured price of one product at one size; `predicted_s` was said before, from the smaller rungs."""
+    """The measured price of one product at one size; `predicted_s` was predicted before, from the smaller rungs."""
 
     dim: int
     seconds: float
@@ -49,7 +49,7 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Miss:
-    """A prediction held against the measurement made after it."""
+    """A prediction compared with the measurement made after it."""
 
     dim: int
     measured_s: float
@@ -130,6 +130,18 @@ def find(
 
     It must be of the same problem family, device, dtype and threads. One made for this method goes first, then one
     whose text is the problem's own.
+
+    Args:
+        known: Measured ladders.
+        problem: Spec of the problem.
+        kind: Kind of product.
+        method: Spec of the method.
+        device: Device type.
+        dtype: Name of the dtype.
+        threads: Threads in use.
+
+    Returns:
+        The ladder, with at least one rung; None where there is none.
     """
     family = problem.partition("[")[0]
     fitting = [
@@ -145,7 +157,17 @@ def find(
 
 
 def bandwidth(known: Sequence[Ladder], device: str, dtype: str, threads: int) -> float | None:
-    """Bandwidth measured at the largest size on this device with this dtype and these threads."""
+    """Bandwidth measured at the largest size.
+
+    Args:
+        known: Measured ladders.
+        device: Device type.
+        dtype: Name of the dtype.
+        threads: Threads in use.
+
+    Returns:
+        Bytes per second; None where it was not measured.
+    """
     fitting = [
         (ladder.rungs[-1].dim if ladder.rungs else 0, ladder.bandwidth)
         for ladder in known

@@ -7,25 +7,26 @@ from typing import Any, Final
 
 import pandas as pd
 
+from hessbench.ledger.costs import MEMORY_PASS, REPEATED
 from hessbench.ledger.record import SCHEMA
-from hessbench.reports.costs.answers import Key
-from hessbench.reports.costs.lines import Line, Spread
+from hessbench.reports.costs.answers import asked, where
+from hessbench.reports.costs.lines import CostLine
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction
 from hessbench.reports.writing import units
-from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, single_cell, spread_cell
+from hessbench.reports.writing.sheets import Column, Sheet, Shown, Spread, lay_out, single_cell, spread_cell
 
 
-def sheet(lines: Sequence[Line]) -> Sheet:
+def sheet(lines: Sequence[CostLine]) -> Sheet:
     """Lay out the lines."""
     return lay_out(COLUMNS, lines, lambda line: line.reasons)
 
 
-def frame(lines: Sequence[Line]) -> pd.DataFrame:
+def frame(lines: Sequence[CostLine]) -> pd.DataFrame:
     """The cost table as numbers, one row per line: seconds, bytes and products, nothing rounded."""
     return pd.DataFrame([_numbers(line) for line in lines])
 
 
-def repeats_frame(lines: Sequence[Line]) -> pd.DataFrame:
+def repeats_frame(lines: Sequence[CostLine]) -> pd.DataFrame:
     """What the lines were made from: one row per repeat, at the budget of its line."""
     return pd.DataFrame(
         [
@@ -55,65 +56,46 @@ def repeats_frame(lines: Sequence[Line]) -> pd.DataFrame:
     )
 
 
-def status_text(line: Line) -> str:
+def status_text(line: CostLine) -> str:
     """How the cells of a line ended: `ok`, or how many ended how."""
     if len(line.statuses) == 1:
         return next(iter(line.statuses))
     return ", ".join(f"{number} {status}" for status, number in line.statuses.items())
 
 
-def where(key: Key) -> str:
-    """Device, dtype and threads."""
-    return f"{key.device}, {key.dtype}, {key.threads} thread{'s' * (key.threads != 1)}"
-
-
-def error_cell(line: Line) -> Shown:
+def error_cell(line: CostLine) -> Shown:
     """The error, marked where it is at or below what its reference can tell."""
     return spread_cell(line.error, units.error, "at the bound" if line.is_at_bound else "")
 
 
-def predicted_time(said: Prediction) -> Shown:
-    """Seconds with their parts; where there is no total, a dash and the part that can be said."""
+def predicted_time(prediction: Prediction) -> Shown:
+    """Seconds with their parts; where there is no total, a dash and the part that can be prediction."""
     parts = [
         f"{name} {units.seconds(value)}"
-        for name, value in (("products", said.products_s), ("own", said.own_s))
+        for name, value in (("products", prediction.products_s), ("own", prediction.own_s))
         if value is not None
     ]
-    if said.seconds is None:
+    if prediction.seconds is None:
         return Shown(units.DASH, f"{parts[0]} alone" if parts else "")
-    return Shown(units.seconds(said.seconds), ", ".join(parts), sort=said.seconds)
+    return Shown(units.seconds(prediction.seconds), ", ".join(parts), sort=prediction.seconds)
 
 
-def asked(key: Key) -> dict[str, str | int]:
-    """What was asked of a run, as columns."""
-    return {
-        "estimand": key.estimand,
-        "method": key.method,
-        "method_hash": key.method_hash,
-        "library_version": key.library_version,
-        "run_estimand": key.source,
-        "device": key.device,
-        "dtype": key.dtype,
-        "threads": key.threads,
-    }
-
-
-def _problem(line: Line) -> Shown:
+def _problem(line: CostLine) -> Shown:
     return Shown(line.problem, f"n = {line.dim:,}, {where(line.key)}")
 
 
-def _method(line: Line) -> Shown:
+def _method(line: CostLine) -> Shown:
     number = len(line.answers)
     return Shown(line.method, f"budget {line.budget:,}, {number} repeat{'s' * (number != 1)}")
 
 
-def _bound(line: Line) -> Shown:
+def _bound(line: CostLine) -> Shown:
     if line.bound is None:
         return Shown(units.DASH, line.bound_source)
     return Shown(units.error(line.bound), line.bound_source, sort=line.bound)
 
 
-def _numbers(line: Line) -> dict[str, Any]:
+def _numbers(line: CostLine) -> dict[str, Any]:
     row: dict[str, Any] = {
         "schema": SCHEMA,
         "problem": line.key.problem,
@@ -124,7 +106,7 @@ def _numbers(line: Line) -> dict[str, Any]:
         "repeats": len(line.answers),
         "status": status_text(line),
     }
-    for name in ("matvecs", "calls", "gradient_equivalents", "wall_s", "build_s", "operator_s", "error"):
+    for name in (*REPEATED, "error"):
         value: Spread | None = getattr(line, name)
         row[name] = None if value is None else value.median
         row[f"{name}_min"] = None if value is None else value.low
@@ -134,9 +116,7 @@ def _numbers(line: Line) -> dict[str, Any]:
         "reference_bound": line.bound,
         "reference_source": line.bound_source,
         "at_bound": line.is_at_bound,
-        "host_peak_bytes": line.host_peak_bytes,
-        "device_peak_bytes": line.device_peak_bytes,
-        "flops": line.flops,
+        **{name: getattr(line.memory, name) if line.memory else None for name in MEMORY_PASS},
         "predicted_dim": PREDICTED_DIM,
         "predicted_products_s": line.prediction.products_s,
         "predicted_own_s": line.prediction.own_s,
@@ -146,7 +126,7 @@ def _numbers(line: Line) -> dict[str, Any]:
     }
 
 
-COLUMNS: Final[tuple[Column[Line], ...]] = (
+COLUMNS: Final[tuple[Column[CostLine], ...]] = (
     Column("problem", "Problem", "", _problem, is_number=False),
     Column("estimand", "Estimand", "", lambda line: Shown(line.key.estimand), is_number=False),
     Column("method", "Method", "", _method, is_number=False),

@@ -14,33 +14,37 @@ def caption(chart: Chart, cost: Cost, drawing: Drawing) -> str:
         if cost == "matvecs"
         else "Seconds to each answer, the build of the operator included"
     )
-    said = [f"{axis}, against the error {chart.primary}; both axes are logarithmic, lower left is better."]
+    sentences = [f"{axis}, against the error {chart.primary}; both axes are logarithmic, lower left is better."]
     if drawing.detail is Detail.ALL:
-        said.append("Each thin line is one repeat, its markers the budgets of the grid.")
+        sentences.append("Each thin line is one repeat, its markers the budgets of the grid.")
     else:
-        said.append(f"To keep the file small it shows {drawing.detail.value}; all points are in the CSV.")
+        sentences.append(f"To keep the file small it shows {drawing.detail.value}; all points are in the CSV.")
     repeats = max(len(series.repeats) for series in chart.series)
     if any(len(series.bands) > 1 for series in chart.series):
-        said.append(
+        sentences.append(
             f"From {BAND_FROM} repeats on the markers sit on the median over the repeats at each budget, and the "
             "shaded interval covers the median with at least 95 % (order statistics)."
         )
     elif repeats > 1:
-        said.append(f"With fewer than {BAND_FROM} repeats no interval is drawn.")
+        sentences.append(f"With fewer than {BAND_FROM} repeats no interval is drawn.")
     if chart.floors:
         lowest, highest = (units.error(pick(chart.floors)) for pick in (min, max))
         bounds = lowest if lowest == highest else f"{lowest} to {highest}"
-        said.append(f"Reference bound (grey dashes where it is in view): {bounds}; no accuracy is claimed below it.")
+        sentences.append(
+            f"Reference bound (grey dashes where it is in view): {bounds}; no accuracy is claimed below it."
+        )
     if drawing.at_floor:
-        said.append(f"{_points(drawing.at_floor)} at or below the bound: drawn on it, with an open marker.")
+        sentences.append(f"{_points(drawing.at_floor)} at or below the bound: drawn on it, with an open marker.")
     if drawing.zeros:
-        said.append(f"{_points(drawing.zeros)} of error exactly 0: drawn at the lower edge, with an open marker.")
+        sentences.append(f"{_points(drawing.zeros)} of error exactly 0: drawn at the lower edge, with an open marker.")
     if drawing.left_out:
-        said.append(f"{_points(drawing.left_out)} without a measured cost above 0 not drawn.")
+        sentences.append(f"{_points(drawing.left_out)} without a measured cost above 0 not drawn.")
     if chart.unscored:
         number = chart.unscored
-        said.append(f"{number} answer{'s' * (number != 1)} without an error not drawn: see the failures and the CSV.")
-    return " ".join(said)
+        sentences.append(
+            f"{number} answer{'s' * (number != 1)} without an error not drawn: see the failures and the CSV."
+        )
+    return " ".join(sentences)
 
 
 def _points(number: int) -> str:

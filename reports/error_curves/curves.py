@@ -14,14 +14,14 @@ import pandas as pd
 from hessbench.estimand import ESTIMANDS
 from hessbench.ledger.record import Record
 from hessbench.reports.costs.answers import Answer, Key, namer, timed_or_all
+from hessbench.reports.writing.median_intervals import median_interval
 
 BAND_FROM: Final = 8
 """Repeats from which an interval is drawn; below it the repeats alone say more."""
-_COVERAGE: Final = 0.95
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One answer: what it cost, how wrong it was, and below what error its reference cannot tell."""
 
     budget: int
@@ -63,7 +63,7 @@ class Series:
     label: str
     method: str
     variant: int
-    repeats: Mapping[int, tuple[Point, ...]]
+    repeats: Mapping[int, tuple[CurvePoint, ...]]
     bands: tuple[Band, ...] = ()
 
 
@@ -127,13 +127,12 @@ def charts(records: Sequence[Record]) -> tuple[Chart, ...]:
     return tuple(found)
 
 
-def bands(repeats: Mapping[int, Sequence[Point]]) -> tuple[Band, ...]:
+def bands(repeats: Mapping[int, Sequence[CurvePoint]]) -> tuple[Band, ...]:
     """Interval of the median at every budget that at least `BAND_FROM` repeats reached.
 
-    The ends are order statistics chosen so that the interval covers the median with at least 95 %, whatever the
-    distribution: the number of repeats below the median is binomial with one half.
+    The ends are order statistics that cover the median with at least 95 %, whatever the distribution.
     """
-    budgets: dict[int, list[Point]] = defaultdict(list)
+    budgets: dict[int, list[CurvePoint]] = defaultdict(list)
     for points in repeats.values():
         for point in points:
             budgets[point.budget].append(point)
@@ -141,16 +140,15 @@ def bands(repeats: Mapping[int, Sequence[Point]]) -> tuple[Band, ...]:
     for _, points in sorted(budgets.items()):
         if len(points) < BAND_FROM:
             continue
-        errors = sorted(point.height for point in points)
-        skipped = _skipped(len(errors))
+        error = median_interval([point.height for point in points])
         seconds = [point.seconds for point in points if point.seconds is not None]
         found.append(
             Band(
                 matvecs=statistics.median(point.matvecs for point in points),
                 seconds=statistics.median(seconds) if seconds else None,
-                low=errors[skipped],
-                median=statistics.median(errors),
-                high=errors[-1 - skipped],
+                low=error.low,
+                median=error.median,
+                high=error.high,
             )
         )
     return tuple(found)
@@ -187,24 +185,15 @@ def chart_frame(chart: Chart) -> pd.DataFrame:
     )
 
 
-def _skipped(number: int) -> int:
-    """How many order statistics may be left out at either end with 95 % coverage of the median kept."""
-    skipped, outside = 0, 2.0 / 2**number
-    while outside + 2.0 * math.comb(number, skipped + 1) / 2**number <= 1 - _COVERAGE:
-        skipped += 1
-        outside += 2.0 * math.comb(number, skipped) / 2**number
-    return skipped
-
-
-def _repeats(group: Iterable[Answer]) -> dict[int, tuple[Point, ...]]:
+def _repeats(group: Iterable[Answer]) -> dict[int, tuple[CurvePoint, ...]]:
     """Scored points of each repeat, whether its budgets come from one cell or from one cell each."""
-    found: dict[int, list[Point]] = defaultdict(list)
+    found: dict[int, list[CurvePoint]] = defaultdict(list)
     for answer in group:
         error = answer.error
         if error is not None and math.isfinite(error):
             row = answer.row
             found[row.repeat].append(
-                Point(row.budget, row.matvecs, answer.seconds, error, row.reference_bound or 0.0, row.cell)
+                CurvePoint(row.budget, row.matvecs, answer.seconds, error, row.reference_bound or 0.0, row.cell)
             )
     return {
         repeat: tuple(sorted(points, key=lambda point: (point.budget, point.cell)))

@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
-from matplotlib import font_manager, style
+from matplotlib import style
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis as MatplotlibAxis
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
-from hessbench.reports.error_curves.curves import Chart, Point, Series
+from hessbench.reports.error_curves.curves import Chart, CurvePoint, Series
+from hessbench.reports.writing.drawing import GREY, RC, Look, set_limits, to_svg, writable
 from hessbench.reports.writing.escaping import clean, shorten
 
 Cost: TypeAlias = Literal["matvecs", "seconds"]
 
 SIZE_LIMIT: Final = 300_000
-_FONT: Final = "DejaVu Sans"  # shipped with matplotlib, so that figures are the same everywhere
-_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 _DASHES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-GREY: Final = "#767676"
 _LABEL_WIDTH: Final = 56
 _AXES: Final[Mapping[Cost, str]] = {
     "matvecs": "products with the operator (matvecs, columns)",
     "seconds": "time to this answer: build + wall (seconds)",
-}
-RC: Final = {
-    "svg.hashsalt": "hessbench",
-    "svg.fonttype": "path",
-    "path.simplify": True,
-    "font.family": [_FONT],
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.unicode_minus": True,
-    "text.parse_math": True,
 }
 
 
@@ -55,14 +34,6 @@ class Detail(Enum):
     ALL = "every repeat with a marker at each point"
     ENDS = "every repeat, a marker at its last point only"
     MEDIANS = "the median over the repeats only"
-
-
-@dataclass(frozen=True)
-class Look:
-    """Colour and marker of a method, the same on the whole page."""
-
-    colour: str
-    marker: str
 
 
 @dataclass(frozen=True)
@@ -82,14 +53,6 @@ class Drawing:
     at_floor: int
     zeros: int
     left_out: int
-
-
-def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """A colour and a marker per method; a pair comes again only after 77 methods."""
-    return {
-        method: Look(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
-        for place, method in enumerate(sorted(set(methods)))
-    }
 
 
 def draw(chart: Chart, cost: Cost, known: Mapping[str, Look]) -> Drawing | None:
@@ -226,34 +189,6 @@ def _draw_edges(axes: Axes, floors: Mapping[float, str], zero: float | None) -> 
             labelled.append(height)
 
 
-def set_limits(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
-    """Limits with room around the data, and at least a factor 4 apart so that there are ticks to read."""
-    for axis, values, margin in ((axes.xaxis, xs, 0.05), (axes.yaxis, ys, 0.06)):
-        first, last = min(values), max(values)
-        middle, half = math.sqrt(first * last), max(math.sqrt(last / first), 2.0)
-        half *= (half * half) ** margin
-        limits = (middle / half, middle * half)
-        (axes.set_xlim if axis is axes.xaxis else axes.set_ylim)(*limits)
-        _ticks(axis, limits)
-
-
-def _ticks(axis: MatplotlibAxis, limits: tuple[float, float]) -> None:
-    decades = math.log10(limits[1] / limits[0])
-    if decades <= 3:
-        subs = (1.0, 2.0, 5.0) if decades > 1 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-        axis.set_major_locator(LogLocator(subs=subs, numticks=20))
-        axis.set_major_formatter(FuncFormatter(_number))
-    else:
-        axis.set_major_locator(LogLocator(numticks=9))
-        axis.set_major_formatter(LogFormatterMathtext())
-    axis.set_minor_locator(LogLocator(subs=tuple(float(sub) for sub in range(2, 10)), numticks=99))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _number(value: float, _position: object = None) -> str:
-    return f"{value:,.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"
-
-
 def _handle(series: Series, look: Look) -> Line2D:
     return Line2D(
         [],
@@ -271,31 +206,13 @@ def _labels(series: Sequence[Series]) -> list[str]:
     return [shorten(writable(clean(one.label)), _LABEL_WIDTH) for one in series]
 
 
-def writable(text: str) -> str:
-    """Replace characters the figure's font does not have."""
-    known = _font()
-    return "".join(character if known.get_char_index(ord(character)) else "?" for character in text)
-
-
-@lru_cache(maxsize=1)
-def _font() -> FT2Font:
-    return font_manager.get_font(font_manager.findfont(FontProperties(family=_FONT)))
-
-
-def _lower_edge(points: Sequence[Point]) -> float:
+def _lower_edge(points: Sequence[CurvePoint]) -> float:
     """A power of ten below everything drawn, to stand for an error of zero without a bound."""
     positive = [point.height for point in points if point.height > 0]
     return 10.0 ** (math.floor(math.log10(min(positive))) - 1) if positive else 1e-16
 
 
-def _cost(point: Point, cost: Cost) -> float | None:
+def _cost(point: CurvePoint, cost: Cost) -> float | None:
     """The cost of a point where a log axis can show it."""
     value = point.matvecs if cost == "matvecs" else point.seconds
     return float(value) if value is not None and value > 0 else None
-
-
-def to_svg(figure: Figure) -> bytes:
-    """The figure as a file; the same figure gives the same bytes."""
-    file = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return file.getvalue()

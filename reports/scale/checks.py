@@ -1,4 +1,4 @@
-"""The cost at the largest size, predicted from smaller sizes only, held against what was measured there.
+"""The cost at the largest size, predicted from smaller sizes only, compared with what was measured there.
 
 The prediction is the one of `costs.predict`. It sees nothing of a size above half the largest: prices of
 products come from the rungs below, and the numbers of products, passes and vectors from the largest run below and
@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from hessbench.ledger.record import Record
 from hessbench.reports.costs.answers import Answer, Key
-from hessbench.reports.costs.lines import Line, Spread, counts_of, is_complete, lines_by_budget, prediction_of, spread
+from hessbench.reports.costs.lines import CostLine, counts_of, is_complete, lines_by_budget, prediction_of
 from hessbench.reports.costs.predict import Prediction
 from hessbench.reports.costs.prices import Ladder, Rung, find, ladders
-from hessbench.reports.scale.families import Family, families
+from hessbench.reports.scale.families import SizeFamily, families
+from hessbench.reports.writing.sheets import Spread, spread
 
 FAR: Final = 2
 """Factor by which a size must be below another to predict it: a step that is shorter would check nothing."""
@@ -46,10 +47,10 @@ class Check:
         reasons: Why a value is missing, or what a reader must know of it, by field name.
     """
 
-    family: Family
-    line: Line
-    smaller: tuple[Line, ...]
-    basis: Line | None
+    family: SizeFamily
+    line: CostLine
+    smaller: tuple[CostLine, ...]
+    basis: CostLine | None
     known: tuple[Ladder, ...]
     own_prices: tuple[Ladder, ...]
     prediction: Prediction
@@ -112,7 +113,7 @@ def checks(records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = ()) 
     made: list[Check] = []
     for family in families({problem: min(sizes) for problem, sizes in dims.items() if len(sizes) == 1}):
         members = {problem for problem, _ in family.members}
-        runs: dict[tuple[Key, int], dict[int, list[Line]]] = defaultdict(lambda: defaultdict(list))
+        runs: dict[tuple[Key, int], dict[int, list[CostLine]]] = defaultdict(lambda: defaultdict(list))
         for line in lines:
             if line.key.problem in members:
                 run = dataclasses.replace(line.key, problem="", problem_hash="")
@@ -126,7 +127,7 @@ def checks(records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = ()) 
     )
 
 
-def _check(family: Family, sizes: Sequence[Line], known: Sequence[Ladder]) -> Check:
+def _check(family: SizeFamily, sizes: Sequence[CostLine], known: Sequence[Ladder]) -> Check:
     *smaller, line = sizes
     far = [run for run in smaller if run.dim * FAR <= line.dim]
     ended = [run for run in far if any(map(is_complete, run.answers))]
@@ -157,8 +158,8 @@ def _check(family: Family, sizes: Sequence[Line], known: Sequence[Ladder]) -> Ch
 def _predicted(check: Check) -> Check:
     """Predict with the measured prices, else with those of the runs themselves."""
     if check.basis is None:
-        said = f"no run at a size of at most {check.line.dim // FAR:,} came to an end"
-        return dataclasses.replace(check, prediction=Prediction(None, None, None, said, said))
+        reason = f"no run at a size of at most {check.line.dim // FAR:,} came to an end"
+        return dataclasses.replace(check, prediction=Prediction(None, None, None, reason, reason))
     key = check.line.key
     kinds = _kinds(check.basis.answers)
     by_prices = prediction_of(key, check.basis.answers, check.known, check.line.dim)
@@ -166,25 +167,25 @@ def _predicted(check: Check) -> Check:
     known = check.own_prices if has_run_prices else check.known
     used = [find(known, key.problem, kind, key.method, key.device, key.dtype, key.threads) for kind in kinds]
     dims = sorted({rung.dim for ladder in used if ladder is not None for rung in ladder.rungs[-2:]})
-    said = prediction_of(key, check.basis.answers, known, check.line.dim)
-    if said.products_s is None:
+    prediction = prediction_of(key, check.basis.answers, known, check.line.dim)
+    if prediction.products_s is None:
         limit = check.line.dim // FAR
         missing = (
             f"neither two prices of a {' and a '.join(kinds)} at sizes of at most {limit:,} nor two of these runs "
             "timed there"
         )
-        said, dims = dataclasses.replace(said, time_reason=missing), []
-    return dataclasses.replace(check, prediction=said, price_dims=tuple(dims), has_run_prices=has_run_prices)
+        prediction, dims = dataclasses.replace(prediction, time_reason=missing), []
+    return dataclasses.replace(check, prediction=prediction, price_dims=tuple(dims), has_run_prices=has_run_prices)
 
 
-def _below(ladder: Ladder, family: Family, line: Line) -> Ladder:
+def _below(ladder: Ladder, family: SizeFamily, line: CostLine) -> Ladder:
     """The rungs that may predict the line; the ladder of the line's family bears the name of its problem."""
     rungs = tuple(rung for rung in ladder.rungs if rung.dim * FAR <= line.dim)
     problem = line.key.problem if family.holds(ladder.problem) else ladder.problem
     return dataclasses.replace(ladder, problem=problem, rungs=rungs)
 
 
-def _with_runs(ended: Sequence[Line], key: Key, below: tuple[Ladder, ...]) -> tuple[Ladder, ...]:
+def _with_runs(ended: Sequence[CostLine], key: Key, below: tuple[Ladder, ...]) -> tuple[Ladder, ...]:
     """The ladders, after one of the seconds of a product in the runs, where they made one kind of product."""
     kinds = sorted({kind for run in ended for kind in _kinds(run.answers)})
     rungs: list[Rung] = []
@@ -208,7 +209,7 @@ def _kinds(group: Sequence[Answer]) -> list[str]:
     return [kind for kind, count in counts_of(complete).items() if count > 0] if complete else []
 
 
-def _peak(line: Line) -> int | None:
+def _peak(line: CostLine) -> int | None:
     return line.host_peak_bytes if line.key.device == "cpu" else line.device_peak_bytes
 
 

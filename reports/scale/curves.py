@@ -8,13 +8,13 @@ from typing import Final
 
 import pandas as pd
 
-from hessbench.reports.costs.answers import Key
-from hessbench.reports.costs.lines import Line, Spread, is_complete, spread
+from hessbench.reports.costs.answers import Key, where
+from hessbench.reports.costs.lines import CostLine, is_complete
 from hessbench.reports.costs.prices import Ladder, price_at
-from hessbench.reports.costs.tables import where
-from hessbench.reports.error_curves.figures import GREY, Look
 from hessbench.reports.scale.checks import FAR, Check
 from hessbench.reports.writing import units
+from hessbench.reports.writing.drawing import GREY, Look
+from hessbench.reports.writing.sheets import Spread, spread
 
 PANELS: Final = 10
 """Most panels of a figure; what is beyond is in the table."""
@@ -23,7 +23,7 @@ _STEPS: Final = 24
 
 
 @dataclass(frozen=True)
-class Point:
+class SizePoint:
     """Seconds measured at a size; `is_seen` where the prediction could know them."""
 
     dim: int
@@ -40,14 +40,14 @@ class Panel:
         look: Colour and marker.
         points: Measured, sizes ascending.
         curve: Sizes and the seconds predicted there; empty where nothing can be said.
-        said: What is written into the panel.
+        remark: What is written into the panel.
     """
 
     title: tuple[str, str]
     look: Look
-    points: tuple[Point, ...]
+    points: tuple[SizePoint, ...]
     curve: tuple[tuple[int, float], ...]
-    said: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ def _price_panels(check: Check, ladders: Sequence[Ladder]) -> list[Panel]:
             continue
         seen = [rung for rung in ladder.rungs if rung.dim * FAR <= check.line.dim]
         points = tuple(
-            Point(rung.dim, Spread(rung.seconds, rung.seconds, rung.seconds, 1), rung in seen) for rung in ladder.rungs
+            SizePoint(rung.dim, Spread(rung.seconds, rung.seconds, rung.seconds, 1), rung in seen)
+            for rung in ladder.rungs
         )
         ends = [rung.dim for rung in ladder.rungs]
         curve = tuple((x, price_at(seen, x)) for x in _grid(ends)) if len(seen) > 1 else ()
@@ -129,20 +130,20 @@ def _price_panels(check: Check, ladders: Sequence[Ladder]) -> list[Panel]:
 
 def _run_panel(check: Check, known: Mapping[str, Look]) -> Panel:
     line = check.line
-    points: list[Point] = []
+    points: list[SizePoint] = []
     for run in (*check.smaller, line):
         seconds = _seconds(run)
         if seconds is not None and seconds.low > 0:
-            points.append(Point(run.dim, seconds, run.dim * FAR <= line.dim))
+            points.append(SizePoint(run.dim, seconds, run.dim * FAR <= line.dim))
     dims = [*(run.dim for run in check.smaller), line.dim]
     curve = tuple((x, seconds) for x in _grid(dims) if (seconds := check.predicted_at(x)))
     ratio = check.time_ratio
-    said = "not predicted" if not curve else "" if ratio is None else f"measured / predicted: {units.ratio(ratio)}"
+    remark = "not predicted" if not curve else "" if ratio is None else f"measured / predicted: {units.ratio(ratio)}"
     title = (line.method, f"{line.key.estimand}, budget {line.budget:,}")
-    return Panel(title, known[line.key.method], tuple(points), curve, said)
+    return Panel(title, known[line.key.method], tuple(points), curve, remark)
 
 
-def _seconds(run: Line) -> Spread | None:
+def _seconds(run: CostLine) -> Spread | None:
     return spread(answer.wall_s for answer in run.answers if is_complete(answer) and answer.terminal.pass_ == "time")
 
 

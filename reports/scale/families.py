@@ -13,7 +13,7 @@ _SIZE: Final = re.compile(r"[0-9]{1,12}(?:-[0-9]{1,12})*")
 
 
 @dataclass(frozen=True, order=True)
-class Family:
+class SizeFamily:
     """Specs of one name that differ in one parameter, which sets the dimension.
 
     Attributes:
@@ -31,7 +31,7 @@ class Family:
         return _without(problem, self.parameter) == _without(self.members[0][0], self.parameter)
 
 
-def families(dims: Mapping[str, int]) -> tuple[Family, ...]:
+def families(dims: Mapping[str, int]) -> tuple[SizeFamily, ...]:
     """Group specs into families of at least two sizes.
 
     The values that differ must be whole numbers, or several joined by hyphens such as widths, and grow with the
@@ -50,12 +50,12 @@ def families(dims: Mapping[str, int]) -> tuple[Family, ...]:
         name, _ = _parsed(problem)
         for parameter in sorted(named[name]):
             groups[name, parameter, _without(problem, parameter)].append(problem)
-    found: list[Family] = []
+    found: list[SizeFamily] = []
     for (name, parameter, rest), problems in groups.items():
         members = tuple(sorted(((problem, dims[problem]) for problem in problems), key=lambda it: (it[1], it[0])))
         if len(members) > 1 and _grows(members, parameter):
             written = ",".join(sorted([*rest[1:], f"{parameter}=*"]))
-            found.append(Family(f"{name}[{written}]", parameter, members))
+            found.append(SizeFamily(f"{name}[{written}]", parameter, members))
     return tuple(sorted(found))
 
 
@@ -70,7 +70,7 @@ def _grows(members: tuple[tuple[str, int], ...], parameter: str) -> bool:
 
 
 def _parsed(problem: str) -> tuple[str, dict[str, str]]:
-    """Name and parameters of a spec; text that is none is a name without parameters."""
+    """Name and parameters of a spec; any other text is a name without parameters."""
     name, bracket, rest = problem.partition("[")
     if not bracket or not rest.endswith("]"):
         return problem, {}

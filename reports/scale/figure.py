@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hessbench.reports.error_curves.figures import RC, set_limits, to_svg, writable
 from hessbench.reports.scale.checks import FAR
 from hessbench.reports.scale.curves import Panel, ScaleChart
+from hessbench.reports.writing.drawing import RC, set_limits, to_svg, writable
 from hessbench.reports.writing.escaping import clean, shorten
 
 _COLUMNS: Final = 2
@@ -56,15 +56,17 @@ def draw_scale(chart: ScaleChart) -> bytes:
 
 def scale_caption(chart: ScaleChart) -> str:
     """Say how to read the figure."""
-    said = [
+    sentences = [
         f"Seconds against size, {chart.conditions}; both axes are logarithmic and the same in every panel.",
         f"Dashed: the prediction for the largest size. It rests on prices of products at sizes of at most 1/{FAR} of "
         "it and on the counts of a run at such a size; what was measured above (open markers) it has not seen.",
         "Points are medians over the repeats, bars the least and the most.",
     ]
     if chart.left_out:
-        said.append(f"{chart.left_out} smaller budget{'s' * (chart.left_out != 1)} or runs not drawn: see the table.")
-    return " ".join(said)
+        sentences.append(
+            f"{chart.left_out} smaller budget{'s' * (chart.left_out != 1)} or runs not drawn: see the table."
+        )
+    return " ".join(sentences)
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
@@ -88,9 +90,9 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         )
     title = "\n".join(shorten(writable(clean(line)), _TITLE_WIDTH) for line in panel.title)
     axes.set_title(title, fontsize=8, loc="left", parse_math=False)
-    if panel.said:
+    if panel.remark:
         axes.text(
-            0.97, 0.05, panel.said, transform=axes.transAxes, ha="right", va="bottom", fontsize=7.5, color="#333333"
+            0.97, 0.05, panel.remark, transform=axes.transAxes, ha="right", va="bottom", fontsize=7.5, color="#333333"
         )
     axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -8,7 +8,8 @@ from typing import Any, Final
 import pandas as pd
 
 from hessbench.ledger.record import SCHEMA
-from hessbench.reports.costs.tables import asked, error_cell, predicted_time, status_text, where
+from hessbench.reports.costs.answers import asked, where
+from hessbench.reports.costs.tables import error_cell, predicted_time, status_text
 from hessbench.reports.scale.checks import Check
 from hessbench.reports.writing import units
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, range_text, single_cell
@@ -52,7 +53,7 @@ def _method(check: Check) -> Shown:
 
 def _predicted(check: Check) -> Shown:
     shown = predicted_time(check.prediction)
-    by_runs = "" if check.has_run_prices else _said("by its own runs", check.by_runs_s)
+    by_runs = "" if check.has_run_prices else _named("by its own runs", check.by_runs_s)
     return Shown(shown.text, ", ".join(filter(None, (shown.detail, by_runs))), sort=shown.sort)
 
 
@@ -63,8 +64,8 @@ def _measured(check: Check) -> Shown:
     products = check.measured_products_s
     parts = (
         range_text(value, units.seconds),
-        _said("products", None if products is None else products.median),
-        _said("own", check.measured_own_s),
+        _named("products", None if products is None else products.median),
+        _named("own", check.measured_own_s),
     )
     return Shown(units.seconds(value.median), ", ".join(filter(None, parts)), sort=value.median)
 
@@ -76,12 +77,12 @@ def _predicted_bytes(check: Check) -> Shown:
     return single_cell(check.prediction.memory_bytes, units.size, detail)
 
 
-def _said(name: str, seconds: float | None) -> str:
+def _named(name: str, seconds: float | None) -> str:
     return "" if seconds is None else f"{name} {units.seconds(seconds)}"
 
 
 def _numbers(check: Check) -> dict[str, Any]:
-    line, said, measured = check.line, check.prediction, check.measured_s
+    line, prediction, measured = check.line, check.prediction, check.measured_s
     return {
         "schema": SCHEMA,
         "family": check.family.name,
@@ -96,9 +97,9 @@ def _numbers(check: Check) -> dict[str, Any]:
         "counts_from_dim": None if check.basis is None else check.basis.dim,
         "price_dims": " ".join(map(str, check.price_dims)),
         "prices_of": "" if not check.price_dims else "runs" if check.has_run_prices else "ladder",
-        "predicted_products_s": said.products_s,
-        "predicted_own_s": said.own_s,
-        "predicted_s": said.seconds,
+        "predicted_products_s": prediction.products_s,
+        "predicted_own_s": prediction.own_s,
+        "predicted_s": prediction.seconds,
         "predicted_by_runs_s": check.by_runs_s,
         "measured_products_s": None if check.measured_products_s is None else check.measured_products_s.median,
         "measured_own_s": check.measured_own_s,
@@ -106,7 +107,7 @@ def _numbers(check: Check) -> dict[str, Any]:
         "measured_s_min": None if measured is None else measured.low,
         "measured_s_max": None if measured is None else measured.high,
         "seconds_ratio": check.time_ratio,
-        "predicted_bytes": said.memory_bytes,
+        "predicted_bytes": prediction.memory_bytes,
         "scaled_bytes": check.scaled_bytes,
         "scaled_from_dim": check.scaled_from,
         "measured_bytes": check.measured_bytes,

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from hessbench.estimand.base import Array
-from hessbench.reports.error_curves.figures import GREY, RC, looks, to_svg
-from hessbench.reports.sketch.results import Race, SketchResults, median_interval
+from hessbench.reports.sketch.results import Race, SketchResults
 from hessbench.reports.sketch.verdicts import matrix_errors
+from hessbench.reports.writing.drawing import GREY, RC, looks, to_svg
+from hessbench.reports.writing.median_intervals import median_interval
 
 _LINEAR: Final = 10.0  # per cent: the axis is linear within it and logarithmic beyond
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P")

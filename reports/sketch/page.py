@@ -18,10 +18,11 @@ from hessbench.reports.sketch.figures import (
     over_matrices,
     over_realisations,
 )
-from hessbench.reports.sketch.results import SketchResults, median_interval
-from hessbench.reports.sketch.verdicts import RACE_RULE, Claim, Win, judge, wins
+from hessbench.reports.sketch.results import SketchResults
+from hessbench.reports.sketch.verdicts import RACE_RULE, PublishedClaim, Win, judge, wins
 from hessbench.reports.writing.escaping import clean
 from hessbench.reports.writing.folders import check_folder, page_folder, templates, write_text
+from hessbench.reports.writing.median_intervals import median_interval
 from hessbench.reports.writing.sheets import to_csv
 
 _MARK: Final = "<title>sketch-study"
@@ -39,7 +40,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Section:
+class DesignSection:
     """Figures of one basis and design."""
 
     title: str
@@ -47,7 +48,7 @@ class Section:
 
 
 def claim_folder(out: Path | str) -> Path:
-    """Make the folder of a study, or clear what an earlier study left in it.
+    """Make the folder of a study, where it may be written; what an earlier study left in it stays until then.
 
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than a sketch study.
@@ -117,7 +118,7 @@ def errors_frame(results: SketchResults) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _verdicts_frame(claims: Sequence[Claim]) -> pd.DataFrame:
+def _verdicts_frame(claims: Sequence[PublishedClaim]) -> pd.DataFrame:
     return pd.DataFrame([
         {"claim": claim.text, "basis": v.basis, "verdict": v.outcome, "seen": v.detail, "rule": claim.rule}
         for claim in claims for v in claim.verdicts
@@ -135,8 +136,8 @@ def _race_frame(results: SketchResults) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def _sections(results: SketchResults, folder: Path) -> list[Section]:
-    sections: list[Section] = []
+def _sections(results: SketchResults, folder: Path) -> list[DesignSection]:
+    sections: list[DesignSection] = []
     document = results.document_matrices
     for basis, errors in results.errors.items():
         number = errors.shape[2]
@@ -156,7 +157,7 @@ def _sections(results: SketchResults, folder: Path) -> list[Section]:
         families = [
             _family(results, bands, folder, f"{basis}-matrices", seen, by_zeros=by_zeros) for by_zeros in (True, False)
         ]
-        sections.append(Section(f"{number} matrices, {basis}", (size, *families)))
+        sections.append(DesignSection(f"{number} matrices, {basis}", (size, *families)))
         pooled = over_realisations(errors[:, :, :document])
         seen = (
             f"Curves: median over all {document * errors.shape[3]} sketches of {document} matrices; shaded: from the "
@@ -165,7 +166,7 @@ def _sections(results: SketchResults, folder: Path) -> list[Section]:
         families = [
             _family(results, pooled, folder, f"{basis}-document", seen, by_zeros=by_zeros) for by_zeros in (True, False)
         ]
-        sections.append(Section(f"The document's design, {document} matrices, {basis}", tuple(families)))
+        sections.append(DesignSection(f"The document's design, {document} matrices, {basis}", tuple(families)))
     return sections
 
 
@@ -196,16 +197,16 @@ def _starts(results: SketchResults) -> int:
     return next(iter(results.races[0].errors.values())).shape[0] if results.races else 0
 
 
-def _bases(claims: Sequence[Claim]) -> str:
+def _bases(claims: Sequence[PublishedClaim]) -> str:
     """Which basis bears out what, in one sentence a basis."""
-    said: list[str] = []
+    sentences: list[str] = []
     for place, verdict in enumerate(claims[0].verdicts):
         outcomes: dict[str, list[str]] = {}
         for claim in claims:
             outcomes.setdefault(claim.verdicts[place].outcome, []).append(claim.text.lower())
         told = "; ".join(f"{outcome}: {', '.join(texts)}" for outcome, texts in outcomes.items())
-        said.append(f"{verdict.basis.capitalize()}: {told}.")
-    return " ".join(said)
+        sentences.append(f"{verdict.basis.capitalize()}: {told}.")
+    return " ".join(sentences)
 
 
 def _answer(results: SketchResults, won: Sequence[Win]) -> str:

@@ -1,4 +1,4 @@
-"""What the sketch study measured, as arrays, and how the medians and their intervals over matrices are taken."""
+"""What the sketch study measured, as arrays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from hessbench.estimand.base import Array
 
@@ -55,31 +54,3 @@ class Race:
     budgets: tuple[int, ...]
     errors: Mapping[str, Array]
     floor: float
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A median with an interval that covers it."""
-
-    low: float
-    median: float
-    high: float
-
-
-def median_interval(samples: Array, level: float = 0.95) -> Interval:
-    """Median of independent samples (m,), with the order statistics that cover it with at least `level`.
-
-    From the least to the largest sample where even these cover it with less: then the interval is not one of `level`,
-    and `can_cover` says so.
-    """
-    ordered = np.sort(samples)
-    outer = int(stats.binom.ppf((1 - level) / 2, ordered.size, 0.5))
-    while outer > 0 and stats.binom.cdf(outer - 1, ordered.size, 0.5) > (1 - level) / 2:
-        outer -= 1
-    place = max(outer - 1, 0)
-    return Interval(float(ordered[place]), float(np.median(ordered)), float(ordered[ordered.size - 1 - place]))
-
-
-def can_cover(number: int, level: float) -> bool:
-    """Whether the extremes of so many samples cover the median with `level`."""
-    return 2 * 0.5**number <= 1 - level

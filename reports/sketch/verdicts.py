@@ -10,9 +10,11 @@ import numpy as np
 from scipy import stats
 
 from hessbench.estimand.base import Array
-from hessbench.reports.sketch.results import SketchResults, can_cover, median_interval
+from hessbench.reports.sketch.results import SketchResults
+from hessbench.reports.writing.median_intervals import can_cover, median_interval
 
 LEVEL: Final = 0.95
+_BASELINE: Final = "lanczos"
 BORNE_OUT: Final = "borne out"
 IN_THE_MEAN: Final = "borne out in the mean only"
 REFUTED: Final = "refuted"
@@ -23,7 +25,7 @@ _ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClaimVerdict:
     """What became of a claim in one basis."""
 
     basis: str
@@ -32,21 +34,22 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Claim:
+class PublishedClaim:
     """A published claim, the rule, and its verdict in every basis."""
 
     text: str
     rule: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ClaimVerdict, ...]
 
 
-Judge: TypeAlias = Callable[[SketchResults, str], Verdict]
+Judge: TypeAlias = Callable[[SketchResults, str], ClaimVerdict]
 
 
-def judge(results: SketchResults) -> tuple[Claim, ...]:
+def judge(results: SketchResults) -> tuple[PublishedClaim, ...]:
     """Judge every claim in every basis."""
     return tuple(
-        Claim(text, rule, tuple(verdict(results, basis) for basis in results.errors)) for text, rule, verdict in _CLAIMS
+        PublishedClaim(text, rule, tuple(verdict(results, basis) for basis in results.errors))
+        for text, rule, verdict in _CLAIMS
     )
 
 
@@ -55,25 +58,25 @@ def matrix_errors(errors: Array) -> Array:
     return np.median(np.abs(errors), axis=(3, 4))
 
 
-def _with_size(results: SketchResults, basis: str) -> Verdict:
+def _with_size(results: SketchResults, basis: str) -> ClaimVerdict:
     sizes = matrix_errors(results.errors[basis])
     return _falling(basis, np.swapaxes(sizes, 0, 1), "ratio", results.ratios, "zero fraction", results.zero_fractions)
 
 
-def _with_zeros(results: SketchResults, basis: str) -> Verdict:
+def _with_zeros(results: SketchResults, basis: str) -> ClaimVerdict:
     sizes = matrix_errors(results.errors[basis])
     return _falling(basis, sizes, "zero fraction", results.zero_fractions, "ratio", results.ratios)
 
 
 def _falling(
     basis: str, sizes: Array, along: str, steps: tuple[float, ...], across: str, others: tuple[float, ...]
-) -> Verdict:
+) -> ClaimVerdict:
     """Judge whether sizes (steps, others, M) fall along the first axis, each matrix being compared with itself."""
     changes = np.diff(np.log(np.maximum(sizes, np.finfo(np.float64).tiny)), axis=0)
     number = changes.shape[0] * changes.shape[1]
     level = 1 - (1 - LEVEL) / number
     if not can_cover(changes.shape[2], level):
-        return Verdict(basis, UNDECIDED, f"{changes.shape[2]} matrices are too few for {number} intervals at once")
+        return ClaimVerdict(basis, UNDECIDED, f"{changes.shape[2]} matrices are too few for {number} intervals at once")
     falls = rises = 0
     unclear: list[str] = []
     for step in range(changes.shape[0]):
@@ -94,10 +97,10 @@ def _falling(
     )
     if unclear:
         detail += f"; not seen to fall: {', '.join(unclear[:4])}" + (" and more" if len(unclear) > 4 else "")
-    return Verdict(basis, outcome, detail)
+    return ClaimVerdict(basis, outcome, detail)
 
 
-def _positive(results: SketchResults, basis: str) -> Verdict:
+def _positive(results: SketchResults, basis: str) -> ClaimVerdict:
     errors = results.errors[basis]
     below = errors < -100 * _ROUNDING
     document = below[:, :, : results.document_matrices]
@@ -107,14 +110,14 @@ def _positive(results: SketchResults, basis: str) -> Verdict:
         f"{below.shape[0] * below.shape[1]} combinations; the least is {errors.min():.3g} %; "
         f"in the document's design ({results.document_matrices} matrices) {100 * document.mean():.2g} %"
     )
-    return Verdict(basis, REFUTED if below.any() else BORNE_OUT, detail)
+    return ClaimVerdict(basis, REFUTED if below.any() else BORNE_OUT, detail)
 
 
-def _trace(results: SketchResults, basis: str) -> Verdict:
+def _trace(results: SketchResults, basis: str) -> ClaimVerdict:
     shifts = results.traces[basis]
     largest = float(np.abs(shifts).max())
     if largest <= _ROUNDING:
-        return Verdict(basis, BORNE_OUT, f"in every sketch, to {largest:.1g} of the trace")
+        return ClaimVerdict(basis, BORNE_OUT, f"in every sketch, to {largest:.1g} of the trace")
     means = shifts.mean(axis=3)
     number = means.shape[0] * means.shape[1]
     m = means.shape[2]
@@ -126,10 +129,10 @@ def _trace(results: SketchResults, basis: str) -> Verdict:
         f"off by {typical[0]:.2g} % (ratio {results.ratios[0]:g}) to {typical[-1]:.2g} % (ratio "
         f"{results.ratios[-1]:g}) in the median, by {100 * largest:.3g} % at most"
     )
-    return Verdict(basis, REFUTED if biased.any() else IN_THE_MEAN, detail)
+    return ClaimVerdict(basis, REFUTED if biased.any() else IN_THE_MEAN, detail)
 
 
-def _negatives(results: SketchResults, basis: str) -> Verdict:
+def _negatives(results: SketchResults, basis: str) -> ClaimVerdict:
     found = results.negatives[basis]
     own = results.negatives_of_matrix[:, None, :, None]
     more = found > own
@@ -138,7 +141,7 @@ def _negatives(results: SketchResults, basis: str) -> Verdict:
         f"{int(more.sum())} of {more.size} sketches of signed matrices have more negative eigenvalues than the matrix; "
         f"they have {share.min():.2g} to {share.max():.2g} of its number"
     )
-    return Verdict(basis, REFUTED if more.any() else BORNE_OUT, detail)
+    return ClaimVerdict(basis, REFUTED if more.any() else BORNE_OUT, detail)
 
 
 _STEPS: Final = (
@@ -192,14 +195,14 @@ RACE_RULE: Final = (
 )
 
 
-def wins(results: SketchResults, baseline: str = "lanczos") -> tuple[Win, ...]:
+def wins(results: SketchResults) -> tuple[Win, ...]:
     """Where sketch-and-refine was ahead of Lanczos, by `RACE_RULE`."""
     found: list[Win] = []
     for race in results.races:
-        base = race.errors[baseline]
+        base = race.errors[_BASELINE]
         for method, errors in race.errors.items():
             for place, budget in enumerate(race.budgets):
                 ours, theirs = errors[:, place], base[:, place]
-                if method != baseline and bool((ours < theirs).all()) and float(theirs.min()) > 2 * race.floor:
+                if bool((ours < theirs).all()) and float(theirs.min()) > 2 * race.floor:
                     found.append(Win(race.problem, method, budget, float(np.median(ours)), float(np.median(theirs))))
     return tuple(found)

@@ -40,7 +40,7 @@ _FORMULA: Final = ("=", "+", "-", "@")
 
 
 def clean(text: str) -> str:
-    """Put text on one line and replace what is no character: controls, lone surrogates, reordering marks."""
+    """Put text on one line and replace what is not a character to read: controls, lone surrogates, reordering marks."""
     return "".join(_visible(character) for character in text)
 
 

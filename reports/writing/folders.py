@@ -35,12 +35,14 @@ def check_folder(out: Path | str, kind: str, mark: str = GENERATOR) -> Path:
         mark: What its `index.html` holds near its beginning.
 
     Raises:
-        ValueError: If `out` is a file, or a folder that holds something else.
+        ValueError: If `out` is a file, a link to nowhere, or a folder that holds something else.
     """
     folder = Path(out)
+    if folder.is_symlink() and not folder.exists():
+        raise ValueError(f"out must be a folder, {clean(folder.name)} is a link to nowhere")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out must be a folder, {clean(folder.name)} is a file")
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(not entry.name.startswith(_PARTIAL) for entry in folder.iterdir()):
         page = folder / "index.html"
         if not page.is_file() or mark not in page.read_text(encoding="utf-8", errors="replace")[:_BEGINNING]:
             raise ValueError(f"out must be new, empty or an earlier {kind}; {clean(folder.name)} holds something else")
@@ -73,7 +75,10 @@ def page_folder(
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         check_folder(out, kind, mark)
         if not (folder / "index.html").exists():
-            write_text(folder / "index.html", _UNFINISHED.format(mark=mark))
+            # Never there in part: a folder with the beginning of it would be somebody else's.
+            claim = folder / f"{_PARTIAL}claim"
+            write_text(claim, _UNFINISHED.format(mark=mark))
+            claim.replace(folder / "index.html")
         for left in folder.glob(f"{_PARTIAL}*"):
             shutil.rmtree(left, ignore_errors=True)
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))

@@ -1,4 +1,4 @@
-"""Numbers with their units, as a reader of a table wants them."""
+"""Numbers with their units, and conditions in words, as a reader of a table wants them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from typing import Final
 
 DASH: Final = "\N{EN DASH}"
 _YEAR_S: Final = 365.25 * 86400
+
+
+def conditions(device: str, dtype: str, threads: int) -> str:
+    """Where and how something ran."""
+    return f"{device}, {dtype}, {threads} thread{'s' * (threads != 1)}"
 
 
 def seconds(value: float) -> str:

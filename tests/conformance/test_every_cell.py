@@ -9,6 +9,7 @@ from hessbench.cells.cell import Cell
 from hessbench.estimand import parse_estimand
 from hessbench.ledger.reading import to_frame
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.ledger.typed_fields import built, plain
 from hessbench.running.plan import plan
 from hessbench.running.suite import Suite, built_in_suites
 
@@ -59,7 +60,7 @@ def test_the_row_of_a_cell_of_quick_survives_the_round_trip_through_text(planned
 
 @pytest.mark.parametrize("planned", QUICK, ids=lambda planned: planned.cell.id)
 def test_a_cell_of_quick_survives_the_round_trip_to_a_worker(planned):
-    again = Cell.from_json(json.loads(json.dumps(planned.cell.to_json())))
+    again = built(Cell, json.loads(json.dumps(plain(planned.cell))))
     assert (again, again.id) == (planned.cell, planned.cell.id)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.reports.error_curves.figures import Detail, Drawing
 
 BUDGETS = (10, 20, 40, 80)
 PROBLEMS = {"student-t[n=1000,zero_fraction=0.9]": 1000, "mlp-digits[width=32]": 9322}
@@ -116,6 +117,17 @@ def builder() -> Builder:
 @pytest.fixture
 def make_price() -> Callable[..., dict[str, Any]]:
     return price
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page in whose figures stands what would be drawn: drawing is most of its time, and has tests of its own."""
+
+    def written(*what: object) -> bytes:
+        return repr(what).encode("utf-8", "backslashreplace")
+
+    monkeypatch.setattr("hessbench.reports.page.draw", lambda *what: Drawing(written(*what), Detail.ALL, 0, 0, 0))
+    monkeypatch.setattr("hessbench.reports.page.draw_scale", written)
 
 
 @pytest.fixture(scope="session")

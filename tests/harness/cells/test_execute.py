@@ -255,6 +255,9 @@ def test_the_memory_pass_emits_its_checkpoint_with_peaks_and_flops():
     assert end.costs.host_peak_bytes is None or end.costs.host_peak_bytes >= 0
     assert end.costs.device_peak_bytes is None
     assert "CPU" in end.notes["device_peak_bytes"]
+    # The pass is a run that is thrown away, and the one whose time is on the wall.
+    assert end.costs.peak_s > end.costs.wall_s
+    assert "peak_s" not in end.notes
 
 
 def test_the_time_pass_says_where_peaks_and_flops_are_measured():

@@ -80,9 +80,14 @@ def test_a_folder_without_a_ledger_is_refused_without_its_path(tmp_path, make):
 
 
 @pytest.mark.parametrize("row", ['{"schema":2,"kind":"terminal"}', '{"kind":"terminal"}', "[1]", "3"])
-def test_a_row_of_another_schema_is_refused(tmp_path, row):
+def test_a_file_of_another_schema_is_refused_and_a_row_of_one_among_others_costs_only_itself(tmp_path, row):
     path = write(tmp_path, terminal())
-    path.write_text(path.read_text() + "\n" + row)
+    ours = path.read_text()
+    for text in (f"{row}\n{ours}", f"{ours}\n{row}"):
+        path.write_text(text)
+        ledger = Ledger.read(tmp_path)
+        assert (len(ledger.terminals), len(ledger.damaged)) == (1, 1)
+    path.write_text(row)
     with pytest.raises(ValueError, match="schema"):
         Ledger.read(tmp_path)
 
@@ -112,9 +117,12 @@ def test_a_row_whose_values_do_not_fit_costs_only_itself_and_is_named(tmp_path):
 
 def test_a_row_of_a_later_version_is_refused_with_its_place(tmp_path):
     path = write(tmp_path, terminal())
-    path.write_text(path.read_text() + "\n" + json.dumps(json.loads(terminal().to_line()) | {"colour": 1}))
+    ours, later = path.read_text(), json.dumps(json.loads(terminal().to_line()) | {"colour": 1})
+    path.write_text(f"\n\n{later}")
     with pytest.raises(ValueError, match=rf"{path.name}, line 3: ledger row has fields .* colour"):
         Ledger.read(tmp_path)
+    path.write_text(f"{ours}\n{later}")
+    assert "colour" in Ledger.read(tmp_path).damaged[0]
 
 
 @pytest.mark.parametrize("cut", [1, 10, 300, -1])
@@ -384,3 +392,12 @@ def test_times_sort_as_text():
     assert one <= two
     assert one.endswith("Z")
     assert json.loads(terminal(one).to_line())["time"] == one
+
+
+def test_kept_arrays_whose_header_says_less_than_there_is_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", diagonal=np.ones(1000))
+    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes().replace(b"(1000,)", b"(0100,)"))
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes().replace(b"(0100,)", b"( 100,)"))
+    for name in ("a.npz", "b.npz"):
+        with pytest.raises(ValueError, match=f"{name} cannot be read"):
+            load_arrays(tmp_path, name)

@@ -31,9 +31,10 @@ def test_text_of_schema_1_is_frozen():
     assert GOLDEN.read_text().splitlines() == [MINIMAL.to_line(), FULL.to_line()]
 
 
-def test_a_row_from_before_a_column_was_added_is_read():
+@pytest.mark.parametrize("column", ["cost_at", "peak_s"])
+def test_a_row_from_before_a_column_was_added_is_read(column):
     row = json.loads(FULL.to_line())
-    del row["cost_at"]
+    del row[column]
     assert Record.from_row(row) == FULL
 
 

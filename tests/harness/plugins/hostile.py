@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import struct
@@ -14,7 +15,10 @@ import numpy as np
 import torch
 
 from hessbench import Estimate, Method, Problem, Reference, Source, Trace
+from hessbench.cells.messages import End
+from hessbench.ledger.record import Status
 from hessbench.operators import FunctionOperator
+from hessbench.workers.wire import encode, frame
 
 N = 32
 
@@ -342,24 +346,24 @@ def _forging(header):
     return forges
 
 
+END, _ = encode(End(Status.OK))
 FORGED = {
     "forges-end": '{"type":"end"}',
     "forges-checkpoint": '{"type":"checkpoint"}',
-    "forges-status": '{"type":"end","status":"splendid","reason":""}',
-    "forges-notes": '{"type":"end","status":"ok","reason":"","notes":"x"}',
+    "forges-status": json.dumps({**END, "status": "splendid"}),
+    "forges-notes": json.dumps({**END, "notes": "x"}),
     "forges-depth": '{"type":' + "[" * 100_000,
-    "forges-time": '{"type":"end","status":"ok","reason":"","wall_s":-1583.0}',
-    "forges-spending": '{"type":"end","status":"ok","reason":"","matvecs":200}',
+    "forges-time": json.dumps({**END, "costs": {**END["costs"], "wall_s": -1583.0}}),
+    "forges-spending": json.dumps({**END, "costs": {**END["costs"], "matvecs": 200}}),
     "forges-kind": '{"type":["end"]}',
 }
 
 
 def forges_well(op, /, *, num_matvecs, generator):
     """Says that all is well before anything was done, and ends."""
-    text = b'{"type":"end","status":"ok","reason":""}'
     for descriptor in range(3, 64):
         try:
-            os.write(descriptor, struct.pack(">QQ", len(text), 0) + text)
+            os.write(descriptor, frame(End(Status.OK)))
         except OSError:
             continue
     os._exit(0)
@@ -393,6 +397,30 @@ def patricide(op, /, *, num_matvecs, generator):
 
 def stops_the_server(op, /, *, num_matvecs, generator):
     os.kill(os.getppid(), signal.SIGSTOP)
+    time.sleep(600)
+
+
+def writes_into_the_ledger(op, /, *, num_matvecs, generator):
+    """Appends lines that are no rows, of another schema, of another shape, cut, to every ledger file it is told of."""
+    for file in Path(os.environ["HOSTILE_FOLDER"], "ledger").glob("*.jsonl"):
+        with file.open("a") as ledger:
+            for line in ("[]", "5", "{}", '{"schema":2}', '{"schema":1,"kind":"price"}', "[" * 100_000, "no row"):
+                ledger.write(f"{line}\n")
+            ledger.write('{"schema":1,"kind":"termi')
+    yield from _hutchinson(op, num_matvecs, generator)
+
+
+def leaves_a_daemon(op, /, *, num_matvecs, generator):
+    """Leaves a program with no environment, no file and a session of its own, and kills the server."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.closerange(0, 256)
+            program = f"{os.environ['HOSTILE_NAME']}; __import__('time').sleep(600)"
+            os.execve(sys.executable, [sys.executable, "-c", program], {})
+        os._exit(0)
+    os.wait()
+    os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
 
 
@@ -497,6 +525,7 @@ _TRACES = [
     daemonises, leaves_zombies, comet, prints, prints_and_dies, lingers, clings, leaves_in_spite,
     closes_standard_files, closes_everything, scribbles, truncates, moves, patricide, nan, diverges,
     stops_the_server, leaves_a_dtype, patches_the_count, hoards_in_shared_memory, looks_up,
+    writes_into_the_ledger, leaves_a_daemon,
     wrong_type, yields_wrong_type, wrong_shape, wrong_value, empty, mutates, greedy, greedy_at_once,
 ]  # fmt: skip
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,9 @@ def server_of(outcome):
     return said(outcome, "parent")
 
 
-def test_a_server_that_serves_cpu_cells_says_it_has_one_thread(hostile):
+def test_a_server_that_serves_cpu_cells_says_it_has_one_thread(hostile, tmp_path):
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    config = Setup(os.getpid(), (hostile,), (), spawn=False).text
+    config = Setup(os.getpid(), (hostile,), (), spawn=False, folder=str(tmp_path / "own")).text
     server = subprocess.Popen(
         [sys.executable, "-m", "hessbench.workers.serve", str(there.fileno()), config],
         pass_fds=[there.fileno()], env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
@@ -181,6 +182,28 @@ def test_a_server_that_a_job_has_stopped_is_killed_after_the_limit(hostile, mark
         assert stopped.ended.cause == "timeout"
         assert perform(pool, "good").end.status == "ok"
     marked.assert_gone(but=before)
+
+
+def test_a_program_without_environment_and_files_is_found_when_the_server_was_killed(
+    hostile, marked, monkeypatch, wait_until
+):
+    name = f"'{uuid.uuid4().hex}'"
+    monkeypatch.setenv("HOSTILE_NAME", name)
+
+    def left():
+        return [path for path in Path("/proc").glob("[0-9]*/cmdline") if name.encode() in _bytes(path)]
+
+    with Pool(WorkerConfig(plugins=(hostile,))) as pool:
+        assert perform(pool, "leaves-a-daemon").ended.cause == "server"
+        wait_until(lambda: not left())
+        assert perform(pool, "good").end.status == "ok"
+
+
+def _bytes(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_files_in_shared_memory_count_as_memory(hostile, marked):

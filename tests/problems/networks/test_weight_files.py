@@ -114,6 +114,14 @@ def test_a_header_that_cannot_be_right_is_damage(shape, torn, tmp_path):
         read_weights(path)
 
 
+def test_a_header_that_says_less_than_there_is_is_damage(tmp_path):
+    path = tmp_path / "short.npz"
+    np.savez(path, a=np.ones(1000, dtype=np.float32))
+    path.write_bytes(path.read_bytes().replace(b"'<f4'", b"'<f2'"))
+    with pytest.raises(ValueError, match=r"^the weight file short\.npz is empty, truncated or damaged$"):
+        read_weights(path)
+
+
 def test_other_kinds_missing_files_and_text_are_refused(tmp_path):
     (tmp_path / "mine.h5").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"read from \.npz or \.safetensors files, got mine\.h5"):

@@ -262,6 +262,14 @@ def test_a_file_in_the_place_of_another_is_not_read(other, ask, store, recipe):
         assert equal(ask(5), expected)
 
 
+def test_weights_in_the_place_of_the_state_to_go_on_from_are_not_read(ask, store):
+    expected = ask(40)
+    store.resume_path.write_bytes(store.path(10).read_bytes())
+    store.path(40).unlink()
+    with pytest.warns(UserWarning, match="is another of the same training; the training begins anew"):
+        assert equal(ask(40), expected)
+
+
 def test_a_diverging_training_keeps_what_came_before(ask, facts):
     recipe = replace(facts["recipe"], learning_rate=1e200, loss="squared", schedule="step", knots=((0, 0.0), (7, 1.0)))
     for _ in range(2):  # the second goes on from what the first kept

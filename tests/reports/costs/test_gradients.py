@@ -1,4 +1,4 @@
-"""Prices of products in gradients: timed by the worker, kept in the ledger, held beside the nominal ones."""
+"""Prices of products in gradients: timed by the worker, kept in the ledger, printed beside the nominal ones."""
 
 import pytest
 
@@ -68,6 +68,7 @@ def test_measured_and_nominal_stand_side_by_side_and_what_is_missing_is_said(bui
     assert list(unit_frame(found)["measured_max"])[2] == 2.8
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_prints_them(builder, tmp_path):
     from hessbench.ledger.reading import Ledger
 

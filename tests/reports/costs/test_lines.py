@@ -4,21 +4,16 @@ import dataclasses
 
 import pytest
 
+from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Status
 from hessbench.reports.costs.answers import answers
-from hessbench.reports.costs.lines import lines, lines_by_budget, spread
+from hessbench.reports.costs.lines import lines, lines_by_budget
+from hessbench.reports.page import render_report
 
 
 def _one(builder, prices=()):
     (line,) = lines(builder.rows, prices)
     return line
-
-
-def test_a_spread_is_the_median_and_the_range_of_what_is_there():
-    found = spread([3.0, None, 1.0, 2.0])
-    assert found is not None
-    assert (found.median, found.low, found.high, found.number) == (2.0, 1.0, 3.0, 3)
-    assert spread([None]) is None
 
 
 def test_a_line_is_the_median_over_repeats_at_the_largest_budget(builder):
@@ -50,7 +45,7 @@ def test_peaks_come_from_the_memory_pass_at_the_same_budget(builder):
     builder.cell(pass_="memory")
     line = _one(builder)
     assert line.host_peak_bytes == 3 << 20
-    assert line.flops == 10**9
+    assert line.memory.flops == 10**9
     assert line.reasons["device_peak_bytes"] == "no device"
 
 
@@ -193,3 +188,17 @@ def test_a_line_of_a_smaller_budget_is_not_made_from_the_middle_of_a_longer_run(
     assert (small.budget, [answer.terminal.budget for answer in small.answers]) == (10, [10])
     assert (large.budget, [answer.terminal.budget for answer in large.answers]) == (20, [20])
     assert lines(builder.rows) == (large,)
+
+
+def test_checkpoints_at_budgets_that_their_terminal_row_lacks_make_no_line_of_their_own(builder, tmp_path):
+    builder.cell()
+    cut = builder.cell(method="hutchinson")
+    builder.rows = [
+        dataclasses.replace(row, budget=30, budgets=(30,)) if row.cell == cut and row.kind is Kind.TERMINAL else row
+        for row in builder.rows
+    ]
+    (line,) = (line for line in lines_by_budget(builder.rows) if line.method == "hutchinson")
+    assert (line.budget, [answer.row.budget for answer in line.answers]) == (30, [30])
+    assert {line.key.method for line in lines(builder.rows)} == {"lanczos", "hutchinson"}
+    page = render_report(Ledger(tuple(builder.rows)), tmp_path / "report", "hessbench report")
+    assert "hutchinson" in page.read_text()

@@ -2,23 +2,13 @@
 
 import pytest
 
-from hessbench.reports.costs.predict import itemsize, own_bytes, own_seconds, predict
+from hessbench.reports.costs.predict import PREDICTED_DIM, own_bytes, own_seconds, predict
 from hessbench.reports.costs.prices import ladders
 
 
 def test_own_cost_is_bytes_over_bandwidth():
     assert own_seconds(400, 10**7, 4, 1e10) == pytest.approx(1.6)
     assert own_bytes(20, 10**7, 4) == 8e8
-
-
-@pytest.mark.parametrize(("dtype", "width"), [("float32", 4), ("float64", 8), ("bfloat16", 2)])
-def test_item_sizes(dtype, width):
-    assert itemsize(dtype) == width
-
-
-def test_an_unknown_dtype_is_refused():
-    with pytest.raises(ValueError, match="dtype must be one of"):
-        itemsize("complex64")
 
 
 def _predict(prices, **changes):
@@ -31,17 +21,18 @@ def _predict(prices, **changes):
         "counts": {"product": 80},
         "own_vectors": 20.0,
         "own_passes": 400.0,
+        "dim": PREDICTED_DIM,
     }
     return predict(ladders(prices), **(asked | changes))
 
 
 def test_time_is_products_plus_own_traffic(make_price):
-    said = _predict([make_price(10**5, 1e-3), make_price(10**6, 1e-2)])
-    assert said.products_s == pytest.approx(80 * 0.1)
-    assert said.own_s == pytest.approx(400 * 1e7 * 4 / 1e10)
-    assert said.seconds == pytest.approx(9.6)
-    assert said.memory_bytes == 20 * 10**7 * 4
-    assert (said.time_reason, said.memory_reason) == ("", "")
+    found = _predict([make_price(10**5, 1e-3), make_price(10**6, 1e-2)])
+    assert found.products_s == pytest.approx(80 * 0.1)
+    assert found.own_s == pytest.approx(400 * 1e7 * 4 / 1e10)
+    assert found.seconds == pytest.approx(9.6)
+    assert found.memory_bytes == 20 * 10**7 * 4
+    assert (found.time_reason, found.memory_reason) == ("", "")
 
 
 def test_kinds_are_priced_apart(make_price):
@@ -58,10 +49,10 @@ def test_kinds_are_priced_apart(make_price):
         ({"dtype": "complex64"}, "the size of a number of dtype complex64 is not known"),
     ],
 )
-def test_what_cannot_be_said_has_a_reason(make_price, changes, reason):
-    said = _predict([make_price(10**5, 1e-3), make_price(10**6, 1e-2)], **changes)
-    assert said.seconds is None
-    assert reason in said.time_reason
+def test_what_cannot_be_found_has_a_reason(make_price, changes, reason):
+    found = _predict([make_price(10**5, 1e-3), make_price(10**6, 1e-2)], **changes)
+    assert found.seconds is None
+    assert reason in found.time_reason
 
 
 def test_one_rung_is_not_enough_for_another_size(make_price):
@@ -70,13 +61,23 @@ def test_one_rung_is_not_enough_for_another_size(make_price):
 
 
 def test_undeclared_vectors_leave_the_time_alone(make_price):
-    said = _predict([make_price(10**7, 1e-3)], own_vectors=None)
-    assert said.memory_bytes is None
-    assert "does not declare the vectors" in said.memory_reason
-    assert said.seconds is not None
+    found = _predict([make_price(10**7, 1e-3)], own_vectors=None)
+    assert found.memory_bytes is None
+    assert "does not declare the vectors" in found.memory_reason
+    assert found.seconds is not None
 
 
-def test_a_price_of_another_member_of_the_family_is_said(make_price):
-    said = _predict([make_price(10**7, 1e-3, problem="student-t[n=5]")])
-    assert said.seconds is not None
-    assert said.time_reason == "priced by the ladder of student-t[n=5]"
+def test_a_price_of_another_member_of_the_family_is_found(make_price):
+    found = _predict([make_price(10**7, 1e-3, problem="student-t[n=5]")])
+    assert found.seconds is not None
+    assert found.time_reason == "priced by the ladder of student-t[n=5]"
+
+
+def test_bytes_of_a_number_follow_the_dtype_and_an_unknown_one_predicts_nothing(make_price):
+    for dtype, width in (("float64", 8), ("float32", 4), ("float16", 2), ("bfloat16", 2)):
+        found = _predict([make_price(10**7, 1e-3, dtype=dtype)], dtype=dtype)
+        assert found.memory_bytes == 20 * 10**7 * width
+        assert found.own_s == pytest.approx(400 * 10**7 * width / 1e10)
+    unknown = _predict([make_price(10**7, 1e-3, dtype="complex64")], dtype="complex64")
+    assert (unknown.products_s, unknown.own_s, unknown.memory_bytes) == (None, None, None)
+    assert "dtype complex64 is not known" in unknown.time_reason

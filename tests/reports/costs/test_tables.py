@@ -2,7 +2,9 @@
 
 import csv
 import io
+import math
 
+from hessbench.ledger.costs import MEMORY_PASS
 from hessbench.ledger.record import Status
 from hessbench.reports.costs.lines import lines
 from hessbench.reports.costs.tables import frame, repeats_frame, sheet
@@ -100,3 +102,14 @@ def test_an_empty_ledger_gives_an_empty_table():
     assert laid_out.rows == ()
     assert to_markdown(laid_out).count("\n") == 2
     assert frame(()).empty
+
+
+def test_what_the_memory_pass_measured_is_in_the_frame_and_null_without_one(builder):
+    builder.cell(repeat=0)
+    builder.cell(pass_="memory", peak_s=0.25)
+    builder.cell(method="other")
+    rows = frame(lines(builder.rows)).set_index("method")
+    for name in MEMORY_PASS:
+        assert name in rows.columns
+    assert rows.loc["lanczos", "peak_s"] == 0.25
+    assert math.isnan(rows.loc["other", "peak_s"])

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from hessbench.ledger.record import Status
-from hessbench.reports.error_curves.curves import Point, bands, chart_frame, charts
+from hessbench.reports.error_curves.curves import CurvePoint, bands, chart_frame, charts
 
 
 def test_each_repeat_is_a_curve_over_the_budgets(builder):
@@ -60,7 +60,7 @@ def test_a_problem_without_a_score_has_no_chart(builder):
 
 
 def _repeats(errors, floor=0.0):
-    return {i: (Point(10, 10, 1.0 + i, error, floor, f"c{i}"),) for i, error in enumerate(errors)}
+    return {i: (CurvePoint(10, 10, 1.0 + i, error, floor, f"c{i}"),) for i, error in enumerate(errors)}
 
 
 def test_no_interval_below_eight_repeats():

@@ -92,8 +92,40 @@ def test_two_that_write_one_page_at_once_both_end_well(tmp_path):
     assert files(tmp_path / "out") == ["figures/b.svg", "index.html"]
 
 
+def test_a_link_to_a_folder_is_that_folder_and_one_to_nowhere_is_refused(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near").symlink_to("far")
+    for text in ("one", "two"):
+        write(tmp_path / "near", text, ["a.svg"])
+    assert (tmp_path / "near").is_symlink()
+    assert (tmp_path / "far" / "index.html").read_text() == f"{GENERATOR}two"
+    (tmp_path / "lost").symlink_to("nowhere")
+    with pytest.raises(ValueError, match="out must be a folder, lost is a link to nowhere"):
+        check_folder(tmp_path / "lost", "page")
+
+
 def test_values_are_escaped_and_lose_their_control_characters():
     shown = templates().from_string("{{ value }}").render(value="<b>\x1b\x00</b>")
     assert "<b>" not in shown
     assert "\x1b" not in shown
     assert "\x00" not in shown
+
+
+@pytest.mark.parametrize("failing", ["write", "rename"])
+def test_a_folder_whose_claim_failed_is_taken_the_next_time(failing, tmp_path, monkeypatch):
+    def torn(file, text):
+        file.write_text(text[:20])
+        raise OSError(28, "No space left on device")
+
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if failing == "write":
+            patch.setattr("hessbench.reports.writing.folders.write_text", torn)
+        else:
+            patch.setattr("pathlib.Path.replace", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            write(tmp_path / "page", "one")
+    write(tmp_path / "page", "two")
+    assert files(tmp_path / "page") == ["index.html"]

@@ -47,3 +47,8 @@ def test_counts_are_whole_or_have_one_decimal(value, text):
 @pytest.mark.parametrize(("value", "text"), [(0, "0"), (3.21e-5, "3.2e-05"), (1, "1.0e+00")])
 def test_errors_have_two_digits(value, text):
     assert units.error(value) == text
+
+
+def test_conditions_count_their_threads():
+    assert units.conditions("cpu", "float32", 1) == "cpu, float32, 1 thread"
+    assert units.conditions("cuda", "float64", 8) == "cuda, float64, 8 threads"

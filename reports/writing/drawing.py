@@ -1,0 +1,99 @@
+"""How every figure is drawn: one font, one set of looks, axes with ticks to read, and the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis as MatplotlibAxis
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+
+_FONT: Final = "DejaVu Sans"  # shipped with matplotlib, so that figures are the same everywhere
+_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
+_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
+GREY: Final = "#767676"
+"""What stands behind the data: bounds, edges, prices."""
+
+RC: Final = {
+    "svg.hashsalt": "hessbench",
+    "svg.fonttype": "path",
+    "path.simplify": True,
+    "font.family": [_FONT],
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "text.parse_math": True,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of a method, the same on the whole page."""
+
+    colour: str
+    marker: str
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """A colour and a marker per method; a pair comes again only after 77 methods."""
+    return {
+        method: Look(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
+        for place, method in enumerate(sorted(set(methods)))
+    }
+
+
+def set_limits(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+    """Limits with room around the data, and at least a factor 4 apart so that there are ticks to read."""
+    for axis, values, margin in ((axes.xaxis, xs, 0.05), (axes.yaxis, ys, 0.06)):
+        first, last = min(values), max(values)
+        middle, half = math.sqrt(first * last), max(math.sqrt(last / first), 2.0)
+        half *= (half * half) ** margin
+        limits = (middle / half, middle * half)
+        (axes.set_xlim if axis is axes.xaxis else axes.set_ylim)(*limits)
+        _ticks(axis, limits)
+
+
+def _ticks(axis: MatplotlibAxis, limits: tuple[float, float]) -> None:
+    decades = math.log10(limits[1] / limits[0])
+    if decades <= 3:
+        subs = (1.0, 2.0, 5.0) if decades > 1 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=20))
+        axis.set_major_formatter(FuncFormatter(_number))
+    else:
+        axis.set_major_locator(LogLocator(numticks=9))
+        axis.set_major_formatter(LogFormatterMathtext())
+    axis.set_minor_locator(LogLocator(subs=tuple(float(sub) for sub in range(2, 10)), numticks=99))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _number(value: float, _position: object = None) -> str:
+    return f"{value:,.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"
+
+
+def writable(text: str) -> str:
+    """Replace characters the figure's font does not have."""
+    known = _font()
+    return "".join(character if known.get_char_index(ord(character)) else "?" for character in text)
+
+
+@lru_cache(maxsize=1)
+def _font() -> FT2Font:
+    return font_manager.get_font(font_manager.findfont(FontProperties(family=_FONT)))
+
+
+def to_svg(figure: Figure) -> bytes:
+    """The figure as a file; the same figure gives the same bytes."""
+    file = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    return file.getvalue()
