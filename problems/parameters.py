@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from hessbench.problem import Problem
-from hessbench.problems.curvature.engines.table import AUTO
-from hessbench.specs import Spec, Value, canonical, keyword_defaults, parse_one, suggest
+from hessbench.specs import Spec, Value, canonical, keyword_defaults, suggest
 
 
 def in_range(family: str, name: str, value: float, low: float, high: float) -> None:
@@ -43,22 +41,14 @@ def one_of(family: str, name: str, value: Value, accepted: Iterable[Value]) -> N
         raise ValueError(f"{family}: {name} must be one of {listed}, got {value!r}{near}")
 
 
+def spec_of(family: str, make: Callable[..., Problem], **params: Value) -> Spec:
+    """Canonical spec of the problem that `make(**params)` returns."""
+    return canonical(Spec(family, tuple(sorted(params.items()))), keyword_defaults(make))
+
+
 def spec_text(family: str, make: Callable[..., Problem], **params: Value) -> str:
-    """Canonical spec of the problem that `make(**params)` returns, for its name, its ladder and its seeds."""
-    return str(canonical(Spec(family, tuple(sorted(params.items()))), keyword_defaults(make)))
-
-
-def with_engine(problem: Problem, engine: str) -> Problem:
-    """A problem whose products are made by an engine that was asked for: under a name of its own, with its references.
-
-    Args:
-        problem: The problem under its canonical name, which says nothing of an engine; its `build` uses this one.
-        engine: Name of the engine; `auto` changes nothing.
-    """
-    if engine == AUTO:
-        return problem
-    spec = parse_one(problem.name)
-    return replace(problem, name=str(Spec(spec.name, tuple(sorted((*spec.params, ("engine", engine)))))))
+    """The same as text, for its name, its ladder and its seeds."""
+    return str(spec_of(family, make, **params))
 
 
 def nearest(value: int, low: int, high: int) -> int:

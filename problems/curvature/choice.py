@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hessbench.estimand.from_dense import References
 from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR, NETWORK, PSD
 from hessbench.problems.curvature.engines.table import AUTO, engine_names
-from hessbench.problems.curvature.matrices import BY_EXAMPLE, OPERATORS, curvature_operator, has_factor, is_psd
+from hessbench.problems.curvature.matrices import (
+    BY_EXAMPLE,
+    BY_OUTPUT,
+    OPERATORS,
+    curvature_operator,
+    has_factor,
+    is_psd,
+)
 from hessbench.problems.curvature.monte_carlo_fisher import MAX_SAMPLES
 from hessbench.problems.networks.losses import Loss
 from hessbench.problems.networks.network import Network
 from hessbench.problems.parameters import in_range, one_of
-from hessbench.problems.references.choose import references_of
 from hessbench.transforms import shifted
 
 DECAYED: Final = ("hessian", "ggn")
@@ -26,7 +30,7 @@ MAX_DECAY: Final = 1e6
 
 
 @dataclass(frozen=True)
-class Matrix:
+class MatrixChoice:
     """A curvature matrix of a network that is still to be chosen.
 
     Attributes:
@@ -75,19 +79,19 @@ class Matrix:
         op = curvature_operator(network, self.operator, self.engine, mc_samples=self.mc_samples, seed=self.seed)
         return shifted(op, self.weight_decay)
 
-    def references(
-        self, make: Callable[[], Network], dim: int, *, name: str = "", rounding: float | None = None
-    ) -> References:
-        """Its references; see `hessbench.problems.references.choose.references_of`."""
-        return references_of(
-            make, self.operator, dim, name=name, rounding=rounding, shift=self.weight_decay,
-            mc_samples=self.mc_samples, seed=self.seed,
-        )  # fmt: skip
+    @property
+    def is_by_output(self) -> bool:
+        """Whether its rows are samples, or samples and outputs, rather than parameters."""
+        return self.operator in BY_OUTPUT
+
+    def dim(self, parameters: int, samples: int, outputs: int) -> int:
+        """Number of its rows, for a network of so many parameters on so many samples with so many outputs each."""
+        return {"ntk": samples, "gram": samples * outputs}.get(self.operator, parameters)
 
     @property
     def extras(self) -> list[str]:
         """What it has beside its operator, for a hash; nothing where all is as by default, whatever the engine."""
-        plain = Matrix(self.operator, engine=self.engine)
+        plain = MatrixChoice(self.operator, engine=self.engine)
         return [] if self == plain else [f"{self.weight_decay!r} {self.mc_samples} {self.seed} {self.group}"]
 
     def traits(self, loss: Loss) -> tuple[str, ...]:

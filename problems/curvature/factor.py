@@ -54,7 +54,7 @@ class GGNFactor:
         if block.shape[1] == 0:
             return product
         for jacobian, weights in zip(self._jacobians, self._spread(block), strict=True):
-            product += jacobian.pull(weights)
+            product += jacobian.vjp(weights)
         return product
 
     def squared_sum(self, block: Tensor, /) -> Tensor:

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from hessbench.operators import OperatorInfo, ProductKind, check_block, multiply
 from hessbench.problems.networks.linearisation import Linearisation
-from hessbench.problems.networks.losses import LossTotal
-from hessbench.problems.networks.network import Network, refuse_infinite
+from hessbench.problems.networks.network import Network, refuse_infinite, root_of
 
 
 class GramOperator:
@@ -50,9 +49,9 @@ class GramOperator:
         k = block.shape[1]
         pulled = block.new_zeros(self._parameters, k)
         for jacobian, S, part in zip(self._jacobians, self._roots, block.split(self._sizes), strict=True):
-            pulled += jacobian.pull(S @ part.reshape(S.shape[0], S.shape[2], k))
+            pulled += jacobian.vjp(S @ part.reshape(S.shape[0], S.shape[2], k))
         pushed = [
-            (S.mT @ jacobian.push(pulled)).reshape(-1, k)
+            (S.mT @ jacobian.jvp(pulled)).reshape(-1, k)
             for jacobian, S in zip(self._jacobians, self._roots, strict=True)
         ]
         return torch.cat(pushed)
@@ -74,17 +73,3 @@ def gram_dim(network: Network) -> int:
     with torch.no_grad():
         outputs = network.forward(network.parameters, batch.inputs[kept])
     return network.num_samples * root_of(network)(outputs, batch.targets[kept]).shape[2]
-
-
-def root_of(network: Network) -> LossTotal:
-    """The root of the loss.
-
-    Raises:
-        ValueError: If it has none.
-    """
-    if network.loss.root is None:
-        raise ValueError(
-            f"the loss {network.loss.name} has no root, which the Gram matrix needs: cross-entropy or squared is "
-            "accepted"
-        )
-    return network.loss.root

@@ -37,7 +37,7 @@ from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
 from hessbench.problems.curvature.ntk import NTKOperator
 from hessbench.problems.curvature.residual import residual_network
 from hessbench.problems.curvature.second_moment import SecondMomentOperator
-from hessbench.problems.networks.linearisation import KeptPull
+from hessbench.problems.networks.linearisation import KeptVjp
 from hessbench.problems.networks.linearisation import quiet_transforms as quiet_transforms
 from hessbench.problems.networks.losses import Loss, LossTotal
 from hessbench.problems.networks.network import Network, refuse_group
@@ -108,14 +108,11 @@ def curvature_operator(
     return NTKOperator(network) if operator == "ntk" else GramOperator(network)
 
 
-def exact_operator(network: Network, operator: str, *, mc_samples: int = 1, seed: int = 0) -> LinearOperator:
-    """A curvature matrix by the engine that references are computed with, whatever is fastest.
-
-    Args: as of `curvature_operator`.
-    """
+def exact_operator(network: Network, operator: str) -> LinearOperator:
+    """A curvature matrix by the engine that references are computed with, whatever is fastest."""
     traced = MATRICES.get(operator) == "ggn" and network.traces
     engine = AUTO if operator not in MATRICES else "linearised" if traced else "kept-graph"
-    return curvature_operator(network, operator, engine, mc_samples=mc_samples, seed=seed)
+    return curvature_operator(network, operator, engine)
 
 
 def operator_dim(network: Network, operator: str) -> int:
@@ -169,5 +166,5 @@ class FactoredGGNOperator(EngineOperator):
     def factor(self) -> GGNFactor:
         """F = J^T S with G = F F^T, made when it is first asked for."""
         network = self.network
-        kept = self.jacobians or [KeptPull(network, network.on(batch)) for batch in network.batches]
+        kept = self.jacobians or [KeptVjp(network, network.on(batch)) for batch in network.batches]
         return GGNFactor(network, kept, self._root)

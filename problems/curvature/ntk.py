@@ -47,21 +47,21 @@ class NTKOperator:
             return torch.empty_like(block)
         product = torch.zeros_like(block)
         for output in range(self._classes):
-            product += self._push(self._pull(block, output), output)
+            product += self._jvp(self._vjp(block, output), output)
         return product
 
     def __matmul__(self, x: Tensor) -> Tensor:
         return multiply(self, x)
 
-    def _pull(self, block: Tensor, output: int) -> Tensor:
+    def _vjp(self, block: Tensor, output: int) -> Tensor:
         """J_c^T @ block: (N, k) -> (n, k)."""
         pulled = block.new_zeros(self._dim, block.shape[1])
         for jacobian, part in zip(self._jacobians, block.split(self._sizes), strict=True):
             weights = part.new_zeros(*jacobian.outputs.shape, part.shape[1])
             weights[:, output] = part
-            pulled += jacobian.pull(weights)
+            pulled += jacobian.vjp(weights)
         return pulled
 
-    def _push(self, block: Tensor, output: int) -> Tensor:
+    def _jvp(self, block: Tensor, output: int) -> Tensor:
         """J_c @ block: (n, k) -> (N, k)."""
-        return torch.cat([jacobian.push(block)[:, output] for jacobian in self._jacobians])
+        return torch.cat([jacobian.jvp(block)[:, output] for jacobian in self._jacobians])

@@ -48,7 +48,7 @@ class SecondMomentOperator:
         if centred:
             self._mean = torch.zeros(self.dim, 1, dtype=self.dtype, device=self.device)
             for jacobian, batch in zip(self._jacobians, network.batches, strict=True):
-                self._mean += jacobian.pull(self._mean.new_full((batch.size, 1), 1 / samples))
+                self._mean += jacobian.vjp(self._mean.new_full((batch.size, 1), 1 / samples))
         losses = "the losses, centred" if centred else "the losses"
         self.info = OperatorInfo(ProductKind.GGN, samples, samples, f"kept VJP graph of {losses}, {network.way}")
 
@@ -60,8 +60,8 @@ class SecondMomentOperator:
         product = torch.zeros_like(block)
         mean = None if self._mean is None else self._mean.T @ block
         for jacobian in self._jacobians:
-            slopes = jacobian.push(block)
-            product += jacobian.pull((slopes if mean is None else slopes - mean) * self._scale)
+            slopes = jacobian.jvp(block)
+            product += jacobian.vjp((slopes if mean is None else slopes - mean) * self._scale)
         return product
 
     def __matmul__(self, x: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class SecondMomentOperator:
         return 0.0 if self._mean is None else norm_of(self._uncentred, self._mean)
 
     def _uncentred(self, block: Tensor) -> Tensor:
-        return torch.stack([jacobian.pull(jacobian.push(block) * self._scale) for jacobian in self._jacobians]).sum(0)
+        return torch.stack([jacobian.vjp(jacobian.jvp(block) * self._scale) for jacobian in self._jacobians]).sum(0)
 
 
 def sample_losses(network: Network, batch: Batch, number: int) -> Linearisation:

@@ -34,7 +34,7 @@ def fetch(name: str, say: Callable[[str], None]) -> None:
     """Download a data set that cannot be loaded here, and keep it in the cache beside its checksum.
 
     Does nothing where it can be loaded. What scikit-learn has downloaded before, it takes from its own folder. What
-    comes is held against the published shape, number of images of each class in either split, and channel means.
+    comes is compared with the published shape, number of images of each class in either split, and channel means.
 
     Args:
         name: Name of a data set.

@@ -1,7 +1,7 @@
 """Image files: where they are looked for, whether they can be read, and reading them. Nothing is ever unpickled.
 
 A file is an `.npz` with arrays `x_train`, `y_train`, `x_test` and `y_test`, all uint8. A side file `NAME.npz.sha256`,
-as `sha256sum` writes it, is held against it wherever there is one.
+as `sha256sum` writes it, is compared with it wherever there is one.
 """
 
 from __future__ import annotations
@@ -39,19 +39,21 @@ def unavailable(name: str) -> str | None:
 
 def located(archive: Archive) -> Path | None:
     """The file of an archive, the user's before the cache's; None where there is neither."""
-    named = os.environ.get(DATA_VARIABLE)
-    folders = [Path(named)] if named else []
-    for folder in (*folders, cache_folder("data")):
-        path = folder / archive.file
+    own = [data_file(archive.file)] if os.environ.get(DATA_VARIABLE) else []
+    for path in (*own, cache_folder("data") / archive.file):
         if _is_file(path):
             return path
     return None
 
 
+def data_file(file: str) -> Path:
+    """A file in the folder named by HESSBENCH_DATA, whether it is there or not."""
+    return Path(os.environ.get(DATA_VARIABLE, "")) / file
+
+
 def named_by_user(path: Path) -> bool:
     """Whether a file lies in the folder named by HESSBENCH_DATA."""
-    named = os.environ.get(DATA_VARIABLE)
-    return bool(named) and path.parent == Path(named)
+    return bool(os.environ.get(DATA_VARIABLE)) and path == data_file(path.name)
 
 
 def read(origin: Origin, split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hessbench.problem import array_hash
 from hessbench.problems.data.datasets import DataSet, Normalisation, data_set
 from hessbench.problems.data.digits import bundled_digits
 from hessbench.problems.data.files import read, read_labels
@@ -32,28 +31,20 @@ class Samples:
     labels: Tensor
     classes: int
 
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the images and labels, as they are used."""
-        return array_hash(self.inputs.cpu().numpy(), self.labels.cpu().numpy())
-
 
 def load(
     name: str,
     *,
     split: str = "train",
     per_class: int | None = None,
-    first: int | None = None,
     normalisation: Normalisation | None = None,
 ) -> Samples:
-    """Load a split, or the beginning of its class-balanced order; see `balanced_order` for the rule.
+    """Load a split, or as many images of each class, which come first in its balanced order; see `balanced_order`.
 
     Args:
         name: Name of a data set.
         split: train or test.
-        per_class: Images of each class, 1 to `num_per_class(name, split)`.
-        first: Images in all, 1 to the size of the split; the classes differ by one at most while `first` is no more
-            than the rarest class allows. By default, and without `per_class`, all of them.
+        per_class: Images of each class, 1 to `num_per_class(name, split)`; by default all images there are.
         normalisation: Mean and standard deviation of each channel of pixels in [0, 1], in place of the data set's own.
 
     Returns:
@@ -64,14 +55,11 @@ def load(
         OSError: With one sentence and the remedy, if the file of the data set is not there or damaged.
     """
     dataset = _checked(name, split)
-    if per_class is not None and first is not None:
-        raise ValueError(f"{name}: per_class and first cannot both be given")
     images, labels = bundled_digits(split) if dataset.file is None else read(dataset.origin, split)
-    count = labels.size if first is None else first
+    count = labels.size
     if per_class is not None:
         in_range(f"{name} ({split})", "per_class", per_class, 1, rarest(labels, dataset.classes))
         count = per_class * dataset.classes
-    in_range(f"{name} ({split})", "first", count, 1, labels.size)
     index = balanced_order(labels, dataset.classes, dataset.origin.name)[:count]
     inputs = _inputs(images[index], dataset, dataset.normalisation if normalisation is None else normalisation)
     return Samples(inputs, torch.as_tensor(labels[index].astype(np.int64)), dataset.classes)

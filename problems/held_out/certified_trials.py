@@ -1,4 +1,4 @@
-"""Certified references held against spectra known by construction."""
+"""Certified references compared with spectra known by construction."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,12 @@ from hessbench.problems.held_out.model import Formula, HeldOutModel, values
 
 IMAGE: Final = values(2, 4, 4)
 Padding: TypeAlias = Literal["circular", "reflect", "replicate"]
-PADDINGS: Final[tuple[Padding, ...]] = ("circular", "reflect", "replicate")
+PADDINGS: Final[tuple[Padding, ...]] = get_args(Padding)
 
 
-def chain(*layers: nn.Module, width: int, outputs: int = 3) -> nn.Module:
+def chain(*layers: nn.Module, width: int) -> nn.Module:
     """The layers one after the other, flattened, and a dense layer."""
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, outputs))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, 3))
 
 
 def _padded(mode: Padding) -> Callable[[], nn.Module]:

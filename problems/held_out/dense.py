@@ -50,11 +50,9 @@ UNDIFFERENTIABLE: Final = MappingProxyType({"hardsigmoid": "hardsigmoid_backward
 """Those without a second derivative, with the operation that lacks it."""
 
 
-def mlp(activation: Callable[[], nn.Module] = nn.Tanh, *, outputs: int = 3, last: nn.Module | None = None) -> nn.Module:
-    """4, 5, 5 and some outputs; a last layer of one's own takes 5."""
-    return nn.Sequential(
-        nn.Linear(4, 5), activation(), nn.Linear(5, 5), activation(), last or nn.Linear(5, outputs)
-    )  # fmt: skip
+def mlp(activation: Callable[[], nn.Module] = nn.Tanh, *, outputs: int = 3) -> nn.Module:
+    """4, 5, 5 and some outputs."""
+    return nn.Sequential(nn.Linear(4, 5), activation(), nn.Linear(5, 5), activation(), nn.Linear(5, outputs))
 
 
 def _scaled(module: nn.Module, factor: float) -> nn.Module:

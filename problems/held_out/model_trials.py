@@ -1,4 +1,4 @@
-"""Products and references of `from_model` held against dense matrices by torch alone."""
+"""Products and references of `from_model` compared with dense matrices by torch alone."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def model_trial(
         operator: One of `hessbench.problems.curvature.matrices.OPERATORS`.
         engine: A name of `hessbench.problems.curvature.engines.table.engine_names`.
         seed: Of weights and data.
-        references: Whether the references of trace and top eigenvalues are held against the truth as well.
+        references: Whether the references of trace and top eigenvalues are compared with the truth as well.
 
     Cost: n products and a dense Hessian; milliseconds for n below 100.
     """

@@ -4,123 +4,109 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from typing import Final
 
 from hessbench.problem import Problem, array_hash
 from hessbench.problems import data
-from hessbench.problems.curvature.choice import Matrix
-from hessbench.problems.curvature.matrices import BY_OUTPUT
+from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.network_families.weights_source import RANDOM, Weights
+from hessbench.problems.network_problem import network_problem
 from hessbench.problems.networks import flat_forward, flat_parameters
 from hessbench.problems.networks.architectures.batch_norm import has_batch_norm, unfolded
 from hessbench.problems.networks.losses import LOSSES, MEAN, REDUCTIONS
 from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.networks.restriction import block_index, block_shapes, restricted
-from hessbench.problems.parameters import in_range, one_of, with_engine
-from hessbench.problems.references.shipped import with_shipped
+from hessbench.problems.parameters import in_range, one_of
+from hessbench.specs import Spec
 
 MAX_PER_CLASS: Final = 10_000
 
 
-@dataclass(frozen=True)
-class Curvature:
-    """Which matrix, of which network, on which data.
+def built_in_problem(
+    spec: Spec,
+    weights: Weights,
+    choice: MatrixChoice,
+    *,
+    family: str,
+    batched: bool,
+    per_class: int,
+    split: str,
+    block: str,
+    reduction: str,
+    ladder: Callable[[int], Problem] | None = None,
+) -> Problem:
+    """A curvature matrix of a network at weights that are trained, untrained or the user's.
 
-    Attributes:
-        family: Registered name, for messages.
+    Args:
+        spec: Canonical spec, without an engine.
         weights: Where the weights come from, and what the network is.
+        choice: Which matrix of it.
+        family: Registered name, for messages.
         batched: Whether blocks are vectorised.
         per_class: Images of each class.
         split: train or test.
-        matrix: Which matrix of it.
         block: Parameters it is restricted to.
         reduction: mean or sum over the samples.
+        ladder: The problem at other dimensions.
+
+    Raises:
+        ValueError: If a parameter is out of range.
     """
+    dataset = data.DATASETS[weights.dataset]
+    in_range(family, "per_class", per_class, 1, MAX_PER_CLASS)
+    one_of(family, "split", split, dataset.splits)
+    one_of(family, "reduction", reduction, REDUCTIONS)
+    choice.check(family)
+    weights.check(family)
+    pieces = block_shapes(block, weights.shapes)
+    loss = replace(LOSSES[weights.loss], mean=reduction == MEAN)
 
-    family: str
-    weights: Weights
-    batched: bool
-    per_class: int
-    split: str
-    matrix: Matrix
-    block: str
-    reduction: str
+    def samples() -> data.Samples:
+        """The data, in the shape the network takes."""
+        return data.adapted(data.load(weights.dataset, split=split, per_class=per_class), weights.shape)
 
-    def problem(self, name: str, ladder: Callable[[int], Problem] | None = None) -> Problem:
-        """The problem of that canonical name.
-
-        Raises:
-            ValueError: If a parameter is out of range.
-        """
-        self._check()
-        pieces = block_shapes(self.block, self.weights.shapes)
-        by_sample = self.matrix.operator in BY_OUTPUT
-        problem = Problem(
-            name=name,
-            dim=self.dim,
-            build=lambda device, dtype: self.matrix.of(self.network().to(device, dtype)),
-            references=self.matrix.references(self.network, self.dim, name=name, rounding=None),
-            traits=self.matrix.traits(LOSSES[self.weights.loss]),
-            fingerprint=cache(self.fingerprint),
-            unavailable=lambda: self.unavailable(name),
-            ladder=ladder,
-            modules=("sklearn.datasets", "torch._dynamo"),
-            shapes={} if by_sample else pieces,
-            prepare=self.prepare,
-            train=None if self.weights.choice == RANDOM else self.weights.train,
-            network=self.network,
-        )
-        return with_engine(with_shipped(problem), self.matrix.engine)
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the matrix."""
-        known = data.DATASETS[self.weights.dataset]
-        samples = self.per_class * known.classes
-        if self.matrix.operator in BY_OUTPUT:
-            return samples if self.matrix.operator == "ntk" else samples * known.classes
-        return sum(math.prod(shape) for shape in block_shapes(self.block, self.weights.shapes).values())
-
-    def network(self) -> Network:
+    def network() -> Network:
         """The network at its weights, as a function of the parameters of the block."""
-        state, samples, shapes = self.weights.state(), self.samples(), self.weights.shapes
-        model = self.weights.shell.train(self.matrix.group)
+        state, chosen, shapes = weights.state(), samples(), weights.shapes
+        model = weights.shell.train(choice.group)
         whole = Network(
             flat_forward(model, state, tuple(shapes)),
             flat_parameters(state, tuple(shapes)),
-            (Batch(samples.inputs, samples.labels),),
-            replace(LOSSES[self.weights.loss], mean=self.reduction == MEAN),
-            self.batched,
-            group=self.matrix.group,
+            (Batch(chosen.inputs, chosen.labels),),
+            loss,
+            batched,
+            group=choice.group,
             as_written=flat_forward(unfolded(model), state, tuple(shapes)) if has_batch_norm(model) else None,
         )
-        return restricted(whole, block_index(self.block, shapes))
+        return restricted(whole, block_index(block, shapes))
 
-    def samples(self) -> data.Samples:
-        """The data, in the shape the network takes."""
-        chosen = data.load(self.weights.dataset, split=self.split, per_class=self.per_class)
-        return data.adapted(chosen, self.weights.shape)
-
-    def fingerprint(self) -> str:
+    def fingerprint() -> str:
         """Hash of weights, statistics and data."""
-        state, samples = self.weights.state(), self.samples()
+        state, chosen = weights.state(), samples()
         arrays = (state[name].numpy() for name in sorted(state))
-        return array_hash(*arrays, samples.inputs.numpy(), samples.labels.numpy())
+        return array_hash(*arrays, chosen.inputs.numpy(), chosen.labels.numpy())
 
-    def unavailable(self, name: str) -> str | None:
-        """Why the problem of that name cannot be built here, and the remedy; None when it can."""
-        return data.unavailable(self.weights.dataset) or self.weights.unavailable(name)
-
-    def prepare(self, say: Callable[[str], None]) -> None:
+    def prepare(say: Callable[[str], None]) -> None:
         """Download the data where it is missing."""
-        if data.unavailable(self.weights.dataset):
-            data.fetch(self.weights.dataset, say)
+        if data.unavailable(weights.dataset):
+            data.fetch(weights.dataset, say)
 
-    def _check(self) -> None:
-        in_range(self.family, "per_class", self.per_class, 1, MAX_PER_CLASS)
-        one_of(self.family, "split", self.split, data.DATASETS[self.weights.dataset].splits)
-        one_of(self.family, "reduction", self.reduction, REDUCTIONS)
-        self.matrix.check(self.family)
-        self.weights.check(self.family)
+    problem = network_problem(
+        spec,
+        choice,
+        network,
+        dim=choice.dim(sum(map(math.prod, pieces.values())), per_class * dataset.classes, dataset.classes),
+        loss=loss,
+        fingerprint=fingerprint,
+        shapes=pieces,
+    )
+    return replace(
+        problem,
+        # Why it cannot be built here, and the remedy, which trains it under the name without an engine.
+        unavailable=lambda: data.unavailable(weights.dataset) or weights.unavailable(str(spec)),
+        ladder=ladder,
+        modules=("sklearn.datasets", *problem.modules),
+        prepare=prepare,
+        train=None if weights.choice == RANDOM else weights.train,
+    )

@@ -8,17 +8,16 @@ from typing import Final
 
 from hessbench.problem import Problem, ProblemFamily
 from hessbench.problems import data
-from hessbench.problems.curvature.choice import Matrix
+from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.table import AUTO
-from hessbench.problems.curvature.matrices import BY_OUTPUT
-from hessbench.problems.network_families.built_in import Curvature
+from hessbench.problems.network_families.built_in import built_in_problem
 from hessbench.problems.network_families.weights_source import LAST, RANDOM, TRAINED, Weights
 from hessbench.problems.networks import ARCHITECTURES
 from hessbench.problems.networks.architectures.batch_norm import EVAL, NORMS, TRAIN, has_batch_norm
 from hessbench.problems.networks.architectures.mlp import ACTIVATIONS, mlp
 from hessbench.problems.networks.architectures.table import CIFAR
 from hessbench.problems.networks.losses import LOSSES, MEAN
-from hessbench.problems.parameters import nearest, one_of, spec_text
+from hessbench.problems.parameters import nearest, one_of, spec_of
 
 MAX_WIDTH: Final = 20_000
 
@@ -69,7 +68,7 @@ def mlp_problem(
     hidden = _widths(widths)
     shape = _known_data(family, data, loss).shape
     one_of(family, "activation", activation, ACTIVATIONS)
-    name = spec_text(
+    spec = spec_of(
         family, mlp_problem, data=data, widths=widths, activation=activation, per_class=per_class, split=split,
         weights=weights, step=step, loss=loss, operator=operator, block=block, reduction=reduction,
         weight_decay=weight_decay, mc_samples=mc_samples, seed=seed,
@@ -85,8 +84,7 @@ def mlp_problem(
         step=step,
         widths=hidden,
     )
-    matrix = Matrix(operator, weight_decay, mc_samples, seed, engine=engine)
-    curvature = Curvature(family, source, True, per_class, split, matrix, block, reduction)
+    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, engine=engine)
     depth = len(hidden)
 
     def ladder(dim: int) -> Problem:
@@ -97,7 +95,10 @@ def mlp_problem(
             weights=RANDOM, loss=loss, operator=operator, mc_samples=mc_samples, seed=seed, engine=engine,
         )  # fmt: skip
 
-    return curvature.problem(name, ladder if block == "all" and operator not in BY_OUTPUT else None)
+    return built_in_problem(
+        spec, source, choice, family=family, batched=True, per_class=per_class, split=split, block=block,
+        reduction=reduction, ladder=ladder if block == "all" and not choice.is_by_output else None,
+    )  # fmt: skip
 
 
 def convolutional(architecture: str) -> ProblemFamily:
@@ -131,7 +132,7 @@ def convolutional(architecture: str) -> ProblemFamily:
         """
         _known_data(architecture, data, loss)
         one_of(architecture, "norm", norm, NORMS)
-        name = spec_text(
+        spec = spec_of(
             architecture, make, data=data, per_class=per_class, split=split, weights=weights, step=step, loss=loss,
             operator=operator, block=block, reduction=reduction, weight_decay=weight_decay, norm=norm,
             mc_samples=mc_samples, seed=seed,
@@ -139,9 +140,11 @@ def convolutional(architecture: str) -> ProblemFamily:
         source = Weights(architecture, architecture, chosen.make, CIFAR, data, loss, weights, step)
         if norm == TRAIN and not has_batch_norm(source.shell):
             raise ValueError(f"{architecture}: norm=train belongs to networks with batch norm, which this one has not")
-        matrix = Matrix(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
-        curvature = Curvature(architecture, source, chosen.batched, per_class, split, matrix, block, reduction)
-        return curvature.problem(name)
+        choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
+        return built_in_problem(
+            spec, source, choice, family=architecture, batched=chosen.batched, per_class=per_class, split=split,
+            block=block, reduction=reduction,
+        )  # fmt: skip
 
     return ProblemFamily(
         architecture,

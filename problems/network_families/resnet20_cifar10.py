@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,8 +14,10 @@ from torch import Tensor, nn
 
 from hessbench.files import DAMAGE, read_archive
 from hessbench.problem import Problem, ProblemFamily, array_hash
-from hessbench.problems.curvature.choice import Matrix
+from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.table import AUTO
+from hessbench.problems.data import DATA_VARIABLE, data_file
+from hessbench.problems.network_problem import network_problem
 from hessbench.problems.networks import (
     ARCHITECTURES,
     flat_forward,
@@ -30,11 +30,9 @@ from hessbench.problems.networks import (
 from hessbench.problems.networks.architectures.batch_norm import EVAL, NORMS, TRAIN, unfolded
 from hessbench.problems.networks.losses import CROSS_ENTROPY, LOSSES, MEAN, REDUCTIONS, Loss
 from hessbench.problems.networks.network import Batch, Network
-from hessbench.problems.parameters import in_range, one_of, spec_text, with_engine
-from hessbench.problems.references.shipped import with_shipped
+from hessbench.problems.parameters import in_range, one_of, spec_of
 
 FAMILY: Final = "resnet20-cifar10"
-DATA_VARIABLE: Final = "HESSBENCH_DATA"
 IMAGES_FILE: Final = "cifar10.npz"
 IMAGE: Final = (3, 32, 32)
 CLASSES: Final = 10
@@ -91,7 +89,7 @@ def resnet20_problem(
 
     All 272,474 parameters with projected shortcuts, all 269,722 with padded ones; batch norm on stored statistics
     unless asked otherwise. Images, and the trained weights, come from the folder named by the environment variable
-    HESSBENCH_DATA. References are those of `hessbench.problems.references.choose`; the dear ones of 64 samples ship.
+    HESSBENCH_DATA. References are those of `hessbench.problems.references.choose`; the costly ones of 64 samples ship.
 
     Args:
         samples: Images, 1 to 7500 of the training split, to 2000 of the test split.
@@ -119,8 +117,8 @@ def resnet20_problem(
     one_of(FAMILY, "loss", loss, LOSSES)
     one_of(FAMILY, "reduction", reduction, REDUCTIONS)
     one_of(FAMILY, "norm", norm, NORMS)
-    matrix = Matrix(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
-    matrix.check(FAMILY)
+    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
+    choice.check(FAMILY)
     shapes = parameter_shapes(resnet20_module(weights, shortcuts))
     total = replace(LOSSES[loss], mean=reduction == MEAN)
 
@@ -132,25 +130,21 @@ def resnet20_problem(
         state = resnet20_state(weights, shortcuts)
         return array_hash(*load_images(split, samples), *(value.numpy() for value in state.values()))
 
-    name = spec_text(
+    spec = spec_of(
         FAMILY, resnet20_problem, samples=samples, operator=operator, weights=weights, shortcuts=shortcuts, split=split,
         loss=loss, reduction=reduction, weight_decay=weight_decay, norm=norm, mc_samples=mc_samples, seed=seed,
     )  # fmt: skip
-    by_sample = {"ntk": samples, "gram": samples * CLASSES}
-    dim = by_sample.get(operator, sum(math.prod(shape) for shape in shapes.values()))
-    problem = Problem(
-        name=name,
-        dim=dim,
-        build=lambda device, dtype: matrix.of(network().to(device, dtype)),
-        references=matrix.references(network, dim, name=name, rounding=ROUNDING),
-        traits=matrix.traits(total),
-        fingerprint=cache(fingerprint),
-        unavailable=lambda: unavailable(weights),
-        modules=("torch._dynamo",),
-        network=network,
-        shapes={} if operator in by_sample else shapes,
+    problem = network_problem(
+        spec,
+        choice,
+        network,
+        dim=choice.dim(sum(map(math.prod, shapes.values())), samples, CLASSES),
+        loss=total,
+        fingerprint=fingerprint,
+        shapes=shapes,
+        rounding=ROUNDING,
     )
-    return with_engine(with_shipped(problem), engine)
+    return replace(problem, unavailable=lambda: unavailable(weights))
 
 
 def resnet20_network(
@@ -205,7 +199,7 @@ def resnet20_state(weights: str, shortcuts: str = OWN) -> dict[str, Tensor]:
     """
     model = resnet20_module(weights, shortcuts)
     if weights in STORED:
-        return load_state(model, read_weights(_path(STORED[weights].file)), "ResNet20")
+        return load_state(model, read_weights(data_file(STORED[weights].file)), "ResNet20")
     return initial_state(model, "resnet20-init")
 
 
@@ -216,7 +210,7 @@ def load_images(split: str, samples: int) -> tuple[NDArray[np.uint8], NDArray[np
         ValueError: If the file cannot be read.
     """
     try:
-        with _path(IMAGES_FILE).open("rb") as stream:
+        with data_file(IMAGES_FILE).open("rb") as stream:
             stored = read_archive(stream, f"x_{split}", f"y_{split}")
     except DAMAGE as failure:
         raise ValueError(f"{IMAGES_FILE} is not there or damaged ({type(failure).__name__})") from failure
@@ -239,7 +233,7 @@ def unavailable(weights: str) -> str | None:
 
 def _trouble(file: str, weights: str | None = None) -> str | None:
     """What is wrong with a file of the data folder, images or these weights; None when its arrays can be read."""
-    if not _path(file).is_file():
+    if not data_file(file).is_file():
         return f"is not in the folder named by {DATA_VARIABLE}"
     try:
         if weights is None:
@@ -249,10 +243,6 @@ def _trouble(file: str, weights: str | None = None) -> str | None:
     except (OSError, ValueError):
         return f"in the folder named by {DATA_VARIABLE} is damaged"
     return None
-
-
-def _path(file: str) -> Path:
-    return Path(os.environ.get(DATA_VARIABLE, "")) / file
 
 
 RESNET20_CIFAR10: Final = ProblemFamily(

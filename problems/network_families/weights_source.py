@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import torch
@@ -26,7 +25,6 @@ from hessbench.problems.training import Recipe, history, is_cached, recipe_for, 
 
 TRAINED: Final = "trained"
 RANDOM: Final = "random"
-DATA_VARIABLE: Final = "HESSBENCH_DATA"
 LAST: Final = -1
 """The step that stands for a recipe's last checkpoint."""
 
@@ -71,7 +69,7 @@ class Weights:
         if self.choice not in (TRAINED, RANDOM) and not self.choice.endswith((".npz", ".safetensors")):
             raise ValueError(
                 f"{family}: weights must be trained, random, or a file NAME.npz or NAME.safetensors in the folder "
-                f"named by {DATA_VARIABLE}, got {self.choice!r}"
+                f"named by {data.DATA_VARIABLE}, got {self.choice!r}"
             )
         if self.step != LAST:
             if self.choice != TRAINED:
@@ -106,8 +104,8 @@ class Weights:
             OSError: If a file cannot be read or the cache cannot be written.
         """
         if self.choice not in (TRAINED, RANDOM):
-            path = Path(os.environ.get(DATA_VARIABLE, "")) / self.choice
-            return load_state(self.shell, read_weights(path), f"{self.choice} for {self.architecture}")
+            weights = read_weights(data.data_file(self.choice))
+            return load_state(self.shell, weights, f"{self.choice} for {self.architecture}")
         initial = self._initial()
         step = self.recipe.checkpoints[-1] if self.step == LAST else self.step
         if self.choice == RANDOM or step == 0:
@@ -131,10 +129,10 @@ class Weights:
             problem: Canonical name of a problem with these weights, which the remedy trains.
         """
         if self.choice not in (TRAINED, RANDOM):
-            folder = os.environ.get(DATA_VARIABLE)
-            if not folder or not (Path(folder) / self.choice).is_file():
+            if not os.environ.get(data.DATA_VARIABLE) or not data.data_file(self.choice).is_file():
                 return (
-                    f"{self.choice} is not in the folder named by {DATA_VARIABLE}: put it there, or use weights=random"
+                    f"{self.choice} is not in the folder named by {data.DATA_VARIABLE}: put it there, "
+                    "or use weights=random"
                 )
             return None
         if self.choice == RANDOM or self.step == 0 or self.recipe.short or self._is_cached():

@@ -54,17 +54,13 @@ def flat_forward(model: nn.Module, state: Mapping[str, Tensor], names: Sequence[
     return forward
 
 
-def module_forward(model: nn.Module, trained: Sequence[str] | None = None) -> tuple[Forward, Tensor]:
-    """A module at its own weights: the function of `flat_forward` and the flat parameters (n,) it is at.
-
-    Args:
-        model: Holds weights and statistics; a copy of them is taken.
-        trained: Names of the parameters that are differentiated, all by default.
+def module_forward(model: nn.Module) -> tuple[Forward, Tensor]:
+    """A module at a copy of its weights: the function of `flat_forward` and the flat parameters (n,) it is at.
 
     Raises:
         ValueError: As `flat_forward`.
     """
-    names = tuple(parameter_shapes(model, trained))
+    names = tuple(parameter_shapes(model))
     state = {name: value.detach().clone() for name, value in model.state_dict().items()}
     return flat_forward(model, state, names), flat_parameters(state, names)
 

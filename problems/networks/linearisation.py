@@ -42,34 +42,34 @@ class Linearisation:
         with torch.enable_grad():
             self._outputs = function(self._parameters)
         self.outputs = self._outputs.detach()
-        self._push = self._traced_push(function) if network.traces else self._kept_push()
+        self._jvp = self._traced_jvp(function) if network.traces else self._kept_jvp()
 
-    def push(self, block: Tensor) -> Tensor:
+    def jvp(self, block: Tensor) -> Tensor:
         """J @ block: (n, k) -> (*shape, k)."""
-        return self._push(block).reshape(*self.outputs.shape, block.shape[1])
+        return self._jvp(block).reshape(*self.outputs.shape, block.shape[1])
 
-    def pull(self, block: Tensor) -> Tensor:
+    def vjp(self, block: Tensor) -> Tensor:
         """J^T @ block: (*shape, k) -> (n, k)."""
         k = block.shape[-1]
-        return pull_columns(self._outputs, self._parameters, block.reshape(-1, k), batched=self._batched)
+        return vjp_columns(self._outputs, self._parameters, block.reshape(-1, k), batched=self._batched)
 
-    def _kept_push(self) -> Callable[[Tensor], Tensor]:
+    def _kept_jvp(self) -> Callable[[Tensor], Tensor]:
         with torch.enable_grad():
             weights = torch.zeros_like(self.outputs, requires_grad=True)
             (pulled,) = torch.autograd.grad(self._outputs, self._parameters, weights, create_graph=True)
         batched = self._batched  # a closure over `self` would be a cycle, and keep the graph until it is collected
-        return lambda block: pull_columns(pulled, weights, block, batched=batched)
+        return lambda block: vjp_columns(pulled, weights, block, batched=batched)
 
-    def _traced_push(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def _traced_jvp(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         parameters = self._parameters.detach()
         with quiet_transforms():
-            _, push = torch.func.linearize(function, parameters)
-            push(torch.zeros_like(parameters))  # the first call computes what all others share
-        return lambda block: torch.stack([push(column).flatten() for column in block.T.contiguous().unbind()], dim=1)
+            _, jvp = torch.func.linearize(function, parameters)
+            jvp(torch.zeros_like(parameters))  # the first call computes what all others share
+        return lambda block: torch.stack([jvp(column).flatten() for column in block.T.contiguous().unbind()], dim=1)
 
 
 @final
-class KeptPull:
+class KeptVjp:
     """J^T alone, by backward passes through a kept graph.
 
     Cost: one forward pass; the graph keeps its activations.
@@ -86,13 +86,13 @@ class KeptPull:
             self._outputs = function(self._parameters)
         self.outputs = self._outputs.detach()
 
-    def pull(self, block: Tensor) -> Tensor:
+    def vjp(self, block: Tensor) -> Tensor:
         """J^T @ block: (*shape, k) -> (n, k)."""
         k = block.shape[-1]
-        return pull_columns(self._outputs, self._parameters, block.reshape(-1, k), batched=self._batched)
+        return vjp_columns(self._outputs, self._parameters, block.reshape(-1, k), batched=self._batched)
 
 
-def pull_columns(outputs: Tensor, inputs: Tensor, block: Tensor, *, batched: bool) -> Tensor:
+def vjp_columns(outputs: Tensor, inputs: Tensor, block: Tensor, *, batched: bool) -> Tensor:
     """(d outputs / d inputs)^T @ block through a kept graph; outputs and inputs of any shape, flattened."""
     rows = block.T.reshape(-1, *outputs.shape)
     if rows.shape[0] > 1 and batched:

@@ -78,19 +78,16 @@ class Loss:
         return by_autograd
 
 
-def cross_entropy(
-    *, mean: bool = True, weights: Tensor | None = None, smoothing: float = 0.0, name: str = "cross-entropy"
-) -> Loss:
+def cross_entropy(*, mean: bool = True, weights: Tensor | None = None, smoothing: float = 0.0) -> Loss:
     """Cross-entropy of the softmax of the outputs with class numbers (m,) or probabilities (m, C).
 
     With class weights w and smoothing e the loss of a sample is -sum_c w_c t_c log p_c, t = (1 - e) target + e / C.
     Its Hessian in the outputs is s (diag(p) - p p^T) with s = sum_c w_c t_c.
 
     Args:
-        mean: Whether a network's objective is the mean over samples. Weights are no part of the divisor.
+        mean: Whether a network's objective is the mean over samples. Weights are not part of the divisor.
         weights: Weights (C,) of the classes, not negative; 1 by default.
         smoothing: Share of the target that is spread evenly over the classes.
-        name: How reports call it.
     """
 
     def shares(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -150,16 +147,15 @@ def cross_entropy(
         s = mass(outputs, targets)
         return (slopes if s is None else slopes * s.sqrt()).transpose(1, 2)
 
-    return Loss(name, total, mean, root, product, draw)
+    return Loss("cross-entropy", total, mean, root, product, draw)
 
 
-def squared(*, mean: bool = True, weight: float = 1.0, name: str = "squared") -> Loss:
+def squared(*, mean: bool = True, weight: float = 1.0) -> Loss:
     """Weight times half the squared distance to the targets (m, C), or to the unit vectors of class numbers (m,).
 
     Args:
         mean: Whether a network's objective is the mean over samples.
         weight: Its Hessian in the outputs is the identity times this.
-        name: How reports call it.
     """
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -183,7 +179,7 @@ def squared(*, mean: bool = True, weight: float = 1.0, name: str = "squared") ->
         noise = torch.randn(*outputs.shape, number, generator=generator, dtype=outputs.dtype, device=outputs.device)
         return noise * weight**0.5
 
-    return Loss(name, total, mean, root, product, draw)
+    return Loss("squared", total, mean, root, product, draw)
 
 
 def _unit_vectors(classes: Tensor, outputs: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from hessbench.problems.networks.losses import CROSS_ENTROPY, Loss
+from hessbench.problems.networks.losses import CROSS_ENTROPY, Loss, LossTotal
 
 Forward: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -125,6 +125,20 @@ def refuse_group(network: Network, operator: str) -> None:
             f"batch norm in training mode makes the batch one group, and {operator} needs every sample by itself: use "
             "evaluation mode"
         )
+
+
+def root_of(network: Network) -> LossTotal:
+    """The root of the loss.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if network.loss.root is None:
+        raise ValueError(
+            f"the loss {network.loss.name} has no root, which the Gram matrix needs: cross-entropy or squared is "
+            "accepted"
+        )
+    return network.loss.root
 
 
 def refuse_infinite(total: Tensor, batch: int) -> None:

@@ -1,4 +1,4 @@
-"""Weight files: read without unpickling, and held against the module they are meant for."""
+"""Weight files: read without unpickling, and compared with the module they are meant for."""
 
 from __future__ import annotations
 

@@ -65,20 +65,17 @@ class Certificate:
     proof: int
 
 
-def certified_references(
-    build: Callable[[], LinearOperator], rounding: float, name: str = "", limits: Limits | None = None
-) -> References:
+def certified_references(build: Callable[[], LinearOperator], rounding: float, name: str = "") -> References:
     """Reference of the top eigenvalues.
 
     Args:
         build: Makes the operator, in float64.
         rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with the reference.
         name: Problem the random starts are seeded from.
-        limits: When to stop.
     """
 
     def top(estimand: TopEigenvalues) -> Reference:
-        return certified_reference(build(), estimand, rounding, name, limits)
+        return certified_reference(build(), estimand, rounding, name)
 
     return {TopEigenvalues: top}
 

@@ -15,6 +15,7 @@ from hessbench.estimand.base import EPS
 from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_references
 from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator
+from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.output_rounding import rounding_size
 from hessbench.problems.curvature.matrices import exact_operator, is_psd
 from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
@@ -53,16 +54,7 @@ GRAM_FLOPS: Final = 1e14
 
 
 def references_of(
-    make: Callable[[], Network],
-    operator: str,
-    dim: int,
-    *,
-    build64: Callable[[], LinearOperator] | None = None,
-    name: str = "",
-    rounding: float | None = None,
-    shift: float = 0.0,
-    mc_samples: int = 1,
-    seed: int = 0,
+    make: Callable[[], Network], choice: MatrixChoice, dim: int, *, name: str = "", rounding: float = ROUNDING
 ) -> References:
     """References of a curvature matrix.
 
@@ -77,50 +69,37 @@ def references_of(
 
     Args:
         make: Makes the network; called when a reference is asked for.
-        operator: One of `hessbench.problems.curvature.matrices.OPERATORS`.
+        choice: Which matrix of it.
         dim: Dimension of the matrix.
-        build64: Makes its operator on the CPU in float64, shifted; that of `make` by default.
         name: Problem the random numbers are seeded from.
         rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with these references.
-        shift: Weight decay: the references are those of the matrix plus shift times I; not negative.
-        mc_samples: Targets drawn for each sample, for monte-carlo-fisher alone.
-        seed: Of those draws.
 
     Raises:
         ValueError: If the operator is not known.
     """
+    operator = choice.operator
     if operator not in DENSE:
         raise ValueError(f"operator must be one of {', '.join(DENSE)}, got {operator!r}")
     if operator == "monte-carlo-fisher":
         # Its draws made, it is the GGN of another network, in float64 so that the slopes are not rounded.
         return references_of(
-            lambda: fisher_network(make().to(torch.device("cpu"), torch.float64), mc_samples, seed),
-            "ggn",
+            lambda: fisher_network(make().to(torch.device("cpu"), torch.float64), choice.mc_samples, choice.seed),
+            replace(choice, operator="ggn"),
             dim,
-            build64=build64,
             name=name,
             rounding=rounding,
-            shift=shift,
         )
-    constant = ROUNDING if rounding is None else rounding
-    found = _references(make, operator, dim, build64=build64, name=name, constant=constant, shift=shift)
+    found = _references(make, operator, dim, name, rounding, choice.weight_decay)
 
     @cache
     def size(norm: float) -> float:
         return rounding_size(make().to(torch.device("cpu"), torch.float64), operator, norm)
 
-    return {kind: partial(_with_rounding, find, constant, size) for kind, find in found.items()}
+    return {kind: partial(_with_rounding, find, rounding, size) for kind, find in found.items()}
 
 
 def _references(
-    make: Callable[[], Network],
-    operator: str,
-    dim: int,
-    *,
-    build64: Callable[[], LinearOperator] | None,
-    name: str,
-    constant: float,
-    shift: float,
+    make: Callable[[], Network], operator: str, dim: int, name: str, constant: float, shift: float
 ) -> References:
     if dim <= DENSE_LIMIT:
         return dense_references(lambda: DENSE[operator](make()) + shift * np.eye(dim))
@@ -138,11 +117,11 @@ def _references(
         if operator == "gram" and gram_is_affordable(network, operator):
             return spectrum_references(lambda: kernel_spectrum(network, operator), Source.DENSE, constant)
         found: References = {
-            **certified_references(build64 or build, constant, name),
-            **statistical_references(build64 or build, constant, name, psd=is_psd(network.loss, operator)),
+            **certified_references(build, constant, name),
+            **statistical_references(build, constant, name, psd=is_psd(network.loss, operator)),
         }
         if operator == "hessian" and factor_is_affordable(network) and is_flat(network, name):
-            return {**found, **flat_references(make, build64 or build, constant, name, shift)}
+            return {**found, **flat_references(make, build, constant, name, shift)}
         return found
 
     def of(kind: type[Estimand]) -> Callable[[Any], Reference]:

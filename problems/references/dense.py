@@ -71,9 +71,9 @@ def dense_covariance(network: Network) -> Array:
     return _outer(gradient_rows(_exact(network), centred=True))
 
 
-def dense_fisher(network: Network, mc_samples: int = 1, seed: int = 0) -> Array:
-    """Monte-Carlo Fisher matrix (n, n), the GGN of the network of drawn targets."""
-    return dense_ggn(fisher_network(_exact(network), mc_samples, seed))
+def dense_fisher(network: Network) -> Array:
+    """Monte-Carlo Fisher matrix (n, n), the GGN of the network of drawn targets: one of each sample, of seed 0."""
+    return dense_ggn(fisher_network(_exact(network)))
 
 
 def _outer(rows: Rows) -> Array:

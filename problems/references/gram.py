@@ -127,13 +127,13 @@ def ntk_matrix(network: Network, memory: int = MEMORY) -> Array:
     return kernel.numpy()
 
 
-def gram_matrix(network: Network, memory: int = MEMORY) -> Array:
+def gram_matrix(network: Network) -> Array:
     """F^T F (N R, N R) in float64 with GGN = F F^T; see `hessbench.problems.curvature.gram_operator`.
 
     Raises:
         ValueError: If the loss has no root.
     """
-    return gram_of(root_rows(network.to(torch.device("cpu"), torch.float64)), memory).matrix.numpy()
+    return gram_of(root_rows(network.to(torch.device("cpu"), torch.float64)), MEMORY).matrix.numpy()
 
 
 def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spectrum:

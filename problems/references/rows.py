@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.gram_operator import root_of
 from hessbench.problems.curvature.matrices import example_gradients, quiet_transforms
-from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.networks.network import Batch, Network, root_of
 
 NULL_COLUMN = 1e-12
 """Columns of the root below this part of the largest are left out: they add less than its square to a matrix."""

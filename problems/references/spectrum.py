@@ -41,20 +41,19 @@ class Spectrum:
         return float(np.abs(self.eigenvalues).max(initial=0.0))
 
 
-def spectrum_references(solve: Callable[[], Spectrum], source: Source, rounding: float, note: str = "") -> References:
+def spectrum_references(solve: Callable[[], Spectrum], source: Source, rounding: float) -> References:
     """References of all four estimands.
 
     Args:
         solve: Computes the spectrum; called once, when a reference is asked for.
         source: How it is computed.
         rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with these references.
-        note: What a reader must know.
     """
     solve = cache(solve)
 
     def reference(**arrays: Array) -> Reference:
         spectrum = solve()
-        return Reference(arrays, source, spectrum.norm, spectrum.bound, rounding, note)
+        return Reference(arrays, source, spectrum.norm, spectrum.bound, rounding)
 
     def top(estimand: TopEigenvalues) -> Reference:
         spectrum = solve()

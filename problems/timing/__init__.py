@@ -1,1 +1,1 @@
-"""Products by published libraries, to hold the engines against. Each is imported where it is asked for."""
+"""Products by published libraries, to compare the engines with. Each is imported where it is asked for."""

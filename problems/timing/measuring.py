@@ -29,7 +29,7 @@ from hessbench.problems.networks.network import Network
 from hessbench.seeding import derive_seed, make_generator
 
 YARDSTICK: Final = "kept-graph"
-"""The engine that the others are held against: one backward pass through the kept graph of the gradient."""
+"""The engine that the others are compared with: one backward pass through the kept graph of the gradient."""
 
 _LEAST_S: Final = 0.005
 

@@ -68,14 +68,7 @@ _PLANS: Final[Mapping[str, _Plan]] = MappingProxyType(
 )
 
 
-def recipe_for(
-    architecture: str,
-    dataset: str,
-    loss: str,
-    *,
-    widths: tuple[int, ...] = (32,),
-    samples: int | None = None,
-) -> Recipe:
+def recipe_for(architecture: str, dataset: str, loss: str, *, widths: tuple[int, ...] = (32,)) -> Recipe:
     """How a built-in network is trained on a built-in data set.
 
     The named steps depend on the architecture alone, and the order of the samples on the data set alone, so that
@@ -89,16 +82,13 @@ def recipe_for(
         loss: cross-entropy or squared.
         widths: Hidden units of a perceptron. From 512 units on the rate falls as 1 / width, since the curvature of the
             last layer grows with the width: at width 1024 and rate 0.1 the squared loss diverges.
-        samples: Number of samples there are; a smaller number than the batch makes the batch that small.
 
     Raises:
-        ValueError: If a name is not known, or `samples` or a width is below 1.
+        ValueError: If a name is not known, or a width is below 1.
     """
     one_of("recipe", "architecture", architecture, _PLANS)
     one_of("recipe", "dataset", dataset, DATASETS)
     one_of("recipe", "loss", loss, LOSSES)
-    if samples is not None and samples < 1:
-        raise ValueError(f"recipe: samples must be at least 1, got {samples}")
     if widths and min(widths) < 1:
         raise ValueError(f"recipe: every width must be at least 1, got {widths}")
     plan, images = _PLANS[architecture], DATASETS[dataset]
@@ -110,10 +100,8 @@ def recipe_for(
         # So are the squared distances of more classes, and units that such a step switches off stay off.
         rate /= images.classes / 10 if loss == SQUARED.name else 1
         rate *= min(1.0, _STABLE_WIDTH / max(widths, default=1))
-    batch = plan.recipe.batch_size
     return replace(
         plan.recipe,
-        batch_size=batch if samples is None else min(batch, samples),
         learning_rate=rate,
         loss=loss,
         seed=("recipe", dataset),

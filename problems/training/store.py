@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias, final
 
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from hessbench.files import CACHE_VARIABLE, cache_folder, write_whole
@@ -153,24 +152,21 @@ class WeightStore:
         Raises:
             OSError: In one sentence, if the folder cannot be written.
         """
+        lock = FileLock(self.folder / _LOCK)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            lock.acquire(blocking=False)
+        except Timeout:
+            if say:
+                say("another process is training the same network; waiting for it")
+            lock.acquire()
         except OSError as failure:
             raise _cannot_keep(failure, self.folder, 0) from failure
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if say:
-                    say("another process is training the same network; waiting for it")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
             self._sweep()
             yield
         finally:
-            # Said aloud: a child forked meanwhile holds the same lock, and closing would leave it held.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
+            lock.release()
 
     def _sweep(self) -> None:
         """Remove what a killed process left half-written under names of its own; only the lock's holder writes."""

@@ -71,7 +71,7 @@ def refuse_modes(model: nn.Module) -> None:
 
 
 def first_outputs(forward: Forward, parameters: Tensor, batch: Batch) -> Tensor:
-    """Outputs (m, C) of the first samples in float64; more than are returned are held against each other.
+    """Outputs (m, C) of the first samples in float64; more than are returned are compared with each other.
 
     Raises:
         ValueError: If the model cannot be called so, is random, mixes samples, or returns something else.

@@ -1,7 +1,7 @@
 """Activations whose derivative torch rounds to float32 whatever their dtype, evaluated by an operation that does not.
 
-torch's derivative of CELU takes 1 / alpha in float32: in float64 it is 1e-8 off where alpha is no power of two. ELU is
-the same function with the scale handed in, and keeps it.
+torch's derivative of CELU takes 1 / alpha in float32: in float64 it is 1e-8 off where alpha is not a power of two. ELU
+is the same function with the scale handed in, and keeps it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import copy
 import math
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
@@ -20,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn.utils.weight_norm import WeightNorm
 
 from hessbench.exceptions import first_line
-from hessbench.problem import FACTOR, Problem, array_hash
-from hessbench.problems.curvature.choice import Matrix
+from hessbench.problem import Problem, array_hash
+from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.table import AUTO
-from hessbench.problems.curvature.matrices import BY_OUTPUT, operator_dim
+from hessbench.problems.curvature.matrices import operator_dim
+from hessbench.problems.network_problem import network_problem
 from hessbench.problems.networks.flat import flat_forward, flat_parameters, parameter_shapes
 from hessbench.problems.networks.network import Batch, Forward, Network, refuse_infinite
 from hessbench.problems.networks.restriction import ALL, block_index, block_pieces, block_shapes, restricted
@@ -85,7 +85,7 @@ def from_model(
         mc_samples: Targets drawn for each sample, for monte-carlo-fisher; 1 to 1000.
         seed: Of those draws.
         engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
-            `hessbench.problems.curvature.engines.table`. It is no part of the problem's hash.
+            `hessbench.problems.curvature.engines.table`. It is not part of the problem's hash.
 
     Returns:
         The problem, with its references where the size allows them.
@@ -97,8 +97,8 @@ def from_model(
     Raises:
         ValueError: Saying in one sentence what is not accepted, or what torch cannot differentiate twice.
     """
-    matrix = Matrix(operator, weight_decay, mc_samples, seed, engine=engine)
-    matrix.check("from_model")
+    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, engine=engine)
+    choice.check("from_model")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"from_model: dtype must be torch.float32 or torch.float64, got {dtype}")
     chosen_name = name or _default_name(model, operator, block)
@@ -127,23 +127,20 @@ def from_model(
         """Weights, buffers and data; texts of model, loss and block; and outputs, which show the code of `forward`."""
         arrays = [state[key].numpy() for key in sorted(state)]
         arrays += [tensor.numpy() for batch in batches for tensor in (batch.inputs, batch.targets)]
-        text = [_architecture(own), loss_text(loss), *names, operator, block, *_digits(outputs), *matrix.extras]
+        text = [_architecture(own), loss_text(loss), *names, operator, block, *_digits(outputs), *choice.extras]
         return array_hash(
             *arrays, *(np.frombuffer(line.encode(), np.uint8) for line in (*text, _slopes(network, outputs)))
         )
 
-    dim = operator_dim(network, operator)
-    traits = matrix.traits(network.loss)
-    return Problem(
-        name=chosen_name,
-        dim=dim,
-        build=lambda device, to: matrix.of(network.to(device, to)),
-        references=matrix.references(lambda: network, dim),
-        traits=traits if by_example else tuple(trait for trait in traits if trait != FACTOR),
-        fingerprint=cache(fingerprint),
-        shapes={} if operator in BY_OUTPUT else kept,
-        modules=("torch._dynamo",),
-        network=lambda: network,
+    return network_problem(
+        chosen_name,
+        choice,
+        lambda: network,
+        dim=operator_dim(network, operator),
+        loss=network.loss,
+        fingerprint=fingerprint,
+        shapes=kept,
+        factored=by_example,
     )
 
 

@@ -211,7 +211,7 @@ def _check_labels(targets: Tensor, classes: int, number: int) -> None:
 
 
 def _check_split(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
-    """Refuse a loss that is no scalar, or whose value over some samples is not the sum over each."""
+    """Refuse a loss that is not a scalar, or whose value over some samples is not the sum over each."""
     targets = targets.double() if targets.is_floating_point() else targets
     try:
         whole = loss.total(outputs, targets)

@@ -17,7 +17,7 @@ TRIED: Final = 2
 LOOKED_AT: Final = 256
 """First samples among which those are sought."""
 COMPARED: Final = 4096
-"""Samples that are held against each other at most."""
+"""Samples that are compared with each other at most."""
 FORWARDS: Final = 2**24
 """Samples times parameters up to which more are than are shown."""
 
@@ -27,7 +27,7 @@ _TOLERANCE: Final = 1e-8
 def refuse_mixing(forward: Forward, parameters: Tensor, inputs: Tensor) -> None:
     """Refuse a model whose outputs for a sample depend on the others of its batch, or on its place among them.
 
-    The first, a middle and the last sample are held against themselves alone, and all against themselves in another
+    The first, a middle and the last sample are compared with themselves alone, and all against themselves in another
     order: the first one alone may not show it, as where samples are taken for steps of time.
 
     Args:
@@ -58,7 +58,7 @@ def refuse_mixing(forward: Forward, parameters: Tensor, inputs: Tensor) -> None:
 
 
 def compared(batch: Batch, parameters: Tensor) -> int:
-    """How many samples of a batch are held against each other: many where that is cheap."""
+    """How many samples of a batch are compared with each other: many where that is cheap."""
     return min(batch.size, COMPARED, max(SHOWN, FORWARDS // parameters.numel()))
 
 

@@ -12,7 +12,7 @@ from hessbench.catalog import load_catalog
 from hessbench.counting import CountingOperator
 from hessbench.methods.eigenvalues.lanczos import lanczos
 from hessbench.operators import LinearOperator
-from hessbench.problems.network_families.mlp import digits, train
+from hessbench.problems.network_families.digits_mlp import digits, train
 
 # About 1 ms a product: a spectrum rotated by real FFTs, as 61 divides its dimension, in float32.
 MILLISECOND = "student-t[n=20008,zero_fraction=0.9]"

@@ -11,6 +11,7 @@ import torch
 from mpmath import mp, mpf
 
 from hessbench.estimand import Diagonal, Estimand, Reference, TopEigenvalues, Trace
+from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED
 from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.references.choose import references_of
@@ -131,8 +132,8 @@ def problems() -> Iterator[tuple[str, dict[Any, Any], Any, list[Any]]]:
         for operator in OPERATORS[:6]:
             A = matrix_of(made, operator)
             spectrum = list(mpmath.eigsy(A, eigvals_only=True))
-            dim = A.rows
-            yield f"DENSE {operator} {loss} {size}", dict(references_of(lambda m=made: m, operator, dim)), A, spectrum
+            dense = references_of(lambda m=made: m, MatrixChoice(operator), A.rows)
+            yield f"DENSE {operator} {loss} {size}", dict(dense), A, spectrum
             if operator in ("ggn", "gradient-second-moment", "gradient-covariance"):
                 found = gram_references(lambda m=made: m, 10.0, operator)
                 yield f"GRAM {operator} {loss} {size}", dict(found), A, spectrum
@@ -163,7 +164,7 @@ def saturated() -> Iterator[tuple[float, int, float]]:
         for seed in (1, 8, 9, 10):
             made = network("cross-entropy", 8, size, seed)
             A = matrix_of(made, "ggn")
-            found = references_of(lambda m=made: m, "ggn", A.rows)[Trace](Trace())
+            found = references_of(lambda m=made: m, MatrixChoice("ggn"), A.rows)[Trace](Trace())
             yield size, seed, compared(found, Trace(), A, [A[i, i] for i in range(A.rows)])[1]
 
 

@@ -42,7 +42,7 @@ class Limits:
     """What is asked of an engine.
 
     Attributes:
-        num_products: How many products are going to be made: with few, nothing is tried that is dear to set up.
+        num_products: How many products are going to be made: with few, nothing is tried that is costly to set up.
         micro_batch: Samples that are multiplied at a time, nothing being kept from one micro-batch to the next; by
             default whole batches, or what memory holds where `auto` finds that they do not fit.
         cap_bytes: Memory that an engine and a product may take, for `auto`, and for blocks, which are split where they
@@ -104,7 +104,7 @@ class Trial:
 
     Attributes:
         engine: The engine.
-        setup_s: Seconds to set up, where that is dear; what takes no longer than a few products does not count.
+        setup_s: Seconds to set up, where that is costly; what takes no longer than a few products does not count.
         product_s: Seconds of one product with all data, by proportion.
         kept: Memory kept between products.
         column: Memory that a product of one column takes on top.
@@ -232,7 +232,7 @@ def _tried(network: Network, part: Batch, engine: Engine, matrix: str, *, stream
         seconds = _least_seconds(lambda: again(network, part).multiply(block), block)
         return Trial(engine, 0.0, seconds * share, keeps, takes)
     seconds = _least_seconds(lambda: products.multiply(block), block)
-    return Trial(engine, setup_s if engine.is_dear else 0.0, seconds * share, keeps, takes)
+    return Trial(engine, setup_s if engine.is_costly else 0.0, seconds * share, keeps, takes)
 
 
 def _metered(make: Make, network: Network, part: Batch, block: Tensor) -> tuple[Products, float, int, int]:

@@ -1,4 +1,4 @@
-"""An engine held against the kept graph on a few samples, once, before any of its products is used.
+"""An engine compared with the kept graph on a few samples, once, before any of its products is used.
 
 What torch gives as forward-mode or traced derivatives is wrong for some operations, without a word. Whatever engine a
 choice names is therefore compared where the choice becomes products: one column and a block of two, at random, on a few
@@ -56,7 +56,7 @@ def compare(network: Network, engine: Engine, matrix: str, made: Products | None
         network: The network.
         engine: The engine.
         matrix: hessian or ggn.
-        made: What an engine that is dear to set up has set up for the first batch: compared as it is, in its dtype.
+        made: What an engine that is costly to set up has set up for the first batch: compared as it is, in its dtype.
 
     Cost: a set-up of both on a few samples and three columns; of what was set up, those columns and the kept graph of
     the first batch.

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from hessbench.exceptions import first_line
-from hessbench.problems.curvature.engines.columns import map_columns, outputs_and_pull
 from hessbench.problems.curvature.engines.engine import Products
+from hessbench.problems.curvature.engines.forward_mode import map_columns, outputs_and_vjp
 from hessbench.problems.networks.linearisation import quiet_transforms
 from hessbench.problems.networks.network import Batch, Network
 
@@ -45,10 +45,10 @@ def ggn(network: Network, batch: Batch) -> Products:
     outputs_at = network.on(batch)
 
     def column(parameters: Tensor, direction: Tensor) -> Tensor:
-        outputs, pull = outputs_and_pull(outputs_at, parameters)
+        outputs, vjp = outputs_and_vjp(outputs_at, parameters)
         change = torch.func.jvp(outputs_at, (parameters,), (direction,))[1]
         weights = network.loss.bend(outputs, batch.targets)(change[:, :, None])[:, :, 0]
-        return pull(weights * network.scale)
+        return vjp(weights * network.scale)
 
     return _compiled(column, network)
 

@@ -30,7 +30,7 @@ class Jacobian(Protocol):
         """The outputs (m, C)."""
         ...
 
-    def pull(self, block: Tensor) -> Tensor:
+    def vjp(self, block: Tensor) -> Tensor:
         """J^T @ block: (m, C, k) -> (n, k)."""
         ...
 
@@ -67,7 +67,7 @@ class Engine:
         hessian: Sets up products with its Hessian; None where the engine makes none.
         ggn_again: The same for a further batch of the same network, without what the first has shown once and for all.
         hessian_again: The same of the Hessian.
-        is_dear: Whether setting up takes seconds, so that it is no engine for few products or for micro-batches.
+        is_costly: Whether setting up takes seconds, so that it does not suit few products or for micro-batches.
         blocks: How it multiplies blocks, where it does not do as the network says: folded or looped.
     """
 
@@ -77,7 +77,7 @@ class Engine:
     hessian: Make | None = None
     ggn_again: Make | None = None
     hessian_again: Make | None = None
-    is_dear: bool = False
+    is_costly: bool = False
     blocks: str = ""
 
     def of(self, matrix: str, *, again: bool = False) -> Make:

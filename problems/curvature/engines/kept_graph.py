@@ -1,9 +1,12 @@
-"""The engine `kept-graph`: everything is differentiated once, and its graph is kept.
+"""The engines `kept-graph`, by graphs that are made once and kept, and `double-backward`, by the same made again.
 
 A Hessian product is one backward pass through the graph of the gradient (Pearlmutter 1994,
 https://doi.org/10.1162/neco.1994.6.1.147). A GGN product is one Jacobian-vector and one vector-Jacobian product
 (Schraudolph 2002, https://doi.org/10.1162/08997660260028683), the first by the kept graph of u -> J^T u, whose
 derivative in u is J: a JVP by double VJP, which needs no forward mode.
+
+`double-backward` makes these graphs for every block and drops them: memory holds one batch's graphs at a time, and in
+micro-batches no more than one of these.
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ from dataclasses import replace
 
 import torch
 
-from hessbench.problems.curvature.engines.engine import Products
+from hessbench.problems.curvature.engines.engine import Make, Products
 from hessbench.problems.networks.custom_functions import custom_functions
-from hessbench.problems.networks.linearisation import Linearisation, pull_columns
+from hessbench.problems.networks.linearisation import Linearisation, vjp_columns
 from hessbench.problems.networks.network import Batch, Network
 
 
@@ -38,7 +41,7 @@ def hessian(network: Network, batch: Batch) -> Products:
             "its derivative (detach, torch.no_grad, a custom autograd.Function), and there is no Hessian to measure"
         )
     return Products(
-        lambda block: pull_columns(gradient, parameters, block, batched=network.batched), total=total.detach()
+        lambda block: vjp_columns(gradient, parameters, block, batched=network.batched), total=total.detach()
     )
 
 
@@ -50,12 +53,26 @@ def ggn(network: Network, batch: Batch) -> Products:
     return between_jacobians(network, batch, Linearisation(replace(network, traced=False), network.on(batch)))
 
 
+def double_backward_hessian(network: Network, batch: Batch) -> Products:
+    """Hessian of a batch: a gradient with its graph for each block, and one backward pass for each column."""
+    return _made_again(hessian, network, batch)
+
+
+def double_backward_ggn(network: Network, batch: Batch) -> Products:
+    """GGN of a batch: the double VJP made again for each block, and a JVP and a VJP for each column."""
+    return _made_again(ggn, network, batch)
+
+
+def _made_again(make: Make, network: Network, batch: Batch) -> Products:
+    return Products(lambda block: make(network, batch).multiply(block))
+
+
 def between_jacobians(network: Network, batch: Batch, jacobian: Linearisation) -> Products:
     """J^T Lambda J of a batch, by a JVP and a VJP of its outputs."""
     loss = network.loss
     bend = loss.bend(jacobian.outputs, batch.targets)
     return Products(
-        lambda block: jacobian.pull(bend(jacobian.push(block)) * network.scale),
+        lambda block: jacobian.vjp(bend(jacobian.jvp(block)) * network.scale),
         total=loss.total(jacobian.outputs, batch.targets),
         jacobian=jacobian,
     )

@@ -56,7 +56,7 @@ def streamed(network: Network, engine: Engine, matrix: str, size: int) -> Matmat
             finite.
     """
     refuse_group(network, "micro_batch")
-    if engine.is_dear:
+    if engine.is_costly:
         raise ValueError(
             f"the engine {engine.name} takes seconds to set up, and micro-batches set it up for each: choose another"
         )

@@ -59,7 +59,7 @@ class EngineOperator:
             choice = Choice(ENGINES[engine], limits.micro_batch)
         try:
             product, self._kept = _products(network, choice, matrix, again=engine == AUTO)
-            compare(network, choice.engine, matrix, self._kept[0] if choice.engine.is_dear else None)
+            compare(network, choice.engine, matrix, self._kept[0] if choice.engine.is_costly else None)
         except EngineDisagrees as failure:
             if engine != AUTO:
                 raise

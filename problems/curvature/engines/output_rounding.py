@@ -157,7 +157,7 @@ def _of_gradients(network: Network, batch: Batch, slopes: Tensor) -> Callable[[T
         jacobian = Linearisation(
             network, lambda parameters: (slopes * network.forward(parameters, batch.inputs)).sum(dim=1)
         )
-        return lambda block: jacobian.pull(jacobian.push(block) * network.scale)
+        return lambda block: jacobian.vjp(jacobian.jvp(block) * network.scale)
 
     return _made_again(make)
 

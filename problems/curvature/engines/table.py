@@ -6,15 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from hessbench.problems.curvature.engines import (
-    by_rules,
-    compiled,
-    double_backward,
-    forward_mode,
-    kept_graph,
-    linearised,
-    reverse_over_forward,
-)
+from hessbench.problems.curvature.engines import by_rules, compiled, forward_mode, kept_graph
 from hessbench.problems.curvature.engines.engine import MATRICES, Engine
 
 AUTO: Final = "auto"
@@ -27,19 +19,25 @@ _ALL: Final = (
         blocks="folded",
     ),
     Engine("kept-graph", "backward through kept graphs", kept_graph.ggn, kept_graph.hessian),
-    Engine("double-backward", "the graphs made again for every block", double_backward.ggn, double_backward.hessian),
     Engine(
-        "forward-over-reverse", "forward-mode derivative of the gradient", forward_mode.ggn,
-        forward_mode.hessian,
+        "double-backward", "the graphs made again for every block", kept_graph.double_backward_ggn,
+        kept_graph.double_backward_hessian,
     ),
     Engine(
-        "reverse-over-forward", "gradient of the directional derivative", reverse_over_forward.ggn,
-        reverse_over_forward.hessian,
+        "forward-over-reverse", "forward-mode derivative of the gradient", forward_mode.forward_over_reverse_ggn,
+        forward_mode.forward_over_reverse_hessian,
     ),
-    Engine("linearised", "kept linearisation", linearised.ggn, linearised.hessian, is_dear=True),
+    Engine(
+        "reverse-over-forward", "gradient of the directional derivative", forward_mode.reverse_over_forward_ggn,
+        forward_mode.reverse_over_forward_hessian,
+    ),
+    Engine(
+        "linearised", "kept linearisation", forward_mode.linearised_ggn, forward_mode.linearised_hessian,
+        is_costly=True,
+    ),
     Engine("jvp-by-double-vjp", "GGN by a JVP made of two kept VJPs", kept_graph.ggn),
     Engine(
-        "compiled", "one product compiled by torch.compile", compiled.ggn, compiled.hessian, is_dear=True,
+        "compiled", "one product compiled by torch.compile", compiled.ggn, compiled.hessian, is_costly=True,
         blocks="looped",
     ),
 )  # fmt: skip

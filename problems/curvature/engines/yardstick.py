@@ -46,7 +46,7 @@ def gap_of(network: Network, multiply: Matmat, matrix: str) -> float:
     block = _random(network.parameters, 2)
     truth = _kept(network, matrix, block)
     if not bool(truth.isfinite().all()):
-        return 0.0  # nothing to hold it against
+        return 0.0  # nothing to compare it with
     differences = [multiply(part) - truth[:, : part.shape[1]] for part in (block[:, :1], block)]
     distance = torch.stack([difference.norm(dim=0).max() for difference in differences]).max()
     if bool(distance <= _rounding(truth.dtype) * truth.norm()):

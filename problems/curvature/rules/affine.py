@@ -1,9 +1,9 @@
 """Whether every output of a network is affine in each parameter alone, piece by piece: read off what it computes.
 
 The outputs then have no second derivative in any one parameter, so that the residual R = Hessian - GGN, a sum of
-second derivatives of outputs with the slopes of the loss as weights, has a zero diagonal. Products of parameters of
-different layers bend the outputs; no parameter bends them by itself. This is the case of a network whose layers are
-multiplied by weights of their own and joined by ReLU, maxima, means and sums; not of tied weights or of a tanh.
+second derivatives of outputs with the derivatives of the loss as weights, has a zero diagonal. Products of parameters
+of different layers make the outputs curved; no parameter does so by itself. This is the case of a network whose layers
+are multiplied by weights of their own and joined by ReLU, maxima, means and sums; not of tied weights or of a tanh.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from hessbench.problems.curvature.rules.rule import Site, Store
 from hessbench.problems.curvature.rules.table import rule_of
 from hessbench.problems.curvature.rules.tape import Tape, record
-from hessbench.problems.curvature.rules.values import ROOT, Value, Values, values_of
+from hessbench.problems.curvature.rules.values import INPUT, Value, Values, values_of
 from hessbench.problems.networks.network import Batch, Network
 
 aten = torch.ops.aten
@@ -41,7 +41,7 @@ _SAMPLES: Final = 16
 Support: TypeAlias = tuple[tuple[int, int, int], ...]
 """Parameters that a value may depend on: parts start..stop of flat vectors, each given by its number, ascending."""
 
-_ALL: Final[Support] = ((ROOT, 0, 2**62),)
+_ALL: Final[Support] = ((INPUT, 0, 2**62),)
 
 
 def is_affine_in_each(network: Network) -> bool:
@@ -86,12 +86,12 @@ def _is_affine(tape: Tape) -> bool:
 
 
 def _support(value: Value, values: Values, supports: dict[int, Support], store: Store) -> Support | None:
-    """What a value depends on; None where it may bend in one parameter."""
+    """What a value depends on; None where it may be curved in one parameter."""
     if value.node is None:
         return _ALL
-    if value.root is not None:
+    if value.base is not None:
         return _viewed(value, values, supports)
-    if rule_of(Site(value.node, values.live, store)).bend is None:
+    if rule_of(Site(value.node, values.live, store)).hvp_term is None:
         return _union(supports[source] for source in value.sources)
     places = BILINEAR.get(value.node.op)
     live = [place for place, one in enumerate(value.node.args) if isinstance(one, Tensor) and values.live(one)]
@@ -103,26 +103,26 @@ def _support(value: Value, values: Values, supports: dict[int, Support], store: 
 
 def _viewed(value: Value, values: Values, supports: dict[int, Support]) -> Support:
     """The part of the flat vector that a view looks at; all of it where entries of the vector may share parameters."""
-    if value.node is None or value.root is None:
+    if value.node is None or value.base is None:
         return _ALL
-    root = values.ordered[value.root]
-    if not _has_one_each(root, values):
-        return supports[root.number]
+    base = values.ordered[value.base]
+    if not _has_one_each(base, values):
+        return supports[base.number]
     output = value.node.output
     reach = sum((size - 1) * stride for size, stride in zip(output.shape, output.stride(), strict=True))
-    return ((root.number, value.offset, value.offset + reach + 1),)
+    return ((base.number, value.offset, value.offset + reach + 1),)
 
 
-def _has_one_each(root: Value, values: Values) -> bool:
+def _has_one_each(base: Value, values: Values) -> bool:
     """Whether a flat vector is the parameters, or fixed entries filled with each of them once."""
-    if root.node is None:
+    if base.node is None:
         return True
-    parts = [values.ordered[source] for source in root.sources]
-    if any(part.number != ROOT and part.root != ROOT for part in parts):
+    parts = [values.ordered[source] for source in base.sources]
+    if any(part.number != INPUT and part.base != INPUT for part in parts):
         return False
-    if root.node.op is aten.index_copy.default:
+    if base.node.op is aten.index_copy.default:
         return len(parts) == 1
-    return root.node.op is aten.cat.default and not any(
+    return base.node.op is aten.cat.default and not any(
         _meet(_viewed(one, values, {}), _viewed(other, values, {}))
         for place, one in enumerate(parts)
         for other in parts[:place]
@@ -132,11 +132,11 @@ def _has_one_each(root: Value, values: Values) -> bool:
 def _union(supports: Iterable[Support]) -> Support:
     """All parts together, those that touch joined."""
     joined: list[tuple[int, int, int]] = []
-    for root, start, stop in sorted(part for support in supports for part in support):
-        if joined and joined[-1][0] == root and start <= joined[-1][2]:
-            joined[-1] = (root, joined[-1][1], max(stop, joined[-1][2]))
+    for base, start, stop in sorted(part for support in supports for part in support):
+        if joined and joined[-1][0] == base and start <= joined[-1][2]:
+            joined[-1] = (base, joined[-1][1], max(stop, joined[-1][2]))
         else:
-            joined.append((root, start, stop))
+            joined.append((base, start, stop))
     return tuple(joined)
 
 
@@ -144,5 +144,5 @@ def _meet(one: Support, other: Support) -> bool:
     """Whether two supports may have a parameter in common; parts of different vectors may."""
     pairs = ((part, against) for part in one for against in other)
     return any(
-        root != root_ or (start < stop_ and start_ < stop) for (root, start, stop), (root_, start_, stop_) in pairs
+        base != root_ or (start < stop_ and start_ < stop) for (base, start, stop), (root_, start_, stop_) in pairs
     )

@@ -9,7 +9,17 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.rules.rule import Bent, Builder, Rule, Sink, Site, added, columns, lifted, reducer
+from hessbench.problems.curvature.rules.rule import (
+    Accumulator,
+    Builder,
+    HvpTerm,
+    Rule,
+    Site,
+    added,
+    columns,
+    lifted,
+    reducer,
+)
 from hessbench.problems.curvature.rules.sums import scaled
 
 aten = torch.ops.aten
@@ -38,36 +48,36 @@ def _entries(site: Site, a: Tensor, b: Tensor) -> Rule:
 
         return _weighted(factor, ndim, reduce)
 
-    def push(one: Tensor, other: Tensor) -> Tensor:
+    def jvp(one: Tensor, other: Tensor) -> Tensor:
         return (lifted(one, ndim) * b).addcmul_(lifted(other, ndim), a)
 
-    def pull(adjoint: Tensor, sink_a: Sink, sink_b: Sink) -> None:
-        sink_a.add(to_a(adjoint * b))
-        sink_b.add(to_b(adjoint * a))
+    def vjp(cotangent: Tensor, into_a: Accumulator, into_b: Accumulator) -> None:
+        into_a.add(to_a(cotangent * b))
+        into_b.add(to_b(cotangent * a))
 
-    def bend(adjoint: Tensor) -> Bent:
-        d = lay(adjoint)
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        d = lay(cotangent)
 
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
             one, other = (lifted(tangent, ndim) for tangent in tangents)
-            sinks[0].add(to_a((change * b).addcmul_(d, other)))
-            sinks[1].add(to_b((change * a).addcmul_(d, one)))
+            accumulators[0].add(to_a((change * b).addcmul_(d, other)))
+            accumulators[1].add(to_b((change * a).addcmul_(d, one)))
 
-        return bent
+        return term
 
-    return Rule(push, pull, bend)
+    return Rule(jvp, vjp, hvp_term)
 
 
 def _weighted(factor: Tensor, ndim: int, reduce: Callable[[Tensor], Tensor]) -> Rule:
     """A value times a constant."""
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         return lifted(tangent, ndim) * factor
 
-    def pull(adjoint: Tensor, sink: Sink) -> None:
-        sink.add(reduce(adjoint * factor))
+    def vjp(cotangent: Tensor, accumulator: Accumulator) -> None:
+        accumulator.add(reduce(cotangent * factor))
 
-    return Rule(push, pull, fresh=True)
+    return Rule(jvp, vjp, fresh=True)
 
 
 def _divided(site: Site) -> Rule:
@@ -87,29 +97,29 @@ def _quotient(site: Site, a: Tensor, b: Tensor) -> Rule:
     inverse, y = b.reciprocal(), site.output
     to_a, to_b = reducer(a.shape, shape), reducer(b.shape, shape)
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         below = lifted(tangents[-1], ndim) * y
         return ((lifted(tangents[0], ndim) - below) if live_a else -below) * inverse
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
-        part = adjoint * inverse
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
+        part = cotangent * inverse
         if live_a:
-            sinks[0].add(to_a(part), owned=False)
-        sinks[-1].add(to_b(-part * y))
+            accumulators[0].add(to_a(part), owned=False)
+        accumulators[-1].add(to_b(-part * y))
 
-    def bend(adjoint: Tensor) -> Bent:
-        d = adjoint * inverse
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        d = cotangent * inverse
 
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
-            # part = adjoint / b changes by (change - d b') / b; then -part y by -part' y - d y'.
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
+            # part = cotangent / b changes by (change - d b') / b; then -part y by -part' y - d y'.
             part = (change - d * lifted(tangents[-1], ndim)) * inverse
             if live_a:
-                sinks[0].add(to_a(part), owned=False)
-            sinks[-1].add(to_b(-part * y - d * push(*tangents)))
+                accumulators[0].add(to_a(part), owned=False)
+            accumulators[-1].add(to_b(-part * y - d * jvp(*tangents)))
 
-        return bent
+        return term
 
-    return Rule(push, pull, bend)
+    return Rule(jvp, vjp, hvp_term)
 
 
 def _matrices(site: Site) -> Rule:
@@ -132,11 +142,11 @@ def _product(site: Site, left: int, right: int, added_to: int | None) -> Rule:
     narrow = r < NARROW
     reduce = reducer(bias.shape, site.output.shape) if bias is not None else None
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         k = tangents[0].shape[0]
         shift = lifted(tangents[0], 2) if live_bias else None
         if narrow and k > 1 and live_b:
-            return push_narrow(k, shift, tangents[-1], tangents[int(live_bias)] if live_a else None)
+            return jvp_narrow(k, shift, tangents[-1], tangents[int(live_bias)] if live_a else None)
         tangent: Tensor | None = None
         if live_b:
             A_k, change = columns(A, k), tangents[-1]
@@ -152,7 +162,7 @@ def _product(site: Site, left: int, right: int, added_to: int | None) -> Rule:
             return tangents[0].expand(k, p, r) if shift is None else shift.expand(k, p, r)
         return tangent if shift is None else tangent.add_(shift)
 
-    def push_narrow(k: int, shift: Tensor | None, change: Tensor, rows: Tensor | None) -> Tensor:
+    def jvp_narrow(k: int, shift: Tensor | None, change: Tensor, rows: Tensor | None) -> Tensor:
         """The same with all columns of the changes side by side, and what has few columns transposed."""
         tangent = torch.mm(A, change.transpose(0, 1).reshape(q, k * r)).view(p, k, r).transpose(0, 1)
         if shift is not None:
@@ -162,28 +172,28 @@ def _product(site: Site, left: int, right: int, added_to: int | None) -> Rule:
         through = torch.mm(Bt, rows.reshape(k * p, q).t()).t().view(k, p, r)
         return torch.add(tangent, through, out=tangent.new_empty(k, p, r))
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
-        k = adjoint.shape[0]
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
+        k = cotangent.shape[0]
         if live_bias and reduce is not None:
-            part = reduce(adjoint)
-            sinks[0].add(part, owned=part is not adjoint)
+            part = reduce(cotangent)
+            accumulators[0].add(part, owned=part is not cotangent)
         if live_a:
-            sinks[int(live_bias)].add(torch.mm(adjoint.reshape(k * p, r), Bt).view(k, p, q))
+            accumulators[int(live_bias)].add(torch.mm(cotangent.reshape(k * p, r), Bt).view(k, p, q))
         if live_b:
-            sinks[-1].product(columns(At, k), adjoint)
+            accumulators[-1].product(columns(At, k), cotangent)
 
-    def bend(adjoint: Tensor) -> Bent:
-        d = adjoint.contiguous()
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        d = cotangent.contiguous()
 
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
-            pull(change, *sinks)
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
+            vjp(change, *accumulators)
             k = change.shape[0]
-            sinks[-2].product(columns(d, k), tangents[-1].transpose(1, 2))
-            sinks[-1].product(tangents[-2].transpose(1, 2), columns(d, k))
+            accumulators[-2].product(columns(d, k), tangents[-1].transpose(1, 2))
+            accumulators[-1].product(tangents[-2].transpose(1, 2), columns(d, k))
 
-        return bent
+        return term
 
-    return Rule(push, pull, bend if live_a and live_b else None, fresh=live_a or live_b)
+    return Rule(jvp, vjp, hvp_term if live_a and live_b else None, fresh=live_a or live_b)
 
 
 def _batches(site: Site) -> Rule:
@@ -204,7 +214,7 @@ def _batch_product(site: Site, left: int, right: int, added_to: int | None) -> R
     reduce = reducer(bias.shape, shape) if bias is not None else None
     At, Bt = A.transpose(1, 2), B.transpose(1, 2)
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         terms: list[Tensor] = []
         if live_a:
             terms.append(tangents[int(live_bias)] @ B)
@@ -214,24 +224,24 @@ def _batch_product(site: Site, left: int, right: int, added_to: int | None) -> R
             terms.append(lifted(tangents[0], 3).expand(tangents[0].shape[0], *shape))
         return added(terms)
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
         if live_bias and reduce is not None:
-            part = reduce(adjoint)
-            sinks[0].add(part, owned=part is not adjoint)
+            part = reduce(cotangent)
+            accumulators[0].add(part, owned=part is not cotangent)
         if live_a:
-            sinks[int(live_bias)].add(adjoint @ Bt)
+            accumulators[int(live_bias)].add(cotangent @ Bt)
         if live_b:
-            sinks[-1].add(At @ adjoint)
+            accumulators[-1].add(At @ cotangent)
 
-    def bend(adjoint: Tensor) -> Bent:
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
-            pull(change, *sinks)
-            sinks[-2].add(adjoint @ tangents[-1].transpose(2, 3))
-            sinks[-1].add(tangents[-2].transpose(2, 3) @ adjoint)
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
+            vjp(change, *accumulators)
+            accumulators[-2].add(cotangent @ tangents[-1].transpose(2, 3))
+            accumulators[-1].add(tangents[-2].transpose(2, 3) @ cotangent)
 
-        return bent
+        return term
 
-    return Rule(push, pull, bend if live_a and live_b else None)
+    return Rule(jvp, vjp, hvp_term if live_a and live_b else None)
 
 
 BILINEAR: Final[Mapping[object, Builder]] = MappingProxyType(

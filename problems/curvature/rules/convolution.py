@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.rules.rule import Bent, Builder, Rule, Sink, Site
+from hessbench.problems.curvature.rules.rule import Accumulator, Builder, HvpTerm, Rule, Site
 
 aten = torch.ops.aten
 
@@ -31,7 +31,7 @@ def _convolved(site: Site) -> Rule:
     def backward(d: Tensor, x: Tensor, w: Tensor, wanted: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
         return aten.convolution_backward(d, x, w, biases, *form, wanted)
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         shift = tangents[-1][0] if live_b else None
         if live_w:
             tangent = forward(x, lay(tangents[int(live_x)][0]), shift)
@@ -42,25 +42,25 @@ def _convolved(site: Site) -> Rule:
             return forward(tangents[0][0], w, shift)[None]
         return tangents[0].reshape(1, 1, -1, *(1,) * (len(shape) - 2)).expand(1, *shape)
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
-        parts = (part for part in backward(adjoint[0], x, w, live) if part is not None)
-        for sink, part in zip(sinks, parts, strict=True):
-            sink.add(part[None])
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
+        parts = (part for part in backward(cotangent[0], x, w, live) if part is not None)
+        for accumulator, part in zip(accumulators, parts, strict=True):
+            accumulator.add(part[None])
 
-    def bend(adjoint: Tensor) -> Bent:
-        d = lay(adjoint)
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        d = lay(cotangent)
 
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
-            pull(change, *sinks)
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
+            vjp(change, *accumulators)
             through, _, _ = backward(d, x, lay(tangents[1][0]), (True, False, False))
             _, weights, _ = backward(d, tangents[0][0], w, (False, True, False))
-            for sink, part in zip(sinks, (through, weights), strict=False):
+            for accumulator, part in zip(accumulators, (through, weights), strict=False):
                 if part is not None:
-                    sink.add(part[None])
+                    accumulator.add(part[None])
 
-        return bent
+        return term
 
-    return Rule(push, pull, bend if live_x and live_w else None, width=1, fresh=live_x or live_w)
+    return Rule(jvp, vjp, hvp_term if live_x and live_w else None, width=1, fresh=live_x or live_w)
 
 
 CONVOLUTION: Final[Mapping[object, Builder]] = MappingProxyType({aten.convolution.default: _convolved})

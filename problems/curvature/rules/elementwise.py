@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.rules.rule import Bent, Builder, Rule, Sink, Site
+from hessbench.problems.curvature.rules.rule import Accumulator, Builder, HvpTerm, Rule, Site
 
 aten = torch.ops.aten
 Derivatives: TypeAlias = tuple[Tensor, Tensor | None]
@@ -19,45 +19,45 @@ Derivatives: TypeAlias = tuple[Tensor, Tensor | None]
 
 
 def _elementwise(derivatives: Callable[[Site], Derivatives], site: Site) -> Rule:
-    slopes, bends = derivatives(site)
+    first, second = derivatives(site)
     lay = site.lay
-    slope = lay(slopes)
+    first = lay(first)
 
-    def push(tangent: Tensor) -> Tensor:
-        return tangent * slope
+    def jvp(tangent: Tensor) -> Tensor:
+        return tangent * first
 
-    def pull(adjoint: Tensor, sink: Sink) -> None:
-        sink.add(adjoint * slope)
+    def vjp(cotangent: Tensor, accumulator: Accumulator) -> None:
+        accumulator.add(cotangent * first)
 
     def scale(value: Tensor) -> Tensor:
-        return value.mul_(slope)
+        return value.mul_(first)
 
-    def bend(adjoint: Tensor) -> Bent:
-        factor = lay(adjoint * bends) if bends is not None else adjoint
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        factor = lay(cotangent * second) if second is not None else cotangent
 
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
-            sinks[0].add((change * slope).addcmul_(tangents[0], factor))
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
+            accumulators[0].add((change * first).addcmul_(tangents[0], factor))
 
-        return bent
+        return term
 
-    linear = bends is None
-    return Rule(push, pull, None if linear else bend, fresh=True, scale=scale if linear else None)
+    linear = second is None
+    return Rule(jvp, vjp, None if linear else hvp_term, fresh=True, scale=scale if linear else None)
 
 
 def _relu(site: Site) -> Rule:
     """The output is kept, which the next layer keeps anyway, and serves as the mask."""
     output = site.keep(site.output)
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         return aten.threshold_backward(tangent, output, 0)
 
-    def pull(adjoint: Tensor, sink: Sink) -> None:
-        sink.add(push(adjoint))
+    def vjp(cotangent: Tensor, accumulator: Accumulator) -> None:
+        accumulator.add(jvp(cotangent))
 
     def scale(value: Tensor) -> Tensor:
         return aten.threshold_backward.grad_input(value, output, 0, grad_input=value)
 
-    return Rule(push, pull, fresh=True, scale=scale)
+    return Rule(jvp, vjp, fresh=True, scale=scale)
 
 
 def _tanh(site: Site) -> Derivatives:
@@ -75,8 +75,8 @@ def _sigmoid(site: Site) -> Derivatives:
 def _silu(site: Site) -> Derivatives:
     x = site[0]
     s = torch.sigmoid(x)
-    slope = s * (1 - s)
-    return s + x * slope, slope * (2 + x * (1 - 2 * s))
+    inner = s * (1 - s)
+    return s + x * inner, inner * (2 + x * (1 - 2 * s))
 
 
 def _gelu(site: Site) -> Derivatives:

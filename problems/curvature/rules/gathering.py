@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.rules.rule import Builder, Rule, Sink, Site, linear
+from hessbench.problems.curvature.rules.rule import Accumulator, Builder, Rule, Site, linear
 
 aten = torch.ops.aten
 
@@ -28,7 +28,7 @@ def _joined(site: Site) -> Rule:
         reached += size
     complete = len(places) == len(parts)
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         if complete:
             return torch.cat(tangents, dim=axis + 1)
         whole = tangents[0].new_zeros(tangents[0].shape[0], *shape)
@@ -36,11 +36,11 @@ def _joined(site: Site) -> Rule:
             whole.narrow(axis + 1, start, size).copy_(tangent)
         return whole
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
-        for (start, size), sink in zip(places, sinks, strict=True):
-            sink.add(adjoint.narrow(axis + 1, start, size), owned=False)
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
+        for (start, size), accumulator in zip(places, accumulators, strict=True):
+            accumulator.add(cotangent.narrow(axis + 1, start, size), owned=False)
 
-    return Rule(push, pull)
+    return Rule(jvp, vjp)
 
 
 def _stacked(site: Site) -> Rule:
@@ -48,17 +48,17 @@ def _stacked(site: Site) -> Rule:
     shape = site.output.shape
     places = [place for place, live in enumerate(site.live_parts(0)) if live]
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         whole = tangents[0].new_zeros(tangents[0].shape[0], *shape)
         for place, tangent in zip(places, tangents, strict=True):
             whole.select(axis + 1, place).copy_(tangent)
         return whole
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
-        for place, sink in zip(places, sinks, strict=True):
-            sink.add(adjoint.select(axis + 1, place), owned=False)
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
+        for place, accumulator in zip(places, accumulators, strict=True):
+            accumulator.add(cotangent.select(axis + 1, place), owned=False)
 
-    return Rule(push, pull)
+    return Rule(jvp, vjp)
 
 
 def _filled(site: Site) -> Rule:
@@ -67,20 +67,20 @@ def _filled(site: Site) -> Rule:
         raise site.unknown("into a value that depends on the parameters")
     axis, places, shape = site[1] % site.output.ndim + 1, site[2], site.output.shape
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         return tangent.new_zeros(tangent.shape[0], *shape).index_copy_(axis, places, tangent)
 
-    return linear(push, lambda adjoint: adjoint.index_select(axis, places), fresh=True)
+    return linear(jvp, lambda cotangent: cotangent.index_select(axis, places), fresh=True)
 
 
 def _chosen(site: Site) -> Rule:
     """Entries along an axis by their places, which may repeat."""
     axis, places, before = site[1] % site.output.ndim + 1, site[2], site[0].shape
 
-    def pull(adjoint: Tensor) -> Tensor:
-        return adjoint.new_zeros(adjoint.shape[0], *before).index_add_(axis, places, adjoint)
+    def vjp(cotangent: Tensor) -> Tensor:
+        return cotangent.new_zeros(cotangent.shape[0], *before).index_add_(axis, places, cotangent)
 
-    return linear(lambda tangent: tangent.index_select(axis, places), pull, fresh=True)
+    return linear(lambda tangent: tangent.index_select(axis, places), vjp, fresh=True)
 
 
 def _embedded(site: Site) -> Rule:
@@ -89,14 +89,14 @@ def _embedded(site: Site) -> Rule:
     shape, skipped = site.output.shape, site[2]
     weights = (rows != skipped).to(site.output.dtype)[:, None]
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         return (tangent.index_select(1, rows) * weights).reshape(tangent.shape[0], *shape)
 
-    def pull(adjoint: Tensor) -> Tensor:
-        k = adjoint.shape[0]
-        return adjoint.new_zeros(k, *before).index_add_(1, rows, adjoint.reshape(k, -1, before[1]) * weights)
+    def vjp(cotangent: Tensor) -> Tensor:
+        k = cotangent.shape[0]
+        return cotangent.new_zeros(k, *before).index_add_(1, rows, cotangent.reshape(k, -1, before[1]) * weights)
 
-    return linear(push, pull, fresh=True)
+    return linear(jvp, vjp, fresh=True)
 
 
 GATHERING: Final[Mapping[object, Builder]] = MappingProxyType(

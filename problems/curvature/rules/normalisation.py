@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.rules.rule import Bent, Builder, Rule, Sink, Site, added
+from hessbench.problems.curvature.rules.rule import Accumulator, Builder, HvpTerm, Rule, Site, added
 
 aten = torch.ops.aten
 
@@ -25,42 +25,42 @@ def _batch_norm(site: Site) -> Rule:
     lay = site.lay
     shape = (-1, *(1,) * (x.ndim - 2))
     r = torch.rsqrt(variance + site[7]).view(shape)
-    slope = r if weight is None else r * weight.view(shape)
+    factor = r if weight is None else r * weight.view(shape)
     n = lay((x - mean.view(shape)) * r)
     summed = [1, *range(3, x.ndim + 1)]
 
     def widened(tangent: Tensor) -> Tensor:
         return tangent.reshape(tangent.shape[0], 1, *shape)
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         terms: list[Tensor] = []
         if live_x:
-            terms.append(tangents[0] * slope)
+            terms.append(tangents[0] * factor)
         if live_w:
             terms.append(widened(tangents[int(live_x)]) * n)
         if live_b:
             terms.append(widened(tangents[-1]).expand(tangents[-1].shape[0], *x.shape))
         return added(terms)
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
         if live_x:
-            sinks[0].add(adjoint * slope)
+            accumulators[0].add(cotangent * factor)
         if live_w:
-            sinks[int(live_x)].add((adjoint * n).sum(summed))
+            accumulators[int(live_x)].add((cotangent * n).sum(summed))
         if live_b:
-            sinks[-1].add(adjoint.sum(summed))
+            accumulators[-1].add(cotangent.sum(summed))
 
-    def bend(adjoint: Tensor) -> Bent:
-        d = lay(adjoint * r)
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        d = lay(cotangent * r)
 
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
-            pull(change, *sinks)
-            sinks[0].add(widened(tangents[1]) * d)
-            sinks[1].add((tangents[0] * d).sum(summed))
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
+            vjp(change, *accumulators)
+            accumulators[0].add(widened(tangents[1]) * d)
+            accumulators[1].add((tangents[0] * d).sum(summed))
 
-        return bent
+        return term
 
-    return Rule(push, pull, bend if live_x and live_w else None)
+    return Rule(jvp, vjp, hvp_term if live_x and live_w else None)
 
 
 def _softmax(site: Site) -> Rule:
@@ -68,24 +68,24 @@ def _softmax(site: Site) -> Rule:
     axis = site[1] % site.output.ndim + 1
     y = site.output
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         z = y * tangent
         return z - y * z.sum(axis, keepdim=True)
 
-    def pull(adjoint: Tensor, sink: Sink) -> None:
-        sink.add(push(adjoint))
+    def vjp(cotangent: Tensor, accumulator: Accumulator) -> None:
+        accumulator.add(jvp(cotangent))
 
-    def bend(adjoint: Tensor) -> Bent:
-        # The pull is y (d - s) with s = sum y d; it changes by pull(d') + y' (d - s) - y sum y' d.
-        centred = adjoint - (y * adjoint).sum(axis - 1, keepdim=True)
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        # The vjp is y (d - s) with s = sum y d; it changes by vjp(d') + y' (d - s) - y sum y' d.
+        centred = cotangent - (y * cotangent).sum(axis - 1, keepdim=True)
 
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
-            moved = push(tangents[0])
-            sinks[0].add(push(change) + moved * centred - y * (moved * adjoint).sum(axis, keepdim=True))
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
+            moved = jvp(tangents[0])
+            accumulators[0].add(jvp(change) + moved * centred - y * (moved * cotangent).sum(axis, keepdim=True))
 
-        return bent
+        return term
 
-    return Rule(push, pull, bend)
+    return Rule(jvp, vjp, hvp_term)
 
 
 def _log_softmax(site: Site) -> Rule:
@@ -93,22 +93,22 @@ def _log_softmax(site: Site) -> Rule:
     axis = site[1] % site.output.ndim + 1
     p = site.output.exp()
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         return tangent - (p * tangent).sum(axis, keepdim=True)
 
-    def pull(adjoint: Tensor, sink: Sink) -> None:
-        sink.add(adjoint - p * adjoint.sum(axis, keepdim=True))
+    def vjp(cotangent: Tensor, accumulator: Accumulator) -> None:
+        accumulator.add(cotangent - p * cotangent.sum(axis, keepdim=True))
 
-    def bend(adjoint: Tensor) -> Bent:
-        total = adjoint.sum(axis - 1, keepdim=True)
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        total = cotangent.sum(axis - 1, keepdim=True)
 
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
-            moved = p * push(tangents[0])
-            sinks[0].add(change - p * change.sum(axis, keepdim=True) - moved * total)
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
+            moved = p * jvp(tangents[0])
+            accumulators[0].add(change - p * change.sum(axis, keepdim=True) - moved * total)
 
-        return bent
+        return term
 
-    return Rule(push, pull, bend)
+    return Rule(jvp, vjp, hvp_term)
 
 
 def _layer_norm(site: Site) -> Rule:
@@ -136,7 +136,7 @@ def _layer_norm(site: Site) -> Rule:
     def widened(tangent: Tensor) -> Tensor:
         return tangent.reshape(tangent.shape[0], *(1,) * len(summed), *tangent.shape[1:])
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         terms: list[Tensor] = []
         if live_x:
             terms.append(rescaled(project(tangents[0]) * r))
@@ -146,38 +146,38 @@ def _layer_norm(site: Site) -> Rule:
             terms.append(widened(tangents[-1]).expand(tangents[-1].shape[0], *x.shape))
         return added(terms)
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
         if live_x:
-            sinks[0].add(project(rescaled(adjoint)) * r)
+            accumulators[0].add(project(rescaled(cotangent)) * r)
         if live_w:
-            sinks[int(live_x)].add(reduced(adjoint * n))
+            accumulators[int(live_x)].add(reduced(cotangent * n))
         if live_b:
-            sinks[-1].add(reduced(adjoint), owned=bool(summed))
+            accumulators[-1].add(reduced(cotangent), owned=bool(summed))
 
-    def bend(adjoint: Tensor) -> Bent:
-        g = rescaled(adjoint)
-        along, pulled = (n * g).mean(axes, keepdim=True), project(g) * r
+    def hvp_term(cotangent: Tensor) -> HvpTerm:
+        g = rescaled(cotangent)
+        along, back = (n * g).mean(axes, keepdim=True), project(g) * r
 
-        def bent(change: Tensor, tangents: tuple[Tensor, ...], sinks: tuple[Sink, ...]) -> None:
+        def term(change: Tensor, tangents: tuple[Tensor, ...], accumulators: tuple[Accumulator, ...]) -> None:
             inner = rescaled(change)
             if live_w:
-                inner = inner + adjoint * widened(tangents[int(live_x)])
+                inner = inner + cotangent * widened(tangents[int(live_x)])
             if not live_x:
-                sinks[0].add(reduced(change * n))
+                accumulators[0].add(reduced(change * n))
             else:
                 # r' = -r^2 mean(n x'), n' = r project(x'); project(g) changes through its two uses of n.
                 moved = project(tangents[0]) * r
                 shrink = r * (n * tangents[0]).mean(axes, keepdim=True)
                 turned = moved * along + n * (moved * g).mean(axes, keepdim=True)
-                sinks[0].add((project(inner) - turned) * r - pulled * shrink)
+                accumulators[0].add((project(inner) - turned) * r - back * shrink)
                 if live_w:
-                    sinks[1].add(reduced(change * n + adjoint * moved))
+                    accumulators[1].add(reduced(change * n + cotangent * moved))
             if live_b:
-                sinks[-1].add(reduced(change), owned=bool(summed))
+                accumulators[-1].add(reduced(change), owned=bool(summed))
 
-        return bent
+        return term
 
-    return Rule(push, pull, bend if live_x else None)
+    return Rule(jvp, vjp, hvp_term if live_x else None)
 
 
 NORMALISATION: Final[Mapping[object, Builder]] = MappingProxyType(

@@ -24,33 +24,33 @@ def _maximum(site: Site) -> Rule:
     places: Tensor = found.flatten(-2)
     shape, before = site.output.shape, x.shape
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         k = tangent.shape[0]
         flat = tangent.reshape(k, *before[:-2], pixels)
         return flat.gather(-1, places.expand(k, *places.shape)).view(k, *shape)
 
-    def pull(adjoint: Tensor) -> Tensor:
-        k = adjoint.shape[0]
-        whole = adjoint.new_zeros(k, *before[:-2], pixels)
-        whole.scatter_add_(-1, places.expand(k, *places.shape), adjoint.reshape(k, *places.shape))
+    def vjp(cotangent: Tensor) -> Tensor:
+        k = cotangent.shape[0]
+        whole = cotangent.new_zeros(k, *before[:-2], pixels)
+        whole.scatter_add_(-1, places.expand(k, *places.shape), cotangent.reshape(k, *places.shape))
         return whole.view(k, *before)
 
-    return linear(push, pull, fresh=True)
+    return linear(jvp, vjp, fresh=True)
 
 
 def _mean(site: Site) -> Rule:
     before, after = site[0].shape, site.output.shape
     form = tuple(site[place] for place in range(1, 7))
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         return _folded(tangent, after, lambda images: aten.avg_pool2d(images, *form))
 
-    def pull(adjoint: Tensor) -> Tensor:
-        k = adjoint.shape[0]
-        whole = adjoint.new_empty(1).expand(k * before[0], *before[1:])
-        return _folded(adjoint, before, lambda images: aten.avg_pool2d_backward(images, whole, *form))
+    def vjp(cotangent: Tensor) -> Tensor:
+        k = cotangent.shape[0]
+        whole = cotangent.new_empty(1).expand(k * before[0], *before[1:])
+        return _folded(cotangent, before, lambda images: aten.avg_pool2d_backward(images, whole, *form))
 
-    return linear(push, pull, fresh=True)
+    return linear(jvp, vjp, fresh=True)
 
 
 def _folded(tangent: Tensor, shape: torch.Size, pool: Callable[[Tensor], Tensor]) -> Tensor:

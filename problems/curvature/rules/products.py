@@ -1,7 +1,7 @@
 """Products with the Hessian and the GGN of a network on one batch, by rules written for each operation.
 
-The tangents of all values are pushed forwards and the derivatives of all adjoints pulled back, with the values and
-adjoints of the batch kept (the R-operator of Pearlmutter 1994, https://doi.org/10.1162/neco.1994.6.1.147). Nothing is
+The tangents of all values are carried forwards and the derivatives of all cotangents backwards, with the values and
+cotangents of the batch kept (the R-operator of Pearlmutter 1994, https://doi.org/10.1162/neco.1994.6.1.147). Nothing is
 derived from a graph at each product: a layer's part is as many matrix products or convolutions as its multiplications
 ask for, with all columns of a block in each where that is faster.
 """
@@ -14,7 +14,7 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.rules.program import Program
+from hessbench.problems.curvature.rules.program import LinearisedGradient, Program
 from hessbench.problems.curvature.rules.tape import Tape, UnknownNode, record
 from hessbench.problems.networks.custom_functions import custom_functions
 from hessbench.problems.networks.network import Batch, Network
@@ -28,13 +28,13 @@ class RulesProducts:
     """Hessian and GGN of the sum of the losses of one batch, without the network's factor 1 / N.
 
     Cost: one gradient, and a second backward pass where it is checked. A Hessian product does two gradients'
-    multiplications for each column, a GGN product four thirds of one. Values and adjoints of all layers are kept, and
+    multiplications for each column, a GGN product four thirds of one. Values and cotangents of all layers are kept, and
     during a product the tangents of the values that are multiplied with others.
 
     Args:
         network: The network, where and in the dtype in which it shall be multiplied.
         batch: The batch.
-        hessian: Whether Hessian products are wanted; without them the adjoints are neither made nor kept.
+        hessian: Whether Hessian products are wanted; without them the cotangents are neither made nor kept.
         check: Whether the rules' gradient is compared with autograd's, and functions that have a backward pass of
             their own are looked for.
 
@@ -52,23 +52,24 @@ class RulesProducts:
         tape = record(network.forward, network.parameters, batch.inputs)
         self.outputs = tape.outputs.detach()
         self._parameters = network.parameters.detach()
-        slope = network.loss.slope(self.outputs, batch.targets)
+        cotangent = network.loss.slope(self.outputs, batch.targets)
         with torch.no_grad():
-            self._program = Program(tape)
-            self._gradient = self._program.gradient(slope, keep=hessian) if hessian or check else None
-        if check and self._gradient is not None:
-            with torch.no_grad():
-                _compare(self._gradient, tape, slope, self._program.pull)
-        self._curved = hessian
+            self._program = program = Program(tape)
+            self._linearised = program.gradient(cotangent) if hessian else None
+            if check:
+                gradient = self._linearised.value if self._linearised else program.vjp(cotangent[None])[0]
+                _compare(gradient, tape, cotangent, program.vjp)
         self.width = self._program.width
-        self._loss_bend = network.loss.bend(self.outputs, batch.targets)
+        self._loss_hessian = network.loss.bend(self.outputs, batch.targets)
 
     @property
     def gradient(self) -> Tensor:
-        """Gradient (n,) of the sum of the losses."""
-        if self._gradient is None:
-            raise ValueError("the gradient is kept where hessian or check is asked for")
-        return self._gradient
+        """Gradient (n,) of the sum of the losses.
+
+        Raises:
+            ValueError: If Hessian products were not asked for.
+        """
+        return self._linearised_gradient.value
 
     def hessian(self, block: Tensor) -> Tensor:
         """The Hessian times a block (n, k).
@@ -76,32 +77,37 @@ class RulesProducts:
         Raises:
             ValueError: If it was not asked for.
         """
-        if not self._curved:
-            raise ValueError("Hessian products need hessian=True")
-        return self._by_columns(block, lambda V: self._program.curve(V, self._bend))
+        linearised = self._linearised_gradient
+        return self._by_columns(block, lambda V: linearised.jvp(V, self._through_loss))
 
     def ggn(self, block: Tensor) -> Tensor:
         """The GGN times a block (n, k)."""
         return self._by_columns(block, self._ggn)
 
-    def push(self, block: Tensor) -> Tensor:
+    def jvp(self, block: Tensor) -> Tensor:
         """The Jacobian of the outputs times a block: (n, k) -> (m, C, k)."""
-        return self._by_columns(block, self._pushed)
+        return self._by_columns(block, self._output_tangents)
 
-    def pull(self, block: Tensor) -> Tensor:
+    def vjp(self, block: Tensor) -> Tensor:
         """The transposed Jacobian of the outputs times a block: (m, C, k) -> (n, k)."""
-        return self._by_columns(block.flatten(0, 1), lambda D: self._program.pull(D.view(-1, *self.outputs.shape)))
+        return self._by_columns(block.flatten(0, 1), lambda D: self._program.vjp(D.view(-1, *self.outputs.shape)))
+
+    @property
+    def _linearised_gradient(self) -> LinearisedGradient:
+        if self._linearised is None:
+            raise ValueError("the gradient and Hessian products need hessian=True")
+        return self._linearised
 
     def _ggn(self, V: Tensor) -> Tensor:
-        return self._program.pull(self._bend(self._pushed(V)))
+        return self._program.vjp(self._through_loss(self._output_tangents(V)))
 
-    def _pushed(self, V: Tensor) -> Tensor:
-        tangent = self._program.push(V)
+    def _output_tangents(self, V: Tensor) -> Tensor:
+        tangent = self._program.jvp(V)
         return self.outputs.new_zeros(V.shape[0], *self.outputs.shape) if tangent is None else tangent
 
-    def _bend(self, tangent: Tensor) -> Tensor:
+    def _through_loss(self, tangent: Tensor) -> Tensor:
         """The Hessian of the loss in the outputs times their tangents (k, m, C)."""
-        return self._loss_bend(tangent.permute(1, 2, 0)).permute(2, 0, 1).contiguous()
+        return self._loss_hessian(tangent.permute(1, 2, 0)).permute(2, 0, 1).contiguous()
 
     def _by_columns(self, block: Tensor, multiply: Callable[[Tensor], Tensor]) -> Tensor:
         """Multiply rows (k, ...) of the transposed block, as many at a time as are best; back to columns last."""
@@ -122,17 +128,17 @@ def _keep_pages() -> None:
     torch.empty(2**25 - 2**15, dtype=torch.uint8)
 
 
-def _compare(gradient: Tensor, tape: Tape, slope: Tensor, pull: Callable[[Tensor], Tensor]) -> None:
+def _compare(gradient: Tensor, tape: Tape, cotangent: Tensor, vjp: Callable[[Tensor], Tensor]) -> None:
     """Compare a gradient with autograd's.
 
     Where the weights are stationary, the parts of the samples cancel and leave rounding alone: what differs is compared
-    again, with slopes that do not cancel.
+    again, with cotangents that do not cancel.
 
     Args:
-        gradient: The gradient (n,) for the slope.
+        gradient: The gradient (n,) for the cotangent.
         tape: What ran.
-        slope: Slope (m, C) of the loss.
-        pull: From (1, m, C) to (1, n), as the rules have it.
+        cotangent: That of the outputs (m, C), the derivative of the loss.
+        vjp: From (1, m, C) to (1, n), as the rules have it.
 
     Raises:
         UnknownNode: If a custom function is among the operations, or the gradients differ by more than rounding.
@@ -140,16 +146,16 @@ def _compare(gradient: Tensor, tape: Tape, slope: Tensor, pull: Callable[[Tensor
     customs = custom_functions(tape.graphed)
     if customs:
         raise UnknownNode(customs[0], "a custom autograd.Function")
-    if _agree(gradient, tape, slope):
+    if _agree(gradient, tape, cotangent):
         return
-    waves = torch.arange(slope.numel(), dtype=slope.dtype, device=slope.device).sin().view_as(slope)
-    if not _agree(pull(waves[None])[0], tape, waves):
+    waves = torch.arange(cotangent.numel(), dtype=cotangent.dtype, device=cotangent.device).sin().view_as(cotangent)
+    if not _agree(vjp(waves[None])[0], tape, waves):
         raise UnknownNode("outputs", "whose derivative is not that of the operations it is made of")
 
 
-def _agree(gradient: Tensor, tape: Tape, slope: Tensor) -> bool:
+def _agree(gradient: Tensor, tape: Tape, cotangent: Tensor) -> bool:
     if tape.graphed.requires_grad:
-        (expected,) = torch.autograd.grad(tape.graphed, tape.parameters, slope, retain_graph=True)
+        (expected,) = torch.autograd.grad(tape.graphed, tape.parameters, cotangent, retain_graph=True)
     else:
         expected = torch.zeros_like(gradient)
     distance = torch.linalg.vector_norm(gradient - expected)

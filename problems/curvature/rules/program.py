@@ -1,30 +1,34 @@
-"""A recorded network as flat lists of steps: tangents forwards, adjoints backwards, and their derivative."""
+"""A recorded network as flat lists of steps: tangents forwards, cotangents backwards, and their derivative."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, final
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeAlias, final
 
 import torch
 from torch import Tensor
 
+from hessbench.problems.curvature.rules.accumulators import ValueAccumulator, ViewAccumulator
 from hessbench.problems.curvature.rules.rule import Site, Store
-from hessbench.problems.curvature.rules.sinks import ValueSink, ViewSink
 from hessbench.problems.curvature.rules.steps import (
     Back,
     Starter,
     Step,
     Tangents,
     View,
-    bent_step,
     forward_steps,
     freeing,
-    pull_step,
+    hvp_step,
     sizes,
+    vjp_step,
 )
 from hessbench.problems.curvature.rules.table import rule_of
 from hessbench.problems.curvature.rules.tape import Tape
-from hessbench.problems.curvature.rules.values import ROOT, Value, values_of
+from hessbench.problems.curvature.rules.values import INPUT, Value, values_of
+
+ThroughLoss: TypeAlias = Callable[[Tensor], Tensor]
 
 WIDTHS: Final = (4, 16)
 """Fewest and most columns at a time where the rules take any number."""
@@ -53,7 +57,7 @@ class Program:
         rules = {
             value.number: rule_of(Site(value.node, values.live, store))
             for value in ordered
-            if value.node is not None and value.root is None
+            if value.node is not None and value.base is None
         }
         largest = max(
             (value.node.output.numel() for value in ordered if value.number in rules and value.node), default=1
@@ -61,88 +65,98 @@ class Program:
         self.width = min((rule.width for rule in rules.values() if rule.width), default=_width(largest))
         self._outputs = values.outputs
         self._count = len(ordered)
-        self._sinks: Final = tuple(ValueSink() if value.root is None else ViewSink() for value in ordered)
-        views = [View.of(value, value.node.output) for value in ordered if value.node and value.root is not None]
-        self._begins: Final = Starter(self._sinks, views, sizes(ordered, tape.parameters))
-        bent = {
+        self._accumulators: Final = tuple(
+            ValueAccumulator() if value.base is None else ViewAccumulator() for value in ordered
+        )
+        views = [View.of(value, value.node.output) for value in ordered if value.node and value.base is not None]
+        self._begins: Final = Starter(self._accumulators, views, sizes(ordered, tape.parameters))
+        multiplied = {
             source
             for value in ordered
-            if value.number in rules and rules[value.number].bend
+            if value.number in rules and rules[value.number].hvp_term
             for source in value.sources
         }
         steps = forward_steps(ordered, rules, {view.number: view for view in views})
-        self._push: Final = freeing(steps, ordered, {self._outputs})
-        self._push_all: Final = freeing(steps, ordered, {self._outputs, *bent})
+        self._jvp: Final = freeing(steps, ordered, {self._outputs})
+        self._jvp_kept: Final = freeing(steps, ordered, {self._outputs, *multiplied})
         self._back: Final = [
             Back(
                 value.number,
-                sink,
+                accumulator,
                 rules[value.number],
                 value.sources,
-                tuple(self._sinks[source] for source in value.sources),
+                tuple(self._accumulators[source] for source in value.sources),
             )
             for value in reversed(ordered)
-            if value.number in rules and isinstance(sink := self._sinks[value.number], ValueSink)
+            if value.number in rules and isinstance(accumulator := self._accumulators[value.number], ValueAccumulator)
         ]
-        self._pulls: Final = [pull_step(back) for back in self._back]
-        self._bent: list[Step] = []
+        self._vjp: Final = [vjp_step(back) for back in self._back]
 
-    def push(self, V: Tensor) -> Tensor | None:
+    def jvp(self, V: Tensor) -> Tensor | None:
         """Tangents (k, m, C) of the outputs from those (k, n) of the parameters; None where they do not depend."""
-        return None if self._outputs is None else self._forwards(V, self._push)[self._outputs]
+        return None if self._outputs is None else self._forwards(V, self._jvp)[self._outputs]
 
-    def pull(self, adjoint: Tensor) -> Tensor:
-        """Adjoints (k, n) of the parameters from those (k, m, C) of the outputs."""
-        total = self._begin(adjoint)
-        tangents: Tangents = []
-        for step in self._pulls:
-            step(tangents)
-        return total
+    def vjp(self, cotangent: Tensor) -> Tensor:
+        """Cotangents (k, n) of the parameters from those (k, m, C) of the outputs."""
+        return self._backwards(cotangent, self._vjp, [])
 
-    def gradient(self, slope: Tensor, *, keep: bool) -> Tensor:
-        """Adjoint (n,) of the parameters from that (m, C) of the outputs; kept are those that `curve` needs."""
-        total = self._begin(slope[None])
-        self._bent = []
-        for back, pull in zip(self._back, self._pulls, strict=True):
-            adjoint = back.sink.take()
-            if adjoint is None:
-                continue
-            back.rule.pull(adjoint, *back.sinks)
-            if keep:
-                self._bent.append(bent_step(back, back.rule.bend(adjoint[0])) if back.rule.bend else pull)
-        return total[0]
+    def gradient(self, cotangent: Tensor) -> LinearisedGradient:
+        """The cotangent (n,) of the parameters from that (m, C) of the outputs, with what its derivative needs.
 
-    def curve(self, V: Tensor, bend: Callable[[Tensor], Tensor]) -> Tensor:
-        """The derivative (k, n) of the gradient along tangents (k, n), after `gradient`.
-
-        Args:
-            V: The tangents.
-            bend: From tangents (k, m, C) of the outputs to the derivative of the slope.
+        Cost: `vjp` of one column; the cotangents of all values that are multiplied with others are kept.
         """
+        total = self._begin(cotangent[None])
+        steps: list[Step] = []
+        for back, vjp in zip(self._back, self._vjp, strict=True):
+            found = back.accumulator.take()
+            if found is None:
+                continue
+            back.rule.vjp(found, *back.accumulators)
+            steps.append(hvp_step(back, back.rule.hvp_term(found[0])) if back.rule.hvp_term else vjp)
+        return LinearisedGradient(total[0], partial(self._gradient_change, steps))
+
+    def _gradient_change(self, steps: Sequence[Step], V: Tensor, through_loss: ThroughLoss) -> Tensor:
+        """See `LinearisedGradient.jvp`; the steps backwards multiply with the cotangents of that gradient."""
         if self._outputs is None:
             return torch.zeros_like(V)
-        tangents = self._forwards(V, self._push_all)
+        tangents = self._forwards(V, self._jvp_kept)
         outputs = tangents[self._outputs]
-        if outputs is None:
-            return torch.zeros_like(V)
-        total = self._begin(bend(outputs))
-        for step in self._bent:
-            step(tangents)
-        return total
+        return torch.zeros_like(V) if outputs is None else self._backwards(through_loss(outputs), steps, tangents)
 
     def _forwards(self, V: Tensor, steps: Sequence[Step]) -> Tangents:
         tangents: Tangents = [None] * self._count
-        tangents[ROOT] = V
+        tangents[INPUT] = V
         for step in steps:
             step(tangents)
         return tangents
 
-    def _begin(self, adjoint: Tensor) -> Tensor:
-        """Empty all sinks, put an adjoint into that of the outputs, and return where that of the parameters grows."""
-        total = self._begins(adjoint)
-        if self._outputs is not None:
-            self._sinks[self._outputs].add(adjoint, owned=False)
+    def _backwards(self, cotangent: Tensor, steps: Sequence[Step], tangents: Tangents) -> Tensor:
+        total = self._begin(cotangent)
+        for step in steps:
+            step(tangents)
         return total
+
+    def _begin(self, cotangent: Tensor) -> Tensor:
+        """Empty all accumulators, put a cotangent into that of the outputs; returned is that of the parameters."""
+        total = self._begins(cotangent)
+        if self._outputs is not None:
+            self._accumulators[self._outputs].add(cotangent, owned=False)
+        return total
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LinearisedGradient:
+    """A gradient of a program, with all that its derivative is made of.
+
+    Attributes:
+        value: The gradient (n,).
+        jvp: Its derivative (k, n) along tangents (k, n) of the parameters, from these and the map that takes tangents
+            (k, m, C) of the outputs to the derivative of their cotangent.
+    """
+
+    value: Tensor
+    jvp: Callable[[Tensor, ThroughLoss], Tensor]
 
 
 def _width(largest: int) -> int:

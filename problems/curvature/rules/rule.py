@@ -1,14 +1,14 @@
-"""What a rule is: how one operation carries tangents forwards and adjoints backwards, and how its adjoints bend.
+"""What a rule is: how one operation carries tangents forwards, cotangents backwards, and changes of cotangents.
 
-A network is a list of nodes y = f(x_1, ..., x_r). With the tangent T of every value and the adjoint d (the derivative
+A network is a list of nodes y = f(x_1, ..., x_r). With the tangent T of every value and the cotangent d (the derivative
 of the loss in the value), a node needs three maps, each linear in what it is given:
 
-- push: the tangent of y from those of x_1, ..., x_r;
-- pull: what an adjoint of y adds to the adjoints of x_1, ..., x_r;
-- bent: the derivative of the pull along the tangents, which takes the derivative of the adjoint of y and adds what the
-  change of f' contributes, f''(x) [T] d. A linear node has none: its pull serves.
+- jvp: the tangent of y from those of x_1, ..., x_r;
+- vjp: what a cotangent of y adds to the cotangents of x_1, ..., x_r;
+- hvp term: the derivative of the vjp along the tangents, which takes the derivative of the cotangent of y and adds
+  what the change of f' contributes, f''(x) [T] d. A linear node has none: its vjp serves.
 
-Tangents and adjoints of a value of shape s are (k, *s), k columns at a time.
+Tangents and cotangents of a value of shape s are (k, *s), k columns at a time.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from torch import Tensor
 from hessbench.problems.curvature.rules.tape import Node, UnknownNode
 
 
-class Sink(Protocol):
-    """Where what nodes contribute to the adjoint of one value is summed."""
+class Accumulator(Protocol):
+    """Where what nodes contribute to the cotangent of one value is summed."""
 
     def add(self, part: Tensor, *, owned: bool = True) -> None:
         """Add a part of shape (k, *s); an owned one is used nowhere else and may be written to."""
@@ -36,29 +36,29 @@ class Sink(Protocol):
 
 
 Layout: TypeAlias = Callable[[Tensor], Tensor]
-Push: TypeAlias = Callable[..., Tensor]
-Pull: TypeAlias = Callable[..., None]
-Bent: TypeAlias = Callable[[Tensor, tuple[Tensor, ...], tuple[Sink, ...]], None]
+Jvp: TypeAlias = Callable[..., Tensor]
+Vjp: TypeAlias = Callable[..., None]
+HvpTerm: TypeAlias = Callable[[Tensor, tuple[Tensor, ...], tuple[Accumulator, ...]], None]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The maps of one node; tangents and sinks are those of its live inputs, in their order.
+    """The maps of one node; tangents and accumulators are those of its live inputs, in their order.
 
     Attributes:
-        push: Tangent of the output from the tangents.
-        pull: Takes an adjoint of the output, then the sinks.
-        bend: From the adjoint (*s) of the output that is kept, the map that takes the derivative of the adjoint, the
-            tangents and the sinks; None where the node is linear.
+        jvp: Tangent of the output from the tangents.
+        vjp: Takes a cotangent of the output, then the accumulators.
+        hvp_term: From the cotangent (*s) of the output that is kept, the map that takes the derivative of the
+            cotangent, the tangents and the accumulators; None where the node is linear.
         width: Columns that it can take at a time; 0 for any.
-        fresh: Whether the tangent that is pushed has memory of its own, which may be written to.
-        scale: For a node that multiplies each entry by a fixed factor, the same in place, which serves as push and
-            as pull where nothing else needs what it is given.
+        fresh: Whether the tangent that `jvp` makes has memory of its own, which may be written to.
+        scale: For a node that multiplies each entry by a fixed factor, the same in place, which serves as jvp and
+            as vjp where nothing else needs what it is given.
     """
 
-    push: Push
-    pull: Pull
-    bend: Callable[[Tensor], Bent] | None = None
+    jvp: Jvp
+    vjp: Vjp
+    hvp_term: Callable[[Tensor], HvpTerm] | None = None
     width: int = 0
     fresh: bool = False
     scale: Callable[[Tensor], Tensor] | None = None
@@ -137,13 +137,13 @@ class Site:
 Builder: TypeAlias = Callable[[Site], Rule]
 
 
-def linear(push: Callable[[Tensor], Tensor], pull: Callable[[Tensor], Tensor], *, fresh: bool) -> Rule:
+def linear(jvp: Callable[[Tensor], Tensor], vjp: Callable[[Tensor], Tensor], *, fresh: bool) -> Rule:
     """The rule of a linear map of one value; fresh where its transpose returns memory of its own."""
 
-    def pulled(adjoint: Tensor, sink: Sink) -> None:
-        sink.add(pull(adjoint), owned=fresh)
+    def transposed(cotangent: Tensor, accumulator: Accumulator) -> None:
+        accumulator.add(vjp(cotangent), owned=fresh)
 
-    return Rule(push, pulled)
+    return Rule(jvp, transposed)
 
 
 def added(terms: Sequence[Tensor]) -> Tensor:
@@ -166,15 +166,15 @@ def lifted(tangent: Tensor, ndim: int) -> Tensor:
 
 
 def reducer(shape: torch.Size, output: torch.Size) -> Callable[[Tensor], Tensor]:
-    """The map that sums an adjoint (k, *output) over what was broadcast from `shape`; the identity for equal shapes."""
+    """The map that sums a cotangent (k, *output) over what was broadcast from `shape`; none where both are equal."""
     if shape == output:
-        return lambda adjoint: adjoint
+        return lambda cotangent: cotangent
     missing = len(output) - len(shape)
     summed = [
         place + 1 for place, size in enumerate(output) if place < missing or (shape[place - missing] == 1 and size != 1)
     ]
 
-    def reduce(adjoint: Tensor) -> Tensor:
-        return adjoint.sum(dim=summed, keepdim=True).reshape(adjoint.shape[0], *shape)
+    def reduce(cotangent: Tensor) -> Tensor:
+        return cotangent.sum(dim=summed, keepdim=True).reshape(cotangent.shape[0], *shape)
 
     return reduce

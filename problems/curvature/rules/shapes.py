@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.rules.rule import Builder, Rule, Sink, Site, added, lifted, linear, reducer
+from hessbench.problems.curvature.rules.rule import Accumulator, Builder, Rule, Site, added, lifted, linear, reducer
 
 aten = torch.ops.aten
 
@@ -18,7 +18,7 @@ def _reshaped(site: Site) -> Rule:
     before, after = site[0].shape, site.output.shape
     return linear(
         lambda tangent: tangent.reshape(tangent.shape[0], *after),
-        lambda adjoint: adjoint.reshape(adjoint.shape[0], *before),
+        lambda cotangent: cotangent.reshape(cotangent.shape[0], *before),
         fresh=False,
     )
 
@@ -26,7 +26,7 @@ def _reshaped(site: Site) -> Rule:
 def _identity(site: Site) -> Rule:
     if site[0].dtype != site.output.dtype:
         raise site.unknown(f"from {site[0].dtype} to {site.output.dtype}")
-    return linear(lambda tangent: tangent, lambda adjoint: adjoint, fresh=False)
+    return linear(lambda tangent: tangent, lambda cotangent: cotangent, fresh=False)
 
 
 def _permuted(site: Site) -> Rule:
@@ -47,7 +47,7 @@ def _transposed(site: Site) -> Rule:
 def _permutation(order: Sequence[int]) -> Rule:
     there = [0, *(axis + 1 for axis in order)]
     back = [there.index(axis) for axis in range(len(there))]
-    return linear(lambda tangent: tangent.permute(there), lambda adjoint: adjoint.permute(back), fresh=False)
+    return linear(lambda tangent: tangent.permute(there), lambda cotangent: cotangent.permute(back), fresh=False)
 
 
 def _expanded(site: Site) -> Rule:
@@ -55,11 +55,11 @@ def _expanded(site: Site) -> Rule:
     reduce = reducer(before, after)
     ones = (1,) * (len(after) - len(before))
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         k = tangent.shape[0]
         return tangent.reshape(k, *ones, *before).expand(k, *after)
 
-    return linear(push, reduce, fresh=before != after)
+    return linear(jvp, reduce, fresh=before != after)
 
 
 def _part(site: Site, axis: int, start: int, stop: int, step: int = 1) -> Rule:
@@ -67,12 +67,12 @@ def _part(site: Site, axis: int, start: int, stop: int, step: int = 1) -> Rule:
     before: torch.Size = site[0].shape
     where = (slice(None),) * (axis + 1) + (slice(start, stop, step),)
 
-    def pull(adjoint: Tensor) -> Tensor:
-        whole = adjoint.new_zeros(adjoint.shape[0], *before)
-        whole[where] = adjoint
+    def vjp(cotangent: Tensor) -> Tensor:
+        whole = cotangent.new_zeros(cotangent.shape[0], *before)
+        whole[where] = cotangent
         return whole
 
-    return linear(lambda tangent: tangent[where], pull, fresh=True)
+    return linear(lambda tangent: tangent[where], vjp, fresh=True)
 
 
 def _sliced(site: Site) -> Rule:
@@ -93,12 +93,12 @@ def _unbound(site: Site) -> Rule:
 def _dropping(site: Site, axis: int, place: int) -> Rule:
     before: torch.Size = site[0].shape
 
-    def pull(adjoint: Tensor) -> Tensor:
-        whole = adjoint.new_zeros(adjoint.shape[0], *before)
-        whole.select(axis + 1, place).copy_(adjoint)
+    def vjp(cotangent: Tensor) -> Tensor:
+        whole = cotangent.new_zeros(cotangent.shape[0], *before)
+        whole.select(axis + 1, place).copy_(cotangent)
         return whole
 
-    return linear(lambda tangent: tangent.select(axis + 1, place), pull, fresh=True)
+    return linear(lambda tangent: tangent.select(axis + 1, place), vjp, fresh=True)
 
 
 def _repeated(site: Site) -> Rule:
@@ -109,7 +109,9 @@ def _repeated(site: Site) -> Rule:
     summed = [2 * place + 1 for place in range(len(times))]
     return linear(
         lambda tangent: tangent.reshape(tangent.shape[0], *shape).repeat(1, *times),
-        lambda adjoint: adjoint.reshape(adjoint.shape[0], *tiles).sum(summed).reshape(adjoint.shape[0], *before),
+        lambda cotangent: (
+            cotangent.reshape(cotangent.shape[0], *tiles).sum(summed).reshape(cotangent.shape[0], *before)
+        ),
         fresh=True,
     )
 
@@ -124,21 +126,21 @@ def _replaced(site: Site) -> Rule:
         where += (slice(*slice(site[3], site[4], site[5]).indices(site.output.shape[axis])),)
     live_whole, live_part, shape = site.live(0), site.live(1), site.output.shape
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         first = tangents[0]
         whole = first.clone() if live_whole else first.new_zeros(first.shape[0], *shape)
         whole[where] = tangents[-1] if live_part else 0
         return whole
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
         if live_whole:
-            whole = adjoint.clone()
+            whole = cotangent.clone()
             whole[where] = 0
-            sinks[0].add(whole)
+            accumulators[0].add(whole)
         if live_part:
-            sinks[-1].add(adjoint[where], owned=False)
+            accumulators[-1].add(cotangent[where], owned=False)
 
-    return Rule(push, pull, fresh=True)
+    return Rule(jvp, vjp, fresh=True)
 
 
 def _either(site: Site) -> Rule:
@@ -149,15 +151,15 @@ def _either(site: Site) -> Rule:
     places = [place for place in (1, 2) if site.live(place)]
     live = [(masks[place - 1], reducer(site[place].shape, shape)) for place in places]
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         terms = [lifted(tangent, len(shape)) * mask for tangent, (mask, _) in zip(tangents, live, strict=True)]
         return added(terms).expand(tangents[0].shape[0], *shape)
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
-        for sink, (mask, reduce) in zip(sinks, live, strict=True):
-            sink.add(reduce(adjoint * mask))
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
+        for accumulator, (mask, reduce) in zip(accumulators, live, strict=True):
+            accumulator.add(reduce(cotangent * mask))
 
-    return Rule(push, pull)
+    return Rule(jvp, vjp)
 
 
 def _overwritten(site: Site) -> Rule:
@@ -165,16 +167,16 @@ def _overwritten(site: Site) -> Rule:
     before, after = site[1].shape, site.output.shape
     reduce, live = reducer(before, after), site.live(1)
 
-    def push(*tangents: Tensor) -> Tensor:
+    def jvp(*tangents: Tensor) -> Tensor:
         k = tangents[-1].shape[0]
         whole = tangents[-1].new_zeros(k, *after)
         return whole.copy_(lifted(tangents[-1], len(after))) if live else whole
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
         if live:
-            sinks[-1].add(reduce(adjoint), owned=False)
+            accumulators[-1].add(reduce(cotangent), owned=False)
 
-    return Rule(push, pull, fresh=True)
+    return Rule(jvp, vjp, fresh=True)
 
 
 def _split(site: Site) -> Rule:
@@ -189,7 +191,7 @@ def _padded(site: Site) -> Rule:
     back = [-size for size in pad]
     return linear(
         lambda tangent: aten.constant_pad_nd(tangent, pad, 0.0),
-        lambda adjoint: aten.constant_pad_nd(adjoint, back, 0.0),
+        lambda cotangent: aten.constant_pad_nd(cotangent, back, 0.0),
         fresh=True,
     )
 

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from hessbench.problems.curvature.rules.rule import Bent, Rule, Sink
-from hessbench.problems.curvature.rules.sinks import ValueSink, ViewSink
-from hessbench.problems.curvature.rules.values import ROOT, Value
+from hessbench.problems.curvature.rules.accumulators import ValueAccumulator, ViewAccumulator
+from hessbench.problems.curvature.rules.rule import Accumulator, HvpTerm, Rule
+from hessbench.problems.curvature.rules.values import INPUT, Value
 
 Tangents: TypeAlias = list[Tensor | None]
 Step: TypeAlias = Callable[[Tangents], None]
@@ -22,10 +22,10 @@ class Back:
     """What a step backwards needs of a node."""
 
     number: int
-    sink: ValueSink
+    accumulator: ValueAccumulator
     rule: Rule
     sources: tuple[int, ...]
-    sinks: tuple[Sink, ...]
+    accumulators: tuple[Accumulator, ...]
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class View:
     """A value that is a view of a flat vector."""
 
     number: int
-    root: int
+    base: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     offset: int
 
     @staticmethod
     def of(value: Value, tensor: Tensor) -> View:
-        """The view that a value is of its root."""
-        return View(value.number, value.root or ROOT, tuple(tensor.shape), tensor.stride(), value.offset)
+        """The view that a value is of its base."""
+        return View(value.number, value.base or INPUT, tuple(tensor.shape), tensor.stride(), value.offset)
 
     def __call__(self, flat: Tensor) -> Tensor:
         """The view (k, *s) of contiguous columns (k, size)."""
@@ -50,42 +50,50 @@ class View:
 
 
 class Starter:
-    """Empties all sinks; flat vectors begin with zeros, into which the sinks of their views sum.
+    """Empties all accumulators; flat vectors begin with zeros, into which the accumulators of their views sum.
 
     Args:
-        sinks: Sinks of all values.
+        accumulators: Accumulators of all values.
         views: Views among them.
         sizes: Lengths of the flat vectors that have views, and of the parameters, by number.
     """
 
-    def __init__(self, sinks: Sequence[ValueSink | ViewSink], views: Sequence[View], sizes: dict[int, int]) -> None:
-        self._own = [sink for sink in sinks if isinstance(sink, ValueSink)]
-        self._flat = [(sink, number, sizes[number]) for number, sink in enumerate(sinks) if number in sizes]
-        self._views = [(sink, view) for view in views if isinstance(sink := sinks[view.number], ViewSink)]
+    def __init__(
+        self, accumulators: Sequence[ValueAccumulator | ViewAccumulator], views: Sequence[View], sizes: dict[int, int]
+    ) -> None:
+        self._own = [accumulator for accumulator in accumulators if isinstance(accumulator, ValueAccumulator)]
+        self._flat = [
+            (accumulator, number, sizes[number]) for number, accumulator in enumerate(accumulators) if number in sizes
+        ]
+        self._views = [
+            (accumulator, view)
+            for view in views
+            if isinstance(accumulator := accumulators[view.number], ViewAccumulator)
+        ]
 
     def __call__(self, like: Tensor) -> Tensor:
-        """Begin, and return the adjoint (k, n) of the parameters that will grow."""
-        for sink in self._own:
-            sink.start()
+        """Begin, and return the cotangent (k, n) of the parameters that will grow."""
+        for accumulator in self._own:
+            accumulator.start()
         flat: dict[int, Tensor] = {}
-        for sink, number, size in self._flat:
+        for accumulator, number, size in self._flat:
             flat[number] = like.new_zeros(like.shape[0], size)
-            sink.start(flat[number])
-        for sink, view in self._views:
-            sink.start(view(flat[view.root]))
-        return flat[ROOT]
+            accumulator.start(flat[number])
+        for accumulator, view in self._views:
+            accumulator.start(view(flat[view.base]))
+        return flat[INPUT]
 
 
 def sizes(values: Sequence[Value], parameters: Tensor) -> dict[int, int]:
     """Lengths of the flat vectors that have views, and of the parameters, by number."""
-    roots = {value.root for value in values}
-    flat = {value.number: value.node.output.numel() for value in values if value.node and value.number in roots}
-    return {ROOT: parameters.numel(), **flat}
+    bases = {value.base for value in values}
+    flat = {value.number: value.node.output.numel() for value in values if value.node and value.number in bases}
+    return {INPUT: parameters.numel(), **flat}
 
 
 def forward_steps(values: Sequence[Value], rules: dict[int, Rule], views: dict[int, View]) -> list[Step]:
     """One step for each value but the parameters."""
-    roots = {view.root for view in views.values()}
+    bases = {view.base for view in views.values()}
     uses = Counter(source for value in values for source in value.sources)
     steps: list[Step] = []
     for value in values[1:]:
@@ -94,31 +102,31 @@ def forward_steps(values: Sequence[Value], rules: dict[int, Rule], views: dict[i
             continue
         rule, first = rules[value.number], value.sources[0]
         in_place = rule.scale is not None and uses[first] == 1 and first in rules and rules[first].fresh
-        push = rule.scale if in_place and rule.scale is not None else rule.push
-        steps.append(_push_step(value.number, value.sources, push, flat=value.number in roots))
+        jvp = rule.scale if in_place and rule.scale is not None else rule.jvp
+        steps.append(_jvp_step(value.number, value.sources, jvp, flat=value.number in bases))
     return steps
 
 
 def _view_step(view: View) -> Step:
-    number, root = view.number, view.root
+    number, base = view.number, view.base
 
     def step(tangents: Tangents) -> None:
-        flat = tangents[root]
+        flat = tangents[base]
         tangents[number] = None if flat is None else view(flat)
 
     return step
 
 
-def _push_step(number: int, sources: tuple[int, ...], push: Callable[..., Tensor], *, flat: bool) -> Step:
+def _jvp_step(number: int, sources: tuple[int, ...], jvp: Callable[..., Tensor], *, flat: bool) -> Step:
     if flat:
 
         def flat_step(tangents: Tangents) -> None:
-            tangents[number] = push(*[tangents[source] for source in sources]).contiguous()
+            tangents[number] = jvp(*[tangents[source] for source in sources]).contiguous()
 
         return flat_step
 
     def step(tangents: Tangents) -> None:
-        tangents[number] = push(*[tangents[source] for source in sources])
+        tangents[number] = jvp(*[tangents[source] for source in sources])
 
     return step
 
@@ -146,41 +154,41 @@ def _free_step(numbers: tuple[int, ...]) -> Step:
     return step
 
 
-def pull_step(back: Back) -> Step:
-    """The step that hands the adjoint of a node on; in place where the node scales and nothing else holds it."""
-    sink, pull, sinks, scale = back.sink, back.rule.pull, back.sinks, back.rule.scale
+def vjp_step(back: Back) -> Step:
+    """The step that hands the cotangent of a node on; in place where the node scales and nothing else holds it."""
+    accumulator, vjp, accumulators, scale = back.accumulator, back.rule.vjp, back.accumulators, back.rule.scale
 
     if scale is not None:
-        (scaled,) = sinks
+        (scaled,) = accumulators
 
         def scaling_step(tangents: Tangents) -> None:
             del tangents
-            owned = sink.owned
-            adjoint = sink.take()
-            if adjoint is not None and owned:
-                scaled.add(scale(adjoint))
-            elif adjoint is not None:
-                pull(adjoint, scaled)
+            owned = accumulator.owned
+            cotangent = accumulator.take()
+            if cotangent is not None and owned:
+                scaled.add(scale(cotangent))
+            elif cotangent is not None:
+                vjp(cotangent, scaled)
 
         return scaling_step
 
     def step(tangents: Tangents) -> None:
         del tangents
-        adjoint = sink.take()
-        if adjoint is not None:
-            pull(adjoint, *sinks)
+        cotangent = accumulator.take()
+        if cotangent is not None:
+            vjp(cotangent, *accumulators)
 
     return step
 
 
-def bent_step(back: Back, bent: Bent) -> Step:
-    """The step that hands on the derivative of the adjoint of a node that is not linear."""
-    number, sink, sources, sinks = back.number, back.sink, back.sources, back.sinks
+def hvp_step(back: Back, term: HvpTerm) -> Step:
+    """The step that hands on the derivative of the cotangent of a node that is not linear."""
+    number, accumulator, sources, accumulators = back.number, back.accumulator, back.sources, back.accumulators
 
     def step(tangents: Tangents) -> None:
         tangents[number] = None  # all that use it come later, and are done
-        change = sink.take()
+        change = accumulator.take()
         if change is not None:
-            bent(change, tuple([tangents[source] for source in sources]), sinks)  # pyright: ignore[reportArgumentType]
+            term(change, tuple([tangents[source] for source in sources]), accumulators)  # pyright: ignore[reportArgumentType]
 
     return step

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.rules.rule import Builder, Rule, Sink, Site, lifted, linear, reducer
+from hessbench.problems.curvature.rules.rule import Accumulator, Builder, Rule, Site, lifted, linear, reducer
 
 aten = torch.ops.aten
 
@@ -36,19 +36,19 @@ def _sum(site: Site, *factors: float) -> Rule:
     reducers = [reducer(value.shape, shape) for value, _ in live]
     same = [value.shape == shape and factor == 1 for value, factor in live]
 
-    def push_one(tangent: Tensor) -> Tensor:
+    def jvp_one(tangent: Tensor) -> Tensor:
         (scale,) = scales
         tangent = lifted(tangent, len(shape))
         return scale(tangent if same[0] else tangent.expand(tangent.shape[0], *shape))
 
-    def push_both(one: Tensor, other: Tensor) -> Tensor:
+    def jvp_both(one: Tensor, other: Tensor) -> Tensor:
         return scales[0](lifted(one, len(shape))) + scales[1](lifted(other, len(shape)))
 
-    def pull(adjoint: Tensor, *sinks: Sink) -> None:
-        for sink, scale, reduce, unchanged in zip(sinks, scales, reducers, same, strict=True):
-            sink.add(scale(reduce(adjoint)), owned=not unchanged)
+    def vjp(cotangent: Tensor, *accumulators: Accumulator) -> None:
+        for accumulator, scale, reduce, unchanged in zip(accumulators, scales, reducers, same, strict=True):
+            accumulator.add(scale(reduce(cotangent)), owned=not unchanged)
 
-    return Rule(push_one if len(live) == 1 else push_both, pull, fresh=len(live) == 2)
+    return Rule(jvp_one if len(live) == 1 else jvp_both, vjp, fresh=len(live) == 2)
 
 
 def _scaling(factor: float) -> Callable[[Tensor], Tensor]:
@@ -94,22 +94,22 @@ def _over(site: Site, factor: float) -> Rule:
     kept = [1 if axis in axes else size for axis, size in enumerate(before)]
     shape = site.output.shape
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         total = tangent.sum(dim=summed, keepdim=keep) if summed else tangent.reshape(tangent.shape[0], *shape)
         return total if factor == 1 else total * factor
 
-    def pull(adjoint: Tensor) -> Tensor:
-        k = adjoint.shape[0]
-        spread = adjoint if factor == 1 else adjoint * factor
+    def vjp(cotangent: Tensor) -> Tensor:
+        k = cotangent.shape[0]
+        spread = cotangent if factor == 1 else cotangent * factor
         return spread.reshape(k, *kept).expand(k, *before)
 
-    return linear(push, pull, fresh=False)
+    return linear(jvp, vjp, fresh=False)
 
 
 def _cumulated(site: Site) -> Rule:
     axis = site[1] % site.output.ndim + 1
     return linear(
-        lambda tangent: tangent.cumsum(axis), lambda adjoint: adjoint.flip(axis).cumsum(axis).flip(axis), fresh=True
+        lambda tangent: tangent.cumsum(axis), lambda cotangent: cotangent.flip(axis).cumsum(axis).flip(axis), fresh=True
     )
 
 
@@ -122,15 +122,17 @@ def _averaged(site: Site) -> Rule:
     (rows, height), (wide, width) = cells
     factor = 1 / (height * width)
 
-    def push(tangent: Tensor) -> Tensor:
+    def jvp(tangent: Tensor) -> Tensor:
         split = tangent.reshape(*tangent.shape[:-2], rows, height, wide, width)
         return split.mean(dim=(-3, -1))
 
-    def pull(adjoint: Tensor) -> Tensor:
-        spread = (adjoint * factor)[..., :, None, :, None]
-        return spread.expand(*adjoint.shape[:-2], rows, height, wide, width).reshape(*adjoint.shape[:-2], *before[-2:])
+    def vjp(cotangent: Tensor) -> Tensor:
+        spread = (cotangent * factor)[..., :, None, :, None]
+        return spread.expand(*cotangent.shape[:-2], rows, height, wide, width).reshape(
+            *cotangent.shape[:-2], *before[-2:]
+        )
 
-    return linear(push, pull, fresh=True)
+    return linear(jvp, vjp, fresh=True)
 
 
 SUMS: Final[Mapping[object, Builder]] = MappingProxyType(

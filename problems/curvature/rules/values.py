@@ -1,9 +1,9 @@
 """Which values of a recorded network matter, and which of them are parts of a flat vector.
 
 A value matters where it depends on the parameters and the outputs depend on it. Most values between the parameters and
-the layers are views of the flat vector: their tangents are the same views of its tangent, and their adjoints are summed
-in place in the same views of its adjoint, so they need no rule. The same holds for a flat vector that is computed, such
-as one filled up with fixed entries; its views that hold only fixed entries depend on nothing.
+the layers are views of the flat vector: their tangents are the same views of its tangent, and their cotangents are
+summed in place in the same views of its cotangent, so they need no rule. The same holds for a flat vector that is
+computed, such as one filled up with fixed entries; its views that hold only fixed entries depend on nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hessbench.problems.curvature.rules.tape import Node, Tape
 
 aten = torch.ops.aten
 _FILLED: Final = (aten.cat.default, aten.index_copy.default)
-ROOT: Final = 0
+INPUT: Final = 0
 """Number of the parameters."""
 
 
@@ -31,14 +31,14 @@ class Value:
         number: Its place among them; 0 for the parameters.
         node: What it comes from; None for the parameters.
         sources: Numbers of the live tensors among the arguments of the node, in their order.
-        root: Number of the flat vector that it is a view of, None for a value of its own.
+        base: Number of the flat vector that it is a view of, None for a value of its own.
         offset: Where in that vector it begins.
     """
 
     number: int
     node: Node | None
     sources: tuple[int, ...] = ()
-    root: int | None = None
+    base: int | None = None
     offset: int = 0
 
 
@@ -60,24 +60,24 @@ def values_of(tape: Tape) -> Values:
     Returns:
         The values; `outputs` is the number of the outputs, None where they do not depend on the parameters.
     """
-    numbers: dict[int, int] = {id(tape.parameters): ROOT}
-    found = [Value(ROOT, None)]
-    roots: dict[int, _Root] = {_storage(tape.parameters): _Root(ROOT, 0, None)}
+    numbers: dict[int, int] = {id(tape.parameters): INPUT}
+    found = [Value(INPUT, None)]
+    bases: dict[int, _Base] = {_storage(tape.parameters): _Base(INPUT, 0, None)}
     for node in tape.nodes:
         sources = tuple(numbers[id(one)] for one in node.tensors() if id(one) in numbers)
-        root = roots.get(_storage(node.output))
+        base = bases.get(_storage(node.output))
         number = len(found)
-        if root is not None and _is_plain(node):
-            offset = int(node.output.storage_offset()) - root.offset
-            if not root.touches(offset, node.output):
+        if base is not None and _is_plain(node):
+            offset = int(node.output.storage_offset()) - base.offset
+            if not base.touches(offset, node.output):
                 continue
-            found.append(Value(number, node, (root.number,), root.number, offset))
+            found.append(Value(number, node, (base.number,), base.number, offset))
         elif not sources:
             continue
         else:
             found.append(Value(number, node, sources))
-            if root is None and node.output.ndim == 1 and node.output.is_contiguous():
-                roots[_storage(node.output)] = _Root(number, int(node.output.storage_offset()), _mask(node, numbers))
+            if base is None and node.output.ndim == 1 and node.output.is_contiguous():
+                bases[_storage(node.output)] = _Base(number, int(node.output.storage_offset()), _mask(node, numbers))
         numbers[id(node.output)] = number
     outputs = numbers.get(id(tape.outputs))
     return _needed(found, numbers, outputs)
@@ -85,7 +85,7 @@ def values_of(tape: Tape) -> Values:
 
 def _needed(found: list[Value], numbers: dict[int, int], outputs: int | None) -> Values:
     """Only what the outputs depend on, numbered anew."""
-    wanted = {ROOT} if outputs is None else {ROOT, outputs}
+    wanted = {INPUT} if outputs is None else {INPUT, outputs}
     for value in reversed(found):
         if value.number in wanted:
             wanted.update(value.sources)
@@ -95,7 +95,7 @@ def _needed(found: list[Value], numbers: dict[int, int], outputs: int | None) ->
             order[value.number],
             value.node,
             tuple(order[source] for source in value.sources),
-            None if value.root is None else order[value.root],
+            None if value.base is None else order[value.base],
             value.offset,
         )
         for value in found
@@ -107,7 +107,7 @@ def _needed(found: list[Value], numbers: dict[int, int], outputs: int | None) ->
 
 
 @dataclass(frozen=True)
-class _Root:
+class _Base:
     """A flat vector that others are views of: its number, its place in its storage, and which entries are live."""
 
     number: int

@@ -1,4 +1,4 @@
-"""Making a module: its input held against what it takes, torch's global generator left as it was."""
+"""Making a module: its input compared with what it takes, torch's global generator left as it was."""
 
 from __future__ import annotations
 

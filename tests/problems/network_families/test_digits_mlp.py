@@ -5,8 +5,14 @@ import pytest
 import torch
 
 from hessbench.estimand import Density, Diagonal
-from hessbench.problems.network_families.digits_mlp import STEPS, digits_mlp_problem
-from hessbench.problems.network_families.mlp import digits, digits_network, mlp_dim, train
+from hessbench.problems.network_families.digits_mlp import (
+    STEPS,
+    digits,
+    digits_mlp_problem,
+    digits_network,
+    mlp_dim,
+    train,
+)
 
 
 def test_the_digits_are_balanced_pooled_and_exact_in_float32():

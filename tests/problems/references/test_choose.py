@@ -9,6 +9,7 @@ import torch
 
 from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
 from hessbench.estimand.from_dense import DENSE_LIMIT
+from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.matrices import OPERATORS, curvature_operator
 from hessbench.problems.curvature.rules.affine import is_affine_in_each
 from hessbench.problems.networks.losses import CROSS_ENTROPY, Loss
@@ -49,14 +50,14 @@ def never():
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_nothing_is_made_before_a_reference_is_asked_for(operator):
     for dim in (10, DENSE_LIMIT + 1, 10**7):
-        assert {TopEigenvalues, Trace, Density} <= set(references_of(never, operator, dim))
+        assert {TopEigenvalues, Trace, Density} <= set(references_of(never, MatrixChoice(operator), dim))
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_small_matrices_are_dense_in_all_four_estimands(operator, network_of):
     network = network_of()
     dim = {"ntk": 8, "gram": 32}.get(operator, 30)
-    found = references_of(lambda: network, operator, dim, rounding=33.0)
+    found = references_of(lambda: network, MatrixChoice(operator), dim, rounding=33.0)
     A = DENSE[operator](network)
     truth = TopEigenvalues(3).rank(np.linalg.eigvalsh(A))[:3]
     top = found[TopEigenvalues](TopEigenvalues(3))
@@ -71,7 +72,7 @@ def test_small_matrices_are_dense_in_all_four_estimands(operator, network_of):
 @pytest.mark.parametrize("operator", ["ggn", "gradient-second-moment", "gradient-covariance", "monte-carlo-fisher"])
 def test_large_factored_matrices_are_answered_by_their_gram_matrix(operator):
     network = wide_network()
-    found = references_of(lambda: network, operator, 5000)
+    found = references_of(lambda: network, MatrixChoice(operator), 5000)
     A = curvature_operator(network, operator)
     diagonal = found[Diagonal](Diagonal())
     basis = torch.eye(5000, dtype=torch.float64)[:, ::1000]
@@ -89,7 +90,7 @@ def test_large_factored_matrices_are_answered_by_their_gram_matrix(operator):
 )
 def test_other_large_matrices_are_certified_at_the_top_and_statistical_beyond(operator, loss, small_limit, network_of):
     network = network_of(loss=loss)
-    found = references_of(lambda: network, operator, 30, name="it")
+    found = references_of(lambda: network, MatrixChoice(operator), 30, name="it")
     eigenvalues = np.linalg.eigvalsh(DENSE[operator](network))
     top = found[TopEigenvalues](TopEigenvalues(4))
     assert top.source == Source.CERTIFIED
@@ -113,7 +114,7 @@ def test_a_large_hessian_whose_residual_has_no_diagonal_has_an_exact_trace_and_d
         return torch.relu(inputs @ W1.view(3, 5).T + b1) @ W2.view(4, 3).T
 
     network = replace(network_of(), forward=relu)
-    found = references_of(lambda: network, "hessian", 30, name="it", shift=shift)
+    found = references_of(lambda: network, MatrixChoice("hessian", shift), 30, name="it")
     A = DENSE["hessian"](network) + shift * np.eye(30)
     assert np.abs(np.linalg.eigvalsh(DENSE["residual"](network))).max() > 0.01
     trace, diagonal = found[Trace](Trace()), found[Diagonal](Diagonal())
@@ -154,7 +155,7 @@ def test_a_backward_pass_of_its_own_is_seen_where_the_operations_look_affine(net
 def test_weight_decay_moves_every_reference(operator, small_limit, network_of):
     network = network_of((2, 3))
     shift = 0.375
-    found = references_of(lambda: network, operator, 30, name="it", shift=shift)
+    found = references_of(lambda: network, MatrixChoice(operator, shift), 30, name="it")
     eigenvalues = np.linalg.eigvalsh(DENSE[operator](network)) + shift
     top, trace, density = (
         found[type(asked)](asked) for asked in (TopEigenvalues(30 if operator == "ggn" else 4), Trace(), Density())
@@ -178,23 +179,11 @@ def test_weight_decay_moves_every_reference(operator, small_limit, network_of):
 @pytest.mark.parametrize("mc_samples", [1, 6])
 def test_the_draws_of_a_large_fisher_matrix_are_those_of_its_operator(mc_samples):
     network = wide_network()
-    found = references_of(lambda: network, "monte-carlo-fisher", 5000, mc_samples=mc_samples, seed=7)
+    found = references_of(lambda: network, MatrixChoice("monte-carlo-fisher", 0.0, mc_samples, 7), 5000)
     op = curvature_operator(network, "monte-carlo-fisher", mc_samples=mc_samples, seed=7)
     columns = op.factor.rmatmat(torch.eye(op.factor.num_columns, dtype=torch.float64))
     values = torch.linalg.svdvals(columns)[:3].square().numpy()
     np.testing.assert_allclose(found[TopEigenvalues](TopEigenvalues(3)).arrays["eigenvalues"], values, rtol=1e-12)
-
-
-def test_an_operator_in_float64_can_be_handed_over(small_limit, network_of):
-    network = network_of()
-    calls = []
-
-    def build():
-        calls.append(1)
-        return curvature_operator(network, "hessian")
-
-    references_of(lambda: network, "hessian", 30, build64=build)[TopEigenvalues](TopEigenvalues(2))
-    assert calls
 
 
 @pytest.mark.parametrize(
@@ -211,7 +200,7 @@ def test_a_gram_matrix_that_is_too_large_is_not_made(limit, value, monkeypatch):
 @pytest.mark.parametrize(("operator", "dim"), [("ntk", 25), ("gram", 100)])
 def test_a_kernel_beyond_the_dense_limit_has_all_four_estimands(operator, dim, small_limit, network_of, explicit):
     network = network_of((12, 13))
-    found = references_of(lambda: network, operator, dim)
+    found = references_of(lambda: network, MatrixChoice(operator), dim)
     K = explicit(network, operator)
     truth = np.linalg.eigvalsh(K)[::-1]
     top = found[TopEigenvalues](TopEigenvalues(dim))
@@ -223,7 +212,7 @@ def test_a_kernel_beyond_the_dense_limit_has_all_four_estimands(operator, dim, s
 
 def test_an_unknown_operator_is_refused():
     with pytest.raises(ValueError, match=r"operator must be one of hessian, ggn, .*, got 'fisher'"):
-        references_of(never, "fisher", 10)
+        references_of(never, MatrixChoice("fisher"), 10)
 
 
 @pytest.mark.slow

@@ -45,18 +45,12 @@ def test_wide_perceptrons_get_a_smaller_rate():
     assert widest == pytest.approx(usual / 10)
 
 
-@pytest.mark.parametrize(("samples", "batch"), [(None, 64), (500, 64), (64, 64), (20, 20), (1, 1)])
-def test_few_samples_make_a_small_batch(samples, batch):
-    assert recipe_for("mlp", "digits", "squared", samples=samples).batch_size == batch
-
-
 @pytest.mark.parametrize(
     ("arguments", "keywords", "said"),
     [
         (("mlpp", "digits", "squared"), {}, r"architecture must be one of mlp, .*got 'mlpp' \(did you mean 'mlp'"),
         (("mlp", "digit", "squared"), {}, r"dataset must be one of .*got 'digit' \(did you mean 'digits'"),
         (("mlp", "digits", "square"), {}, r"loss must be one of .*got 'square' \(did you mean 'squared'"),
-        (("mlp", "digits", "squared"), {"samples": 0}, "samples must be at least 1, got 0"),
         (("mlp", "digits", "squared"), {"widths": (8, 0)}, r"every width must be at least 1, got \(8, 0\)"),
     ],
 )

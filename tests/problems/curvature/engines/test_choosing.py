@@ -60,7 +60,7 @@ def test_a_later_engine_must_be_clearly_faster(network, monkeypatch, rules_s, ch
     assert measured_choice(network(), "hessian", Limits()).engine.name == chosen
 
 
-def test_an_engine_that_is_dear_to_set_up_is_tried_only_for_many_products(network, monkeypatch):
+def test_an_engine_that_is_costly_to_set_up_is_tried_only_for_many_products(network, monkeypatch):
     slowed("linearised", 0.1, monkeypatch)
     assert measured_choice(network(), "hessian", Limits(num_products=40)).engine.name != "linearised"
     many = measured_choice(network(), "hessian", Limits(num_products=200))
@@ -68,12 +68,12 @@ def test_an_engine_that_is_dear_to_set_up_is_tried_only_for_many_products(networ
     assert many.note.startswith("auto of 3")
 
 
-def test_setting_up_counts_for_an_engine_that_is_dear():
+def test_setting_up_counts_for_an_engine_that_is_costly():
     none = Footprint(0, 0)
     quick = Trial(ENGINES["kept-graph"], 0.0, 1.0, none, none)
-    dear = Trial(ENGINES["linearised"], 100.0, 0.5, none, none)
-    assert choosing._first_or_clearly_faster([quick, dear], 100) is quick
-    assert choosing._first_or_clearly_faster([quick, dear], 1000) is dear
+    costly = Trial(ENGINES["linearised"], 100.0, 0.5, none, none)
+    assert choosing._first_or_clearly_faster([quick, costly], 100) is quick
+    assert choosing._first_or_clearly_faster([quick, costly], 1000) is costly
 
 
 def test_an_engine_that_cannot_is_passed_over_and_the_ledger_says_why(network, engines):

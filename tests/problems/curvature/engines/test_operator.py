@@ -90,7 +90,7 @@ def test_a_loss_that_is_not_finite_is_refused_with_the_number_of_its_batch(netwo
 
 
 @pytest.mark.parametrize("name", ["linearised", "compiled"])
-def test_engines_that_are_dear_to_set_up_refuse_micro_batches(network, name):
+def test_engines_that_are_costly_to_set_up_refuse_micro_batches(network, name):
     with pytest.raises(ValueError, match=f"the engine {name} takes seconds to set up"):
         curvature_operator(network(), "hessian", name, Limits(micro_batch=2))
 

@@ -10,7 +10,7 @@ from hessbench.problems.curvature.engines.table import ENGINES, engine_names
 
 SPLITS = {"one batch": (7,), "ragged batches": (3, 3, 1)}
 EAGER = [name for name in ENGINES if name != "compiled"]
-STREAMING = [name for name, engine in ENGINES.items() if not engine.is_dear]
+STREAMING = [name for name, engine in ENGINES.items() if not engine.is_costly]
 CASES = [(name, matrix) for name in EAGER for matrix in ("hessian", "ggn") if name in engine_names(matrix)]
 
 

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from hessbench.problems.curvature.matrices import hessian_operator
 from hessbench.problems.curvature.rules import RulesProducts, UnknownNode
+from hessbench.problems.curvature.rules.program import Program
+from hessbench.problems.curvature.rules.tape import record
 from hessbench.problems.networks import ARCHITECTURES, module_forward
 from hessbench.problems.networks.architectures.mlp import mlp
 from hessbench.problems.networks.losses import SQUARED, cross_entropy
@@ -114,14 +116,14 @@ def test_the_gradient_and_the_outputs_are_those_of_the_batch() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 5])
-def test_push_and_pull_are_transposes_of_one_jacobian(k: int) -> None:
+def test_jvp_and_vjp_are_transposes_of_one_jacobian(k: int) -> None:
     network, products = made()
     J = torch.func.jacrev(network.on(network.batches[0]))(network.parameters)
     generator = torch.Generator().manual_seed(0)
     block = torch.randn(network.parameters.numel(), k, generator=generator)
     weights = torch.randn(4, 10, k, generator=generator)
-    torch.testing.assert_close(products.push(block), torch.einsum("mcn,nk->mck", J, block), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(products.pull(weights), torch.einsum("mcn,mck->nk", J, weights), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(products.jvp(block), torch.einsum("mcn,nk->mck", J, block), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(products.vjp(weights), torch.einsum("mcn,mck->nk", J, weights), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mlp", "resnet20"])
@@ -134,9 +136,9 @@ def test_a_product_changes_nothing_and_can_be_repeated(name: str) -> None:
     kept = block.clone()
     products = RulesProducts(network, network.batches[0])
     outputs, gradient = products.outputs.clone(), products.gradient.clone()
-    first = [products.hessian(block), products.ggn(block), products.push(block)]
+    first = [products.hessian(block), products.ggn(block), products.jvp(block)]
     copies = [part.clone() for part in first]
-    again = [products.hessian(block), products.ggn(block), products.push(block)]
+    again = [products.hessian(block), products.ggn(block), products.jvp(block)]
     for one, copy, other in zip(first, copies, again, strict=True):
         assert torch.equal(one, copy)
         assert torch.equal(one, other)
@@ -167,7 +169,7 @@ def test_without_the_hessian_only_it_is_missing() -> None:
     torch.testing.assert_close(lean.ggn(block), products.ggn(block))
     with pytest.raises(ValueError, match="hessian=True"):
         lean.hessian(block)
-    with pytest.raises(ValueError, match="gradient is kept where"):
+    with pytest.raises(ValueError, match="hessian=True"):
         _ = lean.gradient
 
 
@@ -186,3 +188,21 @@ def test_outputs_that_do_not_depend_on_the_parameters_have_no_curvature() -> Non
     assert torch.equal(products.hessian(torch.ones(3, 2)), torch.zeros(3, 2))
     assert torch.equal(products.ggn(torch.ones(3, 2)), torch.zeros(3, 2))
     assert torch.equal(products.gradient, torch.zeros(3))
+
+
+def test_a_gradient_keeps_its_derivative_whatever_is_asked_in_between() -> None:
+    network, _ = made()
+    tape = record(network.forward, network.parameters, network.batches[0].inputs)
+    V = torch.randn(2, network.parameters.numel(), generator=torch.Generator().manual_seed(4))
+    one, other = torch.ones(4, 10), torch.arange(40.0).sin().view(4, 10)
+
+    with torch.no_grad():
+        alone = Program(tape).gradient(one).jvp(V, torch.zeros_like)
+        program = Program(tape)
+        linearised = program.gradient(one)
+        apart = program.gradient(other).jvp(V, torch.zeros_like)
+        program.vjp(other[None])
+        found = linearised.jvp(V, torch.zeros_like)
+    assert torch.equal(found, alone)
+    assert not torch.allclose(apart, alone)
+    assert torch.equal(linearised.value, program.vjp(one[None])[0])

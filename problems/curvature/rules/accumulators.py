@@ -1,4 +1,4 @@
-"""Adjoints under construction: sums of what the uses of a value contribute."""
+"""Cotangents under construction: sums of what the uses of a value contribute."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 
 @final
-class ValueSink:
-    """The adjoint of a value of its own; the first part is taken as it is, later ones are added in place if owned."""
+class ValueAccumulator:
+    """The cotangent of a value of its own; the first part is taken as it is, later ones are added in place if owned."""
 
     __slots__ = ("_value", "owned")
 
@@ -50,8 +50,8 @@ class ValueSink:
 
 
 @final
-class ViewSink:
-    """The adjoint of a part of a flat vector, summed in place in the adjoint of that vector."""
+class ViewAccumulator:
+    """The cotangent of a part of a flat vector, summed in place in the cotangent of that vector."""
 
     __slots__ = ("_value",)
 

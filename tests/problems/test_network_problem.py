@@ -1,0 +1,85 @@
+"""A network, a choice of matrix, an engine and references as a problem: what its name, traits and references are."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hessbench import Diagonal, TopEigenvalues, Trace
+from hessbench.operators import to_dense
+from hessbench.problem import FACTOR, NETWORK, PSD
+from hessbench.problems.curvature.choice import MatrixChoice
+from hessbench.problems.network_problem import network_problem
+from hessbench.problems.networks.losses import CROSS_ENTROPY
+from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.references.dense import DENSE
+from hessbench.specs import parse_one
+
+CPU = torch.device("cpu")
+SHAPES = {"weight": (3, 2), "bias": (3,)}
+
+
+def network():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(5, 2, generator=generator, dtype=torch.float64)
+    parameters = torch.randn(9, generator=generator, dtype=torch.float64)
+
+    def forward(parameters, inputs):
+        return torch.tanh(inputs @ parameters[:6].view(3, 2).T + parameters[6:])
+
+    return Network(forward, parameters, (Batch(inputs, torch.tensor([0, 1, 2, 0, 1])),))
+
+
+def problem_of(choice, name="mine", **options):
+    known = {"loss": CROSS_ENTROPY, "fingerprint": lambda: "content", "shapes": SHAPES}
+    return network_problem(name, choice, network, dim=choice.dim(9, 5, 3), **{**known, **options})
+
+
+@pytest.mark.parametrize("operator", DENSE)
+def test_the_operator_and_the_references_are_those_of_the_matrix(operator):
+    problem = problem_of(MatrixChoice(operator))
+    truth = DENSE[operator](network())
+    dense = to_dense(problem.build(CPU, torch.float64)).numpy()
+    assert dense == pytest.approx(truth, rel=1e-10, abs=1e-13)
+    assert problem.references[Trace](Trace()).arrays["trace"][0] == pytest.approx(truth.trace(), rel=1e-12)
+    assert bool(problem.shapes) == (operator not in ("ntk", "gram"))
+
+
+def test_weight_decay_reaches_the_operator_and_the_references():
+    plain, decayed = (problem_of(MatrixChoice("ggn", shift)) for shift in (0.0, 0.5))
+    moved = (to_dense(one.build(CPU, torch.float64)).diagonal() for one in (decayed, plain))
+    assert (next(moved) - next(moved)).tolist() == pytest.approx([0.5] * 9)
+    found = [one.references[Diagonal](Diagonal()).arrays["diagonal"] for one in (decayed, plain)]
+    assert (found[0] - found[1]).tolist() == pytest.approx([0.5] * 9)
+
+
+def test_a_factor_that_the_samples_do_not_have_is_not_declared():
+    assert problem_of(MatrixChoice("ggn")).traits == (NETWORK, PSD, FACTOR)
+    assert problem_of(MatrixChoice("ggn"), factored=False).traits == (NETWORK, PSD)
+
+
+def test_an_engine_is_added_to_the_spec_of_a_family_and_to_no_name_of_ones_own():
+    choice = MatrixChoice("hessian", engine="kept-graph")
+    assert problem_of(choice, parse_one("mlp[widths=8]")).name == "mlp[engine=kept-graph,widths=8]"
+    assert problem_of(replace(choice, engine="auto"), parse_one("mlp[widths=8]")).name == "mlp[widths=8]"
+    assert problem_of(choice).name == "mine"
+
+
+def test_a_problem_under_another_engine_has_the_same_references():
+    spec = parse_one("mlp[widths=8]")
+    found = [
+        problem_of(MatrixChoice("hessian", engine=engine), spec).references[TopEigenvalues](TopEigenvalues(3))
+        for engine in ("auto", "kept-graph")
+    ]
+    assert found[0].arrays["eigenvalues"].tolist() == found[1].arrays["eigenvalues"].tolist()
+
+
+def test_references_of_its_own_take_the_place_of_those_it_would_have():
+    assert problem_of(MatrixChoice("hessian"), references={}).references == {}
+
+
+def test_what_it_is_made_of_is_hashed_once():
+    asked = []
+    problem = problem_of(MatrixChoice("hessian"), fingerprint=lambda: str(asked.append(1)))
+    assert problem.hash == replace(problem, modules=()).hash
+    assert asked == [1]
