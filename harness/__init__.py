@@ -3,7 +3,17 @@
 from importlib.metadata import version as _version
 
 from hessbench.counting import BudgetExceeded, CountingOperator
-from hessbench.estimand.base import Density, Diagonal, Estimand, Estimate, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import (
+    Density,
+    Diagonal,
+    Estimand,
+    Estimate,
+    Reference,
+    Source,
+    TopEigenspace,
+    TopEigenvalues,
+    Trace,
+)
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Record, Status
 from hessbench.method import Footprint, Method
@@ -36,6 +46,7 @@ __all__ = [
     "Source",
     "Status",
     "Suite",
+    "TopEigenspace",
     "TopEigenvalues",
     "Trace",
     "__version__",

@@ -13,9 +13,11 @@ from types import ModuleType
 from typing import Any, cast
 
 from hessbench.estimand.base import Estimand
+from hessbench.exceptions import named_line
 from hessbench.method import BoundMethod, Method
 from hessbench.problem import Problem, ProblemFamily
 from hessbench.registry import Registry
+from hessbench.specs import Spec
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Catalog:
     problems: Registry[ProblemFamily]
     methods: Registry[Method]
 
-    def problem(self, spec: str) -> Problem:
+    def problem(self, spec: Spec | str) -> Problem:
         """Make the problem a spec names.
 
         Raises:
@@ -33,7 +35,7 @@ class Catalog:
         """
         return self.problems.entry_of(spec).problem(spec)
 
-    def method(self, spec: str, estimand: Estimand) -> BoundMethod:
+    def method(self, spec: Spec | str, estimand: Estimand) -> BoundMethod:
         """Bind the method a spec names.
 
         Raises:
@@ -89,7 +91,9 @@ def load_catalog(plugins: Sequence[str | Path] = ()) -> Catalog:
             try:
                 listed: Any = point.load()
             except Exception as failure:
-                raise ValueError(f"entry point {point.name} of {owner} failed to load: {_named(failure)}") from failure
+                raise ValueError(
+                    f"entry point {point.name} of {owner} failed to load: {named_line(failure)}"
+                ) from failure
             catalog.add(**{group: _listed(listed, owner)}, source=owner)
     for path in plugins:
         module = load_plugin(path)
@@ -105,6 +109,7 @@ def load_plugin(path: str | Path) -> ModuleType:
 
     Raises:
         ValueError: If it is missing or its import raises.
+        KeyboardInterrupt: If someone wants to stop.
     """
     file = Path(path)
     if not file.is_file():
@@ -123,7 +128,7 @@ def load_plugin(path: str | Path) -> ModuleType:
         raise
     except BaseException as failure:
         del sys.modules[name]
-        raise ValueError(f"plugin {file.name} failed to import: {_named(failure)}") from failure
+        raise ValueError(f"plugin {file.name} failed to import: {named_line(failure)}") from failure
     return module
 
 
@@ -131,7 +136,3 @@ def _listed(found: object, source: str) -> list[Any]:
     if not isinstance(found, list | tuple):
         raise ValueError(f"{source}: an explicit list is accepted, got {type(found).__name__}")
     return list(cast("list[Any]", found))
-
-
-def _named(failure: BaseException) -> str:
-    return f"{type(failure).__name__}: {failure}".splitlines()[0]

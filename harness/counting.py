@@ -211,7 +211,17 @@ class CountingOperator(_Single):
         return multiply(self, x)
 
     def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0) -> None:
-        """Charge products computed outside of `matmat`, for adapters of other libraries; call it before them."""
+        """Charge products computed outside of `matmat`, for adapters of other libraries; call it before them.
+
+        Args:
+            kind: What each column is.
+            columns: Number of columns.
+            samples: Data samples one column touches.
+            population: Samples in the whole data set.
+
+        Raises:
+            BudgetExceeded: If they do not fit.
+        """
         self.spending.charge(kind, columns, samples, population)
         self.spending.outside += columns
 

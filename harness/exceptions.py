@@ -1,13 +1,34 @@
-"""Functions that a plugin declares about itself: what goes wrong in one is a sentence that names it."""
+"""What went wrong, as a sentence: the first line of a failure, whether memory ran out, and who raised it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
+
+import torch
 
 from hessbench.redact import redact
 
 T = TypeVar("T")
+
+_OUT_OF_MEMORY: Final = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
+
+
+def first_line(failure: BaseException, otherwise: str = "") -> str:
+    """The first line of what it says; `otherwise`, or the name of its type, where it says nothing."""
+    return (str(failure).strip() or otherwise or type(failure).__name__).splitlines()[0]
+
+
+def named_line(failure: BaseException) -> str:
+    """The name of its type and the first line of what it says."""
+    return f"{type(failure).__name__}: {failure}".splitlines()[0]
+
+
+def is_out_of_memory(failure: BaseException) -> bool:
+    """Whether it says that memory ran out, on the host or on a device."""
+    return isinstance(failure, torch.OutOfMemoryError | MemoryError) or any(
+        text in str(failure) for text in _OUT_OF_MEMORY
+    )
 
 
 def asked_of(owner: str, what: str, function: Callable[[], T]) -> T:
@@ -18,6 +39,9 @@ def asked_of(owner: str, what: str, function: Callable[[], T]) -> T:
         what: Name of the function.
         function: The call.
 
+    Returns:
+        What the function returned.
+
     Raises:
         ValueError: Its own, or one that says what it raised instead.
     """
@@ -26,5 +50,5 @@ def asked_of(owner: str, what: str, function: Callable[[], T]) -> T:
     except ValueError:
         raise
     except Exception as failure:
-        said = (str(failure).strip() or "no message").splitlines()[0]
+        said = first_line(failure, "no message")
         raise ValueError(redact(f"{owner}: {what} raised {type(failure).__name__}: {said}")) from failure

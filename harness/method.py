@@ -14,11 +14,21 @@ from typing import Any, Final, cast
 import torch
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import ESTIMANDS, Estimand, defaults_of
+from hessbench.estimand import ESTIMANDS, Estimand
+from hessbench.estimand.base import defaults_of
 from hessbench.exceptions import asked_of
-from hessbench.problem import Problem, keyword_choices, keyword_defaults
+from hessbench.problem import Problem
 from hessbench.source_files import source_files
-from hessbench.specs import Required, Spec, Value, canonical, check_name, parse_one
+from hessbench.specs import (
+    Required,
+    Spec,
+    Value,
+    canonical,
+    check_name,
+    keyword_choices,
+    keyword_defaults,
+    spec_of,
+)
 
 _ORDERS: Final = frozenset({"which"})
 """Fields that change what a method has to compute, unlike those only its score reads."""
@@ -117,15 +127,28 @@ class Method:
             source += "".join(f"\0{name}={_stable(value)}" for name, value in _fixed(self.run)).encode()
         return hashlib.sha256(source).hexdigest()[:16]
 
-    def canonical(self, text: str) -> str:
+    def spec(self, asked: Spec | str) -> Spec:
+        """Canonical spec of one of this method, each parameter that `run` annotates with a Literal one of its choices.
+
+        Raises:
+            ValueError: If a parameter is not accepted.
+        """
+        spec = canonical(spec_of(asked), self.defaults)
+        for name, accepted in keyword_choices(self.run).items():
+            value = spec.as_dict.get(name)
+            if value is not None and value not in accepted:
+                raise ValueError(f"{self.name}: parameter {name!r} takes {' or '.join(accepted)}, got {value!r}")
+        return spec
+
+    def canonical(self, asked: Spec | str) -> str:
         """Canonical text of a spec of this method.
 
         Raises:
             ValueError: If a parameter is not accepted.
         """
-        return str(self._spec(text))
+        return str(self.spec(asked))
 
-    def bind(self, text: str, estimand: Estimand) -> BoundMethod:
+    def bind(self, asked: Spec | str, estimand: Estimand) -> BoundMethod:
         """Fix the parameters and the estimand.
 
         Raises:
@@ -134,16 +157,7 @@ class Method:
         if type(estimand) not in self.estimands:
             accepted = ", ".join(kind.key for kind in self.estimands)
             raise ValueError(f"method {self.name} does not answer {estimand.key}; it answers: {accepted}")
-        return BoundMethod(self, self._spec(text), estimand)
-
-    def _spec(self, text: str) -> Spec:
-        """The canonical spec, each parameter that `run` annotates with a Literal held against its choices."""
-        spec = canonical(parse_one(text), self.defaults)
-        for name, accepted in keyword_choices(self.run).items():
-            value = spec.as_dict.get(name)
-            if value is not None and value not in accepted:
-                raise ValueError(f"{self.name}: parameter {name!r} takes {' or '.join(accepted)}, got {value!r}")
-        return spec
+        return BoundMethod(self, self.spec(asked), estimand)
 
 
 @dataclass(frozen=True)

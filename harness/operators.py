@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, cast, final, runtime_checkable
 
 import numpy as np
-import scipy.sparse
 import scipy.sparse.linalg
 import torch
 from torch import Tensor
@@ -225,22 +224,6 @@ def dense_operator(A: Tensor, device: torch.device | str = "cpu", dtype: torch.d
     check_symmetric(A)
     matrix = A.to(device=device, dtype=dtype or A.dtype)
     return FunctionOperator(lambda block: matrix @ block, matrix.shape[0], matrix.dtype, matrix.device)
-
-
-def diagonal_operator(
-    diagonal: Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
-) -> FunctionOperator:
-    """Wrap a diagonal, shape (n,). Sign probes are exact on it: never a fair problem for a trace estimator.
-
-    Raises:
-        ValueError: If `diagonal` is not one-dimensional, real and finite.
-    """
-    if diagonal.ndim != 1:
-        raise ValueError(f"a diagonal of shape (n,) is needed, got shape {tuple(diagonal.shape)}")
-    if not bool(torch.isfinite(diagonal).all()):
-        raise ValueError("the diagonal has entries that are not finite")
-    entries = diagonal.to(device=device, dtype=dtype or diagonal.dtype)
-    return FunctionOperator(lambda block: entries[:, None] * block, entries.shape[0], entries.dtype, entries.device)
 
 
 def from_scipy(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 import scipy.sparse.linalg
@@ -19,7 +18,7 @@ from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_referen
 from hessbench.exceptions import asked_of
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
 from hessbench.seeding import derive_seed, make_generator
-from hessbench.specs import REQUIRED, Required, Value, canonical, check_name, parse_one
+from hessbench.specs import Required, Spec, Value, canonical, check_name, keyword_defaults, spec_of
 
 Say: TypeAlias = Callable[[str], None]
 Build: TypeAlias = Callable[[torch.device, torch.dtype], LinearOperator]
@@ -180,43 +179,33 @@ class ProblemFamily:
         """Parameters with their defaults."""
         return keyword_defaults(self.make)
 
-    def canonical(self, text: str) -> str:
+    def spec(self, asked: Spec | str) -> Spec:
+        """Canonical spec of one of this family.
+
+        Raises:
+            ValueError: If a parameter is not accepted.
+        """
+        return canonical(spec_of(asked), self.defaults)
+
+    def canonical(self, asked: Spec | str) -> str:
         """Canonical text of a spec of this family.
 
         Raises:
             ValueError: If a parameter is not accepted.
         """
-        return str(canonical(parse_one(text), self.defaults))
+        return str(self.spec(asked))
 
-    def problem(self, text: str) -> Problem:
+    def problem(self, asked: Spec | str) -> Problem:
         """Make the problem a spec names.
 
         Raises:
             ValueError: If a parameter is not accepted, or the family fails.
         """
-        spec = canonical(parse_one(text), self.defaults)
+        spec = self.spec(asked)
         made = cast("object", asked_of(f"problem {spec}", "its family", lambda: self.make(**spec.as_dict)))
         if not isinstance(made, Problem):
             raise ValueError(f"problem {spec}: its family returned {type(made).__name__}, a Problem is accepted")
         return replace(made, name=str(spec))
-
-
-def keyword_defaults(function: Callable[..., Any]) -> dict[str, Value | Required]:
-    """Keyword-only parameters of a function with their defaults."""
-    return {
-        name: REQUIRED if parameter.default is inspect.Parameter.empty else cast("Value", parameter.default)
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-
-
-def keyword_choices(function: Callable[..., Any]) -> dict[str, tuple[str, ...]]:
-    """Words that keyword parameters annotated with a Literal accept."""
-    try:
-        hints = get_type_hints(function)
-    except (NameError, TypeError, AttributeError):  # annotations that cannot be read say nothing
-        return {}
-    return {name: tuple(map(str, get_args(hint))) for name, hint in hints.items() if get_origin(hint) is Literal}
 
 
 def array_hash(*arrays: Any) -> str:
@@ -260,7 +249,12 @@ def product_hash(build: Build, dim: int) -> str:
 
 
 def _source(source: Any, dim: int | None) -> tuple[int, Build]:
-    """Dimension and build function of what a user handed over, a matrix being checked already."""
+    """Dimension and build function of what a user handed over, a matrix being checked already.
+
+    Raises:
+        ValueError: If a function comes without its dimension.
+        TypeError: If it is nothing of what is accepted.
+    """
     if isinstance(source, Tensor):
         matrix = source
         return matrix.shape[0], lambda device, dtype: dense_operator(matrix, device, dtype)

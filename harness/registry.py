@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from hessbench.specs import parse, suggest
+from hessbench.specs import Spec, parse, suggest
 
 
 class Entry(Protocol):
@@ -23,8 +23,8 @@ class Entry(Protocol):
         """Specs a glob stands for."""
         ...
 
-    def canonical(self, text: str) -> str:
-        """Canonical text of a spec of this entry."""
+    def spec(self, asked: Spec | str) -> Spec:
+        """Canonical spec of one of this entry."""
         ...
 
 
@@ -35,7 +35,7 @@ E = TypeVar("E", bound=Entry)
 class Selected:
     """A canonical spec and whether a glob chose it."""
 
-    spec: str
+    spec: Spec
     by_glob: bool
 
 
@@ -83,13 +83,13 @@ class Registry(Generic[E]):
             raise ValueError(f"unknown {self.what} {name!r}{near}; `hessbench list` shows what is registered")
         return self._entries[name]
 
-    def entry_of(self, spec: str) -> E:
+    def entry_of(self, spec: Spec | str) -> E:
         """The entry a spec names.
 
         Raises:
             ValueError: If there is none.
         """
-        return self[spec.partition("[")[0]]
+        return self[spec.name if isinstance(spec, Spec) else spec.partition("[")[0]]
 
     def select(self, pattern: str) -> list[Selected]:
         """Find what a pattern names: a spec, a sweep, or a glob over registered names and presets.
@@ -103,12 +103,12 @@ class Registry(Generic[E]):
             ValueError: If nothing matches or a parameter is not accepted.
         """
         if "*" not in pattern and "?" not in pattern:
-            return [Selected(self[spec.name].canonical(str(spec)), by_glob=False) for spec in _unique(parse(pattern))]
-        found: list[str] = []
+            return [Selected(self[spec.name].spec(spec), by_glob=False) for spec in _unique(parse(pattern))]
+        found: list[Spec] = []
         for entry in self:
             offered = entry.presets or (entry.name,)
             whole = _matches(entry.name, pattern)
-            found += [entry.canonical(spec) for spec in offered if whole or _matches(spec, pattern)]
+            found += [entry.spec(text) for text in offered if whole or _matches(text, pattern)]
         if not found:
             raise ValueError(f"no {self.what} matches {pattern!r}; `hessbench list` shows what is registered")
         return [Selected(spec, by_glob=True) for spec in _unique(found)]

@@ -7,12 +7,13 @@ numbers written by `repr`, is what seeds, cell ids and hashes are made from; it 
 from __future__ import annotations
 
 import difflib
+import inspect
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 Value: TypeAlias = bool | int | float | str
 
@@ -92,27 +93,27 @@ def parse(text: str) -> list[Spec]:
     text = text.strip()
     head, bracket, rest = text.partition("[")
     if not _NAME.fullmatch(head):
-        raise _malformed(text, f"{head!r} is not a name")
+        raise ValueError(_malformed(text, f"{head!r} is not a name"))
     if not bracket:
         return [Spec(head)]
     if not rest.endswith("]"):
-        raise _malformed(text, "the closing ']' is missing")
+        raise ValueError(_malformed(text, "the closing ']' is missing"))
     sweeps: dict[str, list[Value]] = {}
     for item in _split(rest[:-1], text):
         key, equals, raw = (part.strip() for part in item.partition("="))
         if not equals or not _KEY.fullmatch(key):
-            raise _malformed(text, f"{item.strip()!r} is not key=value")
+            raise ValueError(_malformed(text, f"{item.strip()!r} is not key=value"))
         if key in sweeps:
-            raise _malformed(text, f"{key!r} is given twice")
+            raise ValueError(_malformed(text, f"{key!r} is given twice"))
         if raw.startswith("["):
             if not raw.endswith("]"):
-                raise _malformed(text, f"the list of {key!r} is not closed")
+                raise ValueError(_malformed(text, f"the list of {key!r} is not closed"))
             sweeps[key] = [parse_value(part.strip(), text) for part in _split(raw[1:-1], text)]
         else:
             sweeps[key] = [parse_value(raw, text)]
     keys = sorted(sweeps)
     if math.prod(map(len, sweeps.values())) > MOST_SPECS:
-        raise _malformed(text, f"the lists have more than {MOST_SPECS} combinations")
+        raise ValueError(_malformed(text, f"the lists have more than {MOST_SPECS} combinations"))
     products = itertools.product(*(sweeps[key] for key in keys))
     return [Spec(head, tuple(zip(keys, values, strict=True))) for values in products]
 
@@ -125,8 +126,17 @@ def parse_one(text: str) -> Spec:
     """
     found = parse(text)
     if len(found) != 1:
-        raise _malformed(text, "a list of values is not accepted here")
+        raise ValueError(_malformed(text, "a list of values is not accepted here"))
     return found[0]
+
+
+def spec_of(asked: Spec | str) -> Spec:
+    """What is parsed already, or the one spec that a text names.
+
+    Raises:
+        ValueError: If a text is malformed or names more than one spec.
+    """
+    return asked if isinstance(asked, Spec) else parse_one(asked)
 
 
 def parse_value(raw: str, text: str) -> Value:
@@ -139,15 +149,15 @@ def parse_value(raw: str, text: str) -> Value:
         return raw == "true"
     if _INT.fullmatch(raw):
         if len(raw.lstrip("+-0")) > _MOST_DIGITS:
-            raise _malformed(text, f"{raw[:30]!r} has more than {_MOST_DIGITS} digits")
+            raise ValueError(_malformed(text, f"{raw[:30]!r} has more than {_MOST_DIGITS} digits"))
         return int(raw)
     if _FLOAT.fullmatch(raw):
         if math.isfinite(float(raw)):
             return float(raw)
-        raise _malformed(text, f"{raw!r} is too large for a number")
+        raise ValueError(_malformed(text, f"{raw!r} is too large for a number"))
     if _WORD.fullmatch(raw):
         return raw
-    raise _malformed(text, f"{raw!r} is not a number, true, false or a word")
+    raise ValueError(_malformed(text, f"{raw!r} is not a number, true, false or a word"))
 
 
 def canonical(spec: Spec, defaults: Mapping[str, Value | Required]) -> Spec:
@@ -178,6 +188,24 @@ def canonical(spec: Spec, defaults: Mapping[str, Value | Required]) -> Spec:
     return Spec(spec.name, tuple(sorted(kept.items())))
 
 
+def keyword_defaults(function: Callable[..., Any]) -> dict[str, Value | Required]:
+    """Keyword-only parameters of a function with their defaults."""
+    return {
+        name: REQUIRED if parameter.default is inspect.Parameter.empty else cast("Value", parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def keyword_choices(function: Callable[..., Any]) -> dict[str, tuple[str, ...]]:
+    """Words that keyword parameters annotated with a Literal accept."""
+    try:
+        hints = get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # annotations that cannot be read say nothing
+        return {}
+    return {name: tuple(map(str, get_args(hint))) for name, hint in hints.items() if get_origin(hint) is Literal}
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """Name the nearest known word, as a clause to put into a message; empty when nothing is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -185,7 +213,11 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def _coerce(name: str, key: str, value: Value, default: Value) -> Value:
-    """Give a value the type of its default; only lossless changes are made."""
+    """Give a value the type of its default; only lossless changes are made.
+
+    Raises:
+        ValueError: If it has another type.
+    """
     wanted = type(default)
     if type(value) is wanted or wanted not in _KINDS:
         return value  # a default such as None says nothing about the type
@@ -200,21 +232,25 @@ def _coerce(name: str, key: str, value: Value, default: Value) -> Value:
 
 
 def _split(body: str, text: str) -> list[str]:
-    """Split at commas outside of brackets."""
+    """Split at commas outside of brackets.
+
+    Raises:
+        ValueError: If brackets do not match.
+    """
     parts, depth, start = [], 0, 0
     for position, character in enumerate(body):
         depth += (character == "[") - (character == "]")
         if depth < 0 or depth > 1:
-            raise _malformed(text, "brackets do not match")
+            raise ValueError(_malformed(text, "brackets do not match"))
         if character == "," and depth == 0:
             parts.append(body[start:position])
             start = position + 1
     if depth:
-        raise _malformed(text, "brackets do not match")
+        raise ValueError(_malformed(text, "brackets do not match"))
     parts.append(body[start:])
     return parts
 
 
-def _malformed(text: str, why: str) -> ValueError:
+def _malformed(text: str, why: str) -> str:
     shown = text if len(text) <= 200 else f"{text[:200]}..."
-    return ValueError(f"malformed spec {shown!r}: {why}; accepted: name or name[key=value,...], lists as key=[a,b]")
+    return f"malformed spec {shown!r}: {why}; accepted: name or name[key=value,...], lists as key=[a,b]"

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.estimand.base import Array, Density, Diagonal, Estimate, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import Array, Density, Diagonal, Estimate, TopEigenspace, TopEigenvalues, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
 from hessbench.methods.small_dense import eigenvalues_of, top_pairs

@@ -9,7 +9,7 @@ from typing import Protocol, get_args
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Diagonal, Estimate, Trace
+from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least, check_choice
 from hessbench.methods.probes import block_schedule, draw_probes, draw_signs, schedule_widths

@@ -11,7 +11,7 @@ import scipy.fft
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, Density, Estimate
+from hessbench.estimand import Array, Density, Estimate
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Bounds, Probe, check_at_least, check_choice
 from hessbench.methods.krylov.recurrence import lanczos_steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hessbench.estimand.base import Density, Estimate, Trace
+from hessbench.estimand import Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least
 from hessbench.methods.krylov.lockstep import lanczos_lockstep

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hessbench.problem import Problem, keyword_defaults
-from hessbench.specs import Spec, Value, canonical, suggest
+from hessbench.problem import Problem
+from hessbench.specs import Spec, Value, canonical, keyword_defaults, suggest
 
 
 def in_range(family: str, name: str, value: float, low: float, high: float) -> None:

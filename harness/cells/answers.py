@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from itertools import islice
@@ -12,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from hessbench.cells.messages import Checkpoint, Emit
-from hessbench.estimand.base import ESTIMANDS, Estimand, Estimate
+from hessbench.estimand import ESTIMANDS, Estimand, Estimate
 from hessbench.ledger.costs import Costs
 from hessbench.ledger.record import finite_or_null
 from hessbench.ledger.typed_fields import INT64
@@ -88,7 +87,11 @@ def is_wanted(kind: type[Estimand], bound: BoundMethod) -> bool:
 
 
 def _answers(estimate: Estimate, bound: BoundMethod) -> list[tuple[Estimand, Estimate]]:
-    """The cell's own estimand first, then the others the same run answered."""
+    """The cell's own estimand first, then the others the same run answered.
+
+    Raises:
+        ValueError: If the own one was not answered.
+    """
     own = bound.estimand
     known: dict[type[Estimand], Estimate] = {bound.method.estimands[0]: estimate, **estimate.also}
     if type(own) not in known:
@@ -98,7 +101,7 @@ def _answers(estimate: Estimate, bound: BoundMethod) -> list[tuple[Estimand, Est
 
 
 def _needs_parameters(kind: type[Estimand]) -> bool:
-    return kind not in ESTIMANDS.values() or any(f.default is dataclasses.MISSING for f in dataclasses.fields(kind))
+    return kind not in ESTIMANDS.values() or kind.default() is None
 
 
 def _number(value: Any) -> float | None:

@@ -23,6 +23,7 @@ from hessbench.cells.messages import Emit, End
 from hessbench.cells.meter import PeakMeter
 from hessbench.clock import Stopwatch, wait_for
 from hessbench.estimand.base import Estimate
+from hessbench.exceptions import first_line, is_out_of_memory, named_line
 from hessbench.ledger.costs import MEMORY_PASS, Costs, columns_of_steps
 from hessbench.ledger.record import Status
 from hessbench.method import BoundMethod
@@ -30,7 +31,6 @@ from hessbench.operators import info_of
 from hessbench.problem import Problem
 from hessbench.redact import redact
 
-_OUT_OF_MEMORY: Final = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
 _ALTERED: Final = "the operator's products changed during the run: the method altered its input"
 
 
@@ -130,9 +130,9 @@ def execute(
 def classify(failure: Exception) -> tuple[Status, str]:
     """Status and reason of an exception: memory apart from everything else."""
     if isinstance(failure, torch.OutOfMemoryError):
-        return Status.OOM_DEVICE, redact(str(failure).splitlines()[0])
-    if isinstance(failure, MemoryError) or any(text in str(failure) for text in _OUT_OF_MEMORY):
-        return Status.OOM_HOST, redact(f"{type(failure).__name__}: {failure}".splitlines()[0])
+        return Status.OOM_DEVICE, redact(first_line(failure))
+    if is_out_of_memory(failure):
+        return Status.OOM_HOST, redact(named_line(failure))
     frames = traceback.extract_tb(failure.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
     return Status.ERROR, redact(f"{type(failure).__name__}: {failure}{where}")

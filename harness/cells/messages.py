@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from hessbench.estimand.base import Arrays, parse_estimand
+from hessbench.estimand import Arrays, parse_estimand
 from hessbench.ledger.costs import Costs
 from hessbench.ledger.record import Status
 from hessbench.ledger.typed_fields import APART

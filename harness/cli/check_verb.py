@@ -11,7 +11,6 @@ from rich.console import Console
 
 from hessbench.catalog import Catalog, load_catalog, load_plugin
 from hessbench.cli.folders import finish
-from hessbench.estimand.base import Estimand, defaults_of, parse_estimand
 from hessbench.ledger.record import Status
 from hessbench.method import Method
 from hessbench.running.notebook import PROBLEMS
@@ -19,10 +18,13 @@ from hessbench.running.plan import Conditions
 from hessbench.running.progress import reporter
 from hessbench.running.runner import Options, run
 from hessbench.running.suite import Cross, Suite
+from hessbench.specs import Spec
 from hessbench.workers.messages import Cause, ConformanceJob, Law
 from hessbench.workers.pool import Pool, WorkerConfig
 
 _BUDGETS = (20, 40, 80)
+_ASKED = 10
+"""Eigenvalues asked for, where they are what is estimated."""
 _LAWS_TIMEOUT_S = 30.0
 
 
@@ -38,9 +40,9 @@ def command(target: str, laws_only: bool) -> None:
     plugins, name = _split(target)
     catalog = load_catalog(plugins)
     method = catalog.methods.entry_of(name)
-    spec = method.canonical(name)
+    spec = method.spec(name)
     console = Console()
-    broken = _laws(console, plugins, spec)
+    broken = _laws(console, plugins, str(spec))
     if not laws_only:
         _comparison(console, catalog, plugins, method, spec)
     if broken:
@@ -85,15 +87,15 @@ def _laws(console: Console, plugins: tuple[str, ...], spec: str) -> int:
     return broken
 
 
-def _comparison(console: Console, catalog: Catalog, plugins: tuple[str, ...], method: Method, spec: str) -> None:
+def _comparison(console: Console, catalog: Catalog, plugins: tuple[str, ...], method: Method, spec: Spec) -> None:
     kind = method.estimands[0]
-    estimand = _asked(kind).spec
+    estimand = kind.of_size(_ASKED).spec
     problems = [name for name in PROBLEMS[kind.key] if not _unfit(catalog, method, name)]
     if not problems:
         console.print("no comparison: no small problem has the traits the method requires", highlight=False)
         return
     crosses = [
-        Cross(estimand, (problem,), (f"{spec}", *_baselines(catalog, method)), _fitting(catalog, method, spec, problem),
+        Cross(estimand, (problem,), (str(spec), *_baselines(catalog, method)), _fitting(catalog, method, spec, problem),
               repeats=3, memory=False)
         for problem in problems
     ]  # fmt: skip
@@ -116,14 +118,9 @@ def _baselines(catalog: Catalog, method: Method) -> list[str]:
     ]  # fmt: skip
 
 
-def _asked(kind: type[Estimand]) -> Estimand:
-    """Ten of what is counted, all of anything else."""
-    return parse_estimand(f"{kind.key}[k=10]" if "k" in defaults_of(kind) else kind.key)
-
-
-def _fitting(catalog: Catalog, method: Method, spec: str, problem: str) -> tuple[int | str, ...]:
+def _fitting(catalog: Catalog, method: Method, spec: Spec, problem: str) -> tuple[int | str, ...]:
     """Budgets the method accepts."""
     made = catalog.problem(problem)
     kind = method.estimands[0]
-    least = method.bind(spec, _asked(kind)).min_matvecs(made.dim)
+    least = method.bind(spec, kind.of_size(_ASKED)).min_matvecs(made.dim)
     return tuple(budget for budget in _BUDGETS if budget >= least) or (least,)

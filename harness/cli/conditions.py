@@ -38,6 +38,16 @@ def read_conditions(
 ) -> Conditions:
     """Read the shared options.
 
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`; None leaves the suite's own.
+        dtype: `float32` or `float64`; None leaves the suite's own.
+        threads: Threads of the tensor library; None leaves the suite's own.
+        timeout: A time such as `10s`, or `none`.
+        memory: A size such as `2GiB`, or `none`.
+
+    Returns:
+        What they ask for.
+
     Raises:
         ValueError: If one is not accepted.
     """

@@ -16,7 +16,7 @@ from rich.text import Text
 from hessbench.catalog import load_catalog
 from hessbench.cells.cell import MEMORY, Cell
 from hessbench.cli.self_check import default_seed, self_check, summed
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.environment import capture, is_loaded
 from hessbench.ledger.record import Status
 from hessbench.operators import info_of

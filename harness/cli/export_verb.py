@@ -7,9 +7,7 @@ from pathlib import Path
 import click
 
 from hessbench.ledger.reading import Ledger
-from hessbench.reports.export import export
-
-FORMATS = ("csv", "parquet", "json")
+from hessbench.reports.export import FORMATS, export
 
 
 @click.command("export", epilog="Example: hessbench export runs/demo --format csv --out demo.csv")

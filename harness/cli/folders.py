@@ -17,6 +17,12 @@ from hessbench.reports.page import render_report
 def finish(folder: str | Path, console: Console, *, report: bool, plugins: Sequence[str] = ()) -> None:
     """Print the cost ledger of a run and, when asked, write its report and print its path.
 
+    Args:
+        folder: Folder of the run.
+        console: Where to print.
+        report: Whether the report is written.
+        plugins: Plugin files whose methods it cites beside those that are registered.
+
     Raises:
         ValueError: If the folder holds no ledger.
     """
@@ -30,9 +36,16 @@ def finish(folder: str | Path, console: Console, *, report: bool, plugins: Seque
 def write_report(
     folder: str | Path, ledger: Ledger, out: str | Path | None = None, plugins: Sequence[str] = ()
 ) -> Path:
-    """Write the report of a ledger; by default into `report` inside the run's folder.
+    """Write the report of a ledger; it cites the methods that are registered here or in the plugins.
 
-    It cites the methods that are registered here or in the plugins.
+    Args:
+        folder: Folder of the run.
+        ledger: Its ledger.
+        out: Folder of the report; `report` inside the run's folder by default.
+        plugins: Plugin files.
+
+    Returns:
+        The page.
     """
     citations = {method.name: method.citation for method in load_catalog(plugins).methods}
     return render_report(ledger, Path(out) if out else Path(folder) / "report", current_command(), citations)

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hessbench.catalog import load_catalog
-from hessbench.estimand.base import ESTIMANDS, defaults_of
+from hessbench.estimand import ESTIMANDS
+from hessbench.estimand.base import defaults_of
 from hessbench.running.suite import Suite, built_in_suites
 from hessbench.specs import Required, Value, format_value
 

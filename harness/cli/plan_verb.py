@@ -10,7 +10,6 @@ from rich.text import Text
 from hessbench.catalog import load_catalog
 from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.cli.quantities import parse_shard
-from hessbench.estimand.base import parse_estimand
 from hessbench.running.plan import PlannedCell, plan, shard
 from hessbench.running.suite import Suite
 
@@ -51,7 +50,7 @@ def command(
         )
     for (estimand, problem, method, reason), group in sorted(groups.items()):
         budgets = sorted({budget for entry in group for budget in entry.cell.budgets})
-        least = catalog.method(method, parse_estimand(estimand)).min_matvecs(catalog.problem(problem).dim)
+        least = group[0].bound.min_matvecs(group[0].problem.dim)
         repeats = len({entry.cell.repeat for entry in group})
         row = (estimand, problem, method, " ".join(map(str, budgets)), str(least), str(repeats), reason)
         table.add_row(*map(Text, row))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from hessbench.catalog import load_catalog
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.problems.references.shipped import write_shipped
 
 ESTIMANDS = ("top-eigenvalues[k=20]", "trace", "density")

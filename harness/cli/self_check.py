@@ -11,7 +11,7 @@ from typing import Final
 from scipy.stats import binom
 
 import hessbench
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.laws.flag_trials import flag_trial
 from hessbench.methods import METHODS
 from hessbench.problem import Problem

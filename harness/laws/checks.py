@@ -5,20 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 
 import numpy as np
 import torch
 
 from hessbench.counting import BudgetExceeded, CountingOperator
-from hessbench.estimand.base import Arrays, Estimand, Estimate, TopEigenspace, TopEigenvalues
-from hessbench.estimand.settled import settled
+from hessbench.estimand import Arrays, Estimand, Estimate
 from hessbench.laws.global_settings import changes, settings
+from hessbench.laws.one_run import Broken, Run, estimates, own_answer, run_once
 from hessbench.laws.small_operator import DIM, OUTPUTS, small_operator
 from hessbench.method import BoundMethod, Method
-from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR
 from hessbench.seeding import make_generator
+from hessbench.specs import Spec, spec_of
 from hessbench.tally import TalliedOperator
 
 REFUSED: Final = "refused in a sentence"
@@ -33,15 +33,7 @@ class Verdict:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one run spent and yielded."""
-
-    spent: int
-    yields: tuple[tuple[int, Arrays], ...]
-
-
-def check_method(method: Method, spec: str) -> Iterator[Verdict]:
+def check_method(method: Method, spec: Spec | str) -> Iterator[Verdict]:
     """Hold a method against every law, for each estimand it answers.
 
     Args:
@@ -51,16 +43,17 @@ def check_method(method: Method, spec: str) -> Iterator[Verdict]:
     Yields:
         One verdict per law and estimand, or one for an estimand that these settings refuse.
     """
+    asked = spec_of(spec)
     for kind in method.estimands:
         estimand = small_estimand(kind)
-        bound = method.bind(spec, estimand)
+        bound = method.bind(asked, estimand)
         if bound.refusal:
             yield Verdict(f"{REFUSED} ({estimand.spec})", passed=True, detail=bound.refusal)
             continue
         for law, check in LAWS.items():
             try:
                 detail = check(bound)
-            except _Broken as broken:
+            except Broken as broken:
                 yield Verdict(f"{law} ({estimand.spec})", passed=False, detail=str(broken))
             except Exception as failure:  # noqa: BLE001 -- a method may raise anything; that is what is reported
                 yield Verdict(f"{law} ({estimand.spec})", passed=False, detail=f"{type(failure).__name__}: {failure}")
@@ -70,42 +63,7 @@ def check_method(method: Method, spec: str) -> Iterator[Verdict]:
 
 def small_estimand(kind: type[Estimand]) -> Estimand:
     """The estimand of a kind that is asked for: three eigenvalues or eigenvectors, all of anything else."""
-    return kind(k=3) if issubclass(kind, TopEigenvalues | TopEigenspace) else cast("Callable[[], Estimand]", kind)()
-
-
-def run_once(
-    bound: BoundMethod, num_matvecs: int, seed: int = 1, op: LinearOperator | None = None, *, late: bool = False
-) -> Run:
-    """Run a method on a small operator and evaluate everything it yields, at once or, where `late`, after the run."""
-    counting = CountingOperator(op or small_operator(bound.method), num_matvecs)
-    yielded: list[tuple[int, Estimate]] = []
-    for estimate in _estimates(bound, counting, num_matvecs, seed):
-        yielded.append((counting.matvecs, settled(estimate) if late else settled(estimate.resolve())))
-    yields = tuple((spent, _own_answer(bound, estimate.resolve(), counting.dim)) for spent, estimate in yielded)
-    return Run(counting.matvecs, yields)
-
-
-def _estimates(bound: BoundMethod, counting: CountingOperator, num_matvecs: int, seed: int = 1) -> Iterator[Estimate]:
-    """What a method hands over, until the budget is spent."""
-    result: Any = bound.run(counting, num_matvecs, make_generator(seed))
-    for estimate in result if bound.method.is_anytime else [result]:
-        if not isinstance(estimate, Estimate):
-            raise _Broken(f"a method returns or yields Estimate, got {type(estimate).__name__}")
-        yield estimate
-        if counting.matvecs >= num_matvecs:
-            break
-
-
-class _Broken(Exception):  # noqa: N818
-    """A law does not hold."""
-
-
-def _own_answer(bound: BoundMethod, estimate: Estimate, dim: int) -> Arrays:
-    kind = type(bound.estimand)
-    known = {bound.method.estimands[0]: estimate, **estimate.also}
-    if kind not in known:
-        raise _Broken(f"no answer to {kind.key}: it must be the value of the first estimand, or in `also`")
-    return bound.estimand.to_arrays(known[kind].value, dim)
+    return kind.of_size(3)
 
 
 def _budgets(bound: BoundMethod) -> list[int]:
@@ -117,10 +75,10 @@ def _budgets(bound: BoundMethod) -> list[int]:
 def _answers(bound: BoundMethod) -> str:
     run = run_once(bound, max(_budgets(bound)))
     if not run.yields:
-        raise _Broken("the method ended without an estimate")
+        raise Broken("the method ended without an estimate")
     for name, array in run.yields[-1][1].items():
         if not np.isfinite(array).all():
-            raise _Broken(f"{name} is not finite")
+            raise Broken(f"{name} is not finite")
     return f"{len(run.yields)} estimate{'s' if len(run.yields) > 1 else ''} in {run.spent} products"
 
 
@@ -131,9 +89,9 @@ def _budget_is_kept(bound: BoundMethod) -> str:
         try:
             run = run_once(bound, budget)
         except BudgetExceeded as exceeded:
-            raise _Broken(f"with num_matvecs={budget}: {exceeded}") from None
+            raise Broken(f"with num_matvecs={budget}: {exceeded}") from None
         if not run.yields:
-            raise _Broken(f"with num_matvecs={budget} the method ended without an estimate; "
+            raise Broken(f"with num_matvecs={budget} the method ended without an estimate; "
                           "raise min_matvecs if that is too few")  # fmt: skip
     return f"budgets {', '.join(map(str, _budgets(bound)))}"
 
@@ -147,9 +105,9 @@ def _prefix(bound: BoundMethod) -> str:
     early = [entry for entry in second.yields if entry[0] <= short]
     for (spent, one), (again, two) in zip(first.yields, early, strict=False):
         if spent != again or not _same(one, two):
-            raise _Broken(f"at {spent} products the run with budget {short} differs from the run with budget {long}")
+            raise Broken(f"at {spent} products the run with budget {short} differs from the run with budget {long}")
     if not early or len(first.yields) != len(early):
-        raise _Broken(f"the run with budget {long} yields {len(early)} estimates within {short} products, "
+        raise Broken(f"the run with budget {long} yields {len(early)} estimates within {short} products, "
                       f"the run with that budget {len(first.yields)}")  # fmt: skip
     return f"{len(early)} estimates within {short} products agree bit for bit"
 
@@ -158,7 +116,7 @@ def _same_seed(bound: BoundMethod) -> str:
     budget = max(_budgets(bound))
     one, two = run_once(bound, budget), run_once(bound, budget)
     if one.spent != two.spent or not _same_yields(one, two):
-        raise _Broken("two runs from the same generator state differ")
+        raise Broken("two runs from the same generator state differ")
     return "same bits twice"
 
 
@@ -167,7 +125,7 @@ def _late(bound: BoundMethod) -> str:
         return "one-shot: evaluated when it is returned"
     budget = max(_budgets(bound))
     if not _same_yields(run_once(bound, budget), run_once(bound, budget, late=True)):
-        raise _Broken("a value evaluated after the run went on differs: a function must hold all it needs")
+        raise Broken("a value evaluated after the run went on differs: a function must hold all it needs")
     return "values evaluated after the run are the same"
 
 
@@ -175,11 +133,11 @@ def _no_late_products(bound: BoundMethod) -> str:
     if not bound.method.is_anytime:
         return "one-shot: what its value takes counts in its row"
     counting = CountingOperator(small_operator(bound.method), max(_budgets(bound)))
-    for estimate in _estimates(bound, counting, max(_budgets(bound))):
+    for estimate in estimates(bound, counting, max(_budgets(bound))):
         spent = counting.matvecs
         estimate.resolve()
         if counting.matvecs != spent:
-            raise _Broken(f"evaluating what was yielded at {spent} products took {counting.matvecs - spent} more: "
+            raise Broken(f"evaluating what was yielded at {spent} products took {counting.matvecs - spent} more: "
                           "make them before the yield, so that they belong to its budget")  # fmt: skip
     return "values take no products when they are evaluated"
 
@@ -189,27 +147,27 @@ def _values_stay(bound: BoundMethod) -> str:
         return "one-shot: nothing follows"
     counting = CountingOperator(small_operator(bound.method), max(_budgets(bound)))
     held: list[tuple[int, Estimate, Arrays]] = []
-    for estimate in _estimates(bound, counting, max(_budgets(bound))):
+    for estimate in estimates(bound, counting, max(_budgets(bound))):
         if callable(estimate.value):
             continue  # the law of late values
-        answer = _own_answer(bound, estimate.resolve(), counting.dim)
+        answer = own_answer(bound, estimate.resolve(), counting.dim)
         held.append((counting.matvecs, estimate, {name: array.copy() for name, array in answer.items()}))
     for spent, estimate, before in held:
-        if not _same(before, _own_answer(bound, estimate.resolve(), counting.dim)):
-            raise _Broken(f"the value yielded at {spent} products was changed afterwards: yield a copy of what goes on")
+        if not _same(before, own_answer(bound, estimate.resolve(), counting.dim)):
+            raise Broken(f"the value yielded at {spent} products was changed afterwards: yield a copy of what goes on")
     return f"{len(held)} values stayed as they were yielded"
 
 
 def _every_product(bound: BoundMethod) -> str:
     tally = TalliedOperator(small_operator(bound.method))
     counting = CountingOperator(tally, max(_budgets(bound)))
-    for estimate in _estimates(bound, counting, max(_budgets(bound))):
+    for estimate in estimates(bound, counting, max(_budgets(bound))):
         estimate.resolve()
     charged = counting.matvecs - counting.spending.outside
     if tally.columns != charged:
-        raise _Broken(f"{tally.columns} products were computed and {charged} charged: the method went round the count")
+        raise Broken(f"{tally.columns} products were computed and {charged} charged: the method went round the count")
     if not counting.matvecs and bound.min_matvecs(DIM) >= 1:
-        raise _Broken("no product was charged; a method that needs none declares min_matvecs=0")
+        raise Broken("no product was charged; a method that needs none declares min_matvecs=0")
     return f"{charged} products computed, as many charged"
 
 
@@ -219,7 +177,7 @@ def _inputs_untouched(bound: BoundMethod) -> str:
     before = op.matmat(witness)
     run_once(bound, max(_budgets(bound)), op=op)
     if not torch.equal(before, op.matmat(witness)):
-        raise _Broken("the operator's products changed during the run")
+        raise Broken("the operator's products changed during the run")
     return "products before and after are equal"
 
 
@@ -228,7 +186,7 @@ def _dtype(bound: BoundMethod) -> str:
         op = small_operator(bound.method, dtype)
         run = run_once(bound, max(_budgets(bound)), op=op)
         if not run.yields:
-            raise _Broken(f"no estimate in {dtype}")
+            raise Broken(f"no estimate in {dtype}")
     return "float32 and float64, on the CPU"
 
 
@@ -238,7 +196,7 @@ def _globals(bound: BoundMethod) -> str:
     after = _global_state()
     changed = changes(before, after)
     if changed:
-        raise _Broken(f"changed: {', '.join(changed)}; the only randomness is the generator handed in")
+        raise Broken(f"changed: {', '.join(changed)}; the only randomness is the generator handed in")
     return "no global generator or setting changed"
 
 
@@ -255,7 +213,7 @@ def _too_small(bound: BoundMethod) -> str:
     except Exception as failure:  # noqa: BLE001 -- a method may raise anything; that is what is reported
         if isinstance(failure, ValueError) and str(least) in str(failure):
             return f"{least - 1} refused: {failure}"
-        raise _Broken(f"with {least - 1} products, one below min_matvecs, the method fails for another reason than "
+        raise Broken(f"with {least - 1} products, one below min_matvecs, the method fails for another reason than "
                       f"a refusal that names {least}: {type(failure).__name__}: {failure}") from None  # fmt: skip
     return f"{says}; called by itself the method accepts it"
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import Array, TopEigenvalues
+from hessbench.estimand import Array, TopEigenvalues
 from hessbench.method import BoundMethod
 from hessbench.operators import LinearOperator
 from hessbench.seeding import make_generator
@@ -63,7 +63,16 @@ def flag_trial(
     seed: int,
     tolerance: float | None = None,
 ) -> FlagTrial:
-    """Run a method once and judge every flag it gives; see `flags`.
+    """Run a method once and judge every flag it gives.
+
+    Args:
+        bound: As in `flags`, like all the others.
+        op: Operator A.
+        truth: The k eigenvalues asked for, shape (k,), in their order.
+        norm: Largest magnitude of all eigenvalues.
+        num_matvecs: Most products.
+        seed: Seed of the method's generator.
+        tolerance: Error in units of the norm that a flag allows.
 
     Returns:
         Counts, and a line for each wrong flag.

@@ -414,7 +414,11 @@ def _hashes(record: Record) -> tuple[str, str, str]:
 
 
 def _check_row(row: Mapping[str, Any], declared: type) -> None:
-    """Refuse a row that lacks a field of its kind, or holds another type in it; what it adds is left as it is."""
+    """Refuse a row that lacks a field of its kind, or holds another type in it; what it adds is left as it is.
+
+    Raises:
+        DamagedRowError: Naming the field.
+    """
     required: frozenset[str] = getattr(declared, "__required_keys__")  # noqa: B009 -- unknown to the type checker
     for name, fits in field_checks(declared).items():
         if not (fits(row[name]) if name in row else name not in required):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from hessbench.estimand.base import Arrays, Reference, parse_estimand
+from hessbench.estimand import Arrays, Reference, parse_estimand
 from hessbench.ledger.reading import Attempt, Ledger, LedgerTail, LedgerWriter, load_arrays, now
 from hessbench.ledger.record import Kind, Record
 from hessbench.ledger.stored_references import ReferenceStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import final
 
@@ -66,3 +66,13 @@ def stopped_holders(folder: Path, cells: Iterable[str]) -> list[int]:
             if state == "T":
                 found.add(pid)
     return sorted(found)
+
+
+def why_it_waits(folder: Path, cells: Sequence[str]) -> str:
+    """What a run says while other processes have claimed the cells it has left."""
+    waits = f"waiting for {len(cells)} cell{'s' * (len(cells) != 1)} that another process has claimed"
+    stopped = stopped_holders(folder, cells)
+    if not stopped:
+        return waits
+    named = " and ".join(map(str, stopped))
+    return f"{waits}; {named} {'is' if len(stopped) == 1 else 'are'} stopped: let it go on (kill -CONT) or end it"

@@ -1,23 +1,32 @@
-"""Evaluate a function from a notebook: no file, no registration, the same ledger row."""
+"""Evaluate a function from a notebook: no file, no registration, the same ledger row; forked, or in this process."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import torch
+
 from hessbench.catalog import Catalog, load_catalog
-from hessbench.estimand.base import ESTIMANDS, Estimand, defaults_of, parse_estimand
-from hessbench.ledger.reading import Ledger
+from hessbench.cells.cell import MEMORY
+from hessbench.cells.execute import classify, execute
+from hessbench.estimand import ESTIMANDS, Estimand, parse_estimand
+from hessbench.ledger.environment import capture, environment_hash
+from hessbench.ledger.reading import Ledger, LedgerWriter
+from hessbench.ledger.stored_references import Truth
 from hessbench.method import Method
 from hessbench.problem import Problem
-from hessbench.running.inline import run_inline
-from hessbench.running.plan import Conditions
+from hessbench.running.plan import Conditions, plan
+from hessbench.running.rows import Context, outcome_rows, skipped_row
 from hessbench.running.runner import Options, run
 from hessbench.running.suite import Cross, Suite
+from hessbench.workers.messages import CellJob, Ended, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +39,8 @@ PROBLEMS: Final[dict[str, tuple[str, ...]]] = {
     "diagonal": ("diagonal[n=1000]", "digits-mlp[operator=ggn,step=500]"),
 }
 """Small problems with exact references, by estimand: a synthetic one and a really trained network."""
+
+NOTE: Final = "ran in the caller's process, which could not be forked: no peak is true here and no limit was enforced"
 
 
 def evaluate(
@@ -87,12 +98,48 @@ def run_here(suite: Suite, catalog: Catalog, timeout_s: float | None) -> pd.Data
         return Ledger.read(folder).to_frame()
 
 
+def run_inline(suite: Suite, catalog: Catalog, folder: str | Path, conditions: Conditions) -> None:
+    """Run a suite cell by cell in this process, without the memory pass.
+
+    Args:
+        suite: What to cross.
+        catalog: Where the names are looked up.
+        folder: Folder of the run.
+        conditions: Overrides of device, dtype and threads.
+
+    Raises:
+        ValueError: If the suite does not fit the catalog.
+    """
+    threads = torch.get_num_threads()
+    facts = capture()
+    environment = environment_hash(facts)
+    writer = LedgerWriter(folder)
+    truths: dict[tuple[str, str], Truth] = {}
+    try:
+        writer.append_environment(environment, facts)
+        for planned in plan(suite, catalog, conditions):
+            cell, problem, bound = planned.cell, planned.problem, planned.bound
+            context = Context(cell, suite.label, environment, problem, bound, spans=planned.spans)
+            if planned.skip_reason:
+                writer.append(skipped_row(planned, context))
+            elif cell.pass_ != MEMORY:
+                key = (cell.problem, cell.estimand)
+                if key not in truths:
+                    truths[key] = _truth(problem, bound.estimand)
+                outcome = Outcome(CellJob(cell), ended=Ended(code=0))
+                execute(cell, problem, bound, outcome.messages.append)
+                for row in outcome_rows(context, outcome, truths[key], writer):
+                    notes = dict(row.notes) | {"host_peak_bytes": NOTE, "timeout_s": NOTE}
+                    writer.append(dataclasses.replace(row, notes=notes))
+    finally:
+        torch.set_num_threads(threads)
+        writer.close()
+
+
 def can_fork() -> bool:
     """Whether cells can be forked from this process."""
     if sys.platform != "linux":
         return False
-    import torch
-
     return not (torch.cuda.is_available() and torch.cuda.is_initialized())
 
 
@@ -103,7 +150,7 @@ def _estimand(estimand: Estimand | type[Estimand] | str) -> Estimand:
         return parse_estimand(estimand)
     if estimand not in ESTIMANDS.values():
         raise ValueError(f"estimand takes one of {', '.join(ESTIMANDS)}, got {estimand!r}")
-    return parse_estimand(f"{estimand.key}[k=10]" if "k" in defaults_of(estimand) else estimand.key)
+    return estimand.of_size(10)
 
 
 def _check_timeout(timeout_s: object) -> None:
@@ -117,3 +164,11 @@ def _name(f: Callable[..., Any]) -> str:
     words = re.findall(r"[a-z0-9]+", getattr(f, "__name__", "function").lower())
     name = "-".join(words) or "function"
     return name if name[0].isalpha() else f"f-{name}"
+
+
+def _truth(problem: Problem, estimand: Estimand) -> Truth:
+    build, spec = problem.references.get(type(estimand)), estimand.spec
+    try:
+        return Truth(problem.hash, {spec: build(estimand)} if build else {})
+    except Exception as failure:  # noqa: BLE001 -- a reference that fails must not cost the rows
+        return Truth(problem.hash, missing={spec: classify(failure)[1]})

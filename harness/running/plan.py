@@ -9,7 +9,7 @@ from typing import Final
 
 from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY, TIME, Cell
-from hessbench.estimand.base import Estimand, parse_estimand
+from hessbench.estimand import Estimand, parse_estimand
 from hessbench.method import BoundMethod
 from hessbench.problem import Problem
 from hessbench.redact import redact
@@ -33,17 +33,28 @@ class Conditions:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell.
+    """A cell, and what the names in it stand for.
 
     Attributes:
         cell: What would run.
+        problem: Its problem.
+        bound: Its method, with the estimand.
         skip_reason: Why it will not; empty where it will.
         spans: Whether its largest budget is the dimension by the suite's own words, "n".
     """
 
     cell: Cell
+    problem: Problem
+    bound: BoundMethod
     skip_reason: str = ""
     spans: bool = False
+
+    @property
+    def answered(self) -> list[str]:
+        """The estimand asked for, and those the method answers beside it that need no parameters."""
+        own = self.bound.estimand
+        beside = [kind.default() for kind in self.bound.method.estimands if kind is not type(own)]
+        return [own.spec, *(estimand.spec for estimand in beside if estimand is not None)]
 
 
 def plan(suite: Suite, catalog: Catalog, conditions: Conditions | None = None) -> list[PlannedCell]:
@@ -106,7 +117,11 @@ def _answers(catalog: Catalog, chosen: Selected, estimand: Estimand) -> bool:
 
 
 def _misfit(estimand: Estimand, problem: Problem, by_glob: bool) -> str:
-    """Why the estimand does not fit the dimension, as a skip reason where a glob chose the problem."""
+    """Why the estimand does not fit the dimension, as a skip reason where a glob chose the problem.
+
+    Raises:
+        ValueError: If it does not, and no glob did.
+    """
     try:
         estimand.check(problem.dim)
     except ValueError as misfit:
@@ -119,7 +134,11 @@ def _misfit(estimand: Estimand, problem: Problem, by_glob: bool) -> str:
 def _budgeted(
     base: Cell, cross: Cross, problem: Problem, bound: BoundMethod, reason: str, by_glob: bool
 ) -> Iterator[PlannedCell]:
-    """Spread a cell over budgets, repeats and passes."""
+    """Spread a cell over budgets, repeats and passes.
+
+    Raises:
+        ValueError: If a budget is too small, and no glob chose the cell.
+    """
     budgets = sorted({problem.dim if budget == "n" else int(budget) for budget in cross.num_matvecs})
     least = bound.min_matvecs(problem.dim)
     low = [budget for budget in budgets if budget < least]
@@ -127,21 +146,22 @@ def _budgeted(
         says = f"{bound.spec} needs at least {least} products on {problem.name}, got num_matvecs = {low[0]}"
         if not by_glob:
             raise ValueError(says)
-        yield PlannedCell(replace(base, budgets=tuple(low)), says)
+        yield PlannedCell(replace(base, budgets=tuple(low)), problem, bound, says)
     enough = [budget for budget in budgets if budget >= least] or ([] if not reason else budgets)
     if not enough:
         return
     grids = [tuple(enough)] if bound.method.is_anytime else [(budget,) for budget in enough]
     if reason:
-        yield from (PlannedCell(replace(base, budgets=grid), reason) for grid in grids)
+        yield from (PlannedCell(replace(base, budgets=grid), problem, bound, reason) for grid in grids)
         return
     for grid in grids:
         spans = "n" in cross.num_matvecs and grid[-1] == problem.dim
         for repeat in range(cross.repeats):
-            yield PlannedCell(replace(base, budgets=grid, repeat=repeat, pass_=TIME), spans=spans)
+            cell = replace(base, budgets=grid, repeat=repeat, pass_=TIME)
+            yield PlannedCell(cell, problem, bound, spans=spans)
     if cross.memory:
         spans = "n" in cross.num_matvecs and grids[-1][-1] == problem.dim
-        yield PlannedCell(replace(base, budgets=grids[-1][-1:], pass_=MEMORY), spans=spans)
+        yield PlannedCell(replace(base, budgets=grids[-1][-1:], pass_=MEMORY), problem, bound, spans=spans)
 
 
 def prepare(suite: Suite, catalog: Catalog, say: Callable[[str], None]) -> None:
@@ -160,7 +180,7 @@ def prepare(suite: Suite, catalog: Catalog, say: Callable[[str], None]) -> None:
     specs = {
         chosen.spec for cross in suite.crosses for text in cross.problems for chosen in catalog.problems.select(text)
     }
-    for spec in sorted(specs):
+    for spec in sorted(specs, key=str):
         problem = catalog.problem(spec)
         if problem.prepare and problem.refusal:
             try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY, Cell
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.environment import capture, environment_hash
 from hessbench.ledger.reading import Ledger, LedgerWriter
 from hessbench.ledger.record import Kind, Record

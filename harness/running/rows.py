@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hessbench.cells.cell import MEMORY, Cell
 from hessbench.cells.messages import Checkpoint
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.costs import columns_of
 from hessbench.ledger.environment import library_version
 from hessbench.ledger.reading import LedgerWriter, now
@@ -76,6 +76,12 @@ def skipped_row(planned: PlannedCell, context: Context) -> Record:
 
 def outcome_rows(context: Context, outcome: Outcome, truth: Truth, writer: LedgerWriter) -> list[Record]:
     """The checkpoint rows of an outcome, then its terminal row, scored.
+
+    Args:
+        context: What the rows have in common.
+        outcome: What became of the cell.
+        truth: What is known of its problem.
+        writer: Keeps the arrays of the estimates.
 
     Raises:
         OSError: If the arrays cannot be kept.

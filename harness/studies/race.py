@@ -11,7 +11,7 @@ import torch
 
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import Array, Estimate, Reference, TopEigenvalues
+from hessbench.estimand import Array, Estimate, Reference, TopEigenvalues
 from hessbench.problem import Problem
 from hessbench.reports.sketch.results import Race
 from hessbench.seeding import derive_seed, make_generator

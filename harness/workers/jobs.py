@@ -13,7 +13,7 @@ from hessbench.cells.cell import Cell
 from hessbench.cells.execute import classify, execute
 from hessbench.cells.messages import Emit as EmitCell
 from hessbench.cells.messages import End
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.laws.checks import check_method
 from hessbench.ledger.record import Status
 from hessbench.ledger.stored_references import ReferenceStore, cached_references
@@ -104,7 +104,11 @@ def _references(job: ReferenceJob, problem: Problem) -> Iterator[Message]:
 
 
 def _reference(text: str, problem: Problem) -> Iterator[BuiltReference | NoReference]:
-    """The reference of one estimand, if the problem has one."""
+    """The reference of one estimand, if the problem has one.
+
+    Raises:
+        ValueError: If the estimand is not accepted.
+    """
     estimand = parse_estimand(text)
     build = problem.references.get(type(estimand))
     if build is None:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from hessbench.cells.cell import Cell
 from hessbench.cells.messages import Checkpoint, End
-from hessbench.estimand.base import Arrays, Reference, Source, parse_estimand
+from hessbench.estimand import Arrays, Reference, Source, parse_estimand
 from hessbench.ledger.typed_fields import APART
 
 M = TypeVar("M")

@@ -293,7 +293,8 @@ class Pool:
         Raises:
             RuntimeError: If there is none.
             ValueError: If a server could not start, and said why.
-            OSError: If it could not, or is gone again at once.
+            ChildProcessError: If it could not, and said nothing.
+            OSError: If it is gone again at once.
         """
         number = self.idle()
         if number is None:

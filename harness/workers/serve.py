@@ -15,6 +15,7 @@ from typing import NoReturn, cast
 import torch
 
 from hessbench.catalog import load_catalog
+from hessbench.exceptions import first_line
 from hessbench.redact import redact
 from hessbench.workers.messages import Failed
 from hessbench.workers.server import Server, prepare
@@ -38,8 +39,7 @@ def main(arguments: list[str]) -> NoReturn:
                 import_module(name)
             catalog = load_catalog(setup.plugins)
     except Exception as failure:  # noqa: BLE001 -- whatever a module raises is told in one sentence
-        said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
-        channel.send(packet(Failed(redact(said))))
+        channel.send(packet(Failed(redact(first_line(failure)))))
         os._exit(1)
     spawn = [sys.executable, "-m", "hessbench.workers.spawned", text] if setup.spawn else None
     Server(channel, catalog, folder, spawn).serve()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, Estimate, TopEigenspace, TopEigenvalues
+from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of
 from hessbench.methods.krylov.ritz import has_converged, leading, ritz_vectors, rounding, tolerance

@@ -10,7 +10,7 @@ from typing import Final, get_args
 import numpy as np
 import torch
 
-from hessbench.estimand.base import Density, Estimand, Estimate, TopEigenspace, TopEigenvalues
+from hessbench.estimand import Density, Estimand, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Reorth, Which, check_choice, count_of, least_of
 from hessbench.methods.krylov.meters import count_ghosts, orthogonality

@@ -7,7 +7,7 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, Estimate, TopEigenspace, TopEigenvalues
+from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
 from hessbench.methods.probes import draw_normal

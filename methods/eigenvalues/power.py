@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Estimate, TopEigenspace, TopEigenvalues
+from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least, check_choice, count_of, least_of
 from hessbench.methods.krylov.vectors import norm, project_out

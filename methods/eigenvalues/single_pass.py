@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hessbench.estimand.base import Array, Estimate, TopEigenspace, TopEigenvalues
+from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
 from hessbench.methods.probes import draw_normal

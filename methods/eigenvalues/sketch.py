@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, Estimate, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
 from hessbench.methods.probes import draw_normal, draw_signs

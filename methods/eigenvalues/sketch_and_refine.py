@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Estimate, TopEigenspace, TopEigenvalues
+from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, check_choice
 from hessbench.methods.eigenvalues.refinement import Pairs, corrected, lobpcg, ritz_pairs

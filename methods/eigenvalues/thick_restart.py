@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from hessbench.estimand.base import Array, Estimate, TopEigenspace, TopEigenvalues
+from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of, least_of
 from hessbench.methods.krylov.restarted import Restarted, thick_restart_steps

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, TopEigenvalues
+from hessbench.estimand import Array, TopEigenvalues
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.krylov.guards import Full
 from hessbench.methods.krylov.recurrence import Recurrence

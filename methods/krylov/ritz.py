@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, TopEigenvalues
+from hessbench.estimand import Array, TopEigenvalues
 from hessbench.methods.krylov.tridiagonal import latest_begin, solve_tridiagonal
 
 _SEEN: Final = (

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import scipy.stats
 
-from hessbench.estimand.base import Array, TopEigenvalues
+from hessbench.estimand import Array, TopEigenvalues
 from hessbench.problems.held_out.spectra import HeldOutSpectrum
 from hessbench.problems.references.statistical import statistical_density, statistical_trace
 from hessbench.problems.references.trace_interval import Effort

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import TopEigenvalues, Trace
+from hessbench.estimand import TopEigenvalues, Trace
+from hessbench.exceptions import named_line
 from hessbench.operators import LinearOperator, to_dense
 from hessbench.problem import Problem
 from hessbench.problems.curvature.engines.table import AUTO, engine_names
@@ -104,7 +105,7 @@ def model_trial(
             name, "refused" if rightly else "wrong", float("nan"), f"{'' if rightly else 'refused: '}{refusal}"
         )
     except _NO_SENTENCE as failure:
-        return ModelTrial(name, "wrong", float("nan"), f"{type(failure).__name__}: {failure}".splitlines()[0])
+        return ModelTrial(name, "wrong", float("nan"), named_line(failure))
     truth = (
         _fisher(case.plain, problem, seed)
         if draws

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.estimand.base import Array, TopEigenvalues
+from hessbench.estimand import Array, TopEigenvalues
 from hessbench.operators import FunctionOperator
 from hessbench.problems.spectra.rotation import rotated_operator
 

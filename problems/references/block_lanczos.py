@@ -28,7 +28,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.operators import LinearOperator
 
 MEMORY: Final = 2**31

@@ -24,7 +24,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, Reference, Source, TopEigenvalues
+from hessbench.estimand import Array, Reference, Source, TopEigenvalues
 from hessbench.estimand.from_dense import References
 from hessbench.operators import LinearOperator
 from hessbench.problems.references.block_lanczos import (

@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from hessbench.estimand.base import EPS, Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand.base import EPS
 from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_references
 from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from hessbench.estimand.base import Estimand, Reference, Source, TopEigenvalues, parse_estimand
+from hessbench.estimand import Estimand, Reference, Source, TopEigenvalues, parse_estimand
 from hessbench.files import write_whole
 from hessbench.problem import Problem
 

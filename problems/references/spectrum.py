@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hessbench.estimand.base import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
 from hessbench.estimand.from_dense import References
 
 

@@ -12,7 +12,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, Density, Reference, Source, Trace
+from hessbench.estimand import Array, Density, Reference, Source, Trace
 from hessbench.estimand.from_dense import References
 from hessbench.operators import LinearOperator
 from hessbench.problems.references.trace_interval import LEVEL, Effort, random_signs, trace_interval

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.estimand.base import Array, Diagonal, Reference, Source, Trace
+from hessbench.estimand import Array, Diagonal, Reference, Source, Trace
 from hessbench.estimand.from_dense import References
 from hessbench.operators import LinearOperator
 from hessbench.problems.curvature.matrices import curvature_operator

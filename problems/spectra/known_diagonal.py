@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, Diagonal, Reference, Source, Trace
+from hessbench.estimand import Array, Diagonal, Reference, Source, Trace
 from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_references
 from hessbench.operators import FunctionOperator, OperatorInfo, to_dense
 from hessbench.problem import PSD, SYNTHETIC, Problem, ProblemFamily, array_hash

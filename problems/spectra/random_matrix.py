@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.estimand.base import Array, Arrays, Density, Reference
+from hessbench.estimand import Array, Arrays, Density, Reference
 from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_references
 from hessbench.operators import dense_operator
 from hessbench.problem import PSD, RANDOM_MATRIX, SYNTHETIC, Problem, ProblemFamily, array_hash

@@ -9,20 +9,12 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.estimand.base import (
-    Array,
-    Density,
-    Diagonal,
-    Reference,
-    Source,
-    TopEigenspace,
-    TopEigenvalues,
-    Trace,
-    density_reference,
-    top_reference,
-    trace_reference,
-)
-from hessbench.estimand.from_dense import DENSE_LIMIT, References, eigenspace_reference
+from hessbench.estimand import Array, Density, Diagonal, Reference, Source, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand.density import density_reference
+from hessbench.estimand.eigenspace import eigenspace_reference
+from hessbench.estimand.eigenvalues import top_reference
+from hessbench.estimand.from_dense import DENSE_LIMIT, References
+from hessbench.estimand.trace import trace_reference
 from hessbench.operators import to_dense
 from hessbench.problem import DIAGONAL, PSD, SYNTHETIC, Problem, ProblemFamily, array_hash
 from hessbench.problems.parameters import at_least, in_range, nearest, one_of, spec_text

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from hessbench.clock import seconds_a_call, wait_for
+from hessbench.exceptions import first_line
 from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator, Matmat, info_of
 from hessbench.problems.curvature.engines.engine import EngineUnavailable
@@ -143,7 +144,7 @@ def measure(
         try:
             entered.append(_enter(way, written if way.as_written else network, matrix, block[:, :1], gradient_s))
         except (EngineUnavailable, RuntimeError, ImportError) as failure:
-            said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+            said = first_line(failure)
             left_out.append(Timing(matrix, way.name, note=said))
     # One vector and the widest block: a way may take different paths for them.
     compared = [block[:, :1], block] if max(widths) > 1 else [block]

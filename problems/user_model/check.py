@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from hessbench.exceptions import first_line
 from hessbench.operators import NotSymmetric, check_operator
 from hessbench.problems.curvature.engines.engine import MATRICES
 from hessbench.problems.curvature.engines.table import AUTO
@@ -231,7 +232,7 @@ def _runs_by_example(network: Network) -> bool:
 
 def _call_failure(failure: Exception, inputs: Tensor) -> str:
     """Why the model could not be called."""
-    said = _first_line(failure)
+    said = first_line(failure).rstrip(".")
     if (
         not inputs.is_floating_point()
         and not isinstance(failure, IndexError)
@@ -246,7 +247,7 @@ def _call_failure(failure: Exception, inputs: Tensor) -> str:
 
 def _twice_failure(failure: Exception, objective: Tensor) -> str:
     """What torch cannot differentiate twice, as one sentence."""
-    said = _first_line(failure)
+    said = first_line(failure).rstrip(".")
     missing = re.search(r"derivative for '?(?:aten::)?([\w.:]+)'? is not implemented", said)
     if missing:
         return f"the model cannot be differentiated twice: torch has no derivative for {missing[1]}; replace it"
@@ -264,7 +265,3 @@ def _hidden(objective: Tensor, said: str) -> str:
         f"{' or '.join(customs)} (a custom autograd.Function)" if customs else "an operation (detach, torch.no_grad)"
     )
     return f"the model cannot be differentiated twice: {which} hides a derivative ({said})"
-
-
-def _first_line(failure: Exception) -> str:
-    return (str(failure).strip() or type(failure).__name__).splitlines()[0].rstrip(".")

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.weight_norm import WeightNorm
 
+from hessbench.exceptions import first_line
 from hessbench.problem import Problem, array_hash
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.table import AUTO
@@ -200,7 +201,7 @@ def _own_copy(model: nn.Module) -> nn.Module:
     try:
         own = copy.deepcopy(model).cpu()
     except (RuntimeError, TypeError) as failure:
-        said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+        said = first_line(failure)
         raise ValueError(f"the model cannot be copied by copy.deepcopy: {said}") from failure
     own.zero_grad(set_to_none=True)
     for module in own.modules():

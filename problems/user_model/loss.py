@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
+from hessbench.exceptions import first_line
 from hessbench.problems.networks.losses import CROSS_ENTROPY, LOSSES, SQUARED, Loss, LossTotal, cross_entropy, squared
 from hessbench.problems.networks.network import Batch
 from hessbench.specs import suggest
@@ -216,7 +217,7 @@ def _check_split(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
         whole = loss.total(outputs, targets)
         singly = [float(loss.total(outputs[i : i + 1], targets[i : i + 1])) for i in range(outputs.shape[0])]
     except (RuntimeError, IndexError, TypeError, ValueError) as failure:
-        said = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+        said = first_line(failure)
         raise ValueError(
             f"the loss {loss.name} cannot be called on outputs {tuple(outputs.shape)} and targets "
             f"{tuple(targets.shape)}: {said}"

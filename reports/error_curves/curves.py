@@ -11,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from hessbench.estimand.base import ESTIMANDS
+from hessbench.estimand import ESTIMANDS
 from hessbench.ledger.record import Record
 from hessbench.reports.costs.answers import Answer, Key, namer, timed_or_all
 from hessbench.reports.writing.median_intervals import median_interval

@@ -10,7 +10,7 @@ import mpmath
 import torch
 from mpmath import mp, mpf
 
-from hessbench.estimand.base import Diagonal, Estimand, Reference, TopEigenvalues, Trace
+from hessbench.estimand import Diagonal, Estimand, Reference, TopEigenvalues, Trace
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED
 from hessbench.problems.networks.network import Batch, Network

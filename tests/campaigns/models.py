@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.operators import check_operator, to_dense
 from hessbench.problems import from_model
 from hessbench.problems.curvature.matrices import OPERATORS

@@ -6,7 +6,7 @@ import pytest
 
 from hessbench.catalog import load_catalog
 from hessbench.cells.cell import Cell
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.reading import to_frame
 from hessbench.ledger.record import Kind, Record, Status
 from hessbench.ledger.typed_fields import built, plain

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hessbench.catalog import load_catalog
-from hessbench.estimand.base import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
 from hessbench.operators import check_operator, info_of, to_dense
 from hessbench.seeding import make_generator
 from hessbench.specs import Spec, parse_one

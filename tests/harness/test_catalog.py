@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hessbench.catalog import Catalog, family_of, load_catalog, load_plugin
-from hessbench.estimand.base import Estimate, Trace
+from hessbench.estimand import Estimate, Trace
 from hessbench.method import Method
 from hessbench.methods import METHODS
 from hessbench.problem import Problem, ProblemFamily

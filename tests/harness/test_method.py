@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from hessbench.estimand.base import Density, Diagonal, Estimate, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, Estimate, TopEigenspace, TopEigenvalues, Trace
 from hessbench.method import Footprint, Method
 from hessbench.problem import Problem
 

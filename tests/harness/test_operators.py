@@ -15,7 +15,6 @@ from hessbench.operators import (
     check_product,
     check_symmetric,
     dense_operator,
-    diagonal_operator,
     from_scipy,
     info_of,
     multiply,
@@ -62,24 +61,6 @@ def test_non_contiguous_blocks_multiply_as_their_copies_do(view):
     base = view(block(1) if view(block(1)).shape[1] == 3 else block())
     op = dense_operator(symmetric())
     assert torch.allclose(op.matmat(base), op.matmat(base.contiguous()))
-
-
-def test_a_diagonal_operator_multiplies_entrywise():
-    entries = torch.arange(1.0, N + 1)
-    assert torch.equal(to_dense(diagonal_operator(entries)), torch.diag(entries))
-
-
-@pytest.mark.parametrize(
-    ("entries", "says"),
-    [
-        (torch.ones(3, 3), "shape"),
-        (torch.tensor([1.0, float("nan")]), "not finite"),
-        (torch.tensor([1, 2]), "real floating"),
-    ],
-)
-def test_what_is_no_diagonal_is_refused(entries, says):
-    with pytest.raises(ValueError, match=says):
-        diagonal_operator(entries)
 
 
 @pytest.mark.parametrize("block_size", [1, 4, 9, 100])

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse.linalg
 import torch
 
-from hessbench.estimand.base import Density, Diagonal, Source, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
 from hessbench.estimand.from_dense import DENSE_LIMIT, dense_references
 from hessbench.operators import dense_operator, to_dense
 from hessbench.problem import Problem, ProblemFamily, array_hash
@@ -136,7 +136,7 @@ def test_hashes_do_not_depend_on_the_process():
         "import functools, numpy as np\n"
         "from hessbench.catalog import load_catalog\n"
         "from hessbench.method import Method\n"
-        "from hessbench.estimand.base import Trace\n"
+        "from hessbench.estimand import Trace\n"
         "from hessbench.cells.cell import Cell\n"
         "from hessbench.problem import Problem\n"
         "space = {}\n"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from hessbench.registry import Registry
-from hessbench.specs import canonical, parse_one
+from hessbench.specs import Spec, canonical, spec_of
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,8 @@ class Entry:
     name: str
     presets: tuple = ()
 
-    def canonical(self, text):
-        return str(canonical(parse_one(text), {"step": 0, "share": 0.0, "mode": "full"}))
+    def spec(self, asked):
+        return canonical(spec_of(asked), {"step": 0, "share": 0.0, "mode": "full"})
 
 
 def registry():
@@ -44,7 +44,7 @@ def registry():
 )
 def test_a_spec_or_sweep_names_exactly_what_it_says(pattern, specs):
     found = registry().select(pattern)
-    assert sorted(s.spec for s in found) == sorted(specs)
+    assert sorted(str(s.spec) for s in found) == sorted(specs)
     assert not any(s.by_glob for s in found)
 
 
@@ -64,8 +64,14 @@ def test_a_spec_or_sweep_names_exactly_what_it_says(pattern, specs):
 )
 def test_a_glob_matches_names_and_presets_with_brackets_taken_as_they_are(pattern, specs):
     found = registry().select(pattern)
-    assert [s.spec for s in found] == specs
+    assert [str(s.spec) for s in found] == specs
     assert all(s.by_glob for s in found)
+
+
+def test_a_spec_is_selected_as_it_was_parsed():
+    (chosen,) = registry().select("lanczos[step=2]")
+    assert chosen.spec == Spec("lanczos", (("step", 2),))
+    assert registry().entry_of(chosen.spec).spec(chosen.spec) is not None
 
 
 def test_a_glob_over_everything_gives_every_preset_once():

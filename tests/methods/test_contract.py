@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
 from hessbench.laws.checks import check_method, small_estimand
 from hessbench.methods import METHODS
 from hessbench.operators import FunctionOperator, dense_operator

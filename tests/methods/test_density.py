@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Density, Source, Trace, density_reference
+from hessbench.estimand import Density, Source, Trace
+from hessbench.estimand.density import density_reference
 from hessbench.methods.kpm import Interval, chebyshev_moments, find_interval, jackson_kernel
 from hessbench.methods.krylov.vectors import norm
 from hessbench.operators import FunctionOperator, dense_operator

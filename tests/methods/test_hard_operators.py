@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.methods.arguments import Reorth
 from hessbench.methods.eigenvalues.block_krylov import block_krylov, block_krylov_steps
 from hessbench.methods.eigenvalues.lanczos import lanczos

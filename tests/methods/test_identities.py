@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.methods.eigenvalues.block_krylov import block_krylov, block_krylov_steps
 from hessbench.methods.eigenvalues.lanczos import lanczos
 from hessbench.methods.eigenvalues.power import power_iteration

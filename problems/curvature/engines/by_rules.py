@@ -6,8 +6,8 @@ from typing import Final
 
 from torch import Tensor
 
+from hessbench.exceptions import is_out_of_memory
 from hessbench.problems.curvature.engines.engine import EngineUnavailable, Products
-from hessbench.problems.curvature.engines.splitting import is_out_of_memory
 from hessbench.problems.curvature.rules import RulesProducts, UnknownNode
 from hessbench.problems.networks.network import Batch, Network
 

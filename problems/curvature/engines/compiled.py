@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from hessbench.exceptions import first_line
 from hessbench.problems.curvature.engines.engine import Products
 from hessbench.problems.curvature.engines.forward_mode import map_columns, outputs_and_vjp
 from hessbench.problems.networks.linearisation import quiet_transforms
@@ -63,7 +64,7 @@ def _compiled(column: Callable[[Tensor, Tensor], Tensor], network: Network) -> P
             product = torch.compile(traced)
             product(parameters, direction)  # nothing is compiled before the first call
         except _FAILURES as failure:
-            said = (str(failure).strip() or "no reason given").splitlines()[0]
+            said = first_line(failure, "no reason given")
             product, note = traced, f"eager, as compiling failed: {type(failure).__name__}: {said}"
 
     def multiply(block: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hessbench.exceptions import first_line
 from hessbench.operators import Matmat, OperatorInfo, ProductKind, check_block, multiply
 from hessbench.problems.curvature.engines.choosing import LIMITS, Choice, Limits, measured_choice
 from hessbench.problems.curvature.engines.comparing import EngineDisagrees, compare
@@ -68,7 +69,7 @@ class EngineOperator:
         except RuntimeError as failure:
             if engine == AUTO or isinstance(failure, torch.OutOfMemoryError) or "memory" in str(failure):
                 raise
-            said = (str(failure).strip() or type(failure).__name__).splitlines()[0].rstrip(".")
+            said = first_line(failure).rstrip(".")
             raise EngineUnavailable(
                 f"the engine {engine} cannot multiply with the {matrix} of this network ({said}): take engine=auto or "
                 "engine=kept-graph"

@@ -10,9 +10,9 @@ import psutil
 import torch
 from torch import Tensor
 
+from hessbench.exceptions import is_out_of_memory
 from hessbench.operators import Matmat
 
-_OUT_OF_MEMORY: Final = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
 _FREE_SHARE: Final = 0.5
 """Share of the free memory that products may take where nobody says how much."""
 
@@ -21,13 +21,6 @@ def memory_of(device: torch.device) -> int:
     """Bytes that products may take on a device: half of what is free."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     return int(_FREE_SHARE * free)
-
-
-def is_out_of_memory(failure: BaseException) -> bool:
-    """Whether it says that memory ran out, on the host or on a device."""
-    return isinstance(failure, torch.OutOfMemoryError | MemoryError) or any(
-        text in str(failure) for text in _OUT_OF_MEMORY
-    )
 
 
 @final

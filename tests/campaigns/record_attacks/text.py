@@ -16,7 +16,7 @@ from record_attacks.place import CELLS, CODES, SUITE, Place, demand
 from hessbench import Ledger, Suite
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.cells.messages import Checkpoint
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.costs import Costs
 from hessbench.running.plan import plan
 from hessbench.workers.messages import CellJob, Outcome

@@ -11,7 +11,7 @@ from hessbench.catalog import load_catalog
 from hessbench.cells.cell import MEMORY, TIME, Cell
 from hessbench.cells.execute import classify, execute
 from hessbench.cells.messages import Checkpoint, End
-from hessbench.estimand.base import Density, Diagonal, Estimate, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, Estimate, Reference, Source, TopEigenvalues, Trace
 from hessbench.ledger.costs import MEMORY_PASS
 from hessbench.ledger.record import Status
 from hessbench.method import Method

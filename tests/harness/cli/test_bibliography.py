@@ -8,7 +8,7 @@ from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record, Status
 
 PLUGIN = """
-from hessbench.estimand.base import Estimate, Trace
+from hessbench.estimand import Estimate, Trace
 from hessbench.method import Method
 
 def run(op, /, *, num_matvecs, generator):

@@ -9,21 +9,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessbench.estimand.base import (
-    EPS,
+import hessbench.estimand
+from hessbench.estimand import (
     ESTIMANDS,
     Density,
     Diagonal,
     Estimate,
     Reference,
     Source,
+    TopEigenspace,
     TopEigenvalues,
     Trace,
-    density_reference,
     parse_estimand,
-    top_reference,
-    trace_reference,
 )
+from hessbench.estimand.base import EPS, ORDERS, sort_key
+from hessbench.estimand.density import density_reference
+from hessbench.estimand.eigenvalues import top_reference
+from hessbench.estimand.trace import trace_reference
 
 SPECTRUM = np.array([-4.0, 3.0, 2.0, -1.0, 0.5, 0.0, 0.0, 0.0])
 ALL = [TopEigenvalues(k=3), Trace(), Density(), Diagonal()]
@@ -113,6 +115,17 @@ def test_eigenvalues_are_put_in_the_order_asked_for(which, expected):
     key = estimand.sort_key(SPECTRUM)
     assert (np.diff(key[estimand.places(SPECTRUM)]) >= 0).all()
     assert np.array_equal(estimand.sort_key(torch.from_numpy(SPECTRUM)).numpy(), key)
+
+
+@pytest.mark.parametrize("which", ORDERS)
+def test_one_order_serves_arrays_and_tensors_and_keeps_the_places_of_equal_ones(which):
+    values = np.array([1.0, -3.0, 2.0, 3.0, -3.0, 0.0, -0.0])
+    keys = sort_key(values, which)
+    assert np.array_equal(keys, sort_key(torch.from_numpy(values), which).numpy())
+    places = np.argsort(keys, kind="stable")
+    assert np.array_equal(TopEigenvalues(1, which).rank(values), values[places])
+    first = {"magnitude": [1, 3, 4], "algebraic": [3, 2, 0], "smallest": [1, 4, 5]}
+    assert places[:3].tolist() == first[which]
 
 
 def test_missing_eigenvalues_score_one_each():
@@ -253,6 +266,18 @@ def test_more_eigenvalues_than_the_dimension_are_refused():
     TopEigenvalues(k=8).check(8)
     with pytest.raises(ValueError, match="between 1 and the dimension 8"):
         TopEigenvalues(k=9).check(8)
+
+
+@pytest.mark.parametrize("kind", ESTIMANDS.values(), ids=lambda kind: kind.key)
+def test_an_estimand_is_made_without_parameters_where_it_has_none_to_give(kind):
+    counts = kind in (TopEigenvalues, TopEigenspace)
+    assert kind.default() == (None if counts else kind())
+    assert kind.of_size(7) == (kind(k=7) if counts else kind())
+
+
+def test_every_estimand_is_exported_by_the_package_and_by_its_own():
+    for kind in ESTIMANDS.values():
+        assert getattr(hessbench, kind.__name__) is getattr(hessbench.estimand, kind.__name__) is kind
 
 
 def test_estimands_are_the_published_ones():

@@ -4,8 +4,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from hessbench.estimand.base import Source, Trace, trace_reference
+from hessbench.estimand import Source, Trace
 from hessbench.estimand.from_dense import dense_references
+from hessbench.estimand.trace import trace_reference
 from hessbench.problems.spectra.closed_forms import clustered, power_law, step
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Density, Diagonal, Estimate, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, Estimate, TopEigenvalues, Trace
 from hessbench.laws.checks import LAWS, check_method
 from hessbench.laws.small_operator import DIM, SmallOperator, small_operator
 from hessbench.method import Method

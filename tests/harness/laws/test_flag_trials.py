@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hessbench.catalog import load_catalog
-from hessbench.estimand.base import Estimate, TopEigenvalues
+from hessbench.estimand import Estimate, TopEigenvalues
 from hessbench.laws.flag_trials import FlagTrial, flag_trial
 from hessbench.method import Method
 from hessbench.problems.held_out.spectra import held_out_spectrum

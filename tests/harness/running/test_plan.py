@@ -5,7 +5,7 @@ import pytest
 
 from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY, TIME
-from hessbench.estimand.base import Estimate, TopEigenvalues, Trace
+from hessbench.estimand import Estimate, TopEigenvalues, Trace
 from hessbench.method import Method
 from hessbench.operators import dense_operator
 from hessbench.problem import Problem, ProblemFamily

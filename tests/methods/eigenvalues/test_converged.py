@@ -6,7 +6,7 @@ import torch
 
 from hessbench.catalog import load_catalog
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.methods.krylov.ritz import tolerance
 from hessbench.operators import dense_operator
 from hessbench.seeding import make_generator

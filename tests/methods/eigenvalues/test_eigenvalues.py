@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Density, Diagonal, Source, TopEigenvalues, Trace, top_reference
+from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
+from hessbench.estimand.eigenvalues import top_reference
 from hessbench.methods.eigenvalues.sketch import sketch
 from hessbench.operators import dense_operator
 from hessbench.seeding import make_generator

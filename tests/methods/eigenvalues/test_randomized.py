@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Source, TopEigenspace, TopEigenvalues
-from hessbench.estimand.from_dense import eigenspace_reference
+from hessbench.estimand import Source, TopEigenspace, TopEigenvalues
+from hessbench.estimand.eigenspace import eigenspace_reference
 from hessbench.methods.eigenvalues.nystrom import nystrom
 from hessbench.methods.eigenvalues.single_pass import least_squares_symmetric, single_pass
 from hessbench.operators import FunctionOperator, dense_operator

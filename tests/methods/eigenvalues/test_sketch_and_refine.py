@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import TopEigenspace, TopEigenvalues
+from hessbench.estimand import TopEigenspace, TopEigenvalues
 from hessbench.methods.eigenvalues.jacobi_davidson import correction
 from hessbench.methods.eigenvalues.refinement import orthonormal_against, ritz_pairs
 from hessbench.operators import dense_operator

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.methods.krylov.guards import Full
 from hessbench.methods.krylov.lockstep import lanczos_lockstep
 from hessbench.methods.krylov.recurrence import lanczos_steps

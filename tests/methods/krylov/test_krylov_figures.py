@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.methods.eigenvalues.block_krylov import block_krylov
 from hessbench.methods.eigenvalues.lanczos import lanczos
 from hessbench.methods.eigenvalues.sketch import randomized_eigh

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Source, TopEigenspace
-from hessbench.estimand.from_dense import eigenspace_reference
+from hessbench.estimand import Source, TopEigenspace
+from hessbench.estimand.eigenspace import eigenspace_reference
 
 K = 4
 RUNS = [

@@ -9,7 +9,7 @@ import torch
 from dense_oracle import FORMULAS, Oracle
 from torch import nn
 
-from hessbench.estimand.base import Density, TopEigenvalues, Trace
+from hessbench.estimand import Density, TopEigenvalues, Trace
 from hessbench.operators import Factored, check_operator, to_dense
 from hessbench.problems import from_model
 from hessbench.problems.curvature.engines.table import engine_names

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Density, Source, TopEigenvalues, Trace
+from hessbench.estimand import Density, Source, TopEigenvalues, Trace
 from hessbench.operators import check_operator, to_dense
 from hessbench.problem import FACTOR, NETWORK, PSD
 from hessbench.problems import PROBLEMS

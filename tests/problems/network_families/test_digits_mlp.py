@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Density, Diagonal
+from hessbench.estimand import Density, Diagonal
 from hessbench.problems.network_families.digits_mlp import (
     STEPS,
     digits,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from hessbench.estimand.base import Diagonal, TopEigenvalues, Trace
+from hessbench.estimand import Diagonal, TopEigenvalues, Trace
 from hessbench.operators import check_operator
 from hessbench.problems.curvature.matrices import OPERATORS, curvature_operator
 from hessbench.problems.network_families.resnet20_cifar10 import (

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import Source, TopEigenvalues
+from hessbench.estimand import Source, TopEigenvalues
 from hessbench.operators import FunctionOperator, to_dense
 from hessbench.problems import from_model
 from hessbench.problems.curvature.matrices import curvature_operator

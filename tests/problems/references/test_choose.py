@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Density, Diagonal, Source, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
 from hessbench.estimand.from_dense import DENSE_LIMIT
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.matrices import OPERATORS, curvature_operator

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.operators import to_dense
 from hessbench.problems.curvature.matrices import curvature_operator
 from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED, Loss

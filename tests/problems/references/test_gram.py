@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hessbench.estimand.base import Density, Diagonal, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, TopEigenvalues, Trace
 from hessbench.estimand.from_dense import dense_references
 from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED, Loss
 from hessbench.problems.references import gram

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hessbench.estimand.base import Density, Diagonal, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, TopEigenvalues, Trace
 from hessbench.problem import Problem
 from hessbench.problems import PROBLEMS
 from hessbench.problems.references import shipped

@@ -3,17 +3,10 @@
 import numpy as np
 import pytest
 
-from hessbench.estimand.base import (
-    Density,
-    Diagonal,
-    Source,
-    TopEigenvalues,
-    Trace,
-    density_reference,
-    top_reference,
-    trace_reference,
-)
-from hessbench.estimand.distances import wasserstein1
+from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
+from hessbench.estimand.density import density_reference, wasserstein1
+from hessbench.estimand.eigenvalues import top_reference
+from hessbench.estimand.trace import trace_reference
 from hessbench.problems.references.spectrum import Spectrum, spectrum_references
 
 HUGE = 28_000_000

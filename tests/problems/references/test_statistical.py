@@ -7,8 +7,8 @@ import torch
 from scipy.stats import binom
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand.base import Density, Source, TopEigenvalues, Trace
-from hessbench.estimand.distances import wasserstein1
+from hessbench.estimand import Density, Source, TopEigenvalues, Trace
+from hessbench.estimand.density import wasserstein1
 from hessbench.operators import FunctionOperator
 from hessbench.problems.curvature.matrices import curvature_operator
 from hessbench.problems.held_out.interval_trials import DRAWS, interval_trial, trial_spectrum

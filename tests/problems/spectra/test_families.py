@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand.base import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
 from hessbench.operators import check_operator, info_of, to_dense
 from hessbench.problem import FACTOR, PSD
 from hessbench.problems import PROBLEMS

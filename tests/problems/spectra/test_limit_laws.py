@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from hessbench.estimand.base import Density, Diagonal, wasserstein1
+from hessbench.estimand import Density, Diagonal
+from hessbench.estimand.density import wasserstein1
 from hessbench.problems.spectra.limit_laws import NODES, marchenko_pastur, outlier_positions, semicircle
 from hessbench.problems.spectra.random_matrix import spiked_wishart_problem, wigner_problem, wishart_problem
 

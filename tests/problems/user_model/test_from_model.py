@@ -11,7 +11,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 
-from hessbench.estimand.base import TopEigenvalues, Trace
+from hessbench.estimand import TopEigenvalues, Trace
 from hessbench.operators import to_dense
 from hessbench.problem import FACTOR, NETWORK, PSD
 from hessbench.problems import from_model

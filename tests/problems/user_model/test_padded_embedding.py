@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.operators import to_dense
 from hessbench.problems import from_model
 

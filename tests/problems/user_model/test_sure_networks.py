@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hessbench.estimand.base import TopEigenvalues
+from hessbench.estimand import TopEigenvalues
 from hessbench.operators import check_operator, to_dense
 from hessbench.problems import from_model
 from hessbench.problems.curvature.matrices import OPERATORS

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 
 from hessbench.catalog import load_catalog
-from hessbench.estimand.base import parse_estimand
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind
 from hessbench.reports.costs.growth import needs_at
 from hessbench.reports.costs.lines import lines
 from hessbench.reports.costs.predict import PREDICTED_DIM
-from hessbench.running.inline import run_inline
+from hessbench.running.notebook import run_inline
 from hessbench.running.plan import Conditions
 from hessbench.running.suite import Cross, Suite
 

@@ -9,7 +9,7 @@ from hessbench.reports.writing import units
     ("value", "text"),
     [
         (0, "0 s"),
-        (1.234e-5, "12.3 µs"),
+        (1.234e-5, "12.3 \N{MICRO SIGN}s"),
         (0.0456, "45.6 ms"),
         (0.9, "900 ms"),
         (1.5, "1.50 s"),

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from hessbench.exceptions import is_out_of_memory
 from hessbench.problems.curvature.engines.choosing import Limits
-from hessbench.problems.curvature.engines.splitting import SplitBlocks, is_out_of_memory, memory_of
+from hessbench.problems.curvature.engines.splitting import SplitBlocks, memory_of
 from hessbench.problems.curvature.matrices import curvature_operator
 
 A = torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

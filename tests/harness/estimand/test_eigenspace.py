@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 
-from hessbench.estimand.base import EPS, Estimate, Source, TopEigenspace, Trace, parse_estimand
-from hessbench.estimand.from_dense import BASIS_LIMIT, dense_references, eigenspace_reference
-from hessbench.estimand.subspaces import lost_to_rounding, orthonormal_span, sines_between, tied
+from hessbench.estimand import Estimate, Source, TopEigenspace, Trace, parse_estimand
+from hessbench.estimand.base import EPS
+from hessbench.estimand.eigenspace import (
+    BASIS_LIMIT,
+    eigenspace_reference,
+    lost_to_rounding,
+    orthonormal_span,
+    sines_between,
+    tied,
+)
+from hessbench.estimand.from_dense import dense_references
 
 
 def basis(n, seed=0):

@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessbench.estimand.distances import kolmogorov_smirnov, wasserstein1
+from hessbench.estimand.density import kolmogorov_smirnov, wasserstein1
 
 counts = st.lists(st.tuples(st.integers(-8, 8), st.integers(1, 4)), min_size=1, max_size=8)
 

@@ -1,0 +1,50 @@
+"""The diagonal, and how far an estimate of it is from the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+from typing_extensions import override
+
+from hessbench.estimand.base import Arrays, Estimand, Reference, real_vector
+
+
+@final
+@dataclass(frozen=True)
+class Diagonal(Estimand):
+    """The n diagonal entries.
+
+    Primary error: relative 2-norm. Reference arrays: `diagonal` (n,).
+    """
+
+    key: ClassVar[str] = "diagonal"
+    primary: ClassVar[str] = "relative_norm"
+
+    @override
+    def to_arrays(self, value: Any, dim: int) -> Arrays:
+        values = real_vector(value, "a diagonal")
+        if values.shape != (dim,):
+            raise ValueError(f"a diagonal of shape ({dim},) is accepted, got {values.shape}")
+        return {"diagonal": values}
+
+    @override
+    def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:
+        truth = reference.arrays["diagonal"]
+        gap = arrays["diagonal"] - truth
+        bound = reference.bound_in(dtype)
+        size = max(float(np.linalg.norm(truth)), bound)
+        largest = max(float(np.abs(truth).max()), bound)
+        return {
+            "relative_norm": float(np.linalg.norm(gap)) / size if gap.any() else 0.0,
+            "max_relative": float(np.abs(gap).max()) / largest if gap.any() else 0.0,
+        }
+
+    @override
+    def floor(self, reference: Reference, dtype: str) -> float:
+        # A rotated or network operator spreads its rounding over the entries: norm * eps bounds each of them.
+        truth = reference.arrays["diagonal"]
+        bound = reference.bound_in(dtype)
+        size = float(np.linalg.norm(truth))
+        return min(1.0, bound * truth.size**0.5 / size) if size else float(bound > 0)

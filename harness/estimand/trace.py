@@ -1,0 +1,62 @@
+"""The trace: its reference, and how far an estimate is from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+from typing_extensions import override
+
+from hessbench.estimand.base import EPS, Array, Arrays, Estimand, Reference, Source, real_array, spectral_norm
+
+
+@final
+@dataclass(frozen=True)
+class Trace(Estimand):
+    """The sum of the eigenvalues.
+
+    Primary error: |t - trace| / sum |lambda|. Reference arrays: `trace` (1,), and `abs_sum` (1,) where it is known.
+    """
+
+    key: ClassVar[str] = "trace"
+    primary: ClassVar[str] = "relative_to_abs_sum"
+
+    @override
+    def to_arrays(self, value: Any, dim: int) -> Arrays:
+        values = np.atleast_1d(real_array(value))
+        if values.shape != (1,):
+            raise ValueError(f"a trace is one number, got shape {values.shape}")
+        return {"trace": values}
+
+    @override
+    def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:
+        truth = float(reference.arrays["trace"][0])
+        gap = abs(float(arrays["trace"][0]) - truth)
+        bound = self._bound(reference, dtype)
+        relative = gap / max(abs(truth), bound) if gap else 0.0
+        scale = self._scale(reference)
+        return {"relative_to_abs_sum": gap / max(scale, bound) if gap else 0.0, "relative": relative}
+
+    @override
+    def floor(self, reference: Reference, dtype: str) -> float:
+        bound = self._bound(reference, dtype)
+        return bound / max(self._scale(reference), bound) if bound else 0.0
+
+    @staticmethod
+    def _scale(reference: Reference) -> float:
+        """Sum |lambda|, or |trace| where only that is known."""
+        known = reference.arrays.get("abs_sum")
+        return float(known[0]) if known is not None else abs(float(reference.arrays["trace"][0]))
+
+    @classmethod
+    def _bound(cls, reference: Reference, dtype: str) -> float:
+        return reference.bound + reference.rounding * EPS[dtype] * max(cls._scale(reference), reference.norm)
+
+
+def trace_reference(eigenvalues: Array, source: Source, bound: float = 0.0) -> Reference:
+    """The reference of a `Trace` from the whole spectrum, the sum rounded once."""
+    trace = math.fsum(eigenvalues)
+    arrays = {"trace": np.asarray([trace]), "abs_sum": np.asarray([np.abs(eigenvalues).sum()])}
+    return Reference(arrays, source, spectral_norm(eigenvalues), bound * eigenvalues.size + 2.0**-53 * abs(trace))
