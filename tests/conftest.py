@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+# A worker of several takes one core: threads of OpenMP that wait for each other's would double the time.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 LONGEST = "tests/test_readme.py"
 
