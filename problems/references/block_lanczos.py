@@ -37,7 +37,6 @@ TOLERANCE: Final = 1e-10
 MAX_PRODUCTS: Final = 5000
 DOUBT: Final = 1e-8
 """Probability that a run takes an eigenvalue for absent which its random start has next to no part in."""
-
 EPS: Final = 2.0**-52
 _COLUMNS_AT_ONCE: Final = 2**20
 
@@ -224,7 +223,11 @@ class _Unseen:
 
 
 def _capacity(n: int, k: int, width: int, limits: Limits) -> int:
-    """Vectors of the basis: those allowed, less what the work beside it holds."""
+    """Vectors of the basis: those allowed, less what the work beside it holds.
+
+    Raises:
+        ValueError: If the memory allowed does not hold the fewest that the run needs.
+    """
     fitting = limits.memory // (8 * n) - 2 * k - 4 * width
     capacity = min(n, max(limits.basis, 4 * k), fitting)
     needed = min(n, k + 4 * width)
@@ -240,7 +243,11 @@ def ranking(theta: Tensor, estimand: TopEigenvalues) -> Tensor:
 
 
 def product(op: LinearOperator, rows: Tensor) -> Tensor:
-    """A times each row, as rows."""
+    """A times each row, as rows.
+
+    Raises:
+        ValueError: If a product is not finite.
+    """
     product = op.matmat(rows.T.contiguous()).T.contiguous()
     if not bool(torch.isfinite(product).all()):
         raise ValueError("the operator returned values that are not finite")

@@ -147,6 +147,9 @@ def _take_in(
     """The first k Ritz pairs of the vectors known and found, and the norm of their residual, by products of Z alone.
 
     They overwrite the rows of `known`, or of Z where nothing was known, some columns at a time.
+
+    Raises:
+        ValueError: If the residuals are more than ten times those that the basis promised.
     """
     Z = found.Z
     AZ = torch.cat([product(op, rows) for rows in Z.split(WIDTH)])

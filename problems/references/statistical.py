@@ -164,6 +164,9 @@ def lanczos(op: LinearOperator, start: Tensor, effort: Effort) -> tuple[Array, A
 
     Returns:
         Diagonal (k,) and off-diagonal (k - 1,) of the tridiagonal matrix; k below `steps` where the space closes.
+
+    Raises:
+        ValueError: If a product is not finite.
     """
     steps = min(effort.steps, op.dim)
     Q = torch.empty(steps if _fits(op.dim, effort) else 2, op.dim, dtype=torch.float64)

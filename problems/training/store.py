@@ -161,7 +161,7 @@ class WeightStore:
                 say("another process is training the same network; waiting for it")
             lock.acquire()
         except OSError as failure:
-            raise _cannot_keep(failure, self.folder, 0) from failure
+            raise OSError(failure.errno, _cannot_keep(failure, 0), str(self.folder)) from failure
         try:
             self._sweep()
             yield
@@ -198,15 +198,13 @@ class WeightStore:
         try:
             write_whole(path, seal(tensors, recorded))
         except OSError as failure:
-            raise _cannot_keep(failure, path, step) from failure
+            raise OSError(failure.errno, _cannot_keep(failure, step), str(path)) from failure
 
 
-def _cannot_keep(failure: OSError, path: Path, step: int) -> OSError:
+def _cannot_keep(failure: OSError, step: int) -> str:
     if failure.errno in (errno.ENOSPC, errno.EDQUOT):
-        sentence = (
+        return (
             f"the disk is full at step {step} of a training: what was kept before stands, "
             "and the same command goes on from there"
         )
-    else:
-        sentence = f"trained weights cannot be kept ({failure.strerror}): name a writable folder by {CACHE_VARIABLE}"
-    return OSError(failure.errno, sentence, str(path))
+    return f"trained weights cannot be kept ({failure.strerror}): name a writable folder by {CACHE_VARIABLE}"

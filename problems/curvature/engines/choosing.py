@@ -164,7 +164,12 @@ def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
 
 
 def _trials(network: Network, part: Batch, matrix: str, limits: Limits) -> tuple[list[Trial], dict[str, Exception]]:
-    """What the engines that come into question took, and why others could not be tried."""
+    """What the engines that come into question took, and why others could not be tried.
+
+    Raises:
+        ValueError: If the network has no such matrix.
+        RuntimeError: If torch can make no such product, or memory runs out.
+    """
     streams = limits.micro_batch is not None
     names = ["rules", "double-backward"] if streams else ["rules", "kept-graph"]
     if not streams and limits.num_products > FEW_PRODUCTS:
