@@ -173,7 +173,7 @@ def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spec
 def gram_references(
     network: Callable[[], Network], rounding: float, operator: str = "ggn", memory: int = MEMORY
 ) -> References:
-    """References of all four estimands by the Gram matrix.
+    """References of the top eigenvalues, the trace, the density and the diagonal by the Gram matrix.
 
     Args:
         network: Makes the network.

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hessbench.clock import seconds_a_call, wait_for
+from hessbench.exceptions import first_line
 from hessbench.problems.curvature.engines.engine import Engine, Make, Products
 from hessbench.problems.curvature.engines.live_bytes import LiveBytes
 from hessbench.problems.curvature.engines.micro_batches import pieces
@@ -159,7 +160,7 @@ def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
     seconds = time.perf_counter() - start
     note = f"auto of {len(trials)}, {seconds:.2g} s, {_written(best.together.of(samples))}"
     if "rules" in refused:
-        note += f"; rules: {str(refused['rules']).splitlines()[0]}"
+        note += f"; rules: {first_line(refused['rules'])}"
     return Choice(engine, size, best.column.of(samples) if size is None else None, note)
 
 
