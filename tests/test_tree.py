@@ -242,6 +242,15 @@ def test_only_long_modules_are_excused(name: str) -> None:
     assert lines_of(ROOT / name) > 300
 
 
+def test_a_class_name_has_one_meaning() -> None:
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(relative(path))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
 def public_functions(tree: ast.Module) -> list[tuple[str, ast.FunctionDef]]:
     """Functions, and methods of classes, whose names begin with no underscore."""
     bodies = [("", tree.body), *((f"{node.name}.", node.body) for node in tree.body if isinstance(node, ast.ClassDef))]

@@ -42,7 +42,7 @@ _COLUMNS_AT_ONCE: Final = 2**20
 
 
 @dataclass(frozen=True)
-class Limits:
+class LanczosLimits:
     """When a run stops, and what it may hold.
 
     Attributes:
@@ -103,7 +103,7 @@ def block_lanczos(
     estimand: TopEigenvalues,
     width: int,
     generator: torch.Generator,
-    limits: Limits,
+    limits: LanczosLimits,
     known: Known,
     at_sight: bool = False,
 ) -> Found:
@@ -222,7 +222,7 @@ class _Unseen:
         return torch.log(self._border - self._signs[:, None] * theta).sum(1)
 
 
-def _capacity(n: int, k: int, width: int, limits: Limits) -> int:
+def _capacity(n: int, k: int, width: int, limits: LanczosLimits) -> int:
     """Vectors of the basis: those allowed, less what the work beside it holds.
 
     Raises:

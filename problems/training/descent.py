@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hessbench.problems.networks.losses import TRAINING_LOSSES
 from hessbench.problems.training.recipe import Recipe
-from hessbench.problems.training.store import Checkpoint, Point, Snapshot
+from hessbench.problems.training.store import Point, Snapshot, WeightCheckpoint
 from hessbench.seeding import derive_seed
 
 COUNTER: Final = "num_batches_tracked"
@@ -94,7 +94,7 @@ class Descent:
         self.step += 1
         return value
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> WeightCheckpoint:
         """The weights rounded to float32, and how good these rounded weights are on the data in evaluation mode.
 
         Cost: one forward pass over the data.
@@ -115,7 +115,7 @@ class Descent:
         samples = self._labels.numel()
         if not math.isfinite(total):
             raise ValueError(self._diverged(total))
-        return Checkpoint(Point(self.step, total / samples, right / samples), rounded)
+        return WeightCheckpoint(Point(self.step, total / samples, right / samples), rounded)
 
     def snapshot(self) -> Snapshot:
         """All that is needed to go on from here; the order of the samples follows from the step."""

@@ -44,7 +44,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class WeightCheckpoint:
     """Weights and buffers of a named step, in float32, and how good they are."""
 
     point: Point
@@ -102,7 +102,7 @@ class WeightStore:
         """The file an unfinished training goes on from."""
         return self.folder / _RESUME
 
-    def read(self, step: int, *, warn: bool = False) -> Checkpoint | None:
+    def read(self, step: int, *, warn: bool = False) -> WeightCheckpoint | None:
         """The weights of a named step; None where they are not there or damaged.
 
         Args:
@@ -113,9 +113,9 @@ class WeightStore:
         if found is None:
             return None
         tensors, facts = found
-        return Checkpoint(Point(step, float(facts["loss"]), float(facts["accuracy"])), tensors)
+        return WeightCheckpoint(Point(step, float(facts["loss"]), float(facts["accuracy"])), tensors)
 
-    def write(self, checkpoint: Checkpoint) -> None:
+    def write(self, checkpoint: WeightCheckpoint) -> None:
         """Keep the weights of a named step.
 
         Raises:

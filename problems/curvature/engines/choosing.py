@@ -83,7 +83,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Footprint:
+class MemoryUse:
     """Bytes, of which some do not depend on the number of samples."""
 
     fixed: float
@@ -114,17 +114,17 @@ class Trial:
     engine: Engine
     setup_s: float
     product_s: float
-    kept: Footprint
-    column: Footprint
+    kept: MemoryUse
+    column: MemoryUse
 
     def seconds(self, num_products: int) -> float:
         """Set-up and products together."""
         return self.setup_s + num_products * self.product_s
 
     @property
-    def together(self) -> Footprint:
+    def together(self) -> MemoryUse:
         """Memory of a product of one column, with what is kept."""
-        return Footprint(self.kept.fixed + self.column.fixed, self.kept.by_sample + self.column.by_sample)
+        return MemoryUse(self.kept.fixed + self.column.fixed, self.kept.by_sample + self.column.by_sample)
 
 
 def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
@@ -153,7 +153,7 @@ def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
     if not fitting and size is None and not network.group:
         # Nothing that is kept fits: pieces of the data in turn, as many samples as memory holds.
         engine = engine if engine.name == "rules" else ENGINES["double-backward"]
-        size = Footprint(best.kept.fixed + best.column.fixed, best.kept.by_sample + best.column.by_sample).samples_in(
+        size = MemoryUse(best.kept.fixed + best.column.fixed, best.kept.by_sample + best.column.by_sample).samples_in(
             cap
         )
         samples = min(size, samples)
@@ -230,8 +230,8 @@ def _tried(network: Network, part: Batch, engine: Engine, matrix: str, *, stream
         gone = part.size / (part.size - half.size)
         fixed_kept = max(0.0, kept - (kept - half_kept) * gone)
         fixed_column = max(0.0, column - (column - half_column) * gone)
-    keeps = Footprint(fixed_kept, (kept - fixed_kept) / part.size)
-    takes = Footprint(fixed_column, (column - fixed_column) / part.size)
+    keeps = MemoryUse(fixed_kept, (kept - fixed_kept) / part.size)
+    takes = MemoryUse(fixed_column, (column - fixed_column) / part.size)
     if streams:
         del products
         again = engine.of(matrix, again=True)
