@@ -11,6 +11,13 @@ from hessbench.specs import Spec, Value, canonical, keyword_defaults, suggest
 def in_range(family: str, name: str, value: float, low: float, high: float) -> None:
     """Refuse a number outside [low, high].
 
+    Args:
+        family: The problem family, for the message.
+        name: The parameter, for the message.
+        value: The number; NaN is refused.
+        low: Least that is accepted.
+        high: Most that is accepted.
+
     Raises:
         ValueError: Naming the family, the parameter and the range.
     """
@@ -21,6 +28,12 @@ def in_range(family: str, name: str, value: float, low: float, high: float) -> N
 def at_least(family: str, name: str, value: float, low: float) -> None:
     """Refuse a number below `low`, or one that is not a number.
 
+    Args:
+        family: The problem family, for the message.
+        name: The parameter, for the message.
+        value: The number.
+        low: Least that is accepted.
+
     Raises:
         ValueError: Naming the family, the parameter and the range.
     """
@@ -30,6 +43,12 @@ def at_least(family: str, name: str, value: float, low: float) -> None:
 
 def one_of(family: str, name: str, value: Value, accepted: Iterable[Value]) -> None:
     """Refuse a value that is not in a list.
+
+    Args:
+        family: The problem family, for the message.
+        name: The parameter, for the message.
+        value: The value; for a word, the message suggests the nearest that is accepted.
+        accepted: What is accepted.
 
     Raises:
         ValueError: Naming the family, the parameter and the list.

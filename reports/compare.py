@@ -27,7 +27,7 @@ _FAILED: Final = 4
 
 _COUNTED: Final = (Status.OK, Status.OVER_BUDGET)
 
-Pairs: TypeAlias = tuple[str, list[tuple[float, float]]]
+PairedSeconds: TypeAlias = tuple[str, list[tuple[float, float]]]
 
 
 class Verdict(StrEnum):
@@ -180,7 +180,7 @@ def _exact(old: Record, new: Record) -> list[Difference]:
 
 def _paired_errors(
     old: Mapping[tuple[str, str, int], Answer], new: Mapping[tuple[str, str, int], Answer], after: Mapping[str, Record]
-) -> tuple[list[Difference], list[Pairs]]:
+) -> tuple[list[Difference], list[PairedSeconds]]:
     lost: list[Difference] = []
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for place, was in old.items():
@@ -197,7 +197,9 @@ def _paired_errors(
     return lost, list(groups.items())
 
 
-def _paired_seconds(before: Mapping[str, Record], after: Mapping[str, Record], cells: Iterable[str]) -> list[Pairs]:
+def _paired_seconds(
+    before: Mapping[str, Record], after: Mapping[str, Record], cells: Iterable[str]
+) -> list[PairedSeconds]:
     groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for cell in cells:
         was, now = _seconds(before[cell]), _seconds(after[cell])
@@ -212,7 +214,7 @@ def _seconds(row: Record) -> float | None:
     return row.build_s + row.wall_s
 
 
-def _judge(groups: Iterable[Pairs], what: str, write: Callable[[float], str]) -> list[Difference]:
+def _judge(groups: Iterable[PairedSeconds], what: str, write: Callable[[float], str]) -> list[Difference]:
     found: list[Difference] = []
     for where, pairs in groups:
         factor = median_ratio(pairs)

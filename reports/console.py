@@ -13,7 +13,7 @@ from rich.text import Text
 
 from hessbench.ledger.record import Record, Status
 from hessbench.reports.costs.engines import mixed_engines
-from hessbench.reports.costs.gradients import UnitPrice, unit_prices
+from hessbench.reports.costs.gradients import PriceInGradients, unit_prices
 from hessbench.reports.costs.lines import CostLine, lines
 from hessbench.reports.costs.tables import status_text
 from hessbench.reports.scale.checks import Check, checks
@@ -129,7 +129,7 @@ _COLUMNS: Final[tuple[_Column[CostLine], ...]] = (
     _Column("status", False, status_text),
 )
 
-_UNIT_COLUMNS: Final[tuple[_Column[UnitPrice], ...]] = (
+_UNIT_COLUMNS: Final[tuple[_Column[PriceInGradients], ...]] = (
     _Column("problem", False, lambda price: price.problem),
     _Column("product", False, lambda price: price.kind),
     _Column("nominal", True, lambda price: _or_dash(price.nominal, "{:.2f}".format)),

@@ -101,19 +101,6 @@ LONG = {
     "harness/workers/server.py": "the fork server: everything that must hold between a fork and a reaped child",
 }
 
-# Public functions with four or more parameters whose docstrings do not name them yet. None may be added.
-UNNAMED = {
-    "methods/eigenvalues/refinement.py": {"ritz_pairs", "lobpcg", "corrected"},
-    "methods/krylov/semiorthogonal.py": {"Periodic.rows", "Selective.rows"},
-    "methods/probes.py": {"draw_normal", "draw_probes"},
-    "problems/network_families/digits_mlp.py": {"train"},
-    "problems/network_families/resnet20_cifar10.py": {"resnet20_network"},
-    "problems/networks/linearisation.py": {"vjp_columns"},
-    "problems/parameters.py": {"in_range", "at_least", "one_of"},
-    "problems/references/statistical.py": {"statistical_trace"},
-    "problems/training/trained.py": {"is_cached", "history"},
-}
-
 # Addresses of a machine or of a package index have no place in a tracked file.
 MACHINE = re.compile(
     r"(?<![\w.])/(?:work|root|opt)/\w"
@@ -255,6 +242,15 @@ def test_only_long_modules_are_excused(name: str) -> None:
     assert lines_of(ROOT / name) > 300
 
 
+def test_a_class_name_has_one_meaning() -> None:
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(relative(path))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
 def public_functions(tree: ast.Module) -> list[tuple[str, ast.FunctionDef]]:
     """Functions, and methods of classes, whose names begin with no underscore."""
     bodies = [("", tree.body), *((f"{node.name}.", node.body) for node in tree.body if isinstance(node, ast.ClassDef))]
@@ -282,9 +278,7 @@ def test_four_parameters_or_more_are_named_in_the_docstring() -> None:
         for path in SOURCES
         if (tree := ast.parse(path.read_text(encoding="utf-8")))
     }
-    assert {file: names - UNNAMED.get(file, set()) for file, names in found.items() if names} == {
-        file: set() for file, names in found.items() if names
-    }
+    assert {file: names for file, names in found.items() if names} == {}
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ REFUSED: Final = "refused in a sentence"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LawVerdict:
     """Whether a law held, and what was seen."""
 
     law: str
@@ -33,7 +33,7 @@ class Verdict:
     detail: str = ""
 
 
-def check_method(method: Method, spec: Spec | str) -> Iterator[Verdict]:
+def check_method(method: Method, spec: Spec | str) -> Iterator[LawVerdict]:
     """Hold a method against every law, for each estimand it answers.
 
     Args:
@@ -48,17 +48,19 @@ def check_method(method: Method, spec: Spec | str) -> Iterator[Verdict]:
         estimand = small_estimand(kind)
         bound = method.bind(asked, estimand)
         if bound.refusal:
-            yield Verdict(f"{REFUSED} ({estimand.spec})", passed=True, detail=bound.refusal)
+            yield LawVerdict(f"{REFUSED} ({estimand.spec})", passed=True, detail=bound.refusal)
             continue
         for law, check in LAWS.items():
             try:
                 detail = check(bound)
             except Broken as broken:
-                yield Verdict(f"{law} ({estimand.spec})", passed=False, detail=str(broken))
+                yield LawVerdict(f"{law} ({estimand.spec})", passed=False, detail=str(broken))
             except Exception as failure:  # noqa: BLE001 -- a method may raise anything; that is what is reported
-                yield Verdict(f"{law} ({estimand.spec})", passed=False, detail=f"{type(failure).__name__}: {failure}")
+                yield LawVerdict(
+                    f"{law} ({estimand.spec})", passed=False, detail=f"{type(failure).__name__}: {failure}"
+                )
             else:
-                yield Verdict(f"{law} ({estimand.spec})", passed=True, detail=detail)
+                yield LawVerdict(f"{law} ({estimand.spec})", passed=True, detail=detail)
 
 
 def small_estimand(kind: type[Estimand]) -> Estimand:

@@ -10,7 +10,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-Check = Callable[[Any], bool]
+FieldCheck = Callable[[Any], bool]
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ APART: Final = {"apart": True}
 
 
 @cache
-def field_checks(declaring: type) -> Mapping[str, Check]:
+def field_checks(declaring: type) -> Mapping[str, FieldCheck]:
     """A check for each annotated field of a class, by name.
 
     Integers are those of 64 bits, numbers are finite, and no truth value is taken for either. Lists stand for tuples,
@@ -90,7 +90,7 @@ def _made(hint: Any, value: Any) -> Any:
     return value
 
 
-def _check_of(hint: Any) -> Check:
+def _check_of(hint: Any) -> FieldCheck:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _any_of(tuple(_check_of(argument) for argument in arguments))
@@ -110,15 +110,15 @@ def _check_of(hint: Any) -> Check:
     raise TypeError(f"no check for a field of type {hint}")
 
 
-def _any_of(checks: tuple[Check, ...]) -> Check:
+def _any_of(checks: tuple[FieldCheck, ...]) -> FieldCheck:
     return lambda value: any(check(value) for check in checks)
 
 
-def _list_of(check: Check) -> Check:
+def _list_of(check: FieldCheck) -> FieldCheck:
     return lambda value: isinstance(value, list | tuple) and all(map(check, cast("list[Any]", value)))
 
 
-def _mapping_of(check: Check) -> Check:
+def _mapping_of(check: FieldCheck) -> FieldCheck:
     def fits(value: Any) -> bool:
         if not isinstance(value, Mapping):
             return False
@@ -132,7 +132,7 @@ def _is_int(value: Any) -> bool:
     return type(value) is int and -INT64 <= value < INT64
 
 
-_PLAIN: Final[dict[Any, Check]] = {
+_PLAIN: Final[dict[Any, FieldCheck]] = {
     Any: lambda _: True,
     types.NoneType: lambda value: value is None,
     bool: lambda value: type(value) is bool,

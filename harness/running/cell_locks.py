@@ -11,7 +11,7 @@ from typing import final
 
 
 @final
-class Claim:
+class CellLock:
     """A held lock on one cell."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -24,7 +24,7 @@ class Claim:
         os.close(self._descriptor)
 
 
-def try_claim(folder: Path, cell: str) -> Claim | None:
+def try_claim(folder: Path, cell: str) -> CellLock | None:
     """Lock a cell without waiting.
 
     Args:
@@ -50,7 +50,7 @@ def try_claim(folder: Path, cell: str) -> Claim | None:
         with contextlib.suppress(FileNotFoundError):
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
                 os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-                return Claim(path, descriptor)
+                return CellLock(path, descriptor)
         os.close(descriptor)
 
 

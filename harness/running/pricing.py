@@ -18,10 +18,10 @@ from hessbench.workers.messages import Price, PriceJob, UnitJob, UnitPrice
 from hessbench.workers.pool import Pool
 from hessbench.workers.prices import RUNGS
 
-Job: TypeAlias = type[PriceJob] | type[UnitJob]
+PricingJob: TypeAlias = type[PriceJob] | type[UnitJob]
 Say: TypeAlias = Callable[[str], None]
 
-_NAMES: Final[Mapping[Job, str]] = {PriceJob: "price", UnitJob: "unit"}
+_NAMES: Final[Mapping[PricingJob, str]] = {PriceJob: "price", UnitJob: "unit"}
 _TIMEOUT_S: Final = 120.0
 
 
@@ -39,8 +39,8 @@ def measure_prices(planned: Iterable[PlannedCell], folder: RunFolder, pool: Pool
     Raises:
         OSError: If the folder cannot be written.
     """
-    asked: set[tuple[Job, str]] = set()
-    measured: dict[str, list[tuple[Job, str]]] = {}
+    asked: set[tuple[PricingJob, str]] = set()
+    measured: dict[str, list[tuple[PricingJob, str]]] = {}
     for entry in planned:
         cell, problem = entry.cell, entry.problem
         if cell.problem not in measured:
@@ -52,7 +52,7 @@ def measure_prices(planned: Iterable[PlannedCell], folder: RunFolder, pool: Pool
                 _measure(cell, key, folder, pool, say)
 
 
-def _wanted(problem: Problem, say: Say) -> Iterator[tuple[Job, str]]:
+def _wanted(problem: Problem, say: Say) -> Iterator[tuple[PricingJob, str]]:
     """What is to be priced of a problem, and the problem it is measured on."""
     if problem.network is not None:
         yield UnitJob, problem.name
@@ -65,7 +65,7 @@ def _wanted(problem: Problem, say: Say) -> Iterator[tuple[Job, str]]:
             say(f"no price of a product of {problem.name}: its ladder raised {said}")
 
 
-def _measure(cell: Cell, key: tuple[Job, str], folder: RunFolder, pool: Pool, say: Say) -> None:
+def _measure(cell: Cell, key: tuple[PricingJob, str], folder: RunFolder, pool: Pool, say: Say) -> None:
     """Measure one price, unless the folder holds it or another process measures it now."""
     job, of = key
     claim = try_claim(folder.path, f"{_NAMES[job]}-{hashlib.sha256(of.encode()).hexdigest()[:32]}")
@@ -84,7 +84,7 @@ def _measure(cell: Cell, key: tuple[Job, str], folder: RunFolder, pool: Pool, sa
         claim.release()
 
 
-def _key_of_row(row: Mapping[str, Any]) -> tuple[Job, str]:
+def _key_of_row(row: Mapping[str, Any]) -> tuple[PricingJob, str]:
     if "in_gradients" in row:
         return UnitJob, _key(row["problem"], row)
     return PriceJob, _key(row["measured_problem"], row)

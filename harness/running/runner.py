@@ -18,7 +18,7 @@ from hessbench.ledger.environment import capture, environment_hash, is_loaded
 from hessbench.ledger.reading import LedgerTail, LedgerWriter
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.stored_references import Truth
-from hessbench.running.cell_locks import Claim, try_claim, why_it_waits
+from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
 from hessbench.running.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.running.pricing import measure_prices
 from hessbench.running.progress import Reporter, Silent
@@ -26,7 +26,7 @@ from hessbench.running.rows import Context, outcome_rows, skipped_row
 from hessbench.running.run_folder import RunFolder, Standing
 from hessbench.running.suite import Suite
 from hessbench.running.summary import Summary
-from hessbench.running.truth import Limits, find_truth
+from hessbench.running.truth import ReferenceLimits, find_truth
 from hessbench.workers.messages import CellJob, Outcome
 from hessbench.workers.pool import Pool, WorkerConfig
 from hessbench.workers.processes import kill_orphans
@@ -113,7 +113,7 @@ class _Run:
         self._out = out
         self._options = options
         self._reporter = reporter
-        self._claims: dict[str, Claim] = {}
+        self._claims: dict[str, CellLock] = {}
         self._engines: dict[tuple[str, str, str, int], str] = {}
         self._summary = Summary(planned=len(planned))
         device = planned[0].cell.device if planned else "cpu"
@@ -182,7 +182,7 @@ class _Run:
             self._reporter.phase(f"reference of {spec}")
             # A fork of a process that has computed in threads must not use them again.
             threads = 1 if self._config.catalog else os.cpu_count() or 1
-            limits = Limits(self._options.conditions.timeout_s, self._options.conditions.memory_cap_bytes)
+            limits = ReferenceLimits(self._options.conditions.timeout_s, self._options.conditions.memory_cap_bytes)
             truth = find_truth(pool, out, spec, sorted(estimands[spec]), threads, self._reporter.phase, limits)
             truths[spec] = truth
             self._summary.missing |= {f"{estimand} of {spec}": why for estimand, why in truth.missing.items()}

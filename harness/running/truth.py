@@ -18,7 +18,7 @@ _TIMEOUT_S: Final = 3600.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class ReferenceLimits:
     """What building references may take.
 
     Attributes:
@@ -37,7 +37,7 @@ def find_truth(
     estimands: list[str],
     threads: int,
     say: Callable[[str], None],
-    limits: Limits | None = None,
+    limits: ReferenceLimits | None = None,
 ) -> Truth:
     """Hash a problem's content, and have the references that neither the folder nor the cache holds built.
 
@@ -56,7 +56,7 @@ def find_truth(
     Raises:
         OSError: If the folder cannot be written.
     """
-    limits = limits or Limits()
+    limits = limits or ReferenceLimits()
     job = ReferenceJob(
         problem=spec,
         estimands=tuple(estimands),

@@ -47,7 +47,7 @@ def dense_squares(network: Network, inputs: Tensor, weights: Tensor) -> Tensor |
     of the weight gradient.
     """
     parameters = network.parameters.detach().clone().requires_grad_()
-    with torch.enable_grad(), _Calls() as calls:
+    with torch.enable_grad(), _LayerCalls() as calls:
         outputs = network.forward(parameters, inputs)
     layers = _layers(calls.found, parameters, inputs.shape[0])
     if layers is None:
@@ -100,7 +100,7 @@ def _is_view(part: Tensor, parameters: Tensor) -> bool:
     return part.is_contiguous() and part.untyped_storage().data_ptr() == parameters.untyped_storage().data_ptr()
 
 
-class _Calls(TorchFunctionMode):
+class _LayerCalls(TorchFunctionMode):
     """Keeps the arguments, results and versions of the results of every dense layer that is called."""
 
     def __init__(self) -> None:

@@ -63,7 +63,11 @@ def fetch(name: str, say: Callable[[str], None]) -> None:
 
 
 def _download(archive: Archive) -> tuple[Any, Any]:
-    """Rows (N, pixels) and classes (N,) as OpenML has them."""
+    """Rows (N, pixels) and classes (N,) as OpenML has them.
+
+    Raises:
+        OSError: With one sentence, if they cannot be downloaded, or the disk is full.
+    """
     from sklearn.datasets import fetch_openml
 
     try:
@@ -90,11 +94,11 @@ def _published(data: Any, target: Any, origin: Origin, archive: Archive) -> dict
     train = sum(archive.train_counts)
     wanted = (train + sum(archive.test_counts), int(np.prod(origin.pixels)))
     if np.shape(data) != wanted:
-        raise _other(archive, f"has shape {np.shape(data)}, not {wanted}")
+        raise OSError(_other(archive, f"has shape {np.shape(data)}, not {wanted}"))
     pixels = _whole_numbers(data, archive, "pixels", origin.top)
     labels = _whole_numbers(target, archive, "classes", origin.classes - 1)
     if labels.shape != wanted[:1]:
-        raise _other(archive, f"has {labels.size} classes for {wanted[0]} images")
+        raise OSError(_other(archive, f"has {labels.size} classes for {wanted[0]} images"))
     images = pixels.reshape(-1, *origin.pixels)
     if len(origin.pixels) == 3:
         # A row holds the channels one after another; the file holds them pixel by pixel.
@@ -103,10 +107,10 @@ def _published(data: Any, target: Any, origin: Origin, archive: Archive) -> dict
     arrays = {"x_train": images[:train], "y_train": labels[:train], "x_test": images[train:], "y_test": labels[train:]}
     for split, counts in (("train", archive.train_counts), ("test", archive.test_counts)):
         if tuple(np.bincount(arrays[f"y_{split}"], minlength=origin.classes).tolist()) != counts:
-            raise _other(archive, f"has other numbers of images of each class in its {split} split")
+            raise OSError(_other(archive, f"has other numbers of images of each class in its {split} split"))
     means = arrays["x_train"].reshape(train, -1, len(archive.mean)).mean(axis=(0, 1)) / origin.top
     if not np.allclose(means, archive.mean, rtol=0, atol=_MEAN_TOLERANCE):
-        raise _other(archive, f"has channel means {means.round(3).tolist()}, not {list(archive.mean)}")
+        raise OSError(_other(archive, f"has channel means {means.round(3).tolist()}, not {list(archive.mean)}"))
     return arrays
 
 
@@ -115,17 +119,21 @@ def _whole_numbers(values: Any, archive: Archive, what: str, top: int) -> NDArra
         # Classes may come as text.
         numbers = np.asarray(values) if np.asarray(values).dtype.kind in "iuf" else np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise _other(archive, f"has {what} that are not numbers") from None
+        raise OSError(_other(archive, f"has {what} that are not numbers")) from None
     if not bool(np.all((numbers >= 0) & (numbers <= top))):  # NaN is neither
-        raise _other(archive, f"has {what} outside of 0 to {top}")
+        raise OSError(_other(archive, f"has {what} outside of 0 to {top}"))
     whole = numbers.astype(np.uint8)
     if not np.array_equal(whole, numbers):
-        raise _other(archive, f"has {what} that are not whole numbers")
+        raise OSError(_other(archive, f"has {what} that are not whole numbers"))
     return whole
 
 
 def _keep(path: Path, arrays: dict[str, NDArray[np.uint8]]) -> None:
-    """Write the file after its checksum: whenever this stops, what is there fits or is known not to."""
+    """Write the file after its checksum: whenever this stops, what is there fits or is known not to.
+
+    Raises:
+        OSError: With one sentence, if the cache cannot take it.
+    """
     buffer = io.BytesIO()
     # Not compressed: every run unpacks it again.
     np.savez(buffer, **cast("dict[str, Any]", arrays))
@@ -162,8 +170,8 @@ def _telling(say: Callable[[str], None], text: str) -> Generator[None, None, Non
         teller.join()
 
 
-def _other(archive: Archive, difference: str) -> OSError:
-    return OSError(
+def _other(archive: Archive, difference: str) -> str:
+    return (
         f"what OpenML gives for {archive.file} {difference}, and is not taken: "
         f"set {DATA_VARIABLE} to a folder that holds the file"
     )

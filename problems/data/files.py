@@ -113,7 +113,12 @@ def _reason(origin: Origin, file: str, path: Path | None) -> str | None:
 
 
 def _read(origin: Origin, *names: str) -> list[NDArray[np.uint8]]:
-    """Arrays of the file of an origin, which is checked first."""
+    """Arrays of the file of an origin, which is checked first.
+
+    Raises:
+        ValueError: If the origin has no file.
+        OSError: With one sentence, if the file is not there or not sound.
+    """
     if origin.archive is None:
         raise ValueError(f"{origin.name} is not read from a file")
     file, path = origin.archive.file, located(origin.archive)

@@ -84,7 +84,11 @@ def _checked(name: str, split: str) -> DataSet:
 
 
 def _inputs(images: NDArray[Any], dataset: DataSet, normalisation: Normalisation) -> Tensor:
-    """Images (N, C, H, W), float32: whole numbers up to the one division, so that each pixel is rounded once."""
+    """Images (N, C, H, W), float32: whole numbers up to the one division, so that each pixel is rounded once.
+
+    Raises:
+        ValueError: If the normalisation has not one finite mean and one positive deviation for each channel.
+    """
     mean, std = (torch.tensor(values, dtype=torch.float32) for values in normalisation)
     channels = dataset.shape[0]
     if mean.shape != (channels,) or std.shape != (channels,) or not bool((std > 0).all() & mean.isfinite().all()):

@@ -129,6 +129,12 @@ def train(width: int, steps: int, inputs: Tensor, labels: Tensor) -> Tensor:
     Every epoch is a fresh permutation cut into whole batches; the first steps of a long run are those of a short one.
     One thread makes the order of every sum, and so the weights, the same wherever the thread count differs.
 
+    Args:
+        width: Hidden units, at least 1.
+        steps: Updates made, at least 0.
+        inputs: Samples (N, 49), float64; N at least 64, one batch.
+        labels: Class numbers (N,), between 0 and 9.
+
     Returns:
         Flat parameters, float64 holding float32 values.
     """

@@ -156,7 +156,16 @@ def resnet20_network(
     loss: Loss = CROSS_ENTROPY,
     norm: str = EVAL,
 ) -> Network:
-    """The network on the first images of a split, in float32."""
+    """The network on the first images of a split, in float32.
+
+    Args:
+        samples: Number of images; a split that has fewer gives all of its own.
+        weights: `pyhessian`, `akamaster` or `random`.
+        split: `train` or `test`.
+        shortcuts: `projection` or `padded`; `own` stands for what trained weights need, for projection with `random`.
+        loss: Loss of its outputs (N, 10).
+        norm: `eval` for batch norm by its running statistics, `train` for that of the batch.
+    """
     images, labels = load_images(split, samples)
     model, state = resnet20_module(weights, shortcuts).train(norm == TRAIN), resnet20_state(weights, shortcuts)
     stored = STORED.get(weights, STORED["pyhessian"])

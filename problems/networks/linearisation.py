@@ -93,7 +93,17 @@ class KeptVjp:
 
 
 def vjp_columns(outputs: Tensor, inputs: Tensor, block: Tensor, *, batched: bool) -> Tensor:
-    """(d outputs / d inputs)^T @ block through a kept graph; outputs and inputs of any shape, flattened."""
+    """(d outputs / d inputs)^T @ block through a kept graph.
+
+    Args:
+        outputs: Of any shape, m numbers when flattened.
+        inputs: What they were made of, of any shape, n numbers when flattened.
+        block: Columns (m, k).
+        batched: Whether more columns than one go through the graph in one vectorised pass.
+
+    Returns:
+        Columns (n, k).
+    """
     rows = block.T.reshape(-1, *outputs.shape)
     if rows.shape[0] > 1 and batched:
         (pulled,) = torch.autograd.grad(outputs, inputs, rows, retain_graph=True, is_grads_batched=True)

@@ -175,7 +175,11 @@ def _parameters(shapes: Shapes) -> list[Piece]:
 
 
 def _named(part: str, block: str, whole: Sequence[Piece], size: int) -> list[Piece]:
-    """What one part of a block stands for."""
+    """What one part of a block stands for.
+
+    Raises:
+        ValueError: If it has no name, its slice is empty or leaves the vector, or nothing has its name.
+    """
     if not part:
         raise ValueError(f"block {block!r} has a part without a name; {_FORMS}")
     sliced = _SLICE.fullmatch(part)

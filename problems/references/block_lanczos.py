@@ -37,13 +37,12 @@ TOLERANCE: Final = 1e-10
 MAX_PRODUCTS: Final = 5000
 DOUBT: Final = 1e-8
 """Probability that a run takes an eigenvalue for absent which its random start has next to no part in."""
-
 EPS: Final = 2.0**-52
 _COLUMNS_AT_ONCE: Final = 2**20
 
 
 @dataclass(frozen=True)
-class Limits:
+class LanczosLimits:
     """When a run stops, and what it may hold.
 
     Attributes:
@@ -104,7 +103,7 @@ def block_lanczos(
     estimand: TopEigenvalues,
     width: int,
     generator: torch.Generator,
-    limits: Limits,
+    limits: LanczosLimits,
     known: Known,
     at_sight: bool = False,
 ) -> Found:
@@ -223,8 +222,12 @@ class _Unseen:
         return torch.log(self._border - self._signs[:, None] * theta).sum(1)
 
 
-def _capacity(n: int, k: int, width: int, limits: Limits) -> int:
-    """Vectors of the basis: those allowed, less what the work beside it holds."""
+def _capacity(n: int, k: int, width: int, limits: LanczosLimits) -> int:
+    """Vectors of the basis: those allowed, less what the work beside it holds.
+
+    Raises:
+        ValueError: If the memory allowed does not hold the fewest that the run needs.
+    """
     fitting = limits.memory // (8 * n) - 2 * k - 4 * width
     capacity = min(n, max(limits.basis, 4 * k), fitting)
     needed = min(n, k + 4 * width)
@@ -240,7 +243,11 @@ def ranking(theta: Tensor, estimand: TopEigenvalues) -> Tensor:
 
 
 def product(op: LinearOperator, rows: Tensor) -> Tensor:
-    """A times each row, as rows."""
+    """A times each row, as rows.
+
+    Raises:
+        ValueError: If a product is not finite.
+    """
     product = op.matmat(rows.T.contiguous()).T.contiguous()
     if not bool(torch.isfinite(product).all()):
         raise ValueError("the operator returned values that are not finite")

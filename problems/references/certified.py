@@ -31,7 +31,7 @@ from hessbench.problems.references.block_lanczos import (
     DOUBT,
     Found,
     Known,
-    Limits,
+    LanczosLimits,
     block_lanczos,
     column_pieces,
     nothing_known,
@@ -81,7 +81,7 @@ def certified_references(build: Callable[[], LinearOperator], rounding: float, n
 
 
 def certified_reference(
-    op: LinearOperator, estimand: TopEigenvalues, rounding: float, name: str = "", limits: Limits | None = None
+    op: LinearOperator, estimand: TopEigenvalues, rounding: float, name: str = "", limits: LanczosLimits | None = None
 ) -> Reference:
     """Find the eigenvalues of an estimand, and show that none before them is missed.
 
@@ -100,13 +100,13 @@ def certified_reference(
     Raises:
         ValueError: If a run does not converge within its limits, or the products are not of one symmetric operator.
     """
-    found = certify(op, estimand, name, limits or Limits())
+    found = certify(op, estimand, name, limits or LanczosLimits())
     return Reference(
         {"eigenvalues": found.eigenvalues}, Source.CERTIFIED, found.norm, found.bound, rounding, _note(found)
     )
 
 
-def certify(op: LinearOperator, estimand: TopEigenvalues, name: str, limits: Limits) -> Certificate:
+def certify(op: LinearOperator, estimand: TopEigenvalues, name: str, limits: LanczosLimits) -> Certificate:
     """Search until a run from a fresh start shows nothing before place k.
 
     Args:
@@ -142,11 +142,14 @@ def certify(op: LinearOperator, estimand: TopEigenvalues, name: str, limits: Lim
 
 
 def _take_in(
-    op: LinearOperator, estimand: TopEigenvalues, known: Known, found: Found, limits: Limits
+    op: LinearOperator, estimand: TopEigenvalues, known: Known, found: Found, limits: LanczosLimits
 ) -> tuple[Known, float]:
     """The first k Ritz pairs of the vectors known and found, and the norm of their residual, by products of Z alone.
 
     They overwrite the rows of `known`, or of Z where nothing was known, some columns at a time.
+
+    Raises:
+        ValueError: If the residuals are more than ten times those that the basis promised.
     """
     Z = found.Z
     AZ = torch.cat([product(op, rows) for rows in Z.split(WIDTH)])

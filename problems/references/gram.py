@@ -105,7 +105,11 @@ def passes(count: int, n: int, memory: int) -> float:
 
 
 def _sizes(count: int, n: int, memory: int) -> tuple[int, int]:
-    """Rows kept, and rows of a chunk."""
+    """Rows kept, and rows of a chunk.
+
+    Raises:
+        ValueError: If fewer than four rows fit into `memory`.
+    """
     fitting = memory // (8 * n)
     if fitting < 4:
         raise ValueError(f"memory must hold four rows of {n} parameters, {32 * n} bytes, got {memory}")
@@ -169,7 +173,7 @@ def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spec
 def gram_references(
     network: Callable[[], Network], rounding: float, operator: str = "ggn", memory: int = MEMORY
 ) -> References:
-    """References of all four estimands by the Gram matrix.
+    """References of the top eigenvalues, the trace, the density and the diagonal by the Gram matrix.
 
     Args:
         network: Makes the network.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
@@ -73,7 +73,11 @@ def write_shipped(problem: Problem, estimands: Iterable[Estimand], command: str,
 
 
 def shipped_bytes(problem: Problem, estimands: Iterable[Estimand], command: str) -> bytes:
-    """The content of a problem's file; see `write_shipped`."""
+    """The content of a problem's file; see `write_shipped`.
+
+    Raises:
+        ValueError: If the problem has no such reference, or the file would pass 100 kB.
+    """
     references = without_shipped(problem).references
     answers: dict[str, Any] = {}
     for estimand in estimands:
@@ -142,12 +146,7 @@ class Shelf:
     def _content(self) -> dict[str, Any] | None:
         """The file's content; None, with a warning, where it is damaged."""
         try:
-            content = cast("dict[str, Any]", json.loads(self.path.read_bytes()))
-            if content["schema"] != SCHEMA:
-                raise ValueError(f"schema {content['schema']!r} where {SCHEMA} is read")
-            if content["digest"] != _digest(content["references"]):
-                raise ValueError("its digest is not that of its references")
-            _ = content["problem_hash"]
+            content = _checked(json.loads(self.path.read_bytes()))
         except (OSError, ValueError, KeyError, TypeError) as failure:
             warnings.warn(
                 f"shipped references {self.path.name} are damaged ({type(failure).__name__}: {failure}): "
@@ -200,6 +199,21 @@ def _reference(header: dict[str, Any]) -> Reference:
         rounding=header["rounding"],
         note=header["note"],
     )
+
+
+def _checked(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a file, where it is what was written.
+
+    Raises:
+        ValueError: If its schema is another, or its digest is not that of its references.
+        KeyError: If a part is not there.
+    """
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"schema {content['schema']!r} where {SCHEMA} is read")
+    if content["digest"] != _digest(content["references"]):
+        raise ValueError("its digest is not that of its references")
+    _ = content["problem_hash"]
+    return content
 
 
 def _digest(references: Any) -> str:

@@ -42,7 +42,7 @@ class Spectrum:
 
 
 def spectrum_references(solve: Callable[[], Spectrum], source: Source, rounding: float) -> References:
-    """References of all four estimands.
+    """References of the top eigenvalues, the trace, the density and the diagonal.
 
     Args:
         solve: Computes the spectrum; called once, when a reference is asked for.

@@ -74,6 +74,13 @@ def statistical_trace(
     """Trace with its interval as the bound; see `statistical_references` and `trace_interval`.
 
     To the half width is added the rounding of the part that is exact: c eps ||A|| for each column of the sketch.
+
+    Args:
+        op: The operator, in float64.
+        rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with this reference.
+        name: Problem the probes are seeded from.
+        psd: Whether the operator is positive semi-definite.
+        effort: How many products are spent.
     """
     effort = effort or Effort()
     found = trace_interval(op, make_generator(derive_seed("statistical", name, "trace")), effort)
@@ -157,6 +164,9 @@ def lanczos(op: LinearOperator, start: Tensor, effort: Effort) -> tuple[Array, A
 
     Returns:
         Diagonal (k,) and off-diagonal (k - 1,) of the tridiagonal matrix; k below `steps` where the space closes.
+
+    Raises:
+        ValueError: If a product is not finite.
     """
     steps = min(effort.steps, op.dim)
     Q = torch.empty(steps if _fits(op.dim, effort) else 2, op.dim, dtype=torch.float64)

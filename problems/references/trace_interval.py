@@ -43,7 +43,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Interval:
+class TraceInterval:
     """A trace, the half width of its 99 % interval, and the largest Ritz value met, which the norm is not below."""
 
     value: float
@@ -51,7 +51,7 @@ class Interval:
     norm: float
 
 
-def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effort) -> Interval:
+def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effort) -> TraceInterval:
     """Trace with a 99 % interval: exact on the range of a sketch, Hutchinson on the rest.
 
     With Q an orthonormal basis of A S, S random signs, P = I - Q Q^T and B = P A P, the trace is tr Q^T A Q + tr B. The
@@ -80,7 +80,7 @@ def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effor
     ritz = Q.T @ op.matmat(Q)
     exact, norm = float(ritz.trace()), float(torch.linalg.matrix_norm((ritz + ritz.T) / 2, 2))
     if width == op.dim:
-        return Interval(exact, 0.0, norm)
+        return TraceInterval(exact, 0.0, norm)
     mean, squares = torch.zeros(op.dim, dtype=torch.float64), torch.zeros(op.dim, dtype=torch.float64)
     done = 0
     for start in range(0, n, 20):
@@ -94,7 +94,7 @@ def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effor
         mean += shift * (count / (done + count))
         done += count
     variance = 2 * float(squares.sum()) / (n - 1)
-    return Interval(exact + float(mean.sum()), sign_quantile(n) * (variance / n) ** 0.5, norm)
+    return TraceInterval(exact + float(mean.sum()), sign_quantile(n) * (variance / n) ** 0.5, norm)
 
 
 def sign_quantile(samples: int) -> float:

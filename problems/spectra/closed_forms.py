@@ -10,7 +10,7 @@ import numpy as np
 
 from hessbench.estimand.base import Array
 
-Spectrum = Callable[[int], Array]
+ClosedForm = Callable[[int], Array]
 
 
 def power_law(n: int) -> Array:
@@ -64,7 +64,7 @@ def identity(n: int) -> Array:
     return np.ones(n)
 
 
-SPECTRA: Final = MappingProxyType[str, Spectrum](
+SPECTRA: Final = MappingProxyType[str, ClosedForm](
     {
         "power-law": power_law,
         "geometric": geometric,

@@ -16,12 +16,12 @@ from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_referen
 from hessbench.operators import FunctionOperator, OperatorInfo, to_dense
 from hessbench.problem import PSD, SYNTHETIC, Problem, ProblemFamily, array_hash
 from hessbench.problems.parameters import at_least, in_range, nearest, one_of, spec_text
-from hessbench.problems.spectra.closed_forms import Spectrum, clustered, linear, power_law, spiked, step
+from hessbench.problems.spectra.closed_forms import ClosedForm, clustered, linear, power_law, spiked, step
 from hessbench.seeding import derive_seed
 
 MAX_DIM: Final = 10_000_000
 
-PROFILES: Final = MappingProxyType[str, Spectrum](
+PROFILES: Final = MappingProxyType[str, ClosedForm](
     {"power-law": power_law, "step": step, "spiked": spiked, "clustered": clustered, "linear": linear}
 )
 """Diagonals, entry i as in `hessbench.problems.spectra.closed_forms`."""
@@ -94,7 +94,7 @@ def scaled_circulant(diagonal: Array, spectrum: Array, device: torch.device, dty
     return FunctionOperator(matmat, n, dtype, device, OperatorInfo(engine="scaled circulant, real FFTs"))
 
 
-def _references(n: int, profile: Spectrum, seed: int) -> References:
+def _references(n: int, profile: ClosedForm, seed: int) -> References:
     """Diagonal and trace from the profile at any n; the spectrum from the dense matrix where that is small."""
 
     def norm() -> float:

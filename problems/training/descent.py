@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hessbench.problems.networks.losses import TRAINING_LOSSES
 from hessbench.problems.training.recipe import Recipe
-from hessbench.problems.training.store import Checkpoint, Point, Snapshot
+from hessbench.problems.training.store import Point, Snapshot, WeightCheckpoint
 from hessbench.seeding import derive_seed
 
 COUNTER: Final = "num_batches_tracked"
@@ -94,7 +94,7 @@ class Descent:
         self.step += 1
         return value
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> WeightCheckpoint:
         """The weights rounded to float32, and how good these rounded weights are on the data in evaluation mode.
 
         Cost: one forward pass over the data.
@@ -115,7 +115,7 @@ class Descent:
         samples = self._labels.numel()
         if not math.isfinite(total):
             raise ValueError(self._diverged(total))
-        return Checkpoint(Point(self.step, total / samples, right / samples), rounded)
+        return WeightCheckpoint(Point(self.step, total / samples, right / samples), rounded)
 
     def snapshot(self) -> Snapshot:
         """All that is needed to go on from here; the order of the samples follows from the step."""
@@ -147,7 +147,11 @@ class Descent:
         return self._order[place * size : (place + 1) * size]
 
     def _forward(self, inputs: Tensor) -> Tensor:
-        """Outputs; the first time it is seen that the network leaves the global generator alone."""
+        """Outputs; the first time it is seen that the network leaves the global generator alone.
+
+        Raises:
+            ValueError: If it does not.
+        """
         if self._quiet:
             return self._model(inputs)
         before = torch.random.get_rng_state()
@@ -197,7 +201,11 @@ def _check_samples(inputs: Tensor, labels: Tensor, recipe: Recipe) -> None:
 
 
 def _check_outputs(model: nn.Module, inputs: Tensor, labels: Tensor) -> None:
-    """Hold one sample's outputs against the labels, in evaluation mode, where batch norm takes a single sample."""
+    """Hold one sample's outputs against the labels, in evaluation mode, where batch norm takes a single sample.
+
+    Raises:
+        ValueError: If they are not of shape (1, C), or a label is outside of 0 to C - 1.
+    """
     model.eval()
     with torch.no_grad():
         outputs = model(inputs[:1].double())
@@ -210,7 +218,11 @@ def _check_outputs(model: nn.Module, inputs: Tensor, labels: Tensor) -> None:
 
 
 def _own_copy(model: nn.Module, initial: Mapping[str, Tensor]) -> nn.Module:
-    """The network in float64 on the CPU at its initial state; the given one is left alone."""
+    """The network in float64 on the CPU at its initial state; the given one is left alone.
+
+    Raises:
+        ValueError: If the initial state is not finite, or its names or shapes are not the network's own.
+    """
     own = copy.deepcopy(model)
     if any(tensor.is_meta for tensor in itertools.chain(own.parameters(), own.buffers())):
         own = own.to_empty(device="cpu")

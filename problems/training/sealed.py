@@ -54,7 +54,11 @@ def _digest(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    """The facts, which the library's reader of bytes does not hand out: text in JSON behind its length."""
+    """The facts, which the library's reader of bytes does not hand out: text in JSON behind its length.
+
+    Raises:
+        ValueError: If the header is longer than 100 MB, or is no JSON.
+    """
     size = int(np.frombuffer(data[:8], dtype="<u8")[0])
     if size > _HEADER_LIMIT:
         raise ValueError("the header is too long")

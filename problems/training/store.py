@@ -44,7 +44,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class WeightCheckpoint:
     """Weights and buffers of a named step, in float32, and how good they are."""
 
     point: Point
@@ -102,7 +102,7 @@ class WeightStore:
         """The file an unfinished training goes on from."""
         return self.folder / _RESUME
 
-    def read(self, step: int, *, warn: bool = False) -> Checkpoint | None:
+    def read(self, step: int, *, warn: bool = False) -> WeightCheckpoint | None:
         """The weights of a named step; None where they are not there or damaged.
 
         Args:
@@ -113,9 +113,9 @@ class WeightStore:
         if found is None:
             return None
         tensors, facts = found
-        return Checkpoint(Point(step, float(facts["loss"]), float(facts["accuracy"])), tensors)
+        return WeightCheckpoint(Point(step, float(facts["loss"]), float(facts["accuracy"])), tensors)
 
-    def write(self, checkpoint: Checkpoint) -> None:
+    def write(self, checkpoint: WeightCheckpoint) -> None:
         """Keep the weights of a named step.
 
         Raises:
@@ -161,7 +161,7 @@ class WeightStore:
                 say("another process is training the same network; waiting for it")
             lock.acquire()
         except OSError as failure:
-            raise _cannot_keep(failure, self.folder, 0) from failure
+            raise OSError(failure.errno, _cannot_keep(failure, 0), str(self.folder)) from failure
         try:
             self._sweep()
             yield
@@ -198,15 +198,13 @@ class WeightStore:
         try:
             write_whole(path, seal(tensors, recorded))
         except OSError as failure:
-            raise _cannot_keep(failure, path, step) from failure
+            raise OSError(failure.errno, _cannot_keep(failure, step), str(path)) from failure
 
 
-def _cannot_keep(failure: OSError, path: Path, step: int) -> OSError:
+def _cannot_keep(failure: OSError, step: int) -> str:
     if failure.errno in (errno.ENOSPC, errno.EDQUOT):
-        sentence = (
+        return (
             f"the disk is full at step {step} of a training: what was kept before stands, "
             "and the same command goes on from there"
         )
-    else:
-        sentence = f"trained weights cannot be kept ({failure.strerror}): name a writable folder by {CACHE_VARIABLE}"
-    return OSError(failure.errno, sentence, str(path))
+    return f"trained weights cannot be kept ({failure.strerror}): name a writable folder by {CACHE_VARIABLE}"

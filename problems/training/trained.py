@@ -73,6 +73,14 @@ def is_cached(
 
     Reads the file and hashes it and the data: worth keeping where it is asked often.
 
+    Args:
+        initial: Weights and buffers at step 0, by name.
+        architecture: Text that names the network and its every option.
+        inputs: Samples (N, ...), floating.
+        labels: Class numbers (N,).
+        recipe: How it is trained.
+        step: One of `recipe.checkpoints`.
+
     Raises:
         ValueError: If the step is not named.
     """
@@ -83,7 +91,15 @@ def is_cached(
 def history(
     initial: Mapping[str, Tensor], architecture: str, inputs: Tensor, labels: Tensor, recipe: Recipe
 ) -> list[Point]:
-    """Step, loss and accuracy of every named step that is in the cache, in order; empty where none is."""
+    """Step, loss and accuracy of every named step that is in the cache, in order; empty where none is.
+
+    Args:
+        initial: Weights and buffers at step 0, by name.
+        architecture: Text that names the network and its every option.
+        inputs: Samples (N, ...), floating.
+        labels: Class numbers (N,).
+        recipe: How it is trained.
+    """
     store = _store(initial, architecture, inputs, labels, recipe)
     found = (store.read(step) for step in recipe.checkpoints)
     return [checkpoint.point for checkpoint in found if checkpoint is not None]

@@ -119,6 +119,7 @@ def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, b
 
     Raises:
         ValueError: If torch cannot differentiate it twice, naming the operation, or its loss is not finite.
+        NotSymmetric: If its products are those of no symmetric matrix on all samples.
     """
     whole = replace(network, batched=False, traced=False)
     few = replace(whole, batches=(telling_batch(network),))
@@ -189,7 +190,11 @@ def _with_graph(network: Network) -> Tensor:
 
 
 def _compare_with_differences(network: Network, customs: list[str]) -> None:
-    """Hold a Hessian product against differences of gradients, where a custom function could lose a term unseen."""
+    """Hold a Hessian product against differences of gradients, where a custom function could lose a term unseen.
+
+    Raises:
+        NotSymmetric: If they differ by more than rounding and the step explain.
+    """
     point = network.parameters.detach()
     v = torch.randn(point.numel(), generator=make_generator(derive_seed("from-model-step")), dtype=point.dtype)
     v /= v.norm()

@@ -78,7 +78,11 @@ def _copied(part: object, what: str, dtype: torch.dtype) -> Tensor:
 
 
 def _loaded(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The batches of a loader, fetched here: its workers would be processes and threads of their own."""
+    """The batches of a loader, fetched here: its workers would be processes and threads of their own.
+
+    Raises:
+        ValueError: If its samples or their order may change from one reading to the next, or some are left out.
+    """
     remedy = "make it with shuffle=False and without a sampler of its own, or pass list(loader) to fix one order"
     if isinstance(loader.dataset, IterableDataset):
         raise ValueError("data: a DataLoader over an IterableDataset has no order to rely on: pass list(loader)")

@@ -191,7 +191,11 @@ def _refuse_other_than_modules(model: object) -> None:
 
 
 def _own_copy(model: nn.Module) -> nn.Module:
-    """A copy on the CPU, in the mode of the original."""
+    """A copy on the CPU, in the mode of the original.
+
+    Raises:
+        ValueError: If the model cannot be copied.
+    """
     for name, module in model.named_modules():
         if any(isinstance(hook, WeightNorm) for hook in vars(module)["_forward_pre_hooks"].values()):
             raise ValueError(

@@ -149,7 +149,11 @@ def _likelihood_of(loss: nn.NLLLoss, batches: Sequence[Batch], classes: int, *, 
 def _class_weights(
     loss: nn.CrossEntropyLoss | nn.NLLLoss, batches: Sequence[Batch], classes: int, *, mean: bool
 ) -> Tensor | None:
-    """With class weights a mean divides by the weights of all labels, which is exact over any cut into batches."""
+    """With class weights a mean divides by the weights of all labels, which is exact over any cut into batches.
+
+    Raises:
+        ValueError: If a label is ignored or names no class, or the weights do not fit the classes or are all 0.
+    """
     numbers = not batches[0].targets.is_floating_point()
     if numbers and any(bool((batch.targets == loss.ignore_index).any()) for batch in batches):
         raise ValueError(
@@ -211,7 +215,11 @@ def _check_labels(targets: Tensor, classes: int, number: int) -> None:
 
 
 def _check_split(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
-    """Refuse a loss that is not a scalar, or whose value over some samples is not the sum over each."""
+    """Refuse a loss that is not a scalar, or whose value over some samples is not the sum over each.
+
+    Raises:
+        ValueError: If it is such a loss, or cannot be called on these outputs and targets.
+    """
     targets = targets.double() if targets.is_floating_point() else targets
     try:
         whole = loss.total(outputs, targets)

@@ -9,15 +9,15 @@ from typing import Final
 from hessbench.ledger.record import Kind, Record
 from hessbench.reports.costs.answers import Key
 
-Conditions = tuple[str, str, str, str, int]
+ProblemConditions = tuple[str, str, str, str, int]
 """Problem, its hash, device, dtype and threads."""
 
 _SAYS: Final = "times and last digits do not compare between them"
 
 
-def mixed_engines(records: Sequence[Record]) -> Mapping[Conditions, str]:
+def mixed_engines(records: Sequence[Record]) -> Mapping[ProblemConditions, str]:
     """One sentence for each problem whose cells, under the same conditions, ran with different engines."""
-    numbers: dict[Conditions, Counter[str]] = defaultdict(Counter)
+    numbers: dict[ProblemConditions, Counter[str]] = defaultdict(Counter)
     for row in records:
         if row.kind is Kind.TERMINAL and row.engine_name:
             numbers[row.problem, row.problem_hash, row.device, row.dtype, row.threads][row.engine_name] += 1
@@ -28,7 +28,7 @@ def mixed_engines(records: Sequence[Record]) -> Mapping[Conditions, str]:
     }
 
 
-def conditions_of(key: Key) -> Conditions:
+def conditions_of(key: Key) -> ProblemConditions:
     """Under which conditions a line's cells ran."""
     return key.problem, key.problem_hash, key.device, key.dtype, key.threads
 

@@ -19,7 +19,7 @@ _PLAIN: Final = "product"
 
 
 @dataclass(frozen=True)
-class UnitPrice:
+class PriceInGradients:
     """One kind of product of one problem in gradients, on one device, in one dtype, with one number of threads.
 
     Attributes:
@@ -57,7 +57,7 @@ class UnitPrice:
         return missing
 
 
-def unit_prices(records: Sequence[Record], prices: Iterable[Mapping[str, Any]]) -> tuple[UnitPrice, ...]:
+def unit_prices(records: Sequence[Record], prices: Iterable[Mapping[str, Any]]) -> tuple[PriceInGradients, ...]:
     """Every kind of product with data that a ledger measured or counted, by problem, conditions and kind.
 
     Args:
@@ -79,12 +79,12 @@ def unit_prices(records: Sequence[Record], prices: Iterable[Mapping[str, Any]]) 
     return tuple(_unit_price(place, rows, runs) for place in sorted(known))
 
 
-def unit_sheet(found: Sequence[UnitPrice]) -> Sheet:
+def unit_sheet(found: Sequence[PriceInGradients]) -> Sheet:
     """Lay out the prices."""
     return lay_out(UNIT_COLUMNS, found, lambda price: price.reasons)
 
 
-def unit_frame(found: Sequence[UnitPrice]) -> pd.DataFrame:
+def unit_frame(found: Sequence[PriceInGradients]) -> pd.DataFrame:
     """The prices as numbers: gradients and seconds, nothing rounded."""
     return pd.DataFrame([
         {
@@ -105,7 +105,7 @@ def _unit_price(
     place: tuple[str, str, str],
     rows: Mapping[tuple[str, str, str], Sequence[Mapping[str, Any]]],
     runs: Mapping[tuple[str, str, str], Sequence[Record]],
-) -> UnitPrice:
+) -> PriceInGradients:
     problem, where, kind = place
     mine = rows.get(place, ())
     beside = [row for (one, there, _), found in rows.items() if (one, there) == (problem, where) for row in found]
@@ -118,7 +118,7 @@ def _unit_price(
         low, high = min(row["in_gradients_min"] for row in mine), max(row["in_gradients_max"] for row in mine)
         measured = Spread(statistics.median(row["in_gradients"] for row in mine), low, high, len(mine))
     timed = [run.operator_s / run.matvecs / gradient_s for run in alone if gradient_s and run.operator_s]
-    return UnitPrice(
+    return PriceInGradients(
         problem=problem,
         kind=kind,
         where=where,
@@ -142,7 +142,7 @@ def _spread(value: Spread | None) -> Shown:
     return Shown(f"{value.median:.2f}", f"{value.low:.2f} to {value.high:.2f}", sort=value.median)
 
 
-UNIT_COLUMNS: Final[tuple[Column[UnitPrice], ...]] = (
+UNIT_COLUMNS: Final[tuple[Column[PriceInGradients], ...]] = (
     Column("problem", "Problem", "", lambda price: Shown(price.problem, price.where), is_number=False),
     Column("kind", "Product", "kind", lambda price: Shown(price.kind), is_number=False),
     Column("nominal", "Nominal", "gradients", lambda price: single_cell(price.nominal, "{:.2f}".format)),

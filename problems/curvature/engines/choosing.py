@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hessbench.clock import seconds_a_call, wait_for
+from hessbench.exceptions import first_line
 from hessbench.problems.curvature.engines.engine import Engine, Make, Products
 from hessbench.problems.curvature.engines.live_bytes import LiveBytes
 from hessbench.problems.curvature.engines.micro_batches import pieces
@@ -82,7 +83,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Footprint:
+class MemoryUse:
     """Bytes, of which some do not depend on the number of samples."""
 
     fixed: float
@@ -113,17 +114,17 @@ class Trial:
     engine: Engine
     setup_s: float
     product_s: float
-    kept: Footprint
-    column: Footprint
+    kept: MemoryUse
+    column: MemoryUse
 
     def seconds(self, num_products: int) -> float:
         """Set-up and products together."""
         return self.setup_s + num_products * self.product_s
 
     @property
-    def together(self) -> Footprint:
+    def together(self) -> MemoryUse:
         """Memory of a product of one column, with what is kept."""
-        return Footprint(self.kept.fixed + self.column.fixed, self.kept.by_sample + self.column.by_sample)
+        return MemoryUse(self.kept.fixed + self.column.fixed, self.kept.by_sample + self.column.by_sample)
 
 
 def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
@@ -152,19 +153,24 @@ def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
     if not fitting and size is None and not network.group:
         # Nothing that is kept fits: pieces of the data in turn, as many samples as memory holds.
         engine = engine if engine.name == "rules" else ENGINES["double-backward"]
-        size = Footprint(best.kept.fixed + best.column.fixed, best.kept.by_sample + best.column.by_sample).samples_in(
+        size = MemoryUse(best.kept.fixed + best.column.fixed, best.kept.by_sample + best.column.by_sample).samples_in(
             cap
         )
         samples = min(size, samples)
     seconds = time.perf_counter() - start
     note = f"auto of {len(trials)}, {seconds:.2g} s, {_written(best.together.of(samples))}"
     if "rules" in refused:
-        note += f"; rules: {str(refused['rules']).splitlines()[0]}"
+        note += f"; rules: {first_line(refused['rules'])}"
     return Choice(engine, size, best.column.of(samples) if size is None else None, note)
 
 
 def _trials(network: Network, part: Batch, matrix: str, limits: Limits) -> tuple[list[Trial], dict[str, Exception]]:
-    """What the engines that come into question took, and why others could not be tried."""
+    """What the engines that come into question took, and why others could not be tried.
+
+    Raises:
+        ValueError: If the network has no such matrix.
+        RuntimeError: If torch can make no such product, or memory runs out.
+    """
     streams = limits.micro_batch is not None
     names = ["rules", "double-backward"] if streams else ["rules", "kept-graph"]
     if not streams and limits.num_products > FEW_PRODUCTS:
@@ -224,8 +230,8 @@ def _tried(network: Network, part: Batch, engine: Engine, matrix: str, *, stream
         gone = part.size / (part.size - half.size)
         fixed_kept = max(0.0, kept - (kept - half_kept) * gone)
         fixed_column = max(0.0, column - (column - half_column) * gone)
-    keeps = Footprint(fixed_kept, (kept - fixed_kept) / part.size)
-    takes = Footprint(fixed_column, (column - fixed_column) / part.size)
+    keeps = MemoryUse(fixed_kept, (kept - fixed_kept) / part.size)
+    takes = MemoryUse(fixed_column, (column - fixed_column) / part.size)
     if streams:
         del products
         again = engine.of(matrix, again=True)

@@ -45,7 +45,8 @@ class SplitBlocks:
         """Multiply a block (n, k); k = 0 gives (n, 0).
 
         Raises:
-            RuntimeError: If memory runs out for a single column.
+            RuntimeError: If memory runs out for a single column, or torch cannot make the product.
+            MemoryError: If the host's memory runs out for a single column.
         """
         columns = block.shape[1]
         if columns == 0:

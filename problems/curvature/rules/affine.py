@@ -18,7 +18,7 @@ from torch import Tensor
 from hessbench.problems.curvature.rules.rule import Site, Store
 from hessbench.problems.curvature.rules.table import rule_of
 from hessbench.problems.curvature.rules.tape import Tape, record
-from hessbench.problems.curvature.rules.values import INPUT, Value, Values, values_of
+from hessbench.problems.curvature.rules.values import INPUT, LiveValue, Values, values_of
 from hessbench.problems.networks.network import Batch, Network
 
 aten = torch.ops.aten
@@ -85,7 +85,7 @@ def _is_affine(tape: Tape) -> bool:
     return True
 
 
-def _support(value: Value, values: Values, supports: dict[int, Support], store: Store) -> Support | None:
+def _support(value: LiveValue, values: Values, supports: dict[int, Support], store: Store) -> Support | None:
     """What a value depends on; None where it may be curved in one parameter."""
     if value.node is None:
         return _ALL
@@ -101,7 +101,7 @@ def _support(value: Value, values: Values, supports: dict[int, Support], store: 
     return None if _meet(one, other) else _union(supports[source] for source in value.sources)
 
 
-def _viewed(value: Value, values: Values, supports: dict[int, Support]) -> Support:
+def _viewed(value: LiveValue, values: Values, supports: dict[int, Support]) -> Support:
     """The part of the flat vector that a view looks at; all of it where entries of the vector may share parameters."""
     if value.node is None or value.base is None:
         return _ALL
@@ -113,7 +113,7 @@ def _viewed(value: Value, values: Values, supports: dict[int, Support]) -> Suppo
     return ((base.number, value.offset, value.offset + reach + 1),)
 
 
-def _has_one_each(base: Value, values: Values) -> bool:
+def _has_one_each(base: LiveValue, values: Values) -> bool:
     """Whether a flat vector is the parameters, or fixed entries filled with each of them once."""
     if base.node is None:
         return True

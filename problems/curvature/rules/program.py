@@ -26,7 +26,7 @@ from hessbench.problems.curvature.rules.steps import (
 )
 from hessbench.problems.curvature.rules.table import rule_of
 from hessbench.problems.curvature.rules.tape import Tape
-from hessbench.problems.curvature.rules.values import INPUT, Value, values_of
+from hessbench.problems.curvature.rules.values import INPUT, LiveValue, values_of
 
 ThroughLoss: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -165,7 +165,7 @@ def _width(largest: int) -> int:
     return max(least, min(most, CACHED // max(largest, 1)))
 
 
-def _convolves(value: Value) -> bool:
+def _convolves(value: LiveValue) -> bool:
     return value.node is not None and value.node.op is torch.ops.aten.convolution.default
 
 

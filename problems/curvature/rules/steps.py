@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hessbench.problems.curvature.rules.accumulators import ValueAccumulator, ViewAccumulator
 from hessbench.problems.curvature.rules.rule import Accumulator, HvpTerm, Rule
-from hessbench.problems.curvature.rules.values import INPUT, Value
+from hessbench.problems.curvature.rules.values import INPUT, LiveValue
 
 Tangents: TypeAlias = list[Tensor | None]
 Step: TypeAlias = Callable[[Tangents], None]
@@ -39,7 +39,7 @@ class View:
     offset: int
 
     @staticmethod
-    def of(value: Value, tensor: Tensor) -> View:
+    def of(value: LiveValue, tensor: Tensor) -> View:
         """The view that a value is of its base."""
         return View(value.number, value.base or INPUT, tuple(tensor.shape), tensor.stride(), value.offset)
 
@@ -84,14 +84,14 @@ class Starter:
         return flat[INPUT]
 
 
-def sizes(values: Sequence[Value], parameters: Tensor) -> dict[int, int]:
+def sizes(values: Sequence[LiveValue], parameters: Tensor) -> dict[int, int]:
     """Lengths of the flat vectors that have views, and of the parameters, by number."""
     bases = {value.base for value in values}
     flat = {value.number: value.node.output.numel() for value in values if value.node and value.number in bases}
     return {INPUT: parameters.numel(), **flat}
 
 
-def forward_steps(values: Sequence[Value], rules: dict[int, Rule], views: dict[int, View]) -> list[Step]:
+def forward_steps(values: Sequence[LiveValue], rules: dict[int, Rule], views: dict[int, View]) -> list[Step]:
     """One step for each value but the parameters."""
     bases = {view.base for view in views.values()}
     uses = Counter(source for value in values for source in value.sources)
@@ -131,7 +131,7 @@ def _jvp_step(number: int, sources: tuple[int, ...], jvp: Callable[..., Tensor],
     return step
 
 
-def freeing(steps: Sequence[Step], values: Sequence[Value], kept: set[int | None]) -> list[Step]:
+def freeing(steps: Sequence[Step], values: Sequence[LiveValue], kept: set[int | None]) -> list[Step]:
     """The steps, with one after each last use of a tangent that lets go of it, unless it is kept."""
     last = {source: value.number for value in values for source in value.sources}
     freed: dict[int, list[int]] = {}

@@ -24,7 +24,7 @@ INPUT: Final = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
+class LiveValue:
     """A value that matters.
 
     Attributes:
@@ -46,7 +46,7 @@ class Value:
 class Values:
     """The values that matter, in the order in which they are computed, and how a tensor is found among them."""
 
-    ordered: tuple[Value, ...]
+    ordered: tuple[LiveValue, ...]
     outputs: int | None
     live: Callable[[Tensor], bool]
 
@@ -61,7 +61,7 @@ def values_of(tape: Tape) -> Values:
         The values; `outputs` is the number of the outputs, None where they do not depend on the parameters.
     """
     numbers: dict[int, int] = {id(tape.parameters): INPUT}
-    found = [Value(INPUT, None)]
+    found = [LiveValue(INPUT, None)]
     bases: dict[int, _Base] = {_storage(tape.parameters): _Base(INPUT, 0, None)}
     for node in tape.nodes:
         sources = tuple(numbers[id(one)] for one in node.tensors() if id(one) in numbers)
@@ -71,11 +71,11 @@ def values_of(tape: Tape) -> Values:
             offset = int(node.output.storage_offset()) - base.offset
             if not base.touches(offset, node.output):
                 continue
-            found.append(Value(number, node, (base.number,), base.number, offset))
+            found.append(LiveValue(number, node, (base.number,), base.number, offset))
         elif not sources:
             continue
         else:
-            found.append(Value(number, node, sources))
+            found.append(LiveValue(number, node, sources))
             if base is None and node.output.ndim == 1 and node.output.is_contiguous():
                 bases[_storage(node.output)] = _Base(number, int(node.output.storage_offset()), _mask(node, numbers))
         numbers[id(node.output)] = number
@@ -83,7 +83,7 @@ def values_of(tape: Tape) -> Values:
     return _needed(found, numbers, outputs)
 
 
-def _needed(found: list[Value], numbers: dict[int, int], outputs: int | None) -> Values:
+def _needed(found: list[LiveValue], numbers: dict[int, int], outputs: int | None) -> Values:
     """Only what the outputs depend on, numbered anew."""
     wanted = {INPUT} if outputs is None else {INPUT, outputs}
     for value in reversed(found):
@@ -91,7 +91,7 @@ def _needed(found: list[Value], numbers: dict[int, int], outputs: int | None) ->
             wanted.update(value.sources)
     order = {number: place for place, number in enumerate(sorted(wanted))}
     kept = tuple(
-        Value(
+        LiveValue(
             order[value.number],
             value.node,
             tuple(order[source] for source in value.sources),

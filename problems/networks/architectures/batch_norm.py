@@ -94,7 +94,11 @@ def normalised_linear(x: Tensor, linear: nn.Linear, norm: nn.BatchNorm1d) -> Ten
 
 
 def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Scale and shift of each channel: what batch norm does to the layer without its bias."""
+    """Scale and shift of each channel: what batch norm does to the layer without its bias.
+
+    Raises:
+        ValueError: If it keeps no running statistics.
+    """
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:
         raise ValueError("batch norm must keep running statistics")

@@ -14,7 +14,7 @@ from hessbench.problems import from_model
 from hessbench.problems.curvature.matrices import curvature_operator
 from hessbench.problems.references import certified
 from hessbench.problems.references.block_lanczos import Known, block_lanczos
-from hessbench.problems.references.certified import Limits, certified_reference, certified_references
+from hessbench.problems.references.certified import LanczosLimits, certified_reference, certified_references
 from hessbench.problems.references.dense import DENSE
 from hessbench.seeding import make_generator
 
@@ -69,7 +69,7 @@ def test_multiples_of_the_identity_are_found_whole(factor, which):
 @pytest.mark.parametrize("which", WHICH)
 def test_a_basis_that_is_full_is_restarted(which, rotated):
     eigenvalues = np.random.default_rng(3).standard_t(2, 400)
-    limits = Limits(basis=24)
+    limits = LanczosLimits(basis=24)
     counted = CountingOperator(rotated(eigenvalues))
     found = certified_reference(counted, TopEigenvalues(5, which), 10.0, limits=limits)
     truth = truth_of(eigenvalues, TopEigenvalues(5, which))
@@ -143,7 +143,7 @@ def test_no_run_overlooks_what_its_start_has_a_part_in(which, basis):
         A = V * eigenvalues @ V.T
         known = Known(eigenvalues[:1], x[None], (A @ x)[None], 1.0)
         op = FunctionOperator(lambda block, A=A: A @ block, n, torch.float64)
-        found = block_lanczos(op, TopEigenvalues(1, which), 1, make_generator(5), Limits(basis=basis), known)
+        found = block_lanczos(op, TopEigenvalues(1, which), 1, make_generator(5), LanczosLimits(basis=basis), known)
         assert found.Z.shape == (1, n), (gap, part)
         assert float((found.Z[0] @ u).abs()) == pytest.approx(1, abs=1e-8)
 
@@ -181,7 +181,7 @@ def test_eigenvalues_below_the_tolerance_are_within_a_bound_that_says_so(rotated
 def test_a_run_out_of_products_is_an_error_that_says_so(rotated):
     op = CountingOperator(rotated(np.linspace(0, 1, 300)), 80)
     with pytest.raises(ValueError, match=r"top-eigenvalues\[k=10\]: residuals did not reach 1e-10 .* in 40 products"):
-        certified_reference(op, TopEigenvalues(10), 10.0, limits=Limits(max_products=40))
+        certified_reference(op, TopEigenvalues(10), 10.0, limits=LanczosLimits(max_products=40))
     assert op.matvecs <= 40
 
 
@@ -189,7 +189,7 @@ def test_a_proof_out_of_products_is_an_error_that_says_so(rotated):
     # One loose value is soon found; that no other lies beyond takes a polynomial that grows there.
     op = CountingOperator(rotated(np.linspace(-1, 1, 500)))
     with pytest.raises(ValueError, match=r"\[k=1\]: it was not shown in the 60 products left that none is missed"):
-        certified_reference(op, TopEigenvalues(1), 10.0, limits=Limits(max_products=60, tolerance=0.01))
+        certified_reference(op, TopEigenvalues(1), 10.0, limits=LanczosLimits(max_products=60, tolerance=0.01))
     assert op.matvecs <= 120
 
 
@@ -207,9 +207,13 @@ def test_products_of_no_one_operator_are_refused(rotated):
 @pytest.mark.parametrize(
     ("op", "limits", "message"),
     [
-        (FunctionOperator(torch.clone, 50), Limits(), "needs an operator in float64, got torch.float32"),
-        (FunctionOperator(lambda b: b * torch.nan, 50, torch.float64), Limits(), "values that are not finite"),
-        (FunctionOperator(torch.clone, 50, torch.float64), Limits(memory=999), "need 12400 bytes of vectors, 999 are"),
+        (FunctionOperator(torch.clone, 50), LanczosLimits(), "needs an operator in float64, got torch.float32"),
+        (FunctionOperator(lambda b: b * torch.nan, 50, torch.float64), LanczosLimits(), "values that are not finite"),
+        (
+            FunctionOperator(torch.clone, 50, torch.float64),
+            LanczosLimits(memory=999),
+            "need 12400 bytes of vectors, 999 are",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(op, limits, message):

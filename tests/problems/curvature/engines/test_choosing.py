@@ -8,7 +8,7 @@ import torch
 
 from hessbench.operators import to_dense
 from hessbench.problems.curvature.engines import choosing
-from hessbench.problems.curvature.engines.choosing import Footprint, Limits, Trial, measured_choice
+from hessbench.problems.curvature.engines.choosing import Limits, MemoryUse, Trial, measured_choice
 from hessbench.problems.curvature.engines.engine import Engine, EngineUnavailable, Products
 from hessbench.problems.curvature.engines.table import ENGINES
 from hessbench.problems.curvature.matrices import curvature_operator
@@ -69,7 +69,7 @@ def test_an_engine_that_is_costly_to_set_up_is_tried_only_for_many_products(netw
 
 
 def test_setting_up_counts_for_an_engine_that_is_costly():
-    none = Footprint(0, 0)
+    none = MemoryUse(0, 0)
     quick = Trial(ENGINES["kept-graph"], 0.0, 1.0, none, none)
     costly = Trial(ENGINES["linearised"], 100.0, 0.5, none, none)
     assert choosing._first_or_clearly_faster([quick, costly], 100) is quick
