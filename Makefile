@@ -1,7 +1,7 @@
 # Needs Python 3.11 to 3.13, git and make; everything else goes into .venv.
 PYTHON ?= python3
-# Processes of the fast tests.
-JOBS ?= auto
+# Processes of the tests: one more than there are cores, since many wait for processes of their own.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 DEMO ?= runs/demo
 
 SHELL := bash

@@ -137,6 +137,7 @@ def test_a_server_killed_by_its_cell_leaves_the_cell_in_the_other_slot_alone(hos
     marked.assert_gone(but=before)
 
 
+@pytest.mark.slow
 def test_spawned_workers_run_cell_after_cell_and_are_retired_by_any_failure(hostile, marked):
     before = marked.living
     with Pool(WorkerConfig(plugins=(hostile,), spawn=True)) as pool:

@@ -172,6 +172,7 @@ def test_every_operator_has_references_and_a_diagonal_only_where_it_is_exact():
         assert (Diagonal in known) == (operator != "residual")
 
 
+@pytest.mark.slow
 def test_splits_losses_reductions_and_batch_norm_on_the_batch_are_other_problems(data_folder):
     extras = ("split=test", "loss=squared", "reduction=sum", "weight_decay=0.5", "norm=train")
     problems = [RESNET20_CIFAR10.problem(f"resnet20-cifar10[samples=2{extra}]")

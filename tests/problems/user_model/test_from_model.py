@@ -444,6 +444,7 @@ memory = false
 """
 
 
+@pytest.mark.slow
 def test_a_plugin_file_with_a_model_is_run_from_the_command_line(tmp_path):
     suite, plugin, out = tmp_path / "suite.toml", tmp_path / "mine.py", tmp_path / "run"
     suite.write_text(SUITE)
