@@ -13,16 +13,15 @@ from typing import Any, Final, cast, final
 
 import numpy as np
 
+from hessbench.cells.messages import Checkpoint, End
 from hessbench.estimand.base import Arrays
 from hessbench.files import DAMAGE
 from hessbench.ledger.typed_fields import built, plain
 from hessbench.workers.messages import (
     BuiltReference,
     CellJob,
-    Checkpoint,
     ConformanceJob,
     Done,
-    End,
     Ended,
     Failed,
     Job,

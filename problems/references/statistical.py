@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import scipy.stats
+import scipy.special
 import torch
 from torch import Tensor
 
@@ -155,7 +155,7 @@ def probe_spread(quadratures: list[Quadrature], generator: np.random.Generator) 
     counts = generator.multinomial(m, np.full(m, 1 / m), size=_RESAMPLES) / m
     distances = np.abs((counts - 1 / m) @ heights) @ np.diff(nodes[order])
     tail = (1 + LEVEL) / 2
-    factor = float(scipy.stats.t.ppf(tail, m - 1) / scipy.stats.norm.ppf(tail)) * (m / (m - 1)) ** 0.5
+    factor = float(scipy.special.stdtrit(m - 1, tail) / scipy.special.ndtri(tail)) * (m / (m - 1)) ** 0.5
     return factor * float(np.quantile(distances, LEVEL))
 
 
