@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # Processes of the tests: one more than there are cores, since many wait for processes of their own.
 JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Of the slow tests, some of which hold gigabytes.
+SLOW_JOBS ?= 2
 DEMO ?= runs/demo
 
 SHELL := bash
@@ -57,7 +59,7 @@ test: lint ## Check style and types and run the fast tests
 	exit $$status
 
 test-slow: install ## Run the slow tests: statistics, asv, the built wheel
-	@$(BIN)/pytest -q -m slow tests
+	@$(BIN)/pytest -q -n $(SLOW_JOBS) -m slow tests
 
 bench: install ## Time products and the cost of counting
 	@$(BIN)/pytest -q --benchmark-only tests/bench

@@ -116,6 +116,7 @@ def test_every_command_and_python_block_works_in_order(
                 if size == "reduced":
                     command = command.replace("run quick", "run reduced.toml")
                     command += " --no-prices" if command.startswith("hessbench run ") else ""
+                    command += " --no-report" if "runs/mine" in command else ""
                 if command.startswith("hessbench ") and not (size == "reduced" and command.split()[1] in LONG):
                     wrong = run_command(command, tmp_path)
                     assert not wrong, f"line {block.line}: {command}: {wrong}"
