@@ -59,7 +59,8 @@ test: lint ## Check style and types and run the fast tests
 	exit $$status
 
 test-slow: install ## Run the slow tests: statistics, asv, the built wheel
-	@$(BIN)/pytest -q -n $(SLOW_JOBS) -m slow tests
+	@$(BIN)/pytest -q -m slow tests/bench # ratios of times, alone on the machine
+	@$(BIN)/pytest -q -n $(SLOW_JOBS) -m slow --ignore tests/bench tests
 
 bench: install ## Time products and the cost of counting
 	@$(BIN)/pytest -q --benchmark-only tests/bench
