@@ -52,6 +52,7 @@ HARNESS: Final = (
     ),
     Fault("interval-mapped-off-centre", "-(high + low) / width", "-(high - low) / width"),
     Fault("changed-methods-not-stale", "            and row.method_hash == method.hash\n", ""),
+    Fault("changed-methods-not-stale", "        and row.method_hash == method.hash\n", ""),
     Fault(
         "products-grow-not-with-the-budget",
         "row.matvecs * (allowed / room if is_used_up else 1.0)",
