@@ -102,9 +102,10 @@ def _commit() -> dict[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
+    # Without locks: a run killed meanwhile would leave one in the checkout, and the next commit would be refused.
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            ["git", "--no-optional-locks", "-C", str(folder), *arguments],
             capture_output=True, text=True, timeout=10, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

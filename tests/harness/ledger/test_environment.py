@@ -2,8 +2,10 @@
 
 import getpass
 import json
+import os
 import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -83,3 +85,15 @@ def test_a_machine_is_loaded_when_fewer_processors_are_free_than_asked(monkeypat
     monkeypatch.setattr(environment.os, "getloadavg", lambda: (load, 0.0, 0.0))
     monkeypatch.setattr(environment.os, "cpu_count", lambda: 4)
     assert is_loaded(threads) is loaded
+
+
+def test_looking_at_a_checkout_writes_nothing_into_it(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("one")
+    for arguments in (["init", "-q"], ["add", "file"]):
+        subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True)
+    index = tmp_path / ".git" / "index"
+    os.utime(file, (1, 1))  # other times, the same content: what makes git write its index anew
+    before = index.read_bytes()
+    assert environment._git(tmp_path, "status", "--porcelain") == "A  file"
+    assert index.read_bytes() == before
