@@ -36,7 +36,7 @@ class Witness:
 
 def build(cell: Cell, problem: Problem) -> LinearOperator:
     """Build the cell's operator."""
-    return problem.build(torch.device(cell.device), dtype_of(cell))
+    return problem.build(torch.device(cell.device), dtype_of(cell.dtype))
 
 
 def check_built(op: LinearOperator, cell: Cell, problem: Problem) -> None:
@@ -47,7 +47,7 @@ def check_built(op: LinearOperator, cell: Cell, problem: Problem) -> None:
     """
     if op.dim != problem.dim:
         raise ValueError(f"the operator has dimension {op.dim}, its problem declares {problem.dim}")
-    if op.dtype != dtype_of(cell) or op.device.type != torch.device(cell.device).type:
+    if op.dtype != dtype_of(cell.dtype) or op.device.type != torch.device(cell.device).type:
         raise ValueError(f"the operator is {op.dtype} on {op.device}, the cell asks for {cell.dtype} "
                          f"on {cell.device}")  # fmt: skip
 
@@ -71,9 +71,9 @@ def warm_up(op: LinearOperator, cell: Cell, bound: BoundMethod) -> Witness:
     return Witness(block.clone(), image.clone())
 
 
-def dtype_of(cell: Cell) -> torch.dtype:
-    """The cell's dtype as torch has it."""
-    return cast("torch.dtype", getattr(torch, cell.dtype))
+def dtype_of(name: str) -> torch.dtype:
+    """A dtype as torch has it, by its name."""
+    return cast("torch.dtype", getattr(torch, name))
 
 
 def _normal(op: LinearOperator, width: int, generator: torch.Generator) -> Tensor:

@@ -6,10 +6,11 @@ import math
 import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 import torch
 
+from hessbench.cells.build import dtype_of
 from hessbench.clock import Stopwatch, seconds_a_call, wait_for
 from hessbench.counting import PRICES
 from hessbench.operators import Differentiable, Factored, ProductKind, info_of
@@ -113,7 +114,7 @@ def unit_prices(job: UnitJob, problem: Problem) -> Iterator[UnitPrice]:
 
 
 def _where(job: PriceJob | UnitJob) -> tuple[torch.device, torch.dtype]:
-    return torch.device(job.device), cast("torch.dtype", getattr(torch, job.dtype))
+    return torch.device(job.device), dtype_of(job.dtype)
 
 
 def _seconds_of(way: Callable[[], object], batch: int, device: torch.device) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hessbench.cells.messages import Checkpoint, End
 from hessbench.estimand.base import Arrays
-from hessbench.files import DAMAGE
+from hessbench.files import DAMAGE, read_archive
 from hessbench.ledger.typed_fields import built, plain
 from hessbench.workers.messages import (
     BuiltReference,
@@ -171,8 +171,7 @@ def _arrays(body: bytes) -> Arrays:
     if not body:
         return {}
     try:
-        with np.load(io.BytesIO(body), allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        return read_archive(io.BytesIO(body))
     except ValueError:
         raise
     except DAMAGE as failure:

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from hessbench.estimand import Array, TopEigenvalues
+from hessbench.estimand.base import ORDERS
 from hessbench.operators import FunctionOperator
 from hessbench.problems.spectra.rotation import rotated_operator
 
-ORDERS: Final = ("magnitude", "algebraic", "smallest")
 MAX_MULTIPLICITY: Final = 40
 
 

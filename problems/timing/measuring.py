@@ -7,6 +7,7 @@ within a round. Nothing is timed before it has agreed with the kept graph.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -199,13 +200,11 @@ def _gap(product: Tensor, truth: Tensor) -> float:
 def _counted(one: _Entered, block: Tensor) -> dict[str, int | None]:
     """Operations of a column, where the counter can follow, and memory at the peak."""
     flops = None
-    try:
+    # Its hooks on modules do not bear derivatives that a library takes inside a module.
+    with contextlib.suppress(RuntimeError):
         with counting_flops() as counter:
             one.multiply(block)
         flops = counter.get_total_flops() // block.shape[1]
-    except RuntimeError:
-        # Its hooks on modules do not bear derivatives that a library takes inside a module.
-        pass
     with LiveBytes() as meter:
         one.multiply(block)
     return {"flops": flops, "peak_bytes": (one.row.kept_bytes or 0) + meter.peak}

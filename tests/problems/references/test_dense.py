@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from custom_operations import Square
 
 from hessbench.estimand import TopEigenvalues
 from hessbench.operators import to_dense
@@ -58,20 +59,6 @@ def test_a_ggn_in_small_pieces_is_the_same(network_of, monkeypatch):
     whole = dense_ggn(network)
     monkeypatch.setattr(dense, "_ROW_ENTRIES", 1)
     np.testing.assert_allclose(dense_ggn(network), whole, rtol=0, atol=1e-15)
-
-
-class Square(torch.autograd.Function):
-    """The square, written so that only reverse mode outside of the transforms takes it."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x**2
-
-    @staticmethod
-    def backward(ctx, slope):
-        (x,) = ctx.saved_tensors
-        return 2 * x * slope
 
 
 @pytest.mark.parametrize("batched", [True, False])
