@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from hessbench.ledger.grouping import Answer, answers
 from hessbench.ledger.record import Kind, Record, Status
-from hessbench.reports.costs.answers import Answer, answers
 from hessbench.reports.writing.escaping import clean
 from hessbench.reports.writing.units import count, error, ratio
 

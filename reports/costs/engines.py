@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from hessbench.ledger.grouping import Key
 from hessbench.ledger.record import Kind, Record
-from hessbench.reports.costs.answers import Key
 
 ProblemConditions = tuple[str, str, str, str, int]
 """Problem, its hash, device, dtype and threads."""

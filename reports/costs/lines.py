@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hessbench.ledger.grouping import Answer, Key, answers, timed_or_all
 from hessbench.ledger.record import Record, Status
-from hessbench.reports.costs.answers import Answer, Key, answers, namer, timed_or_all
 from hessbench.reports.costs.engines import conditions_of, mixed_engines
 from hessbench.reports.costs.growth import needs_at
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction, predict
 from hessbench.reports.costs.prices import Ladder, ladders
+from hessbench.reports.costs.shown_names import namer
 from hessbench.reports.writing.sheets import Spread, spread
 
 

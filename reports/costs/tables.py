@@ -9,9 +9,9 @@ import pandas as pd
 
 from hessbench.ledger.costs import MEMORY_PASS, REPEATED
 from hessbench.ledger.record import SCHEMA
-from hessbench.reports.costs.answers import asked, where
 from hessbench.reports.costs.lines import CostLine
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction
+from hessbench.reports.costs.shown_names import asked, where
 from hessbench.reports.writing import units
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, Spread, lay_out, single_cell, spread_cell
 

@@ -12,8 +12,9 @@ from typing import Final
 import pandas as pd
 
 from hessbench.estimand import ESTIMANDS
+from hessbench.ledger.grouping import Answer, Key, timed_or_all
 from hessbench.ledger.record import Record
-from hessbench.reports.costs.answers import Answer, Key, namer, timed_or_all
+from hessbench.reports.costs.shown_names import namer
 from hessbench.reports.writing.median_intervals import median_interval
 
 BAND_FROM: Final = 8

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hessbench.ledger.grouping import Answer, Key
 from hessbench.ledger.record import Record
-from hessbench.reports.costs.answers import Answer, Key
 from hessbench.reports.costs.lines import CostLine, counts_of, is_complete, lines_by_budget, prediction_of
 from hessbench.reports.costs.predict import Prediction
 from hessbench.reports.costs.prices import Ladder, Rung, find, ladders

@@ -8,9 +8,10 @@ from typing import Final
 
 import pandas as pd
 
-from hessbench.reports.costs.answers import Key, where
+from hessbench.ledger.grouping import Key
 from hessbench.reports.costs.lines import CostLine, is_complete
 from hessbench.reports.costs.prices import Ladder, price_at
+from hessbench.reports.costs.shown_names import where
 from hessbench.reports.scale.checks import FAR, Check
 from hessbench.reports.writing import units
 from hessbench.reports.writing.drawing import GREY, Look

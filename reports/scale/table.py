@@ -8,7 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 from hessbench.ledger.record import SCHEMA
-from hessbench.reports.costs.answers import asked, where
+from hessbench.reports.costs.shown_names import asked, where
 from hessbench.reports.costs.tables import error_cell, predicted_time, status_text
 from hessbench.reports.scale.checks import Check
 from hessbench.reports.writing import units

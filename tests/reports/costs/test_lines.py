@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from hessbench.ledger.grouping import answers
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Status
-from hessbench.reports.costs.answers import answers
 from hessbench.reports.costs.lines import lines, lines_by_budget
 from hessbench.reports.page import render_report
 
