@@ -139,3 +139,14 @@ def test_ritz_pairs_on_an_invariant_space_are_eigenpairs(rotated):
 def test_bad_parameters_are_refused(run, rotated, keywords, says):
     with pytest.raises(ValueError, match=says):
         run("sketch-and-refine", rotated(np.arange(1.0, 31)), 30, k=3, **keywords)
+
+
+@pytest.mark.parametrize("refine", ["lobpcg", "rayleigh", "davidson"])
+def test_values_in_the_null_space_that_no_product_shows_are_not_passed_over(run, rotated, refine):
+    # Pairs built on A S have no part there, so all residuals become small at the wrong values.
+    A = rotated([-5.0, -4.0, -3.0, -2.0, -1.0, *[0.0] * 35])
+    outcome = run("sketch-and-refine", A, 40, refine=refine, k=2, oversampling=3, which="algebraic")
+    resolved = [checkpoint.estimate.resolve() for checkpoint in outcome.checkpoints]
+    passed_over = [estimate for estimate in resolved[1:] if np.asarray(estimate.value).min() < -0.5]
+    assert passed_over
+    assert not any(estimate.converged for estimate in passed_over)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from hessbench.problems.held_out import model_trials
 from hessbench.problems.held_out.architectures import held_out_models
 from hessbench.problems.held_out.losses import HELD_OUT_LOSSES, losses_of
 from hessbench.problems.held_out.model import Formula, HeldOutModel, values
@@ -27,6 +28,11 @@ def test_a_matrix_of_another_scale_is_wrong(operator):
     assert model_trial(TANH, loss, operator).outcome == "right"
     # The second moments are quadratic in the slopes, the drawn ones not: their draws are the problem's own.
     assert model_trial(TANH, other, operator).outcome == ("right" if operator == "monte-carlo-fisher" else "wrong")
+
+
+def test_products_that_are_not_numbers_are_wrong(monkeypatch):
+    monkeypatch.setattr(model_trials, "to_dense", lambda op: torch.full((op.dim, op.dim), torch.nan, dtype=op.dtype))
+    assert model_trial(TANH, LOSSES["squared"], "hessian").outcome == "wrong"
 
 
 def test_another_number_of_samples_in_the_mean_is_wrong():

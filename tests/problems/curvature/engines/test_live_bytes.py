@@ -21,6 +21,9 @@ def test_what_lives_and_the_most_that_lived_are_counted_with_what_a_graph_keeps(
         assert meter.live == size
         del view
         assert (meter.live, meter.peak) == (0, 2 * size)
+        small = x[0] + 1
+        assert (meter.live, meter.peak) == (400, 2 * size)
+        del small
 
 
 def test_the_peak_can_be_taken_anew_and_what_was_there_before_counts_nothing():
