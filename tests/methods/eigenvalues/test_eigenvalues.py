@@ -162,24 +162,3 @@ def test_dense_is_exact_in_everything(run, student):
 def test_dense_refuses_less_than_the_dimension(run, rotated):
     with pytest.raises(ValueError, match="num_matvecs must be at least 20, got 19"):
         run("dense", rotated(np.arange(20)), 19)
-
-
-@pytest.mark.parametrize("eigenvalue", ["rayleigh", "ritz"])
-def test_simultaneous_iteration_claims_nothing_of_an_order_that_it_does_not_tend_to(run, rotated, eigenvalue):
-    # The largest in magnitude are the most negative here; the block settles on them, and misses 1.
-    A = rotated([-100.0, -50.0, 1.0, *np.zeros(17)])
-    settled = {
-        which: run("simultaneous-iteration", A, 400, k=2, which=which, eigenvalue=eigenvalue).last.converged
-        for which in ("magnitude", "algebraic", "smallest")
-    }
-    assert settled == {"magnitude": True, "algebraic": False, "smallest": False}
-
-
-def test_thick_restart_claims_nothing_after_a_restart_of_an_exhausted_space(run, rotated):
-    # Directions drawn after the space was exhausted may be dropped at a restart, and copies with them.
-    claims = [
-        (checkpoint.matvecs, checkpoint.estimate.resolve().converged)
-        for checkpoint in run("thick-restart-lanczos", rotated([*[5.0] * 3, *[1.0] * 57]), 30, k=1, basis=8).checkpoints
-    ]
-    assert any(converged for spent, converged in claims if spent <= 8)
-    assert not any(converged for spent, converged in claims if spent > 8)
