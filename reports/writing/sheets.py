@@ -5,13 +5,14 @@ A missing value is a dash with a note below the table that says why.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
+from hessbench.ledger.spreads import Spread as Spread
+from hessbench.ledger.spreads import spread as spread
 from hessbench.reports.writing import units
 from hessbench.reports.writing.escaping import clean, csv_text, latex, markdown
 
@@ -46,16 +47,6 @@ class Column(Generic[Row]):
     unit: str
     show: Callable[[Row], Shown]
     is_number: bool = True
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median, least and most of the repeats that have a value, and how many do."""
-
-    median: float
-    low: float
-    high: float
-    number: int
 
 
 @dataclass(frozen=True)
@@ -116,12 +107,6 @@ def to_latex(laid_out: Sheet) -> str:
     notes = [rf"\par $^{{{number}}}$ {latex(note)}" for number, note in enumerate(laid_out.notes, 1)]
     body = [rf"\begin{{tabular}}{{{spec}}}", r"\hline", heads + r" \\", r"\hline", *rows, r"\hline", r"\end{tabular}"]
     return "\n".join([*body, *notes, ""])
-
-
-def spread(values: Iterable[float | None]) -> Spread | None:
-    """Median and range of the values that are there; None when none is."""
-    known = [value for value in values if value is not None]
-    return Spread(statistics.median(known), min(known), max(known), len(known)) if known else None
 
 
 def range_text(value: Spread, write: Callable[[float], str]) -> str:
