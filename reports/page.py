@@ -34,9 +34,9 @@ from hessbench.reports.scale.figure import draw_scale, scale_caption
 from hessbench.reports.scale.table import scale_frame, scale_sheet
 from hessbench.reports.sources import sources
 from hessbench.reports.writing import units
-from hessbench.reports.writing.palette import Look
 from hessbench.reports.writing.escaping import file_stem, short_hash
 from hessbench.reports.writing.folders import page_folder, templates, write_text
+from hessbench.reports.writing.palette import Look
 from hessbench.reports.writing.sheets import to_csv, to_latex, to_markdown
 
 _SCALE_FILES: Final = ("scale.md", "scale.tex", "scale.csv")

@@ -189,8 +189,8 @@ def _floors(answers: Sequence[Answer], shown: ShownAs) -> dict[float, str]:
     """Positive bounds of the references, each with the dtypes it holds for where there are several bounds."""
     dtypes: dict[float, set[str]] = defaultdict(set)
     for answer in answers:
-        bound = shown.floor(answer.row)
-        if bound is not None and 0 < bound < math.inf:
+        bound, error = shown.floor(answer.row), shown.error(answer.row)
+        if bound is not None and 0 < bound < math.inf and error is not None and math.isfinite(error):
             dtypes[bound].add(answer.key.dtype)
     if len(dtypes) == 1:
         return dict.fromkeys(dtypes, "reference bound")

@@ -25,6 +25,7 @@ MOST_SERIES: Final = 48
 _LEFT: Final = 62.0
 _RIGHT: Final = 466.0
 _HEIGHT: Final = 270.0
+_MOST_MARKERS: Final = 240
 _REACH: Final = 10.0
 """How far beyond the curves a line may lie, as a factor; further out it would squeeze them."""
 
@@ -74,7 +75,7 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
     if not with_cost:
         return _NO_COST[cost]
     if not curves or len({(one.series.name, dot.x, dot.y) for _, one in curves for dot in one.dots}) == 1:
-        told = [one for _, one in (curves or with_cost)][0]
+        told = next(one for _, one in (curves or with_cost))
         return f"One point, so no figure: {'; '.join(describe(told, told.dots[0]))}."
     hidden, curves = len(curves[MOST_SERIES:]), curves[:MOST_SERIES]
     wholes = [one for _, one in with_cost if one.series.is_reference]
@@ -91,11 +92,12 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
     near = [line for line in lines if min(xs) <= line.high * _REACH and line.low <= max(xs) * _REACH]
     x = axis_around(xs + [end for line in near for end in (line.low, line.high)], _LEFT, _RIGHT)
     lines = [line.pointing(x) for line in lines]
-    words, top = heading(f"Error: {chart.shown.definition}", 8, 6, WIDTH - 16)
+    words, top = heading(f"{chart.shown.label}, in %", chart.shown.sentence, 8, 6, WIDTH - 16)
     rows = rows_of(lines, x)
     upper = top + 6 + LINE * (max(rows, default=-1) + 1)
     y = axis_around(heights, upper + 6 + _HEIGHT, upper + 6, edge if zeros else 0.0)
     name = f"{stem}-{cost}"
+    gap = 7.0 * max(1.0, len(dots) / _MOST_MARKERS)
     parts = [
         words,
         grid(x, y, cost),
@@ -104,7 +106,15 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
         # Those that reached the least error are drawn last, over the others.
         *(
             series_group(
-                one, known[one.series.name], x, y, name=name, place=place, crowd=len(curves), builds=cost == "seconds"
+                one,
+                known[one.series.name],
+                x,
+                y,
+                name=name,
+                place=place,
+                crowd=len(curves),
+                gap=gap,
+                builds=cost == "seconds",
             )
             for place, one in reversed(curves)
         ),
@@ -145,7 +155,9 @@ def _upright_lines(curves: Sequence[Trace], wholes: Sequence[Trace], cost: Cost)
     builds = sorted(one.build for one in curves if one.build is not None) if cost == "seconds" else []
     if builds:
         least, most = units.seconds(builds[0]), units.seconds(builds[-1])
-        lines.append(Upright(builds[0], builds[-1], f"build: {least}" if least == most else f"build: {least} to {most}"))
+        lines.append(
+            Upright(builds[0], builds[-1], f"build: {least}" if least == most else f"build: {least} to {most}")
+        )
     return lines
 
 
@@ -176,6 +188,4 @@ def _svg(inside: str, height: int, label: str) -> tuple[bytes, str]:
         **size,
     )  # fmt: skip
     inline = element("svg", inside, class_="hb", role="group", aria_label=label, **size)
-    return f"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{file}\n".encode(), inline
-
-
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{file}\n'.encode(), inline

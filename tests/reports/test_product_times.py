@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hessbench.reports.product_times import draw_operators, operators_sheet, render_operators
+from hessbench.reports.writing.drawing import Picture
 
 ROW = {
     "problem": "digits-mlp", "dim": 1930, "samples": 500, "device": "cpu", "dtype": "float32", "threads": 2,
@@ -69,7 +70,7 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path):
 
 
 def test_an_earlier_page_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr("hessbench.reports.product_times.draw_operators", lambda _: b"<svg/>")
+    monkeypatch.setattr("hessbench.reports.product_times.draw_operators", lambda _: Picture(b"<svg/>", 1, 1))
     render_operators(rows(), {}, tmp_path / "page", "first")
     page = render_operators(rows()[:1], {}, tmp_path / "page", "second")
     assert "second" in page.read_text()
