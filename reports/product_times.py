@@ -38,6 +38,8 @@ class ProblemSection:
     subtitle: str
     sheet: Sheet
     figure: str
+    width: int
+    height: int
     alt: str
     caption: str
 
@@ -141,7 +143,8 @@ def _section(rows: Sequence[TimingRow], figures: Path) -> ProblemSection:
     first = rows[0]
     problem = str(first["problem"])
     stem = file_stem("operators", problem, apart=str(first["device"]))
-    (figures / f"{stem}.svg").write_bytes(draw_operators(rows).svg)
+    drawn = draw_operators(rows)
+    (figures / f"{stem}.svg").write_bytes(drawn.svg)
     conditions = units.conditions(first["device"], first["dtype"], int(first["threads"]))
     return ProblemSection(
         anchor=f"problem-{short_hash(stem)}",
@@ -152,6 +155,8 @@ def _section(rows: Sequence[TimingRow], figures: Path) -> ProblemSection:
         ),
         sheet=operators_sheet(rows),
         figure=f"figures/{stem}.svg",
+        width=drawn.width,
+        height=drawn.height,
         alt=f"Time of a Hessian and of a GGN product in gradients, by way and block width, {problem}",
         caption=(
             "Time of one column over that of one gradient, logarithmic; left is better. Markers are medians, lines go "

@@ -191,7 +191,8 @@ def _floors(answers: Sequence[Answer], shown: ShownAs) -> dict[float, str]:
     for answer in answers:
         bound, error = shown.floor(answer.row), shown.error(answer.row)
         if bound is not None and 0 < bound < math.inf and error is not None and math.isfinite(error):
-            dtypes[bound].add(answer.key.dtype)
+            # Bounds of one reference differ by rounding where they were put onto the scale of another error.
+            dtypes[float(f"{bound:.5g}")].add(answer.key.dtype)
     if len(dtypes) == 1:
         return dict.fromkeys(dtypes, "reference bound")
     return {bound: f"bound, {', '.join(sorted(names))}" for bound, names in sorted(dtypes.items())}

@@ -74,11 +74,10 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
     dots = [dot for _, one in curves for dot in one.dots]
     if not with_cost:
         return _NO_COST[cost]
-    if not curves or len({(one.series.name, dot.x, dot.y) for _, one in curves for dot in one.dots}) == 1:
-        told = next(one for _, one in (curves or with_cost))
-        return f"One point, so no figure: {'; '.join(describe(told, told.dots[0]))}."
-    hidden, curves = len(curves[MOST_SERIES:]), curves[:MOST_SERIES]
     wholes = [one for _, one in with_cost if one.series.is_reference]
+    if not curves or len({(one.series.name, dot.x, dot.y) for _, one in curves for dot in one.dots}) == 1:
+        return _sentence([one for _, one in curves] or wholes, wholes if curves else [], cost)
+    hidden, curves = len(curves[MOST_SERIES:]), curves[:MOST_SERIES]
 
     edge = _lower_edge([height for dot in dots for height in (dot.low, dot.y)])
     zeros = sum(dot.y == 0 for dot in dots)
@@ -144,20 +143,31 @@ _NO_COST: Final[Mapping[Cost, str]] = {
 }
 
 
+def _sentence(told: Sequence[Trace], wholes: Sequence[Trace], cost: Cost) -> str:
+    """What a figure of one point would show."""
+    points = ["; ".join(describe(one, one.dots[0])) for one in told]
+    return f"One point, so no figure: {'. '.join([*points, *(line.label for line in _wholes(wholes, cost))])}."
+
+
 def _upright_lines(curves: Sequence[Trace], wholes: Sequence[Trace], cost: Cost) -> list[Upright]:
     """The whole matrix and the build as vertical lines."""
-    lines: list[Upright] = []
-    for one in wholes:
-        spent = sorted(dot.x for dot in one.dots)
-        middle = spent[len(spent) // 2]
-        amount = f"{products(middle)} products" if cost == "matvecs" else units.seconds(middle)
-        lines.append(Upright(middle, middle, f"{one.series.label}: {amount}", one.series.method))
+    lines = _wholes(wholes, cost)
     builds = sorted(one.build for one in curves if one.build is not None) if cost == "seconds" else []
     if builds:
         least, most = units.seconds(builds[0]), units.seconds(builds[-1])
         lines.append(
             Upright(builds[0], builds[-1], f"build: {least}" if least == most else f"build: {least} to {most}")
         )
+    return lines
+
+
+def _wholes(wholes: Sequence[Trace], cost: Cost) -> list[Upright]:
+    lines: list[Upright] = []
+    for one in wholes:
+        spent = sorted(dot.x for dot in one.dots)
+        middle = spent[len(spent) // 2]
+        amount = f"{products(middle)} products" if cost == "matvecs" else units.seconds(middle)
+        lines.append(Upright(middle, middle, f"{one.series.label}: {amount}", one.series.method))
     return lines
 
 

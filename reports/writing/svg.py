@@ -19,6 +19,8 @@ def number(value: float) -> str:
 
 def plain(text: str) -> str:
     """Text that XML can hold, escaped for an element or an attribute."""
+    if text.isascii() and text.isprintable():
+        return escape(text)
     return escape("".join("\N{REPLACEMENT CHARACTER}" if mark in _NO_XML else mark for mark in clean(text)))
 
 

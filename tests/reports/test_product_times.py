@@ -1,6 +1,7 @@
 """The page of what products cost: its table, its figure, its numbers, and hostile names on it."""
 
 import json
+import re
 
 import pytest
 
@@ -37,6 +38,7 @@ def test_the_page_shows_every_row_and_its_numbers_are_beside_it(tmp_path):
     assert (page.parent / "operators.csv").read_text().count("\n") == 1 + 6
     (figure,) = (page.parent / "figures").glob("*.svg")
     assert f"figures/{figure.name}" in text
+    assert re.search(r'<img [^>]*width="\d+" height="\d+"', text)
 
 
 def test_the_same_rows_give_the_same_figure():

@@ -86,6 +86,12 @@ def test_a_trace_is_shown_relative_to_itself_with_its_bound(builder):
     assert set(table["shown_error"]) == {0.1}
 
 
+def test_bounds_that_differ_by_rounding_are_one(builder):
+    for repeat in range(5):
+        builder.cell(repeat=repeat, reference_bound=1e-6 * (1 + 1e-12 * repeat))
+    assert charts(builder.rows)[0].floors == {1e-6: "reference bound"}
+
+
 def test_scores_that_are_not_finite_are_counted(builder):
     builder.cell(error=lambda budget: math.inf if budget > 20 else 0.5)
     builder.cell(repeat=1, error=lambda budget: math.nan)

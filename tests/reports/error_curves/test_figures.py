@@ -202,6 +202,12 @@ def test_one_point_is_a_sentence(builder, method, repeats):
     assert "20 products" in told
 
 
+def test_one_point_beside_dense_is_a_sentence_with_both(builder):
+    builder.cell(budgets=(20,))
+    builder.cell(method="dense", budgets=(100,))
+    assert _draw(builder).endswith(". dense: 100 products.")
+
+
 def test_one_budget_of_several_methods_is_a_figure(builder):
     for method in ("a", "b"):
         for repeat in range(3):
