@@ -122,7 +122,7 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
         (place, one.series.label, known[one.series.name], any(len(line) > 1 for line in one.lines))
         for place, one in curves
     ]
-    below, end = legend(entries, name, 14, y.start + 50, WIDTH - 24)
+    below, end = legend(entries, name, 8, y.start + 50, WIDTH - 12)
     picture = _svg("".join([*parts, below]), math.ceil(end + 6), _summary(chart, cost, len(curves)))
     return Drawing(
         svg=picture[0],
