@@ -70,7 +70,18 @@ def grid(x: LogAxis, y: LogAxis, cost: Cost) -> str:
 
 
 def heading(label: str, sentence: str, left: float, top: float, width: float) -> tuple[str, float]:
-    """What the error is, above its axis: a label, and a sentence in at most three lines; and where they end."""
+    """Write what the error is above its axis.
+
+    Args:
+        label: In a few words, at most two lines.
+        sentence: In one sentence, at most three lines.
+        left: Pixel of the left edge.
+        top: Pixel of the upper edge.
+        width: Pixels there are.
+
+    Returns:
+        The elements, and the pixel where they end.
+    """
     names = _wrapped(label, width, LARGE, 2)
     lines = _wrapped(sentence, width, SMALL, 3)
     tones = [(LARGE, "ink")] * len(names) + [(SMALL, "soft")] * len(lines)
@@ -82,7 +93,14 @@ def heading(label: str, sentence: str, left: float, top: float, width: float) ->
 
 
 def bounds(floors: Mapping[float, str], zero: float | None, x: LogAxis, y: LogAxis) -> str:
-    """Dashed lines for what the reference cannot tell apart, labelled below each at the left."""
+    """Dashed lines for what the reference cannot tell apart, labelled below each at the left.
+
+    Args:
+        floors: Bounds with their labels.
+        zero: The error that stands for 0; None where no error is 0.
+        x: Axis of the cost.
+        y: Axis of the error.
+    """
     shown = dict(floors)
     if len(floors) > _MOST_BOUNDS:
         shown = {min(floors): "least reference bound", max(floors): "largest reference bound"}
@@ -105,7 +123,15 @@ def bounds(floors: Mapping[float, str], zero: float | None, x: LogAxis, y: LogAx
 
 
 def uprights(lines: Sequence[Upright], x: LogAxis, y: LogAxis, rows: Sequence[int], top: float) -> str:
-    """Vertical lines, each with its label in its row above the axes."""
+    """Vertical lines, each with its label in its row above the axes.
+
+    Args:
+        lines: What to draw.
+        x: Axis of the cost.
+        y: Axis of the error.
+        rows: Row of each label, as `rows_of`.
+        top: Pixel where the rows begin.
+    """
     parts: list[str] = []
     for line, row in zip(lines, rows, strict=True):
         left, right = x.at(line.low), x.at(line.high)
