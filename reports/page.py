@@ -23,7 +23,9 @@ from hessbench.reports.costs.tables import frame, repeats_frame, sheet
 from hessbench.reports.environments import environment_table
 from hessbench.reports.error_curves.captions import caption
 from hessbench.reports.error_curves.curves import Chart, chart_frame, charts
-from hessbench.reports.error_curves.figures import Cost, draw
+from hessbench.reports.error_curves.figures import draw
+from hessbench.reports.error_curves.looks import chart_looks
+from hessbench.reports.error_curves.traces import Cost
 from hessbench.reports.export import export
 from hessbench.reports.failures import failures, failures_frame
 from hessbench.reports.scale.checks import Check, checks
@@ -32,9 +34,9 @@ from hessbench.reports.scale.figure import draw_scale, scale_caption
 from hessbench.reports.scale.table import scale_frame, scale_sheet
 from hessbench.reports.sources import sources
 from hessbench.reports.writing import units
-from hessbench.reports.writing.drawing import Look, looks
 from hessbench.reports.writing.escaping import file_stem, short_hash
 from hessbench.reports.writing.folders import page_folder, templates, write_text
+from hessbench.reports.writing.palette import Look
 from hessbench.reports.writing.sheets import to_csv, to_latex, to_markdown
 
 _SCALE_FILES: Final = ("scale.md", "scale.tex", "scale.csv")
@@ -137,8 +139,9 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
     write_text(folder / "repeats.csv", to_csv(repeats_frame(made)))
     write_text(folder / "failures.csv", to_csv(failures_frame(records)))
     export(to_frame(records), "csv", folder / "rows.csv")
-    known = looks([row.method for row in records])
-    sections = [_chart_section(chart, known, folder) for chart in charts(records)]
+    drawn = charts(records)
+    known = chart_looks(drawn, [row.method for row in records])
+    sections = [_chart_section(chart, known, folder) for chart in drawn]
     scale = _scale(compared, ladders(prices), known, folder)
     failed = failures(records)
     terminals = [row for row in records if row.kind is Kind.TERMINAL]
@@ -195,15 +198,15 @@ def _chart_section(chart: Chart, known: Mapping[str, Look], folder: Path) -> Cha
     write_text(folder / csv, to_csv(chart_frame(chart)))
     figures: list[FigureFile] = []
     missing: list[str] = []
-    costs: tuple[tuple[Cost, str], ...] = (("matvecs", "products"), ("seconds", "build and wall seconds"))
+    costs: tuple[tuple[Cost, str], ...] = (("matvecs", "products"), ("seconds", "seconds"))
     for cost, name in costs:
-        drawing = draw(chart, cost, known)
-        if drawing is None:
-            missing.append(f"No cell has {name}, so error against {name} is not drawn.")
+        drawing = draw(chart, cost, known, stem)
+        if isinstance(drawing, str):
+            missing.append(drawing)
             continue
         file = f"figures/{stem}-{cost}.svg"
         (folder / file).write_bytes(drawing.svg)
-        alt = f"Error ({chart.primary}) against {name}, {chart.estimand} of {chart.problem}, one curve per repeat"
+        alt = f"Error against {name}, {chart.estimand} of {chart.problem}, one curve per method"
         figures.append(FigureFile(file, alt, caption(chart, cost, drawing)))
     return ChartSection(
         anchor=f"figure-{short_hash(stem)}",
@@ -230,7 +233,7 @@ def _scale(
     for chart in scale_charts(compared, known, styles):
         stem = f"figures/{file_stem('scale', chart.title, apart=chart.conditions)}"
         write_text(folder / f"{stem}.csv", to_csv(scale_chart_frame(chart)))
-        (folder / f"{stem}.svg").write_bytes(draw_scale(chart))
+        (folder / f"{stem}.svg").write_bytes(draw_scale(chart).svg)
         alt = f"Seconds against size, predicted and measured, {chart.title}, {chart.conditions}"
         made.append(ScaleFigure(chart.title, f"{stem}.csv", FigureFile(f"{stem}.svg", alt, scale_caption(chart))))
     return tuple(made)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hessbench.reports.writing import units
-from hessbench.reports.writing.drawing import RC, to_svg, writable
+from hessbench.reports.writing.drawing import RC, Picture, to_svg, writable
 from hessbench.reports.writing.escaping import clean, file_stem, short_hash, shorten
 from hessbench.reports.writing.folders import page_folder, templates, write_text
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, to_csv, to_markdown
@@ -38,6 +38,8 @@ class ProblemSection:
     subtitle: str
     sheet: Sheet
     figure: str
+    width: int
+    height: int
     alt: str
     caption: str
 
@@ -86,7 +88,7 @@ def operators_sheet(rows: Sequence[TimingRow]) -> Sheet:
     return lay_out(OPERATOR_COLUMNS, rows, lambda row: {"ratio": row["note"]} if row["note"] else {})
 
 
-def draw_operators(rows: Sequence[TimingRow]) -> bytes:
+def draw_operators(rows: Sequence[TimingRow]) -> Picture:
     """Ratio to a gradient of every way, a panel for each matrix, a marker for each width."""
     matrices = [name for name in _MATRICES if any(row["matrix"] == name for row in rows)]
     widths = sorted({int(row["width"]) for row in rows})
@@ -141,7 +143,8 @@ def _section(rows: Sequence[TimingRow], figures: Path) -> ProblemSection:
     first = rows[0]
     problem = str(first["problem"])
     stem = file_stem("operators", problem, apart=str(first["device"]))
-    (figures / f"{stem}.svg").write_bytes(draw_operators(rows))
+    drawn = draw_operators(rows)
+    (figures / f"{stem}.svg").write_bytes(drawn.svg)
     conditions = units.conditions(first["device"], first["dtype"], int(first["threads"]))
     return ProblemSection(
         anchor=f"problem-{short_hash(stem)}",
@@ -152,6 +155,8 @@ def _section(rows: Sequence[TimingRow], figures: Path) -> ProblemSection:
         ),
         sheet=operators_sheet(rows),
         figure=f"figures/{stem}.svg",
+        width=drawn.width,
+        height=drawn.height,
         alt=f"Time of a Hessian and of a GGN product in gradients, by way and block width, {problem}",
         caption=(
             "Time of one column over that of one gradient, logarithmic; left is better. Markers are medians, lines go "

@@ -12,20 +12,20 @@ from matplotlib.lines import Line2D
 
 from hessbench.reports.scale.checks import FAR
 from hessbench.reports.scale.curves import Panel, ScaleChart
-from hessbench.reports.writing.drawing import RC, set_limits, to_svg, writable
+from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg, writable
 from hessbench.reports.writing.escaping import clean, shorten
 
 _COLUMNS: Final = 2
-_TITLE_WIDTH: Final = 46
+_TITLE_WIDTH: Final = 36
 
 
-def draw_scale(chart: ScaleChart) -> bytes:
+def draw_scale(chart: ScaleChart) -> Picture:
     """Draw a chart as small panels that share both axes."""
     number = len(chart.panels)
     columns = min(_COLUMNS, number)
     rows = math.ceil(number / columns)
     with style.context(["default", RC]):
-        figure = Figure(figsize=(3.3 * columns + 0.4, 2.15 * rows + 0.9), layout="constrained")
+        figure = Figure(figsize=(2.3 * columns + 0.4, 1.9 * rows + 0.9), layout="constrained")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         every: list[Axes] = list(grid.flat)
         for axes in every:
@@ -49,7 +49,7 @@ def draw_scale(chart: ScaleChart) -> bytes:
         places += [place for panel in chart.panels for place in panel.curve]
         set_limits(every[0], [x for x, _ in places], [y for _, y in places])
         figure.legend(
-            handles=_handles(), loc="outside lower center", ncols=1 if columns == 1 else 3, frameon=False, fontsize=8
+            handles=_handles(), loc="outside lower center", ncols=1 if columns == 1 else 2, frameon=False, fontsize=8
         )
         return to_svg(figure)
 
