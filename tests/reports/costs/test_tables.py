@@ -88,7 +88,7 @@ def test_latex_has_as_many_cells_in_every_row_and_no_foreign_command(builder):
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {line.replace(r"\&", "").count("&") for line in rows} == {14}
     assert r"\input" not in text
-    assert text.startswith(r"\begin{tabular}{lllrrrrrrrrrrrl}")
+    assert text.startswith("% needs \\usepackage{booktabs}\n\\begin{tabular}{lllrrrrrrrrrrrl}")
 
 
 def test_csv_has_no_formula(builder):
