@@ -111,11 +111,28 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class ErrorDefinition:
+    """What an error is.
+
+    Attributes:
+        label: In a few words, for the head of a table or an axis.
+        sentence: In one sentence.
+    """
+
+    label: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Estimand(ABC):
     """A quantity of an operator. It owns its errors; `primary` names the one that ranks, lower is better."""
 
     key: ClassVar[str]
     primary: ClassVar[str]
+    definitions: ClassVar[Mapping[str, ErrorDefinition]] = {}
+    """What each error is that may be shown by itself, by its name; the primary one is among them."""
+    trivial_answer: ClassVar[str] = "zero"
+    """The answer that takes no product."""
     asks: ClassVar[Mapping[str, Value]] = {}
     """Keywords beside the fields that a method which declares them is handed, such as one that costs memory."""
 
@@ -123,6 +140,25 @@ class Estimand(ABC):
     def spec(self) -> str:
         """Canonical text."""
         return str(canonical(Spec(self.key, tuple(sorted(self.fields.items()))), defaults_of(type(self))))
+
+    @property
+    def error_definition(self) -> str:
+        """What the primary error is, in one sentence."""
+        return self.definitions[self.primary].sentence
+
+    @classmethod
+    def trivial_error(cls, name: str, errors: Mapping[str, float | None]) -> float | None:
+        """Error of the answer that takes no product.
+
+        Args:
+            name: Which error.
+            errors: The errors of any estimate of the same quantity, where they hold what it takes.
+
+        Returns:
+            The error, 1 wherever the truth is its scale; None where the errors do not tell.
+        """
+        del errors
+        return 1.0 if name == cls.primary else None
 
     @property
     def fields(self) -> dict[str, Value]:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast, final
 
 import numpy as np
 from typing_extensions import override
 
-from hessbench.estimand.base import Array, Arrays, Estimand, Reference, Source, real_vector, spectral_norm
+from hessbench.estimand.base import (
+    Array,
+    Arrays,
+    ErrorDefinition,
+    Estimand,
+    Reference,
+    Source,
+    real_vector,
+    spectral_norm,
+)
 
 
 @final
@@ -23,6 +33,22 @@ class Density(Estimand):
 
     key: ClassVar[str] = "density"
     primary: ClassVar[str] = "wasserstein1"
+    definitions: ClassVar[Mapping[str, ErrorDefinition]] = {
+        "wasserstein1": ErrorDefinition(
+            "Wasserstein-1 / mean |\N{GREEK SMALL LETTER LAMDA} - mean|",
+            "Wasserstein-1 distance to the true density, over the mean distance of the eigenvalues from their mean: "
+            "one point at the mean scores 1.",
+        ),
+        "ks": ErrorDefinition(
+            "Kolmogorov-Smirnov distance",
+            "Largest difference of the two distribution functions, a shift by the reference's bound being free.",
+        ),
+        "zero_mass": ErrorDefinition(
+            "error of the mass near zero",
+            "Difference in the mass of eigenvalues within `delta` times the norm of zero.",
+        ),
+    }
+    trivial_answer: ClassVar[str] = "one point at the mean"
     delta: float = 1e-3
 
     def __post_init__(self) -> None:

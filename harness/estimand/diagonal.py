@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
 from typing_extensions import override
 
-from hessbench.estimand.base import Arrays, Estimand, Reference, real_vector
+from hessbench.estimand.base import Arrays, ErrorDefinition, Estimand, Reference, real_vector
 
 
 @final
@@ -21,6 +22,16 @@ class Diagonal(Estimand):
 
     key: ClassVar[str] = "diagonal"
     primary: ClassVar[str] = "relative_norm"
+    definitions: ClassVar[Mapping[str, ErrorDefinition]] = {
+        "relative_norm": ErrorDefinition(
+            "relative 2-norm of the error",
+            "2-norm of the difference to the true diagonal, over the 2-norm of the true diagonal: zero scores 1.",
+        ),
+        "max_relative": ErrorDefinition(
+            "largest error / largest entry",
+            "Largest difference of an entry, over the largest magnitude of a true entry.",
+        ),
+    }
 
     @override
     def to_arrays(self, value: Any, dim: int) -> Arrays:

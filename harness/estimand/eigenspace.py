@@ -14,6 +14,7 @@ from hessbench.estimand.base import (
     EPS,
     Array,
     Arrays,
+    ErrorDefinition,
     Estimand,
     Reference,
     Source,
@@ -49,6 +50,17 @@ class TopEigenspace(Estimand):
 
     key: ClassVar[str] = "top-eigenspace"
     primary: ClassVar[str] = "lost_overlap"
+    definitions: ClassVar[Mapping[str, ErrorDefinition]] = {
+        "lost_overlap": ErrorDefinition(
+            "1 - overlap of the spaces",
+            "Mean squared sine of the k angles between the space found and the true one, 1 minus their overlap: "
+            "a missing direction scores 1.",
+        ),
+        "largest_sine": ErrorDefinition(
+            "sine of the largest angle", "Sine of the largest angle between the space found and the true one."
+        ),
+    }
+    trivial_answer: ClassVar[str] = "a random space"
     asks: ClassVar[Mapping[str, Value]] = {"vectors": True}
     k: int
     which: Which = "magnitude"
@@ -59,6 +71,12 @@ class TopEigenspace(Estimand):
     @override
     def check(self, dim: int) -> None:
         check_fits(self.key, self.k, dim)
+
+    @override
+    @classmethod
+    def trivial_error(cls, name: str, errors: Mapping[str, float | None]) -> float | None:
+        overlap = errors.get("random_overlap")
+        return None if overlap is None or name != cls.primary else 1.0 - overlap
 
     @override
     def to_arrays(self, value: Any, dim: int) -> Arrays:

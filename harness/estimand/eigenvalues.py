@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from typing_extensions import override
 from hessbench.estimand.base import (
     Array,
     Arrays,
+    ErrorDefinition,
     Estimand,
     Numbers,
     Reference,
@@ -24,6 +26,13 @@ from hessbench.estimand.base import (
     spectral_norm,
 )
 
+WITHIN: Final[Mapping[str, float]] = {
+    "values_within_10pct": 0.1,
+    "values_within_1pct": 0.01,
+    "values_within_0.1pct": 0.001,
+}
+"""Errors that count how many of the k values are within a tolerance, and which."""
+
 
 @final
 @dataclass(frozen=True)
@@ -31,11 +40,25 @@ class TopEigenvalues(Estimand):
     """The first k eigenvalues by magnitude, from the top, or from the bottom.
 
     Primary error: max over i of | |theta_i| - |lambda_i| | / max(|lambda_i|, bound); a missing value scores 1.
-    For the signed orders the difference is signed too. Reference arrays: `eigenvalues`, at least k, in order.
+    For the signed orders the difference is signed too. Beside it, how many of the k are within 10, 1 and 0.1 %.
+    Reference arrays: `eigenvalues`, at least k, in order.
     """
 
     key: ClassVar[str] = "top-eigenvalues"
     primary: ClassVar[str] = "max_relative"
+    definitions: ClassVar[Mapping[str, ErrorDefinition]] = {
+        "max_relative": ErrorDefinition(
+            "largest relative error of the k values",
+            "Largest of the k relative errors |theta_i - lambda_i| / |lambda_i|, of magnitudes where the order is that "
+            "of magnitudes: a missing value scores 1.",
+        ),
+        "median_relative": ErrorDefinition(
+            "median relative error of the k values", "Median of the k relative errors: a missing value scores 1."
+        ),
+        "top_relative": ErrorDefinition(
+            "relative error of the first value", "Relative error of the first of the k values."
+        ),
+    }
     k: int
     which: Which = "magnitude"
 
@@ -86,6 +109,7 @@ class TopEigenvalues(Estimand):
             "top_relative": float(gaps[0]),
             "sign_agreement": float(agree.mean()) if agree.size else 1.0,
             "missing": float(truth.size - here),
+            **{name: float((gaps <= tolerance).sum()) for name, tolerance in WITHIN.items()},
         }
 
     @override

@@ -6,13 +6,14 @@ A missing value is a dash with a note below the table that says why.
 from __future__ import annotations
 
 import re
-import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 import pandas as pd
 
+from hessbench.ledger.spreads import Spread as Spread
+from hessbench.ledger.spreads import spread as spread
 from hessbench.reports.writing import units
 from hessbench.reports.writing.escaping import clean, csv_text, latex, markdown
 
@@ -50,16 +51,6 @@ class Column(Generic[Row]):
     unit: str
     show: Callable[[Row], Shown]
     is_number: bool = True
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median, least and most of the repeats that have a value, and how many do."""
-
-    median: float
-    low: float
-    high: float
-    number: int
 
 
 @dataclass(frozen=True)
@@ -141,12 +132,6 @@ def choose(laid_out: Sheet, fields: Sequence[str]) -> Sheet:
         tuple(tuple(replace(cell, note=again[cell.note]) for cell in row) for row in rows),
         tuple(laid_out.notes[number - 1] for number in numbers),
     )
-
-
-def spread(values: Iterable[float | None]) -> Spread | None:
-    """Median and range of the values that are there; None when none is."""
-    known = [value for value in values if value is not None]
-    return Spread(statistics.median(known), min(known), max(known), len(known)) if known else None
 
 
 def range_text(value: Spread, write: Callable[[float], str]) -> str:

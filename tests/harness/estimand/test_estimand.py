@@ -57,7 +57,10 @@ def error_of(estimand, value, truth=None, dtype="float64"):
 def test_the_exact_answer_has_no_error(estimand):
     found = error_of(estimand, exact_value(estimand))
     assert found.pop("sign_agreement", 1.0) == 1.0
-    assert all(value == pytest.approx(0, abs=1e-12) for value in found.values())
+    counts = [value for name, value in found.items() if name.startswith("values_within")]
+    assert set(counts) <= {float(getattr(estimand, "k", 0))}
+    told = {name: value for name, value in found.items() if name != "trace_share" and "values_within" not in name}
+    assert all(value == pytest.approx(0, abs=1e-12) for value in told.values())
     assert estimand.primary in error_of(estimand, exact_value(estimand))
 
 
@@ -96,6 +99,7 @@ def test_errors_do_not_change_with_the_scale(estimand):
 
     one, large = at(1.0), at(2.0**20)
     assert one[estimand.primary] > 0
+    assert large.pop("absolute", 0.0) == pytest.approx(2.0**20 * one.pop("absolute", 0.0))
     assert large == pytest.approx(one, rel=1e-12)
 
 
@@ -153,7 +157,12 @@ def test_errors_are_those_of_the_definition():
     assert top["max_relative"] == pytest.approx(0.5)
     assert top["top_relative"] == pytest.approx(0.1)
     trace = error_of(Trace(), 1.55)
-    assert trace == {"relative_to_abs_sum": pytest.approx(1.05 / 10.5), "relative": pytest.approx(1.05 / 0.5)}
+    assert trace == {
+        "relative_to_abs_sum": pytest.approx(1.05 / 10.5),
+        "relative": pytest.approx(1.05 / 0.5),
+        "absolute": pytest.approx(1.05),
+        "trace_share": pytest.approx(0.5 / 10.5),
+    }
     density = error_of(Density(), (np.array([0.0]), np.array([1.0])))
     assert density["wasserstein1"] == pytest.approx((10.5 / 8) / np.abs(SPECTRUM - SPECTRUM.mean()).mean())
     assert density["zero_mass"] == pytest.approx(5 / 8)
@@ -167,6 +176,36 @@ def test_errors_are_those_of_the_definition():
 def test_a_trace_is_measured_against_its_own_size_where_no_other_is_known():
     truth = Reference({"trace": np.array([2.0])}, Source.GRAM, norm=1.0)
     assert error_of(Trace(), 3.0, truth)["relative_to_abs_sum"] == pytest.approx(0.5)
+
+
+def test_how_many_values_are_within_a_tolerance_is_counted():
+    found = error_of(TopEigenvalues(k=4), np.array([-4.0, 3.02, 2.1]))
+    counts = [found[f"values_within_{tolerance}pct"] for tolerance in ("10", "1", "0.1")]
+    assert counts == [3, 2, 1]
+
+
+@pytest.mark.parametrize("estimand", ALL, ids=lambda e: e.key)
+def test_every_error_shown_is_defined_in_one_sentence(estimand):
+    assert estimand.error_definition == estimand.definitions[estimand.primary].sentence
+    for definition in estimand.definitions.values():
+        assert definition.sentence.endswith(".") and ". " not in definition.sentence
+        assert 0 < len(definition.label) <= 40
+    assert set(estimand.definitions) <= set(error_of(estimand, exact_value(estimand)))
+
+
+@pytest.mark.parametrize(
+    ("estimand", "value"),
+    [
+        (TopEigenvalues(k=3), np.zeros(3)),
+        (Trace(), 0.0),
+        (Density(), (np.array([SPECTRUM.mean()]), np.array([1.0]))),
+        (Diagonal(), np.zeros(SPECTRUM.size)),
+    ],
+)
+def test_the_trivial_answer_has_the_error_that_is_said(estimand, value):
+    found = error_of(estimand, value)
+    for name in {estimand.primary, *({"relative"} & set(found))}:
+        assert estimand.trivial_error(name, found) == pytest.approx(found[name])
 
 
 def test_mass_that_does_not_sum_to_one_is_shown():
