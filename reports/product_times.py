@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hessbench.reports.writing import units
-from hessbench.reports.writing.drawing import RC, to_svg, writable
+from hessbench.reports.writing.drawing import RC, Picture, to_svg
 from hessbench.reports.writing.escaping import clean, file_stem, short_hash, shorten
 from hessbench.reports.writing.folders import page_folder, templates, write_text
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, to_csv, to_markdown
@@ -86,7 +86,7 @@ def operators_sheet(rows: Sequence[TimingRow]) -> Sheet:
     return lay_out(OPERATOR_COLUMNS, rows, lambda row: {"ratio": row["note"]} if row["note"] else {})
 
 
-def draw_operators(rows: Sequence[TimingRow]) -> bytes:
+def draw_operators(rows: Sequence[TimingRow]) -> Picture:
     """Ratio to a gradient of every way, a panel for each matrix, a marker for each width."""
     matrices = [name for name in _MATRICES if any(row["matrix"] == name for row in rows)]
     widths = sorted({int(row["width"]) for row in rows})
@@ -117,7 +117,7 @@ def _draw_panel(axes: Axes, rows: Sequence[TimingRow], ways: Sequence[str], widt
             [row["ratio"]], [y], linestyle="none", marker=_MARKERS[place % len(_MARKERS)], markersize=4.8,
             color=colour, zorder=3,
         )  # fmt: skip
-    axes.set_yticks(range(len(ways)), [shorten(writable(clean(way)), 28) for way in ways], fontsize=8, parse_math=False)
+    axes.set_yticks(range(len(ways)), [shorten(clean(way), 28) for way in ways], fontsize=8, parse_math=False)
     axes.set_ylim(len(ways) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
@@ -141,7 +141,7 @@ def _section(rows: Sequence[TimingRow], figures: Path) -> ProblemSection:
     first = rows[0]
     problem = str(first["problem"])
     stem = file_stem("operators", problem, apart=str(first["device"]))
-    (figures / f"{stem}.svg").write_bytes(draw_operators(rows))
+    (figures / f"{stem}.svg").write_bytes(draw_operators(rows).svg)
     conditions = units.conditions(first["device"], first["dtype"], int(first["threads"]))
     return ProblemSection(
         anchor=f"problem-{short_hash(stem)}",

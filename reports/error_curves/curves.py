@@ -1,9 +1,8 @@
-"""What the figures show: error against cost, each repeat a curve of its own."""
+"""What the figures show: error against cost, each repeat a curve of its own and the median over them."""
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,42 +10,14 @@ from typing import Final
 
 import pandas as pd
 
-from hessbench.estimand import ESTIMANDS
 from hessbench.ledger.grouping import Answer, Key, timed_or_all
 from hessbench.ledger.record import Record
 from hessbench.reports.costs.shown_names import namer
-from hessbench.reports.writing.median_intervals import median_interval
+from hessbench.reports.error_curves.medians import Median, medians
+from hessbench.reports.error_curves.points import CurvePoint, ShownAs, shown_as
 
-BAND_FROM: Final = 8
-"""Repeats from which an interval is drawn; below it the repeats alone say more."""
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """One answer: what it cost, how wrong it was, and below what error its reference cannot tell."""
-
-    budget: int
-    matvecs: int
-    seconds: float | None
-    error: float
-    floor: float
-    cell: str
-
-    @property
-    def height(self) -> float:
-        """The error, or the floor where it is below."""
-        return max(self.error, self.floor)
-
-
-@dataclass(frozen=True)
-class Band:
-    """Interval of the median error over the repeats at one budget."""
-
-    matvecs: float
-    seconds: float | None
-    low: float
-    median: float
-    high: float
+REFERENCE_METHOD: Final = "dense"
+"""The method that has the whole matrix: what it costs is a line that others are to stay left of, no curve."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +26,32 @@ class Series:
 
     Attributes:
         label: Name to show.
-        method: Spec of the method, which chooses the colour.
+        method: Spec of the method.
         variant: Which of several series of one method this is.
         repeats: Points by repeat, in the order of the budgets.
-        bands: Intervals by budget; empty below `BAND_FROM` repeats.
+        medians: Median over the repeats and its band by budget; empty below `BAND_FROM` repeats.
     """
 
     label: str
     method: str
     variant: int
     repeats: Mapping[int, tuple[CurvePoint, ...]]
-    bands: tuple[Band, ...] = ()
+    medians: tuple[Median, ...] = ()
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the method that has the whole matrix."""
+        return self.method.partition("[")[0] == REFERENCE_METHOD
+
+    @property
+    def points(self) -> tuple[CurvePoint, ...]:
+        """Those of all repeats."""
+        return tuple(point for repeat in self.repeats.values() for point in repeat)
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other series of a page, and chooses its look."""
+        return f"{self.method} ({self.variant + 1})" if self.variant else self.method
 
 
 @dataclass(frozen=True)
@@ -76,10 +62,11 @@ class Chart:
         problem: Name to show.
         problem_hash: Which variant of the problem.
         estimand: Spec.
-        series: Curves by method.
+        series: Curves by method, those first that reached the least error.
         floors: Reference bounds with the text that labels each.
         unscored: Answers without an error, which are not drawn.
         answers: All answers, for the CSV beside the figures.
+        shown: Which error is drawn.
     """
 
     problem: str
@@ -89,6 +76,7 @@ class Chart:
     floors: Mapping[float, str]
     unscored: int
     answers: tuple[Answer, ...]
+    shown: ShownAs
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -98,8 +86,7 @@ class Chart:
     @property
     def primary(self) -> str:
         """Name of the error that is drawn."""
-        known = ESTIMANDS.get(self.estimand.partition("[")[0])
-        return "primary" if known is None else known.primary
+        return self.shown.name
 
 
 def charts(records: Sequence[Record]) -> tuple[Chart, ...]:
@@ -111,47 +98,23 @@ def charts(records: Sequence[Record]) -> tuple[Chart, ...]:
         places[key.problem, key.problem_hash, key.estimand].append(key)
     found: list[Chart] = []
     for (_, problem_hash, estimand), keys in sorted(places.items()):
+        answers = tuple(answer for key in keys for answer in groups[key])
+        shown = shown_as(estimand, answers)
         condition = _conditions(keys)
         numbers: dict[str, int] = defaultdict(int)
         series: list[Series] = []
         for key in sorted(keys, key=lambda it: (it.method, name(it)[1], it)):
-            curves = _repeats(groups[key])
+            curves = _repeats(groups[key], shown)
             if curves:
                 label = name(key)[1] + condition(key)
-                series.append(Series(label, key.method, numbers[key.method], curves, bands(curves)))
+                series.append(Series(label, key.method, numbers[key.method], curves, medians(curves)))
                 numbers[key.method] += 1
-        answers = tuple(answer for key in keys for answer in groups[key])
-        unscored = sum(answer.error is None for answer in answers)
         if series:
             problem = name(keys[0])[0]
-            found.append(Chart(problem, problem_hash, estimand, tuple(series), _floors(answers), unscored, answers))
-    return tuple(found)
-
-
-def bands(repeats: Mapping[int, Sequence[CurvePoint]]) -> tuple[Band, ...]:
-    """Interval of the median at every budget that at least `BAND_FROM` repeats reached.
-
-    The ends are order statistics that cover the median with at least 95 %, whatever the distribution.
-    """
-    budgets: dict[int, list[CurvePoint]] = defaultdict(list)
-    for points in repeats.values():
-        for point in points:
-            budgets[point.budget].append(point)
-    found: list[Band] = []
-    for _, points in sorted(budgets.items()):
-        if len(points) < BAND_FROM:
-            continue
-        error = median_interval([point.height for point in points])
-        seconds = [point.seconds for point in points if point.seconds is not None]
-        found.append(
-            Band(
-                matvecs=statistics.median(point.matvecs for point in points),
-                seconds=statistics.median(seconds) if seconds else None,
-                low=error.low,
-                median=error.median,
-                high=error.high,
-            )
-        )
+            unscored = len(answers) - sum(len(one.points) for one in series)
+            series.sort(key=_best_first)
+            floors = _floors(answers, shown)
+            found.append(Chart(problem, problem_hash, estimand, tuple(series), floors, unscored, answers, shown))
     return tuple(found)
 
 
@@ -177,6 +140,7 @@ def chart_frame(chart: Chart) -> pd.DataFrame:
                 "wall_s": answer.row.wall_s,
                 "build_and_wall_s": answer.seconds,
                 "error": answer.error,
+                "shown_error": chart.shown.error(answer.row),
                 "reference_bound": answer.row.reference_bound,
                 "status": answer.terminal.status.value,
                 "cell": answer.row.cell,
@@ -186,20 +150,28 @@ def chart_frame(chart: Chart) -> pd.DataFrame:
     )
 
 
-def _repeats(group: Iterable[Answer]) -> dict[int, tuple[CurvePoint, ...]]:
+def _repeats(group: Iterable[Answer], shown: ShownAs) -> dict[int, tuple[CurvePoint, ...]]:
     """Scored points of each repeat, whether its budgets come from one cell or from one cell each."""
     found: dict[int, list[CurvePoint]] = defaultdict(list)
     for answer in group:
-        error = answer.error
-        if error is not None and math.isfinite(error):
-            row = answer.row
+        row = answer.row
+        error = shown.error(row)
+        if error is not None and math.isfinite(error) and error >= 0:
+            floor = shown.floor(row) or 0.0
             found[row.repeat].append(
-                CurvePoint(row.budget, row.matvecs, answer.seconds, error, row.reference_bound or 0.0, row.cell)
+                CurvePoint(row.budget, row.matvecs, row.wall_s, answer.build_s, error, floor, row.cell)
             )
     return {
         repeat: tuple(sorted(points, key=lambda point: (point.budget, point.cell)))
         for repeat, points in sorted(found.items())
     }
+
+
+def _best_first(series: Series) -> tuple[float, int, str]:
+    """Least error reached, and the products it took, of the median where there is one."""
+    if series.medians:
+        return (*min((median.error, round(median.matvecs)) for median in series.medians), series.label)
+    return (*min((point.height, point.matvecs) for point in series.points), series.label)
 
 
 def _conditions(keys: Sequence[Key]) -> Callable[[Key], str]:
@@ -213,12 +185,12 @@ def _conditions(keys: Sequence[Key]) -> Callable[[Key], str]:
     return text
 
 
-def _floors(answers: Sequence[Answer]) -> dict[float, str]:
+def _floors(answers: Sequence[Answer], shown: ShownAs) -> dict[float, str]:
     """Positive bounds of the references, each with the dtypes it holds for where there are several bounds."""
     dtypes: dict[float, set[str]] = defaultdict(set)
     for answer in answers:
-        bound = answer.row.reference_bound
-        if bound is not None and bound > 0:
+        bound = shown.floor(answer.row)
+        if bound is not None and 0 < bound < math.inf:
             dtypes[bound].add(answer.key.dtype)
     if len(dtypes) == 1:
         return dict.fromkeys(dtypes, "reference bound")

@@ -1,218 +1,181 @@
-"""Error against cost as SVG, drawn the same way every time, with no state kept in the plotting library."""
+"""Error against cost as SVG, written out by hand: small, the same bytes every time, its text text, its parts named."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
-from matplotlib import style
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from hessbench.reports.error_curves.curves import Chart
+from hessbench.reports.error_curves.legend import legend
+from hessbench.reports.error_curves.log_axis import axis_around, products
+from hessbench.reports.error_curves.series_marks import FEW_SERIES, describe, series_group
+from hessbench.reports.error_curves.surroundings import LINE, Upright, bounds, grid, heading, rows_of, uprights
+from hessbench.reports.error_curves.traces import Cost, Trace, trace
+from hessbench.reports.writing import units
+from hessbench.reports.writing.drawing import FONTS, Picture
+from hessbench.reports.writing.palette import FIGURE_STYLE, INK, Look
+from hessbench.reports.writing.svg import element
 
-from hessbench.reports.error_curves.curves import Chart, CurvePoint, Series
-from hessbench.reports.writing.drawing import GREY, RC, Look, set_limits, to_svg, writable
-from hessbench.reports.writing.escaping import clean, shorten
+WIDTH: Final = 480
+MOST_SERIES: Final = 48
+"""Series of a figure, those first that reached the least error."""
 
-Cost: TypeAlias = Literal["matvecs", "seconds"]
-
-SIZE_LIMIT: Final = 300_000
-_DASHES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
-_LABEL_WIDTH: Final = 56
-_AXES: Final[Mapping[Cost, str]] = {
-    "matvecs": "products with the operator (matvecs, columns)",
-    "seconds": "time to this answer: build + wall (seconds)",
-}
-
-
-class Detail(Enum):
-    """How much is drawn, so that a file of many points stays small."""
-
-    ALL = "every repeat with a marker at each point"
-    ENDS = "every repeat, a marker at its last point only"
-    MEDIANS = "the median over the repeats only"
+_LEFT: Final = 62.0
+_RIGHT: Final = 466.0
+_HEIGHT: Final = 270.0
+_REACH: Final = 10.0
+"""How far beyond the curves a line may lie, as a factor; further out it would squeeze them."""
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Drawing(Picture):
     """A figure and what its caption must say.
 
     Attributes:
-        svg: The file.
-        detail: How much of the repeats is drawn.
-        at_floor: Points drawn at their reference's bound, because they are at or below it.
-        zeros: Points of error zero without a bound, drawn at the lower edge.
-        left_out: Points without a positive cost, which a log axis cannot show.
+        inline: The same as an element for a page that has `FIGURE_STYLE`.
+        traces: What is drawn.
+        at_floor: Markers drawn at their reference's bound, because they are at or below it.
+        zeros: Markers of error zero without a bound, drawn at the lower edge.
+        left_out: Answers without a positive cost, which a log axis cannot show.
+        hidden: Series beyond those drawn.
     """
 
-    svg: bytes
-    detail: Detail
+    inline: str
+    traces: tuple[Trace, ...]
     at_floor: int
     zeros: int
     left_out: int
+    hidden: int
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether single repeats are drawn behind their medians."""
+        return len(self.traces) <= FEW_SERIES and any(one.repeats for one in self.traces)
 
 
-def draw(chart: Chart, cost: Cost, known: Mapping[str, Look]) -> Drawing | None:
+def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Drawing | str:
     """Draw one chart.
 
     Args:
         chart: What to show.
         cost: What the horizontal axis is.
-        known: Looks by method.
+        known: Looks by the name of the series.
+        stem: Start of the ids, which no other chart of the page has.
 
     Returns:
-        The drawing, in less detail where all of it would pass 300 kB; None when no point has that cost.
+        The drawing; or a sentence in its place where it would hold one point or none.
     """
-    drawing = None
-    for detail in Detail:
-        drawing = _draw(chart, cost, known, detail)
-        if drawing is None or len(drawing.svg) < SIZE_LIMIT:
-            break
-    return drawing
+    every = [(place, trace(series, cost)) for place, series in enumerate(chart.series)]
+    with_cost = [(place, one) for place, one in every if one.lines]
+    curves = [(place, one) for place, one in with_cost if not one.series.is_reference]
+    dots = [dot for _, one in curves for dot in one.dots]
+    if not with_cost:
+        return _NO_COST[cost]
+    if not curves or len({(one.series.name, dot.x, dot.y) for _, one in curves for dot in one.dots}) == 1:
+        told = [one for _, one in (curves or with_cost)][0]
+        return f"One point, so no figure: {'; '.join(describe(told, told.dots[0]))}."
+    hidden, curves = len(curves[MOST_SERIES:]), curves[:MOST_SERIES]
+    wholes = [one for _, one in with_cost if one.series.is_reference]
 
-
-def _draw(chart: Chart, cost: Cost, known: Mapping[str, Look], detail: Detail) -> Drawing | None:
-    points = [point for series in chart.series for repeat in series.repeats.values() for point in repeat]
-    shown = [point for point in points if _cost(point, cost) is not None]
-    if not shown:
-        return None
-    with style.context(["default", RC]):
-        edge = _lower_edge(shown)
-        labels = _labels(chart.series)
-        columns = max(1, min(len(labels), 96 // (max(map(len, labels)) + 7)))
-        rows = math.ceil(len(labels) / columns)
-        figure = Figure(figsize=(6.4, 3.7 + 0.19 * rows), layout="constrained")
-        axes = figure.add_subplot()
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        for series in chart.series:
-            _draw_series(axes, series, cost, known[series.method], edge, detail)
-        zeros = sum(point.height == 0 for point in shown)
-        heights = [max(point.height, edge) for point in shown]
-        # A bound far below everything drawn would squeeze the curves; it is then left outside.
-        heights += [floor for floor in chart.floors if floor >= min(heights) / 1e3]
-        set_limits(axes, [_cost(point, cost) or 1.0 for point in shown], heights)
-        _draw_edges(axes, chart.floors, edge if zeros else None)
-        axes.set_xlabel(_AXES[cost])
-        axes.set_ylabel(f"error: {chart.primary} (no unit)", parse_math=False)
-        axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
-        axes.set_axisbelow(True)
-        handles = [_handle(series, known[series.method]) for series in chart.series]
-        legend = figure.legend(
-            handles, labels, loc="outside lower left", ncols=columns, frameon=False, fontsize=8, handlelength=2.6
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-        svg = to_svg(figure)
-    at_floor = sum(point.error <= point.floor for point in shown) - zeros
-    return Drawing(svg, detail, at_floor, zeros, left_out=len(points) - len(shown))
-
-
-def _draw_series(axes: Axes, series: Series, cost: Cost, look: Look, edge: float, detail: Detail) -> None:
-    dashes = _DASHES[series.variant % len(_DASHES)]
-    floors = {point.floor for repeat in series.repeats.values() for point in repeat}
-    bands = [
-        (x, max(band.low, edge), max(band.median, edge), max(band.high, edge))
-        for band in series.bands
-        if (x := band.matvecs if cost == "matvecs" else band.seconds)
+    edge = _lower_edge([height for dot in dots for height in (dot.low, dot.y)])
+    zeros = sum(dot.y == 0 for dot in dots)
+    faint = [place for _, one in curves for repeat in one.repeats for place in repeat]
+    faint = faint if len(curves) <= FEW_SERIES else []
+    heights = [max(height, edge) for dot in dots for height in (dot.low, dot.high)]
+    heights += [max(height, edge) for _, height in faint]
+    heights += [floor for floor in chart.floors if floor >= min(heights) / _REACH]
+    lines = _upright_lines([one for _, one in curves], wholes, cost)
+    xs = [dot.x for dot in dots] + [at for at, _ in faint]
+    near = [line for line in lines if min(xs) <= line.high * _REACH and line.low <= max(xs) * _REACH]
+    x = axis_around(xs + [end for line in near for end in (line.low, line.high)], _LEFT, _RIGHT)
+    lines = [line.pointing(x) for line in lines]
+    words, top = heading(f"Error: {chart.shown.definition}", 8, 6, WIDTH - 16)
+    rows = rows_of(lines, x)
+    upper = top + 6 + LINE * (max(rows, default=-1) + 1)
+    y = axis_around(heights, upper + 6 + _HEIGHT, upper + 6, edge if zeros else 0.0)
+    name = f"{stem}-{cost}"
+    parts = [
+        words,
+        grid(x, y, cost),
+        uprights(lines, x, y, rows, top + 4),
+        bounds(chart.floors, edge if zeros else None, x, y),
+        # Those that reached the least error are drawn last, over the others.
+        *(
+            series_group(
+                one, known[one.series.name], x, y, name=name, place=place, crowd=len(curves), builds=cost == "seconds"
+            )
+            for place, one in reversed(curves)
+        ),
     ]
-    has_band = len(bands) > 1
-    if has_band:
-        xs, lows, medians, highs = zip(*sorted(bands), strict=True)
-        axes.fill_between(xs, lows, highs, color=look.colour, alpha=0.16, linewidth=0)
-        axes.plot(xs, medians, color=look.colour, linewidth=1.8, linestyle=dashes, zorder=2.5)
-        clipped = [height <= edge or height in floors for height in medians]
-        _mark(axes, list(zip(xs, medians, clipped, strict=True)), look)
-    if detail is Detail.MEDIANS and has_band:
-        return
-    for repeat in series.repeats.values():
-        places = sorted(
-            (x, max(point.height, edge), point.error <= point.floor)
-            for point in repeat
-            if (x := _cost(point, cost)) is not None
-        )
-        if not places:
-            continue
-        xs, ys, _ = zip(*places, strict=True)
-        width, alpha = (0.5, 0.4) if has_band else (0.8, 0.75)
-        axes.plot(xs, ys, color=look.colour, linewidth=width, alpha=alpha, linestyle=dashes)
-        if not has_band:
-            _mark(axes, places if detail is Detail.ALL else places[-1:], look)
-
-
-def _mark(axes: Axes, places: Sequence[tuple[float, float, bool]], look: Look) -> None:
-    """Markers, open where the height stands for something at or below the bound."""
-    for is_clipped in (False, True):
-        here = [(x, y) for x, y, clipped in places if clipped is is_clipped]
-        if here:
-            axes.plot(
-                [x for x, _ in here],
-                [y for _, y in here],
-                linestyle="none",
-                marker=look.marker,
-                markersize=4.5,
-                markeredgewidth=0.9,
-                markeredgecolor=look.colour,
-                markerfacecolor="white" if is_clipped else look.colour,
-                alpha=0.9,
-                zorder=3,
-                clip_on=False,
-            )
-
-
-def _draw_edges(axes: Axes, floors: Mapping[float, str], zero: float | None) -> None:
-    """Grey lines for what the reference cannot tell apart, labelled to the right of the axes."""
-    labelled: list[float] = []
-    bottom, top = axes.get_ylim()
-    edges = dict(floors) if zero is None else {**floors, zero: "error 0"}
-    for height, label in sorted(edges.items(), reverse=True):
-        if not bottom <= height <= top:
-            continue
-        axes.axhline(height, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
-        # Labels closer than this would be written over each other; the lines are there all the same.
-        if all(math.log(other / height) > 0.09 * math.log(top / bottom) for other in labelled):
-            axes.annotate(
-                label.replace(" ", "\n", 1) if len(label) > 9 else label,
-                (1.0, height),
-                xycoords=("axes fraction", "data"),
-                xytext=(6, 0),
-                textcoords="offset points",
-                color=GREY,
-                fontsize=7.5,
-                va="center",
-                annotation_clip=False,
-                parse_math=False,
-            )
-            labelled.append(height)
-
-
-def _handle(series: Series, look: Look) -> Line2D:
-    return Line2D(
-        [],
-        [],
-        color=look.colour,
-        marker=look.marker,
-        markersize=4.5,
-        linewidth=1.2,
-        linestyle=_DASHES[series.variant % len(_DASHES)],
+    entries = [
+        (place, one.series.label, known[one.series.name], any(len(line) > 1 for line in one.lines))
+        for place, one in curves
+    ]
+    below, end = legend(entries, name, 14, y.start + 50, WIDTH - 24)
+    picture = _svg("".join([*parts, below]), math.ceil(end + 6), _summary(chart, cost, len(curves)))
+    return Drawing(
+        svg=picture[0],
+        width=WIDTH,
+        height=math.ceil(end + 6),
+        inline=picture[1],
+        traces=tuple(one for _, one in curves),
+        at_floor=sum(dot.at_floor and dot.y > 0 for dot in dots),
+        zeros=zeros,
+        left_out=sum(one.left_out for _, one in every),
+        hidden=hidden,
     )
 
 
-def _labels(series: Sequence[Series]) -> list[str]:
-    """Legend texts that the font can write, long ones cut."""
-    return [shorten(writable(clean(one.label)), _LABEL_WIDTH) for one in series]
+_NO_COST: Final[Mapping[Cost, str]] = {
+    "matvecs": "No answer counts products, so error against products is not drawn.",
+    "seconds": "No answer has measured seconds, so error against seconds is not drawn.",
+}
 
 
-def _lower_edge(points: Sequence[CurvePoint]) -> float:
+def _upright_lines(curves: Sequence[Trace], wholes: Sequence[Trace], cost: Cost) -> list[Upright]:
+    """The whole matrix and the build as vertical lines."""
+    lines: list[Upright] = []
+    for one in wholes:
+        spent = sorted(dot.x for dot in one.dots)
+        middle = spent[len(spent) // 2]
+        amount = f"{products(middle)} products" if cost == "matvecs" else units.seconds(middle)
+        lines.append(Upright(middle, middle, f"{one.series.label}: {amount}", one.series.method))
+    builds = sorted(one.build for one in curves if one.build is not None) if cost == "seconds" else []
+    if builds:
+        least, most = units.seconds(builds[0]), units.seconds(builds[-1])
+        lines.append(Upright(builds[0], builds[-1], f"build: {least}" if least == most else f"build: {least} to {most}"))
+    return lines
+
+
+def _lower_edge(heights: Sequence[float]) -> float:
     """A power of ten below everything drawn, to stand for an error of zero without a bound."""
-    positive = [point.height for point in points if point.height > 0]
+    positive = [height for height in heights if height > 0]
     return 10.0 ** (math.floor(math.log10(min(positive))) - 1) if positive else 1e-16
 
 
-def _cost(point: CurvePoint, cost: Cost) -> float | None:
-    """The cost of a point where a log axis can show it."""
-    value = point.matvecs if cost == "matvecs" else point.seconds
-    return float(value) if value is not None and value > 0 else None
+def _summary(chart: Chart, cost: Cost, number_of_curves: int) -> str:
+    against = "products" if cost == "matvecs" else "seconds"
+    return (
+        f"Error of {number_of_curves} method{'s' * (number_of_curves != 1)} against {against}: {chart.estimand} of "
+        f"{chart.problem}"
+    )
+
+
+def _svg(inside: str, height: int, label: str) -> tuple[bytes, str]:
+    """The file, and the element for a page."""
+    size: dict[str, str] = {
+        "width": str(WIDTH), "height": str(height), "viewBox": f"0 0 {WIDTH} {height}", "font_family": FONTS,
+        "fill": INK["ink"],
+    }  # fmt: skip
+    paper = element("rect", class_="paper", width="100%", height="100%", fill=INK["paper"])
+    style = f"<style>svg{{color-scheme:light dark}}{FIGURE_STYLE}</style>"
+    file = element(
+        "svg", style + paper + inside, xmlns="http://www.w3.org/2000/svg", class_="hb", role="img", aria_label=label,
+        **size,
+    )  # fmt: skip
+    inline = element("svg", inside, class_="hb", role="group", aria_label=label, **size)
+    return f"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{file}\n".encode(), inline
+
+

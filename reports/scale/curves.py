@@ -14,7 +14,7 @@ from hessbench.reports.costs.prices import Ladder, price_at
 from hessbench.reports.costs.shown_names import where
 from hessbench.reports.scale.checks import FAR, Check
 from hessbench.reports.writing import units
-from hessbench.reports.writing.drawing import GREY, Look
+from hessbench.reports.writing.palette import GREY, Look
 from hessbench.reports.writing.sheets import Spread, spread
 
 PANELS: Final = 10

@@ -12,14 +12,14 @@ from matplotlib.lines import Line2D
 
 from hessbench.reports.scale.checks import FAR
 from hessbench.reports.scale.curves import Panel, ScaleChart
-from hessbench.reports.writing.drawing import RC, set_limits, to_svg, writable
+from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg
 from hessbench.reports.writing.escaping import clean, shorten
 
 _COLUMNS: Final = 2
 _TITLE_WIDTH: Final = 46
 
 
-def draw_scale(chart: ScaleChart) -> bytes:
+def draw_scale(chart: ScaleChart) -> Picture:
     """Draw a chart as small panels that share both axes."""
     number = len(chart.panels)
     columns = min(_COLUMNS, number)
@@ -88,7 +88,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
             markerfacecolor=colour if point.is_seen else "white",
             zorder=3,
         )
-    title = "\n".join(shorten(writable(clean(line)), _TITLE_WIDTH) for line in panel.title)
+    title = "\n".join(shorten(clean(line), _TITLE_WIDTH) for line in panel.title)
     axes.set_title(title, fontsize=8, loc="left", parse_math=False)
     if panel.remark:
         axes.text(

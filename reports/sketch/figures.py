@@ -16,8 +16,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from hessbench.estimand.base import Array
 from hessbench.reports.sketch.results import Race, SketchResults
 from hessbench.reports.sketch.verdicts import matrix_errors
-from hessbench.reports.writing.drawing import GREY, RC, looks, to_svg
+from hessbench.reports.writing.drawing import RC, Picture, to_svg
 from hessbench.reports.writing.median_intervals import median_interval
+from hessbench.reports.writing.palette import GREY, looks
 
 _LINEAR: Final = 10.0  # per cent: the axis is linear within it and logarithmic beyond
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P")
@@ -48,7 +49,7 @@ def over_realisations(errors: Array) -> Bands:
     return Bands(pooled.min(axis=2), np.median(pooled, axis=2), pooled.max(axis=2))
 
 
-def draw_by_rank(results: SketchResults, bands: Bands, *, by_zeros: bool) -> bytes:
+def draw_by_rank(results: SketchResults, bands: Bands, *, by_zeros: bool) -> Picture:
     """Six panels of signed error against rank: one for each zero fraction, with a curve for each ratio, or the reverse.
 
     Args:
@@ -91,7 +92,7 @@ def draw_by_rank(results: SketchResults, bands: Bands, *, by_zeros: bool) -> byt
         return to_svg(figure)
 
 
-def draw_sizes(results: SketchResults, basis: str) -> bytes:
+def draw_sizes(results: SketchResults, basis: str) -> Picture:
     """Size of the error against the ratio, with a curve for each zero fraction, and the reverse."""
     sizes = matrix_errors(results.errors[basis])
     with style.context(["default", RC]):
@@ -111,7 +112,7 @@ def draw_sizes(results: SketchResults, basis: str) -> bytes:
         return to_svg(figure)
 
 
-def draw_race(races: Sequence[Race]) -> bytes:
+def draw_race(races: Sequence[Race]) -> Picture:
     """Error against products, one panel a problem: median over the starts, with the range."""
     methods = list(dict.fromkeys(method for race in races for method in race.errors))
     known = looks(methods)

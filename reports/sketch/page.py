@@ -147,7 +147,7 @@ def _sections(results: SketchResults, folder: Path) -> list[DesignSection]:
             "95 % interval over the matrices. The axis is linear within 10 % and logarithmic beyond."
         )
         file = f"figures/{basis}-size.svg"
-        (folder / file).write_bytes(draw_sizes(results, basis))
+        (folder / file).write_bytes(draw_sizes(results, basis).svg)
         alt = f"Size of the error against sketch ratio and against share of zeros, {basis}"
         caption = (
             f"Median |error| over the ranks and sketches of a matrix; curves: median over {number} matrices, shaded: "
@@ -174,7 +174,7 @@ def _family(results: SketchResults, bands: Bands, folder: Path, stem: str, seen:
     """Draw one family: a panel for each share of zeros, or for each ratio."""
     which, numbers = ("zero fraction", "7 to 12") if by_zeros else ("sketch ratio", "13 to 18")
     file = f"figures/{stem}-by-{which.replace(' ', '-')}.svg"
-    (folder / file).write_bytes(draw_by_rank(results, bands, by_zeros=by_zeros))
+    (folder / file).write_bytes(draw_by_rank(results, bands, by_zeros=by_zeros).svg)
     alt = f"Signed error of the top eigenvalues against rank, one panel a {which}, {stem}"
     return Picture(f"One panel a {which}, as figures {numbers}", file, alt, seen)
 
@@ -188,7 +188,7 @@ def _race_pictures(results: SketchResults, folder: Path) -> list[Picture]:
     made: list[Picture] = []
     for part in range(0, len(results.races), _PANELS):
         file = f"figures/race-{part // _PANELS + 1}.svg"
-        (folder / file).write_bytes(draw_race(results.races[part : part + _PANELS]))
+        (folder / file).write_bytes(draw_race(results.races[part : part + _PANELS]).svg)
         made.append(Picture("race", file, alt, caption))
     return made
 

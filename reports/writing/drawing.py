@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,15 +19,15 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
+from hessbench.reports.writing.palette import dark_rules
+
 _FONT: Final = "DejaVu Sans"  # shipped with matplotlib, so that figures are the same everywhere
-_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
-GREY: Final = "#767676"
-"""What stands behind the data: bounds, edges, prices."""
+FONTS: Final = 'system-ui,-apple-system,"Segoe UI","Liberation Sans",Arial,"DejaVu Sans",sans-serif'
+"""What a reader's machine writes the text of figures in, which is text; they are laid out for the widest of these."""
 
 RC: Final = {
     "svg.hashsalt": "hessbench",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "path.simplify": True,
     "font.family": [_FONT],
     "font.size": 9.0,
@@ -38,19 +39,18 @@ RC: Final = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """Colour and marker of a method, the same on the whole page."""
+class Picture:
+    """A figure as a file.
 
-    colour: str
-    marker: str
+    Attributes:
+        svg: The file, with the rules that change its colours on dark paper.
+        width: CSS pixels of the figure at its own size.
+        height: CSS pixels of the figure at its own size.
+    """
 
-
-def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """A colour and a marker per method; a pair comes again only after 77 methods."""
-    return {
-        method: Look(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)])
-        for place, method in enumerate(sorted(set(methods)))
-    }
+    svg: bytes
+    width: int
+    height: int
 
 
 def set_limits(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
@@ -92,8 +92,18 @@ def _font() -> FT2Font:
     return font_manager.get_font(font_manager.findfont(FontProperties(family=_FONT)))
 
 
-def to_svg(figure: Figure) -> bytes:
-    """The figure as a file; the same figure gives the same bytes."""
+def to_svg(figure: Figure) -> Picture:
+    """The figure as a file whose text is text, light and dark; the same figure gives the same bytes."""
     file = io.BytesIO()
     FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return file.getvalue()
+    text = file.getvalue().decode()
+    head, found, body = text.partition("<svg ")
+    tag, _, body = body.partition(">")
+    places = re.findall(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', tag)
+    if not found or len(places) != 1:
+        raise ValueError("the plotting library wrote no SVG of a known size")
+    width, height = (round(float(length) * 4 / 3) for length in places[0])
+    tag = re.sub(r' (width|height)="[^"]*"', "", tag)
+    body = re.sub(rf"'{_FONT}'[^;\"]*", FONTS.replace('"', "'"), body)
+    opened = f'{head}<svg width="{width}" height="{height}" {tag}>\n<style>{dark_rules(body)}</style>'
+    return Picture((opened + body).encode(), width, height)

@@ -12,7 +12,8 @@ import pytest
 
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record, Status
-from hessbench.reports.error_curves.figures import Detail, Drawing
+from hessbench.reports.error_curves.figures import Drawing
+from hessbench.reports.writing.drawing import Picture
 
 BUDGETS = (10, 20, 40, 80)
 PROBLEMS = {"student-t[n=1000,zero_fraction=0.9]": 1000, "mlp-digits[width=32]": 9322}
@@ -126,8 +127,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     def written(*what: object) -> bytes:
         return repr(what).encode("utf-8", "backslashreplace")
 
-    monkeypatch.setattr("hessbench.reports.page.draw", lambda *what: Drawing(written(*what), Detail.ALL, 0, 0, 0))
-    monkeypatch.setattr("hessbench.reports.page.draw_scale", written)
+    def drawn(*what: object) -> Drawing:
+        inline = '<svg class="hb" width="480" height="400"></svg>'
+        return Drawing(written(*what), 480, 400, inline, traces=(), at_floor=0, zeros=0, left_out=0, hidden=0)
+
+    monkeypatch.setattr("hessbench.reports.page.draw", drawn)
+    monkeypatch.setattr("hessbench.reports.page.draw_scale", lambda *what: Picture(written(*what), 640, 480))
 
 
 @pytest.fixture(scope="session")
