@@ -105,7 +105,7 @@ def error_cell(line: CostLine) -> Shown:
     badge = ""
     if known is not None and least is not None and known.median <= least:
         badge = "at the bound" if least < _USELESS else "useless: the reference cannot tell"
-    return spread_cell(known, units.error, badge)
+    return spread_cell(known, units.share, badge)
 
 
 def predicted_time(prediction: Prediction) -> Shown:
@@ -132,7 +132,7 @@ def _scaled(line: CostLine) -> Shown:
     """The error of a trace by the sum of the absolute eigenvalues, where another is shown; else nothing."""
     if all(shown_error(answer.row).value == answer.error for answer in line.answers):
         return Shown("")
-    return spread_cell(line.error, units.error)
+    return spread_cell(line.error, units.share)
 
 
 def _bound(line: CostLine) -> Shown:

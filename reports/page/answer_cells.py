@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from hessbench.ledger.answering import Answered, MethodAnswer, State
 from hessbench.ledger.spreads import Ratio, Spread
@@ -69,7 +70,7 @@ class QuestionShown:
     rows: tuple[MatrixRow, ...]
 
 
-HEADS: tuple[tuple[str, str], ...] = (
+HEADS: Final[tuple[tuple[str, str], ...]] = (
     ("Budget", "smallest that stays within"),
     ("Seconds", "build and wall"),
     ("Build", ""),
@@ -103,9 +104,13 @@ def _question(found: Sequence[Answered], places: Mapping[str, int]) -> QuestionS
     asked = found[0].question
     # A method is where it is at the middle tolerance, 1 % of the usual three.
     order = {entry.key: entry.method for one in (found[len(found) // 2], *found) for entry in one.entries}
-    by_key = [{entry.key: shown for entry, shown in zip(one.entries, tolerance.entries, strict=True)}
-              for one, tolerance in zip(found, tolerances, strict=True)]  # fmt: skip
-    rows = tuple(MatrixRow(places[key.method], name, tuple(known.get(key) for known in by_key)) for key, name in order.items())
+    by_key = [
+        {entry.key: shown for entry, shown in zip(one.entries, tolerance.entries, strict=True)}
+        for one, tolerance in zip(found, tolerances, strict=True)
+    ]
+    rows = tuple(
+        MatrixRow(places[key.method], name, tuple(known.get(key) for known in by_key)) for key, name in order.items()
+    )
     conditions = units.conditions(asked.device, asked.dtype, asked.threads)
     return QuestionShown(asked.label, conditions, tolerances, rows)
 
@@ -114,13 +119,14 @@ def _tolerance(one: Answered, places: Mapping[str, int]) -> ToleranceShown:
     entries = tuple(_entry(entry, place, places) for place, entry in enumerate(one.entries))
     remarks = list(one.remarks)
     if one.trivial is not None:
-        words = "is within it and takes no product" if one.trivial.is_within else "is not within it, but nearer than any method"
-        remarks.append(f"The trivial answer, {one.trivial.what}, has an error of {share(one.trivial.error)}: it {words}.")
-    return ToleranceShown(share(one.tolerance), _best(one), entries, tuple(dict.fromkeys(remarks)))
+        how = "within it, for no product" if one.trivial.is_within else "not within it, but nearer than any method"
+        error = units.share(one.trivial.error)
+        remarks.append(f"The trivial answer, {one.trivial.what}, has an error of {error}: {how}.")
+    return ToleranceShown(units.share(one.tolerance), _best(one), entries, tuple(dict.fromkeys(remarks)))
 
 
 def _best(one: Answered) -> Best:
-    within = share(one.tolerance)
+    within = units.share(one.tolerance)
     best = one.best
     if best is None:
         return Best(within, "", *_none(one))
@@ -137,7 +143,7 @@ def _none(one: Answered) -> tuple[str, str]:
     judged = [entry for entry in one.entries if entry.state is State.NOT_REACHED and entry.error is not None]
     if judged:
         nearest = min(judged, key=lambda entry: entry.error.median if entry.error else 0.0)
-        return "not reached", f"nearest {nearest.method}: {share(nearest.error.median)}" if nearest.error else ""
+        return "not reached", f"nearest {nearest.method}: {units.share(nearest.error.median)}" if nearest.error else ""
     if any(entry.state is State.NOT_JUDGED for entry in one.entries):
         return "not judged", next(entry.reason for entry in one.entries if entry.state is State.NOT_JUDGED)
     return "no answer", one.entries[0].reason if one.entries else ""
@@ -191,7 +197,7 @@ def _short(entry: MethodAnswer, ratio: Shown) -> Shown:
         products = "" if entry.products is None else f"{units.count(entry.products.median)} products"
         beside = "best" if ratio.text == "best" else f"{ratio.text} the best" if ratio.text != units.DASH else ""
         return Shown(took or products, ", ".join(filter(None, (products if took else "", beside))))
-    near = "" if entry.error is None else share(entry.error.median)
+    near = "" if entry.error is None else units.share(entry.error.median)
     if entry.state is State.NOT_REACHED and near:
         values = f"; {entry.values}" if entry.values else ""
         return Shown(near, f"not reached at {entry.budget or 0:,}{values}")
@@ -212,16 +218,4 @@ def _ratio(ratio: Ratio | None, *, is_best: bool) -> Shown:
 def _error(error: Spread | None) -> Shown:
     if error is None:
         return Shown(units.DASH)
-    return Shown(share(error.median), range_text(error, share), sort=error.median)
-
-
-def share(value: float) -> str:
-    """A part of one as a reader compares it with a tolerance: 2.4 %, 0.10 %, 1.2e-07."""
-    if value == 0:
-        return "0"
-    if value >= 1000:
-        return f"{value:.1e}"
-    percent = value * 100
-    if percent >= 0.0095:
-        return f"{percent:.2g} %" if percent < 99.5 else f"{percent:,.0f} %"
-    return f"{value:.1e}"
+    return Shown(units.share(error.median), range_text(error, units.share), sort=error.median)

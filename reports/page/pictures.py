@@ -1,4 +1,4 @@
-"""The figures of a page: each a file with its numbers beside it, and written into the page itself while there is room."""
+"""The figures of a page: each a file with its numbers beside it, and in the page itself while there is room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markupsafe import Markup
 from hessbench.reports.costs.prices import Ladder
 from hessbench.reports.error_curves.captions import caption
 from hessbench.reports.error_curves.curves import Chart, chart_frame
-from hessbench.reports.error_curves.figures import draw
+from hessbench.reports.error_curves.figures import Drawing, draw
 from hessbench.reports.error_curves.traces import Cost
 from hessbench.reports.scale.checks import Check
 from hessbench.reports.scale.curves import scale_chart_frame, scale_charts
@@ -22,7 +22,7 @@ from hessbench.reports.writing.folders import write_text
 from hessbench.reports.writing.palette import Look
 from hessbench.reports.writing.sheets import to_csv
 
-INLINE_LIMIT: Final = 3_000_000
+INLINE_LIMIT: Final = 2_000_000
 """Characters of figures that a page holds itself; those after it are shown from their files."""
 _COSTS: Final[tuple[tuple[Cost, str], ...]] = (("seconds", "seconds"), ("matvecs", "products"))
 
@@ -37,7 +37,7 @@ class FigureFile:
         caption: How to read it.
         width: In pixels of the page, as drawn.
         height: Likewise.
-        inline: The same as an element of the page; empty where it is shown from its file.
+        inline: The same as an element of the page; None where it is shown from its file.
     """
 
     file: str
@@ -45,7 +45,7 @@ class FigureFile:
     caption: str
     width: int
     height: int
-    inline: Markup = Markup("")
+    inline: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def draw_pictures(chart: Chart, known: Mapping[str, Look], folder: Path, room: R
     stem = file_stem(chart.problem, chart.estimand, apart=chart.problem_hash)
     csv = f"figures/{stem}.csv"
     write_text(folder / csv, to_csv(chart_frame(chart)))
-    drawn = [(cost, name, draw(chart, cost, known, f"{stem}-{cost}")) for cost, name in _COSTS]
+    drawn: list[tuple[Cost, str, Drawing | str]] = [
+        (cost, name, draw(chart, cost, known, f"{stem}-{cost}")) for cost, name in _COSTS
+    ]
     is_inline = room.takes(sum(len(drawing.inline) for _, _, drawing in drawn if not isinstance(drawing, str)))
     figures: list[FigureFile] = []
     missing: list[str] = []
@@ -103,7 +105,7 @@ def draw_pictures(chart: Chart, known: Mapping[str, Look], folder: Path, room: R
         file = f"figures/{stem}-{cost}.svg"
         (folder / file).write_bytes(drawing.svg)
         alt = f"Error against {name}, {chart.estimand} of {chart.problem}, one curve per method"
-        inline = Markup(drawing.inline) if is_inline else Markup("")
+        inline = Markup(drawing.inline) if is_inline else None
         words = caption(chart, cost, drawing)
         figures.append(FigureFile(file, alt, words, drawing.width, drawing.height, inline))
     return Pictures(csv, tuple(figures), tuple(dict.fromkeys(missing)))

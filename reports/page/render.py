@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from jinja2 import Environment
 from markupsafe import Markup
 
-from hessbench.ledger.answering import Answered
+from hessbench.ledger.answering import answer
 from hessbench.ledger.reading import to_frame
 from hessbench.ledger.record import SCHEMA, Kind, Record, Status
 from hessbench.reports.costs.gradients import unit_frame, unit_prices, unit_sheet
@@ -125,7 +125,7 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
         for chart in drawn
     }
     methods = sorted({row.method for row in records})
-    shown = sections(every, _answered(records), pictures, methods)
+    shown = sections(every, answer(records), pictures, methods)
     failed = failures(records)
     terminals = [row for row in records if row.kind is Kind.TERMINAL]
     data = _data(shown, methods)
@@ -195,6 +195,3 @@ def _statuses(terminals: Sequence[Record]) -> list[tuple[str, int]]:
     numbers = Counter(row.status for row in terminals)
     return [(status.value, numbers[status]) for status in Status if numbers[status]]
 
-
-def _answered(records: Sequence[Record]) -> tuple[Answered, ...]:
-    return ()

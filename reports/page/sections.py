@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from hessbench.ledger.answering import Answered
+from hessbench.ledger.grouping import Answer, Key
 from hessbench.ledger.shown_errors import error_definition, shown_error, shown_name
+from hessbench.ledger.spreads import Spread
 from hessbench.reports.costs.lines import CostLine, at_largest
 from hessbench.reports.costs.shown_names import where
 from hessbench.reports.costs.tables import COLUMNS, error, reasons, seconds
 from hessbench.reports.page.answer_cells import QuestionShown, shown_questions
 from hessbench.reports.page.pictures import Pictures
 from hessbench.reports.writing.escaping import short_hash
-from hessbench.reports.writing.sheets import Sheet, lay_out
+from hessbench.reports.writing.sheets import Column, Sheet, lay_out
 
 FIRST: Final = ("method", "budget", "error", "seconds", "matvecs", "peak_bytes")
 """Columns a table shows at once; the others come with all columns."""
-_LEFT_OUT: Final = ("problem", "estimand")
 Place: TypeAlias = tuple[str, str, str]
 """Name and hash of a problem, and an estimand."""
 
@@ -49,7 +51,7 @@ class Section:
         sheet: The table.
         rows: Beside each row of it, what the script needs.
         pictures: The figures; None where nothing is scored.
-        cells: By row and repeat, what the row was made from.
+        cells: The ids of the cells, and by row and repeat what the row was made from.
     """
 
     anchor: str
@@ -61,7 +63,7 @@ class Section:
     sheet: Sheet
     rows: tuple[RowShown, ...]
     pictures: Pictures | None = None
-    cells: list[Any] = field(default_factory=list[Any])
+    cells: tuple[list[str], list[Any]] = field(default=([], []))
 
     @property
     def title(self) -> str:
@@ -89,21 +91,24 @@ def sections(
     places = {method: place for place, method in enumerate(methods)}
     made: list[Section] = []
     for place, lines in sorted(groups.items()):
-        problem, problem_hash, estimand = place
+        _, problem_hash, estimand = place
         known = asked.get((problem_hash or lines[0].key.problem, estimand), [])
         made.append(_section(place, lines, known, pictures.get(place), places))
     return tuple(made)
 
 
 def _section(
-    place: Place, lines: Sequence[CostLine], answered: Sequence[Answered], pictures: Pictures | None, places: dict[str, int]
+    place: Place,
+    lines: Sequence[CostLine],
+    answered: Sequence[Answered],
+    pictures: Pictures | None,
+    places: Mapping[str, int],
 ) -> Section:
-    problem, problem_hash, estimand = place
+    problem, _, estimand = place
     largest = {id(line) for line in at_largest(lines)}
-    ordered = sorted(lines, key=lambda line: (_median(error(line)), _median(seconds(line)), line.method, line.budget, line.key))
+    ordered = sorted(lines, key=_order)
     conditions = dict.fromkeys(f"n = {line.dim:,}, {where(line.key)}" for line in lines)
-    columns = tuple(column for column in COLUMNS if column.field not in _LEFT_OUT)
-    sheet = lay_out(columns, ordered, reasons)
+    sheet = lay_out(_columns(lines), ordered, reasons)
     if len(conditions) > 1:
         sheet = _with_conditions(sheet, ordered)
     name = shown_name(answer.row for line in lines for answer in line.answers)
@@ -121,14 +126,28 @@ def _section(
         sheet=sheet,
         rows=rows,
         pictures=pictures,
-        cells=[_cells(line) for line in ordered],
+        cells=_cells(ordered),
     )
+
+
+def _columns(lines: Sequence[CostLine]) -> tuple[Column[CostLine], ...]:
+    """The columns that say something here: a line on the host has one peak, and few traces are shown two ways."""
+    left_out = {"problem", "estimand"}
+    if all(line.key.device == "cpu" for line in lines):
+        left_out |= {"host_peak_bytes", "device_peak_bytes"}
+    scaled = next(column for column in COLUMNS if column.field == "scaled_error")
+    if not any(scaled.show(line).text for line in lines):
+        left_out.add("scaled_error")
+    return tuple(column for column in COLUMNS if column.field not in left_out)
+
+
+def _order(line: CostLine) -> tuple[float, float, str, int, Key]:
+    """Least error first, then least time; what has none comes last."""
+    return _median(error(line)), _median(seconds(line)), line.method, line.budget, line.key
 
 
 def _with_conditions(sheet: Sheet, lines: Iterable[CostLine]) -> Sheet:
     """The table with size, device, dtype and threads under each method, where they differ."""
-    import dataclasses
-
     rows: list[Any] = []
     for row, line in zip(sheet.rows, lines, strict=True):
         method, *others = row
@@ -137,18 +156,24 @@ def _with_conditions(sheet: Sheet, lines: Iterable[CostLine]) -> Sheet:
     return Sheet(sheet.columns, tuple(rows), sheet.notes)
 
 
-def _cells(line: CostLine) -> list[list[Any]]:
-    """Repeat, id, error, seconds, products and status of each cell behind a line, rounded as they are read."""
+def _cells(lines: Sequence[CostLine]) -> tuple[list[str], list[Any]]:
+    """The ids of all cells, and for each line repeat, id by its place, error, seconds, products and how it ended."""
+    ids = {answer.row.cell: 0 for line in lines for answer in line.answers}
+    places = {cell: place for place, cell in enumerate(ids)}
+    return list(ids), [[_cell(answer, places) for answer in line.answers] for line in lines]
+
+
+def _cell(answer: Answer, places: Mapping[str, int]) -> list[Any]:
+    """One cell, rounded as it is read."""
+    took = None if answer.build_s is None or answer.wall_s is None else answer.build_s + answer.wall_s
+    ended = answer.terminal.status.value
     return [
-        [
-            answer.row.repeat,
-            answer.row.cell,
-            _short(shown_error(answer.row).value),
-            _short(None if answer.build_s is None or answer.wall_s is None else answer.build_s + answer.wall_s),
-            answer.terminal.matvecs,
-            *([] if answer.terminal.status.value == "ok" else [answer.terminal.status.value]),
-        ]
-        for answer in line.answers
+        answer.row.repeat,
+        places[answer.row.cell],
+        _short(shown_error(answer.row).value),
+        _short(took),
+        answer.terminal.matvecs,
+        *([] if ended == "ok" else [ended]),
     ]
 
 
@@ -156,6 +181,5 @@ def _short(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
 
 
-def _median(value: Any) -> float:
-    """The median to sort by; what has none comes last."""
+def _median(value: Spread | None) -> float:
     return math.inf if value is None or math.isnan(value.median) else value.median

@@ -78,12 +78,12 @@
   const seconds = (value) => value >= 1 ? `${value.toPrecision(3)} s` : value >= 1e-3 ? `${(value * 1e3).toPrecision(3)} ms` : `${(value * 1e6).toPrecision(3)} \u00b5s`;
   const behind = (head) => {
     const row = head.closest("tr");
-    const cells = data.cells[+head.closest("section").dataset.n][+head.dataset.i];
+    const [ids, lines] = data.cells[+head.closest("section").dataset.n];
     return [`${one(".spec", head).textContent}, budget ${(+row.dataset.b).toLocaleString("en")}`,
-      ...cells.map(([repeat, cell, error, took, products, status]) => [
+      ...lines[+head.dataset.i].map(([repeat, cell, error, took, products, status]) => [
         `repeat ${repeat}:`, error === null ? "no error," : `error ${error.toExponential(2)},`,
         took === null ? "not timed," : `${seconds(took)},`, `${products.toLocaleString("en")} products,`,
-        status ? `${status},` : "", `cell ${cell}`].filter(Boolean).join(" "))];
+        status ? `${status},` : "", `cell ${ids[cell]}`].filter(Boolean).join(" "))];
   };
   const described = (event) => {
     const point = event.target.closest?.(".hb .point");
