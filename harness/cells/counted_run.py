@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, cast, final
 
+import numpy as np
+import torch
+
 from hessbench.cells.cell import Cell
 from hessbench.clock import Stopwatch
 from hessbench.counting import CountingOperator
@@ -36,6 +39,8 @@ class CountedRun:
         self.clock = Stopwatch()
         self._tally = TalliedOperator(inner)
         self.op = CountingOperator(self._tally, cell.budget, on_charge)
+        self._streams = _random_states(inner.device)
+        self._generator: torch.Generator | None = None
 
     def estimates(self) -> Iterator[Estimate]:
         """What the method yields, or the one estimate it returns.
@@ -44,7 +49,7 @@ class CountedRun:
             BudgetExceeded: If it asks for more products than are left.
             TypeError: If it hands back anything that is not an estimate.
         """
-        generator = make_generator(self.cell.seed, self.device)
+        self._generator = generator = make_generator(self.cell.seed, self.device)
         result = self.bound.run(self.op, self.cell.budget, generator)
         if self.bound.method.is_anytime:
             yield from map(_checked, cast("Iterator[Any]", result))
@@ -67,6 +72,17 @@ class CountedRun:
             wall_s=self.clock.seconds,
         )
 
+    @property
+    def drew_random(self) -> bool | None:
+        """Whether a random number was drawn, from the generator handed in or a global one; None before the run."""
+        if self._generator is None:
+            return None
+        untouched = make_generator(self.cell.seed, self.device).get_state()
+        if not torch.equal(self._generator.get_state(), untouched):
+            return True
+        now = _random_states(self.device)
+        return any(not np.array_equal(before, after) for before, after in zip(self._streams, now, strict=True))
+
     def doubt(self, dim: int) -> str:
         """Why the count of a run that ended well may be wrong; empty where both counts agree."""
         computed = self._tally.columns
@@ -76,6 +92,13 @@ class CountedRun:
         if not self.op.matvecs and self.bound.min_matvecs(dim) >= 1:
             return "no product was charged, and the method declares that it needs one"
         return ""
+
+
+def _random_states(device: torch.device) -> list[Any]:
+    """States of the global generators of torch and NumPy."""
+    legacy = cast("tuple[Any, ...]", np.random.get_state())
+    states = [torch.get_rng_state().numpy(), legacy[1], np.asarray(legacy[2])]
+    return [*states, torch.cuda.get_rng_state(device).numpy()] if device.type == "cuda" else states
 
 
 def _checked(estimate: Any) -> Estimate:

@@ -56,6 +56,7 @@ class End:
         costs: What the whole run cost; the time of the wall is that of its last estimate.
         busy_s: Seconds that the problem and the method took; the rest of a cell's time is the harness's own.
         engine: How products were made.
+        drew_random: Whether the method drew a random number; of a cell whose method came to an end.
     """
 
     status: Status
@@ -64,6 +65,7 @@ class End:
     costs: Costs = field(default_factory=Costs)
     busy_s: float | None = None
     engine: str = ""
+    drew_random: bool | None = None
 
     def __post_init__(self) -> None:
         _check(self.costs)

@@ -33,6 +33,8 @@ from hessbench.ledger.typed_fields import field_checks
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hessbench.ledger.answering import Answered, Ranking
+
 ARRAY_LIMIT: Final = 1_000_000
 """Bytes above which an estimate is not kept for scoring again."""
 
@@ -117,6 +119,20 @@ class Ledger:
     def terminals(self) -> dict[str, Record]:
         """Terminal row by cell id."""
         return {record.cell: record for record in self.records if record.kind is Kind.TERMINAL}
+
+    def answer(self, within: Sequence[float] = (0.1, 0.01, 0.001), by: Ranking = "seconds") -> tuple[Answered, ...]:
+        """Which method answers each question within each tolerance, and what that costs, best first.
+
+        Args:
+            within: Tolerances, as shares: 0.01 is 1 %.
+            by: What ranks: `seconds` (build and wall clock), `products`, `gradients` or `memory`.
+
+        Raises:
+            ValueError: If a tolerance is not above 0, or `by` is none of the four.
+        """
+        from hessbench.ledger.answering import answer
+
+        return answer(self.records, within, by)
 
     def to_frame(self) -> pd.DataFrame:
         """The rows as a table; counts and errors become columns `counts.<kind>` and `errors.<name>`."""

@@ -82,7 +82,8 @@ class Record(Costs, Asked):
     A `checkpoint` row holds the state at one budget of the grid; the `terminal` row holds totals and peaks, and in
     `cost_at`, by dimension, the products, own vectors and own passes that the same cell would take there. `attempt`
     counts the attempts at a cell from 1, so that no clock decides which is the last; 0 in rows from before there was
-    the column.
+    the column. `drew_random` says in a terminal row whether the method drew a random number; null where it did not come
+    to an end, and in rows from before.
     """
 
     engine: str = ""
@@ -103,6 +104,7 @@ class Record(Costs, Asked):
     environment: str = ""
     time: str = ""
     attempt: int = 0
+    drew_random: bool | None = None
     schema: int = SCHEMA
 
     @property

@@ -2,39 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-
 from hessbench.ledger.grouping import Key
+from hessbench.ledger.grouping import namer as namer
 from hessbench.reports.writing import units
-
-
-def namer(keys: Iterable[Key]) -> Callable[[Key], tuple[str, str]]:
-    """A function that names the problem and the method of a key, with a short hash where there are variants."""
-    problems: dict[str, set[str]] = defaultdict(set)
-    methods: dict[str, set[str]] = defaultdict(set)
-    versions: dict[str, set[str]] = defaultdict(set)
-    sources: dict[str, set[str]] = defaultdict(set)
-    for key in keys:
-        sources[key.source.partition("[")[0]].add(key.source)
-        problems[key.problem].add(key.problem_hash)
-        methods[key.method].add(key.method_hash)
-        versions[key.method].add(key.library_version)
-
-    def name(key: Key) -> tuple[str, str]:
-        problem, method = key.problem, key.method
-        if len(problems[problem]) > 1:
-            problem += f" #{key.problem_hash[:6] or 'no hash'}"
-        if len(versions[method]) > 1:
-            method += f" {key.library_version or 'no version'}"
-        if len(methods[key.method]) > 1:
-            method += f" #{key.method_hash[:6] or 'no hash'}"
-        if key.source != key.estimand:
-            short = key.source.partition("[")[0]
-            method += f" (from its {short if len(sources[short]) == 1 else key.source} run)"
-        return problem, method
-
-    return name
 
 
 def where(key: Key) -> str:

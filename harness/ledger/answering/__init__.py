@@ -10,5 +10,6 @@ from hessbench.ledger.answering.entries import (
     State,
     TrivialAnswer,
 )
+from hessbench.ledger.answering.ranking import answer
 
-__all__ = ["RANKINGS", "Answered", "Claim", "MethodAnswer", "Question", "Ranking", "State", "TrivialAnswer"]
+__all__ = ["RANKINGS", "Answered", "Claim", "MethodAnswer", "Question", "Ranking", "State", "TrivialAnswer", "answer"]

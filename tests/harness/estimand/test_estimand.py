@@ -188,7 +188,8 @@ def test_how_many_values_are_within_a_tolerance_is_counted():
 def test_every_error_shown_is_defined_in_one_sentence(estimand):
     assert estimand.error_definition == estimand.definitions[estimand.primary].sentence
     for definition in estimand.definitions.values():
-        assert definition.sentence.endswith(".") and ". " not in definition.sentence
+        assert definition.sentence.endswith(".")
+        assert ". " not in definition.sentence
         assert 0 < len(definition.label) <= 40
     assert set(estimand.definitions) <= set(error_of(estimand, exact_value(estimand)))
 

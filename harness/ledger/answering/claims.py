@@ -1,0 +1,88 @@
+"""What a method said of its own answers, and whether it was true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hessbench.estimand import ESTIMANDS, TopEigenvalues, parse_estimand
+from hessbench.estimand.eigenvalues import WITHIN
+from hessbench.ledger.answering.entries import Claim
+from hessbench.ledger.answering.measured import Repeat
+from hessbench.ledger.answering.words import percent
+from hessbench.ledger.spreads import spread
+
+
+def claims(repeats: Sequence[Repeat], tolerance: float) -> tuple[Claim, ...]:
+    """What was said in these repeats; nothing where the method said nothing.
+
+    Args:
+        repeats: Those at one budget.
+        tolerance: What "converged" is taken to mean.
+    """
+    found = (_converged(repeats, tolerance), _standard_error(repeats))
+    return tuple(claim for claim in found if claim is not None)
+
+
+def values_within(estimand: str, repeats: Sequence[Repeat], tolerance: float) -> str:
+    """How many values are within a tolerance, in the worst and the best repeat; empty where the rows do not tell.
+
+    Where rows tell of smaller tolerances only, those within the largest of them are "at least" so many.
+
+    Args:
+        estimand: Its spec.
+        repeats: Those at one budget.
+        tolerance: The tolerance.
+    """
+    if ESTIMANDS.get(estimand.partition("[")[0]) is not TopEigenvalues:
+        return ""
+    asked = parse_estimand(estimand)
+    known = [(size, name) for name, size in WITHIN.items() if size <= tolerance]
+    if not known or not isinstance(asked, TopEigenvalues):
+        return ""
+    size, name = max(known)
+    counts = spread(repeat.answer.row.errors.get(name) for repeat in repeats)
+    if counts is None or counts.number < len(repeats):
+        return ""
+    least, most = int(counts.low), int(counts.high)
+    number = str(least) if least == most else f"{least} to {most}"
+    return f"{'' if size == tolerance else 'at least '}{number} of {asked.k} values within {percent(tolerance)}"
+
+
+def _converged(repeats: Sequence[Repeat], tolerance: float) -> Claim | None:
+    said = [repeat for repeat in repeats if repeat.answer.row.said_converged is not None]
+    if not said:
+        return None
+    yes = [repeat for repeat in said if repeat.answer.row.said_converged]
+    true = sum(repeat.is_within(tolerance) for repeat in yes)
+    if not yes:
+        return Claim("converged", 0, 0, None, "says it has not converged")
+    share = "" if len(yes) == len(repeats) else f" in {len(yes)} of {len(repeats)}"
+    verdict = "true" if true == len(yes) else "not true" if not true else f"true in {true} of {len(yes)}"
+    return Claim("converged", len(yes), true, None, f"says converged{share}: {verdict}")
+
+
+def _standard_error(repeats: Sequence[Repeat]) -> Claim | None:
+    said = [repeat for repeat in repeats if repeat.answer.row.said_stderr is not None]
+    if not said:
+        return None
+    told = [_in_scale(repeat) for repeat in said]
+    known = [(size, within) for size, within in told if within is not None]
+    size = spread(size for size, _ in known)
+    if not known:
+        return Claim("standard error", len(said), None, None, "gives a standard error")
+    true = sum(within for _, within in known)
+    of = f" {percent(size.median)}" if size else ""
+    text = f"standard error{of}: error within two of them in {true} of {len(known)}"
+    return Claim("standard error", len(said), true, size, text)
+
+
+def _in_scale(repeat: Repeat) -> tuple[float | None, bool | None]:
+    """The standard error on the scale of the error shown, and whether the error is within two of them."""
+    row = repeat.answer.row
+    absolute, stderr = row.errors.get("absolute"), row.said_stderr
+    if absolute is None or stderr is None:
+        return None, None
+    if not absolute or repeat.shown.value is None:
+        return None, True
+    size = stderr * repeat.shown.value / absolute
+    return size, repeat.shown.value <= 2 * size + (repeat.shown.bound or 0.0)
