@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hessbench.ledger.answering import Answered, MethodAnswer, State
@@ -19,12 +19,14 @@ class Best:
     Attributes:
         within: The tolerance.
         method: The method that answers; empty where none does.
+        run: The run it comes from, in brackets, where that was made for something else.
         cost: What it takes, or why nothing answers.
         sure: How sure that is.
     """
 
     within: str
     method: str
+    run: str
     cost: str
     sure: str
 
@@ -62,12 +64,13 @@ class MatrixRow:
 
 @dataclass(frozen=True)
 class QuestionShown:
-    """One question: its conditions, its answer at each tolerance, and every method at all of them."""
+    """One question: its conditions, its answer and every method at each tolerance, and what holds at all of them."""
 
     label: str
     conditions: str
     tolerances: tuple[ToleranceShown, ...]
     rows: tuple[MatrixRow, ...]
+    remarks: tuple[str, ...]
 
 
 HEADS: Final[tuple[tuple[str, str], ...]] = (
@@ -112,7 +115,25 @@ def _question(found: Sequence[Answered], places: Mapping[str, int]) -> QuestionS
         MatrixRow(places[key.method], name, tuple(known.get(key) for known in by_key)) for key, name in order.items()
     )
     conditions = units.conditions(asked.device, asked.dtype, asked.threads)
-    return QuestionShown(asked.label, conditions, tolerances, rows)
+    shared = _shared(tolerance.remarks for tolerance in tolerances)
+    return QuestionShown(asked.label, conditions, _without(tolerances, shared), rows, shared)
+
+
+def said_of_all(questions: Sequence[QuestionShown]) -> tuple[str, ...]:
+    """What holds of every question, which the page says once."""
+    return _shared(question.remarks for question in questions)
+
+
+def _shared(remarks: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    first, *others = [*remarks] or [()]
+    return tuple(text for text in first if all(text in other for other in others))
+
+
+def _without(tolerances: Sequence[ToleranceShown], said: Sequence[str]) -> tuple[ToleranceShown, ...]:
+    return tuple(
+        replace(tolerance, remarks=tuple(text for text in tolerance.remarks if text not in said))
+        for tolerance in tolerances
+    )
 
 
 def _tolerance(one: Answered, places: Mapping[str, int]) -> ToleranceShown:
@@ -122,18 +143,21 @@ def _tolerance(one: Answered, places: Mapping[str, int]) -> ToleranceShown:
         how = "within it, for no product" if one.trivial.is_within else "not within it, but nearer than any method"
         error = units.share(one.trivial.error)
         remarks.append(f"The trivial answer, {one.trivial.what}, has an error of {error}: {how}.")
-    return ToleranceShown(units.share(one.tolerance), _best(one), entries, tuple(dict.fromkeys(remarks)))
+    return ToleranceShown(
+        units.share(one.tolerance), _best(one), entries, tuple(dict.fromkeys(map(_sentence, remarks)))
+    )
 
 
 def _best(one: Answered) -> Best:
     within = units.share(one.tolerance)
     best = one.best
     if best is None:
-        return Best(within, "", *_none(one))
+        return Best(within, "", "", *_none(one))
     products = "" if best.products is None else f"{units.count(best.products.median)} products"
     took = "" if best.seconds is None else units.seconds(best.seconds.median)
     cost = ", ".join(filter(None, (took, products)))
-    return Best(within, best.method, cost, "; ".join(filter(None, (_repeats(best), _lead(one)))))
+    name, bracket, run = best.method.partition(" (from its ")
+    return Best(within, name, bracket + run, cost, "; ".join(filter(None, (_repeats(best), _lead(one)))))
 
 
 def _none(one: Answered) -> tuple[str, str]:
@@ -219,3 +243,9 @@ def _error(error: Spread | None) -> Shown:
     if error is None:
         return Shown(units.DASH)
     return Shown(units.share(error.median), range_text(error, units.share), sort=error.median)
+
+
+def _sentence(text: str, names: tuple[str, ...]) -> str:
+    """The remark with a full stop, and a capital unless it begins with the name of a method."""
+    head = text[:1] if text.startswith(names) else text[:1].upper()
+    return head + text[1:].rstrip(".") + "."

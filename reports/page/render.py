@@ -27,7 +27,7 @@ from hessbench.reports.error_curves.curves import charts
 from hessbench.reports.error_curves.looks import chart_looks
 from hessbench.reports.export import export
 from hessbench.reports.failures import failures, failures_frame
-from hessbench.reports.page.answer_cells import HEADS
+from hessbench.reports.page.answer_cells import HEADS, said_of_all
 from hessbench.reports.page.pictures import Room, draw_pictures, draw_scales
 from hessbench.reports.page.prices import price_row
 from hessbench.reports.page.sections import FIRST, Section, sections
@@ -140,6 +140,7 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
         "schema": SCHEMA,
         "command": command,
         "sections": shown,
+        "said_of_all": said_of_all([question for section in shown for question in section.questions]),
         "data": data,
         "problems": list(dict.fromkeys(section.problem for section in shown)),
         "estimands": sorted({section.estimand for section in shown}),
@@ -194,4 +195,3 @@ def _title(terminals: Sequence[Record]) -> str:
 def _statuses(terminals: Sequence[Record]) -> list[tuple[str, int]]:
     numbers = Counter(row.status for row in terminals)
     return [(status.value, numbers[status]) for status in Status if numbers[status]]
-

@@ -70,7 +70,10 @@
     tip.textContent = lines.join("\n");
     tip.hidden = false;
     target.setAttribute("aria-describedby", "tip");
-    const box = target.getBoundingClientRect(), own = tip.getBoundingClientRect();
+    place();
+  };
+  const place = () => {
+    const box = owner.getBoundingClientRect(), own = tip.getBoundingClientRect();
     const below = box.bottom + 8 + own.height < innerHeight || box.top < own.height + 8;
     tip.style.top = `${Math.max(4, below ? box.bottom + 8 : box.top - own.height - 8)}px`;
     tip.style.left = `${Math.max(8, Math.min(box.left + 24, innerWidth - own.width - 12))}px`;
@@ -118,7 +121,10 @@
     pinned = true;
     tip.classList.add("pinned");
   });
-  addEventListener("scroll", () => { if (!pinned) hide(); }, {passive: true});
+  addEventListener("scroll", () => {
+    if (owner && owner === document.activeElement) place();
+    else if (!pinned) hide();
+  }, {passive: true});
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
     const head = event.target.closest?.("th[data-i]");
