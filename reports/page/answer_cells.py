@@ -143,9 +143,9 @@ def _tolerance(one: Answered, places: Mapping[str, int]) -> ToleranceShown:
         how = "within it, for no product" if one.trivial.is_within else "not within it, but nearer than any method"
         error = units.share(one.trivial.error)
         remarks.append(f"The trivial answer, {one.trivial.what}, has an error of {error}: {how}.")
-    return ToleranceShown(
-        units.share(one.tolerance), _best(one), entries, tuple(dict.fromkeys(map(_sentence, remarks)))
-    )
+    names = tuple(entry.method for entry in one.entries)
+    sentences = dict.fromkeys(_sentence(remark, names) for remark in remarks)
+    return ToleranceShown(units.share(one.tolerance), _best(one), entries, tuple(sentences))
 
 
 def _best(one: Answered) -> Best:
