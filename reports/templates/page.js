@@ -79,12 +79,13 @@
     tip.style.left = `${Math.max(8, Math.min(box.left + 24, innerWidth - own.width - 12))}px`;
   };
   const seconds = (value) => value >= 1 ? `${value.toPrecision(3)} s` : value >= 1e-3 ? `${(value * 1e3).toPrecision(3)} ms` : `${(value * 1e6).toPrecision(3)} \u00b5s`;
+  const share = (value) => value >= 1e-4 && value < 10 ? `${(value * 100).toPrecision(3)} %` : value ? value.toExponential(2) : "0";
   const behind = (head) => {
     const row = head.closest("tr");
     const [ids, lines] = data.cells[+head.closest("section").dataset.n];
     return [`${one(".spec", head).textContent}, budget ${(+row.dataset.b).toLocaleString("en")}`,
       ...lines[+head.dataset.i].map(([repeat, cell, error, took, products, status]) => [
-        `repeat ${repeat}:`, error === null ? "no error," : `error ${error.toExponential(2)},`,
+        `repeat ${repeat}:`, error === null ? "no error," : `error ${share(error)},`,
         took === null ? "not timed," : `${seconds(took)},`, `${products.toLocaleString("en")} products,`,
         status ? `${status},` : "", `cell ${ids[cell]}`].filter(Boolean).join(" "))];
   };
@@ -138,6 +139,15 @@
     }
   });
 
+  // One point of a figure is reached by Tab, the others by the arrows.
+  const rovePoints = (svg) => {
+    all(".point[tabindex]", svg).forEach((point) => point.removeAttribute("tabindex"));
+    const point = one(".series:not(.off):not(.out) .point", svg);
+    if (!point) return;
+    name(point);
+    point.setAttribute("tabindex", "0");
+  };
+
   // Legend entries show and hide their series, in both figures of a section.
   const toggle = (key) => {
     const off = !key.classList.contains("off");
@@ -148,6 +158,7 @@
       }
     }
     hide();
+    all("svg.hb", key.closest(".figures")).forEach(rovePoints);
   };
   for (const svg of all("svg.hb")) {
     for (const key of all(".key", svg)) {
@@ -156,11 +167,6 @@
       key.setAttribute("aria-pressed", "true");
       key.setAttribute("aria-label", key.textContent.trim());
       key.addEventListener("click", () => toggle(key));
-    }
-    const point = one(".point", svg);
-    if (point) {
-      name(point);
-      point.setAttribute("tabindex", "0");
     }
   }
 
@@ -214,7 +220,10 @@
           const at = data.methods.indexOf(series.dataset.method);
           const out = at >= 0 && !fits[at];
           series.classList.toggle("out", out);
+          const key = series.dataset.series && one(`.key[data-series="${series.dataset.series}"]`, series.ownerSVGElement);
+          if (key) key.classList.toggle("out", out);
         }
+        all("svg.hb", section).forEach(rovePoints);
         all("table.lines", section).forEach(rove);
       }
       section.hidden = !isAsked || (!rows && (words.length > 0 || budget !== ""));
@@ -232,6 +241,11 @@
   field("method").addEventListener("input", change);
   one("button", bar).addEventListener("click", () => { bar.reset(); change(); });
   bar.hidden = false;
+  // What is pinned stands below the bar, however many lines that takes.
+  new ResizeObserver(() => {
+    const isPinned = getComputedStyle(bar).position === "sticky";
+    document.documentElement.style.setProperty("--bar", `${isPinned ? bar.offsetHeight : 0}px`);
+  }).observe(bar);
   asked();
   filter();
 
