@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hessbench.reports.writing import units
-from hessbench.reports.writing.drawing import RC, Picture, to_svg
+from hessbench.reports.writing.drawing import RC, Picture, to_svg, writable
 from hessbench.reports.writing.escaping import clean, file_stem, short_hash, shorten
 from hessbench.reports.writing.folders import page_folder, templates, write_text
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, to_csv, to_markdown
@@ -38,6 +38,8 @@ class ProblemSection:
     subtitle: str
     sheet: Sheet
     figure: str
+    width: int
+    height: int
     alt: str
     caption: str
 
@@ -117,7 +119,7 @@ def _draw_panel(axes: Axes, rows: Sequence[TimingRow], ways: Sequence[str], widt
             [row["ratio"]], [y], linestyle="none", marker=_MARKERS[place % len(_MARKERS)], markersize=4.8,
             color=colour, zorder=3,
         )  # fmt: skip
-    axes.set_yticks(range(len(ways)), [shorten(clean(way), 28) for way in ways], fontsize=8, parse_math=False)
+    axes.set_yticks(range(len(ways)), [shorten(writable(clean(way)), 28) for way in ways], fontsize=8, parse_math=False)
     axes.set_ylim(len(ways) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
@@ -141,7 +143,8 @@ def _section(rows: Sequence[TimingRow], figures: Path) -> ProblemSection:
     first = rows[0]
     problem = str(first["problem"])
     stem = file_stem("operators", problem, apart=str(first["device"]))
-    (figures / f"{stem}.svg").write_bytes(draw_operators(rows).svg)
+    drawn = draw_operators(rows)
+    (figures / f"{stem}.svg").write_bytes(drawn.svg)
     conditions = units.conditions(first["device"], first["dtype"], int(first["threads"]))
     return ProblemSection(
         anchor=f"problem-{short_hash(stem)}",
@@ -152,6 +155,8 @@ def _section(rows: Sequence[TimingRow], figures: Path) -> ProblemSection:
         ),
         sheet=operators_sheet(rows),
         figure=f"figures/{stem}.svg",
+        width=drawn.width,
+        height=drawn.height,
         alt=f"Time of a Hessian and of a GGN product in gradients, by way and block width, {problem}",
         caption=(
             "Time of one column over that of one gradient, logarithmic; left is better. Markers are medians, lines go "

@@ -189,9 +189,10 @@ def _floors(answers: Sequence[Answer], shown: ShownAs) -> dict[float, str]:
     """Positive bounds of the references, each with the dtypes it holds for where there are several bounds."""
     dtypes: dict[float, set[str]] = defaultdict(set)
     for answer in answers:
-        bound = shown.floor(answer.row)
-        if bound is not None and 0 < bound < math.inf:
-            dtypes[bound].add(answer.key.dtype)
+        bound, error = shown.floor(answer.row), shown.error(answer.row)
+        if bound is not None and 0 < bound < math.inf and error is not None and math.isfinite(error):
+            # Bounds of one reference differ by rounding where they were put onto the scale of another error.
+            dtypes[float(f"{bound:.5g}")].add(answer.key.dtype)
     if len(dtypes) == 1:
         return dict.fromkeys(dtypes, "reference bound")
     return {bound: f"bound, {', '.join(sorted(names))}" for bound, names in sorted(dtypes.items())}

@@ -25,6 +25,7 @@ MOST_SERIES: Final = 48
 _LEFT: Final = 62.0
 _RIGHT: Final = 466.0
 _HEIGHT: Final = 270.0
+_MOST_MARKERS: Final = 240
 _REACH: Final = 10.0
 """How far beyond the curves a line may lie, as a factor; further out it would squeeze them."""
 
@@ -73,11 +74,10 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
     dots = [dot for _, one in curves for dot in one.dots]
     if not with_cost:
         return _NO_COST[cost]
-    if not curves or len({(one.series.name, dot.x, dot.y) for _, one in curves for dot in one.dots}) == 1:
-        told = [one for _, one in (curves or with_cost)][0]
-        return f"One point, so no figure: {'; '.join(describe(told, told.dots[0]))}."
-    hidden, curves = len(curves[MOST_SERIES:]), curves[:MOST_SERIES]
     wholes = [one for _, one in with_cost if one.series.is_reference]
+    if not curves or len({(one.series.name, dot.x, dot.y) for _, one in curves for dot in one.dots}) == 1:
+        return _sentence([one for _, one in curves] or wholes, wholes if curves else [], cost)
+    hidden, curves = len(curves[MOST_SERIES:]), curves[:MOST_SERIES]
 
     edge = _lower_edge([height for dot in dots for height in (dot.low, dot.y)])
     zeros = sum(dot.y == 0 for dot in dots)
@@ -91,11 +91,12 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
     near = [line for line in lines if min(xs) <= line.high * _REACH and line.low <= max(xs) * _REACH]
     x = axis_around(xs + [end for line in near for end in (line.low, line.high)], _LEFT, _RIGHT)
     lines = [line.pointing(x) for line in lines]
-    words, top = heading(f"Error: {chart.shown.definition}", 8, 6, WIDTH - 16)
+    words, top = heading(f"{chart.shown.label}, in %", chart.shown.sentence, 8, 6, WIDTH - 16)
     rows = rows_of(lines, x)
     upper = top + 6 + LINE * (max(rows, default=-1) + 1)
     y = axis_around(heights, upper + 6 + _HEIGHT, upper + 6, edge if zeros else 0.0)
     name = f"{stem}-{cost}"
+    gap = 7.0 * max(1.0, len(dots) / _MOST_MARKERS)
     parts = [
         words,
         grid(x, y, cost),
@@ -104,7 +105,15 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
         # Those that reached the least error are drawn last, over the others.
         *(
             series_group(
-                one, known[one.series.name], x, y, name=name, place=place, crowd=len(curves), builds=cost == "seconds"
+                one,
+                known[one.series.name],
+                x,
+                y,
+                name=name,
+                place=place,
+                crowd=len(curves),
+                gap=gap,
+                builds=cost == "seconds",
             )
             for place, one in reversed(curves)
         ),
@@ -134,18 +143,31 @@ _NO_COST: Final[Mapping[Cost, str]] = {
 }
 
 
+def _sentence(told: Sequence[Trace], wholes: Sequence[Trace], cost: Cost) -> str:
+    """What a figure of one point would show."""
+    points = ["; ".join(describe(one, one.dots[0])) for one in told]
+    return f"One point, so no figure: {'. '.join([*points, *(line.label for line in _wholes(wholes, cost))])}."
+
+
 def _upright_lines(curves: Sequence[Trace], wholes: Sequence[Trace], cost: Cost) -> list[Upright]:
     """The whole matrix and the build as vertical lines."""
+    lines = _wholes(wholes, cost)
+    builds = sorted(one.build for one in curves if one.build is not None) if cost == "seconds" else []
+    if builds:
+        least, most = units.seconds(builds[0]), units.seconds(builds[-1])
+        lines.append(
+            Upright(builds[0], builds[-1], f"build: {least}" if least == most else f"build: {least} to {most}")
+        )
+    return lines
+
+
+def _wholes(wholes: Sequence[Trace], cost: Cost) -> list[Upright]:
     lines: list[Upright] = []
     for one in wholes:
         spent = sorted(dot.x for dot in one.dots)
         middle = spent[len(spent) // 2]
         amount = f"{products(middle)} products" if cost == "matvecs" else units.seconds(middle)
         lines.append(Upright(middle, middle, f"{one.series.label}: {amount}", one.series.method))
-    builds = sorted(one.build for one in curves if one.build is not None) if cost == "seconds" else []
-    if builds:
-        least, most = units.seconds(builds[0]), units.seconds(builds[-1])
-        lines.append(Upright(builds[0], builds[-1], f"build: {least}" if least == most else f"build: {least} to {most}"))
     return lines
 
 
@@ -176,6 +198,4 @@ def _svg(inside: str, height: int, label: str) -> tuple[bytes, str]:
         **size,
     )  # fmt: skip
     inline = element("svg", inside, class_="hb", role="group", aria_label=label, **size)
-    return f"<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{file}\n".encode(), inline
-
-
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{file}\n'.encode(), inline

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from hessbench.reports.error_curves.series_marks import key_marks
+from hessbench.reports.error_curves.series_marks import LABEL_WIDTH, key_marks
 from hessbench.reports.error_curves.surroundings import SMALL, text
 from hessbench.reports.writing.escaping import clean, shorten
 from hessbench.reports.writing.palette import Look
@@ -13,7 +13,6 @@ from hessbench.reports.writing.svg import element, plain, text_width
 
 _MARK: Final = 34.0
 _ROW: Final = 18.0
-_LABEL_WIDTH: Final = 58
 _COLUMNS: Final = 4
 
 
@@ -32,16 +31,14 @@ def legend(
     Returns:
         The elements, and the pixel of the lower edge.
     """
-    labels = [shorten(clean(label), _LABEL_WIDTH) for _, label, _, _ in entries]
-    widest = max((text_width(label, SMALL) for label in labels), default=0.0) + _MARK + 10
-    columns = max(1, min(len(entries), _COLUMNS, int(width / widest)))
-    rows = -(-len(entries) // columns)
+    labels = [shorten(clean(label), LABEL_WIDTH) for _, label, _, _ in entries]
+    rows, widths = _columns([text_width(label, SMALL) + _MARK + 8 for label in labels], width)
     parts: list[str] = []
     for at, ((place, label, look, is_line), shown) in enumerate(zip(entries, labels, strict=True)):
-        x = left + width / columns * (at // rows)
+        x = left + sum(widths[: at // rows])
         y = top + _ROW * (at % rows + 0.5)
         inside = (
-            element("title", plain(label))
+            (element("title", plain(label)) if label != shown else "")
             # Nothing is seen of it: it makes the whole entry answer to a pointer.
             + element("rect", x=x, y=y - _ROW / 2, width=text_width(shown, SMALL) + _MARK, height=_ROW,
                       stroke="none", fill="none", pointer_events="all")
@@ -53,3 +50,13 @@ def legend(
                     color=look.colour, fill="none", stroke="currentColor")
         )  # fmt: skip
     return "".join(parts), top + _ROW * rows
+
+
+def _columns(needed: Sequence[float], width: float) -> tuple[int, list[float]]:
+    """Entries per column, and the width of each: as many columns as fit, filled one after the other."""
+    for columns in range(min(len(needed), _COLUMNS), 1, -1):
+        rows = -(-len(needed) // columns)
+        widths = [max(needed[at : at + rows]) for at in range(0, len(needed), rows)]
+        if sum(widths) <= width:
+            return rows, widths
+    return len(needed), [width]

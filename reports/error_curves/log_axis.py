@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ class LogAxis:
     def at(self, value: float) -> float:
         """The pixel of a value, which is kept within the axis."""
         inside = min(max(value, self.least, self.low), self.high)
-        return self.start + (self.end - self.start) * math.log(inside / self.low) / math.log(self.high / self.low)
+        first, last = math.log10(self.low), math.log10(self.high)
+        return self.start + (self.end - self.start) * (math.log10(inside) - first) / (last - first)
 
     def holds(self, value: float) -> bool:
         """Whether a value is within."""
@@ -52,7 +54,7 @@ class LogAxis:
     def _has_room(self, values: Sequence[float], room: Callable[[float], float]) -> bool:
         return all(
             abs(self.at(right) - self.at(left)) >= (room(left) + room(right)) / 2
-            for left, right in zip(values, values[1:], strict=False)
+            for left, right in itertools.pairwise(values)
         )
 
 
@@ -92,7 +94,7 @@ def products_tick(number: float) -> str:
 
 def seconds_tick(seconds: float) -> str:
     """A round number of seconds with its unit, as the label of a tick."""
-    for limit, scale, unit in ((0.9999e-3, 1e6, "µs"), (0.9999, 1e3, "ms")):
+    for limit, scale, unit in ((0.9999e-3, 1e6, "\N{MICRO SIGN}s"), (0.9999, 1e3, "ms")):
         if seconds < limit:
             return f"{_short(seconds * scale, 2)} {unit}"
     return f"{_short(seconds, 2, most=1e5)} s"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hessbench.estimand import ESTIMANDS
 from hessbench.ledger.grouping import Answer
 from hessbench.ledger.record import Record
+from hessbench.ledger.shown_errors import error_definition, shown_error, shown_name
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,27 @@ class ShownAs:
 
     Attributes:
         name: Its name in the ledger.
-        definition: What it is, in one sentence.
+        label: What it is, in a few words.
+        sentence: What it is, in one sentence.
     """
 
     name: str
-    definition: str
+    label: str
+    sentence: str
 
     def error(self, row: Record) -> float | None:
         """That error of a row."""
-        return row.error
+        shown = shown_error(row)
+        return shown.value if shown.name == self.name or not shown.value else row.errors.get(self.name)
 
     def floor(self, row: Record) -> float | None:
-        """The reference's bound in the unit of that error."""
-        return row.reference_bound
+        """The reference's bound in the unit of that error; None where it is not known in that unit."""
+        shown = shown_error(row)
+        return shown.bound if shown.name == self.name or not shown.value else None
 
 
 def shown_as(estimand: str, answers: Sequence[Answer]) -> ShownAs:
     """The error to draw for all answers of one problem and estimand."""
-    known = ESTIMANDS.get(estimand.partition("[")[0])
-    name = "primary" if known is None else known.primary
-    return ShownAs(name, name.replace("_", " "))
+    name = shown_name(answer.row for answer in answers)
+    definition = error_definition(estimand, name)
+    return ShownAs(name, definition.label, definition.sentence)

@@ -8,8 +8,9 @@ from typing import Final
 from hessbench.reports.error_curves.log_axis import LogAxis, percent, products
 from hessbench.reports.error_curves.traces import Dot, Place, Trace, thinned
 from hessbench.reports.writing import units
+from hessbench.reports.writing.escaping import clean, shorten
 from hessbench.reports.writing.palette import INK, Look
-from hessbench.reports.writing.svg import element, number, plain, polyline, value
+from hessbench.reports.writing.svg import element, number, plain, polyline
 
 SHAPES: Final = {
     "o": "m-3.8 0a3.8 3.8 0 1 0 7.6 0a3.8 3.8 0 1 0-7.6 0z",
@@ -29,13 +30,15 @@ SHAPES: Final = {
 FEW_SERIES: Final = 8
 """Series up to which single repeats are drawn behind the medians."""
 
-_SHOWN_CELLS: Final = 3
-_CELLS: Final = 10
+_CELLS: Final = 3
+LABEL_WIDTH: Final = 58
+"""Characters of a name that are shown; longer ones are cut in the middle."""
 
 
 def series_group(
-    trace: Trace, look: Look, x: LogAxis, y: LogAxis, *, name: str, place: int, crowd: int, builds: bool
-) -> str:
+    trace: Trace, look: Look, x: LogAxis, y: LogAxis, *, name: str, place: int, crowd: int, gap: float,
+    builds: bool,
+) -> str:  # fmt: skip
     """Draw a series.
 
     Args:
@@ -45,39 +48,36 @@ def series_group(
         y: Axis of the error; what is below it is drawn on its edge.
         name: Start of the ids in this figure.
         place: Number of the series in the chart.
-        crowd: How many series the figure has; many are drawn with less behind their medians and fewer markers.
+        crowd: How many series the figure has; many are drawn with less behind their medians.
+        gap: Pixels between the markers of a line.
         builds: Whether the build is marked on the axis of the cost.
     """
-    parts: list[str] = []
-    fine = crowd <= FEW_SERIES
-    for line in trace.lines:
-        if trace.is_median and len(line) > 1:
-            parts.append(_band(line, x, y, 0.13 if fine else 0.07))
-    faint = [_pixels(places, x, y) for places in trace.repeats] if fine else []
+    parts = [_band(line, x, y, 0.13 if crowd <= FEW_SERIES else 0.07) for line in trace.lines if trace.is_median]
+    if crowd <= FEW_SERIES:
+        faint = "".join(element("path", d=polyline(_seen(_pixels(places, x, y), 1.5))) for places in trace.repeats)
+        parts.append(element("g", faint, class_="repeats", stroke_width="0.8", opacity="0.35") if faint else "")
     parts += [
-        element("path", class_="repeat", d=polyline(_seen(places, 1.5)), stroke_width="0.8", opacity="0.35")
-        for places in faint
+        element("path", class_="median", d=polyline(_seen(_pixels(_middles(line), x, y), 1.0)),
+                stroke_width="2" if trace.is_median else "1.5", stroke_dasharray=look.dashes or None)
+        for line in trace.lines if len(line) > 1
+    ]  # fmt: skip
+    same = {dot.cells for dot in trace.dots}
+    shared = next(iter(same)) if len(same) == 1 else None
+    markers = [
+        _marker(line[at], places[at], look, trace, says_cells=shared is None)
+        for line in trace.lines
+        for places in (_pixels(_middles(line), x, y),)
+        for at in thinned(places, gap)
     ]
-    for line in trace.lines:
-        places = _pixels([(dot.x, dot.y) for dot in line], x, y)
-        if len(places) > 1:
-            width = "2" if trace.is_median else "1.5"
-            parts.append(
-                element("path", class_="median", d=polyline(_seen(places, 1.0)), stroke_width=width,
-                        stroke_dasharray=look.dashes or None)
-            )  # fmt: skip
-    for line in trace.lines:
-        places = _pixels([(dot.x, dot.y) for dot in line], x, y)
-        kept = thinned(places, max(7.0, 1.6 * crowd * len(trace.lines)))
-        parts += [_marker(line[at], places[at], look, trace) for at in kept]
+    parts.append(element("g", "".join(markers), class_="points", fill="currentColor", stroke_width="0.6"))
     if builds and trace.build is not None and x.holds(trace.build):
-        parts.append(
-            element("path", f"<title>{plain(f'{trace.series.label}: build {units.seconds(trace.build)}')}</title>",
-                    class_="build", d=f"M{number(x.at(trace.build))} {number(y.start)}v7", stroke_width="2")
-        )  # fmt: skip
+        title = plain(f"{_label(trace)}: build {units.seconds(trace.build)}")
+        place_of_build = f"M{number(x.at(trace.build))} {number(y.start)}v7"
+        parts.append(element("path", f"<title>{title}</title>", class_="build", d=place_of_build, stroke_width="2"))
     return element(
         "g", "".join(parts), class_=f"series c{look.place}", id=f"{name}-series-{place}", data_series=str(place),
-        data_method=trace.series.method, data_label=trace.series.label, color=look.colour, fill="none",
+        data_method=trace.series.method, data_label=trace.series.label,
+        data_cells=None if shared is None else " ".join(shared), color=look.colour, fill="none",
         stroke="currentColor", stroke_linejoin="round",
     )  # fmt: skip
 
@@ -101,44 +101,50 @@ def describe(trace: Trace, dot: Dot) -> list[str]:
         cost += f", {units.seconds(dot.seconds)}"
     if dot.build is not None:
         cost += f", and {units.seconds(dot.build)} for the build"
-    cells = ", ".join(dot.cells[:_SHOWN_CELLS])
-    more = len(dot.cells) - _SHOWN_CELLS
+    cells = ", ".join(dot.cells[:_CELLS])
+    more = len(dot.cells) - _CELLS
     return [
-        trace.series.label,
+        _label(trace),
         f"error {error}",
         cost,
         f"budget {dot.budget:,}; cell {cells}" + (f" and {more} more" if more > 0 else ""),
     ]
 
 
-def _marker(dot: Dot, place: Place, look: Look, trace: Trace) -> str:
+def _marker(dot: Dot, place: Place, look: Look, trace: Trace, *, says_cells: bool) -> str:
     is_open = dot.at_floor or dot.y == 0
     return element(
         "path",
         "<title>" + "\n".join(plain(line) for line in describe(trace, dot)) + "</title>",
         class_="point paper" if is_open else "point",
-        fill=INK["paper"] if is_open else "currentColor",
-        stroke_width="1.4" if is_open else "0.6",
+        fill=INK["paper"] if is_open else None,
+        stroke_width="1.4" if is_open else None,
         data_budget=str(dot.budget),
-        data_products=value(dot.matvecs),
-        data_seconds=None if dot.seconds is None else value(dot.seconds),
-        data_build=None if dot.build is None else value(dot.build),
-        data_error=value(dot.y),
-        data_low=value(dot.low) if dot.low < dot.high else None,
-        data_high=value(dot.high) if dot.low < dot.high else None,
-        data_repeats=str(len(dot.cells)),
-        data_cells=" ".join(dot.cells[:_CELLS]),
+        data_cells=" ".join(dot.cells[:_CELLS]) if says_cells else None,
         d=f"M{number(place[0])} {number(place[1])}{SHAPES[look.marker]}",
     )
 
 
 def _band(line: Sequence[Dot], x: LogAxis, y: LogAxis, opacity: float) -> str:
+    """The band around medians: an area, or an upright line where there is one median."""
+    if len(line) == 1:
+        (dot,) = line
+        ends = f"M{number(x.at(dot.x))} {number(y.at(dot.low))}V{number(y.at(dot.high))}"
+        return element("path", class_="band", d=ends, stroke_width="1") if dot.low < dot.high else ""
     lows = _seen(_pixels([(dot.x, dot.low) for dot in line], x, y), 1.0)
     highs = _seen(_pixels([(dot.x, dot.high) for dot in line], x, y), 1.0)
     return element(
         "path", class_="band", d=polyline([*lows, *reversed(highs)]) + "z", fill="currentColor", stroke="none",
         opacity=f"{opacity}",
     )  # fmt: skip
+
+
+def _label(trace: Trace) -> str:
+    return shorten(clean(trace.series.label), LABEL_WIDTH)
+
+
+def _middles(line: Sequence[Dot]) -> list[Place]:
+    return [(dot.x, dot.y) for dot in line]
 
 
 def _pixels(places: Sequence[Place], x: LogAxis, y: LogAxis) -> list[Place]:

@@ -64,12 +64,16 @@ def grid(x: LogAxis, y: LogAxis, cost: Cost) -> str:
     )
 
 
-def heading(words: str, left: float, top: float, width: float) -> tuple[str, float]:
-    """The definition of the error above its axis, in as many lines as it needs, at most four; and where it ends."""
-    most = int(width / (0.56 * LARGE))
-    lines = textwrap.wrap(words, most, max_lines=4, placeholder=" \N{HORIZONTAL ELLIPSIS}", break_long_words=True)
-    written = [_text(line, left, top + LINE * (at + 0.8), LARGE, tone="ink") for at, line in enumerate(lines)]
-    return "".join(written), top + LINE * len(lines)
+def heading(label: str, sentence: str, left: float, top: float, width: float) -> tuple[str, float]:
+    """What the error is, above its axis: a label, and a sentence in at most three lines; and where they end."""
+    names = _wrapped(label, width, LARGE, 2)
+    lines = _wrapped(sentence, width, SMALL, 3)
+    tones = [(LARGE, "ink")] * len(names) + [(SMALL, "soft")] * len(lines)
+    written = [
+        _text(line, left, top + LINE * (at + 0.8), size, tone=tone)
+        for at, (line, (size, tone)) in enumerate(zip([*names, *lines], tones, strict=True))
+    ]
+    return "".join(written), top + LINE * len(written)
 
 
 def bounds(floors: Mapping[float, str], zero: float | None, x: LogAxis, y: LogAxis) -> str:
@@ -137,6 +141,11 @@ def text(words: str, x: float, y: float) -> str:
     return _text(words, x, y, tone="ink")
 
 
+def _wrapped(words: str, width: float, size: float, most: int) -> list[str]:
+    placeholder = " \N{HORIZONTAL ELLIPSIS}"
+    return textwrap.wrap(words, int(width / (0.56 * size)), max_lines=most, placeholder=placeholder)
+
+
 def _label_middle(line: Upright, x: LogAxis) -> float:
     half = text_width(line.label, SMALL) / 2
     return min(max((x.at(line.low) + x.at(line.high)) / 2, x.start + half), max(x.end - half, x.start + half))
@@ -156,7 +165,9 @@ def _text(
 ) -> str:  # fmt: skip
     """Text at a place; `halo` keeps lines off it."""
     around: dict[str, str | None] = (
-        {"stroke": INK["paper"], "stroke_width": "3", "paint_order": "stroke", "stroke_linejoin": "round"} if halo else {}
+        {"stroke": INK["paper"], "stroke_width": "3", "paint_order": "stroke", "stroke_linejoin": "round"}
+        if halo
+        else {}
     )
     return element(
         "text", plain(words), class_=f"{tone} halo" if halo else tone, x=x, y=y, font_size=number(size),

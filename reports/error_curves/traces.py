@@ -14,6 +14,7 @@ from hessbench.reports.error_curves.points import CurvePoint
 Cost: TypeAlias = Literal["matvecs", "seconds"]
 Place: TypeAlias = tuple[float, float]
 
+_MANY: Final = 40
 MOST_REPEATS: Final = 20
 """Repeats of a series that are drawn one by one; their median and band are of all."""
 
@@ -96,10 +97,14 @@ def trace(series: Series, cost: Cost) -> Trace:
 
 
 def thinned(places: Sequence[Place], gap: float) -> list[int]:
-    """Which of the places, in pixels, to keep so that neighbours are at least `gap` apart; the ends always are."""
+    """Which of the places, in pixels, to keep so that neighbours are at least `gap` apart; the ends always are.
+
+    Of many places these are apart along the axis of the cost: a noisy curve would keep all of them.
+    """
+    upright = 1.0 if len(places) <= _MANY else 0.1
     kept: list[int] = []
     for at, (x, y) in enumerate(places):
-        if not kept or math.hypot(x - places[kept[-1]][0], y - places[kept[-1]][1]) >= gap:
+        if not kept or math.hypot(x - places[kept[-1]][0], upright * (y - places[kept[-1]][1])) >= gap:
             kept.append(at)
     if kept and kept[-1] != len(places) - 1:
         kept = [*(kept[:-1] if len(kept) > 1 else kept), len(places) - 1]

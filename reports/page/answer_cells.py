@@ -164,13 +164,18 @@ def _none(one: Answered) -> tuple[str, str]:
     """Why nothing answers, and how near the nearest is."""
     if one.trivial is not None and one.trivial.is_within:
         return f"{one.trivial.what} is within it", "no product needed"
-    judged = [entry for entry in one.entries if entry.state is State.NOT_REACHED and entry.error is not None]
-    if judged:
-        nearest = min(judged, key=lambda entry: entry.error.median if entry.error else 0.0)
-        return "not reached", f"nearest {nearest.method}: {units.share(nearest.error.median)}" if nearest.error else ""
+    worst = {entry.method: entry.error for entry in one.entries if entry.state is State.NOT_REACHED and entry.error}
+    if worst:
+        name, error = min(worst.items(), key=lambda it: it[1].high)
+        return "not reached", f"nearest {name}: {_at_worst(error)}"
     if any(entry.state is State.NOT_JUDGED for entry in one.entries):
         return "not judged", next(entry.reason for entry in one.entries if entry.state is State.NOT_JUDGED)
     return "no answer", one.entries[0].reason if one.entries else ""
+
+
+def _at_worst(error: Spread) -> str:
+    """The error of the repeat that is furthest off: what keeps a method from a tolerance."""
+    return units.share(error.high) + (" at worst" if error.number > 1 else "")
 
 
 def _repeats(entry: MethodAnswer) -> str:
@@ -221,10 +226,9 @@ def _short(entry: MethodAnswer, ratio: Shown) -> Shown:
         products = "" if entry.products is None else f"{units.count(entry.products.median)} products"
         beside = "best" if ratio.text == "best" else f"{ratio.text} the best" if ratio.text != units.DASH else ""
         return Shown(took or products, ", ".join(filter(None, (products if took else "", beside))))
-    near = "" if entry.error is None else units.share(entry.error.median)
-    if entry.state is State.NOT_REACHED and near:
+    if entry.state is State.NOT_REACHED and entry.error is not None:
         values = f"; {entry.values}" if entry.values else ""
-        return Shown(near, f"not reached at {entry.budget or 0:,}{values}")
+        return Shown(_at_worst(entry.error), f"not reached by {entry.budget or 0:,}{values}")
     return Shown(entry.state.value, entry.reason)
 
 

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 
 from hessbench.reports.scale.checks import FAR
 from hessbench.reports.scale.curves import Panel, ScaleChart
-from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg
+from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg, writable
 from hessbench.reports.writing.escaping import clean, shorten
 
 _COLUMNS: Final = 2
-_TITLE_WIDTH: Final = 46
+_TITLE_WIDTH: Final = 36
 
 
 def draw_scale(chart: ScaleChart) -> Picture:
@@ -25,7 +25,7 @@ def draw_scale(chart: ScaleChart) -> Picture:
     columns = min(_COLUMNS, number)
     rows = math.ceil(number / columns)
     with style.context(["default", RC]):
-        figure = Figure(figsize=(3.3 * columns + 0.4, 2.15 * rows + 0.9), layout="constrained")
+        figure = Figure(figsize=(2.3 * columns + 0.4, 1.9 * rows + 0.9), layout="constrained")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         every: list[Axes] = list(grid.flat)
         for axes in every:
@@ -49,7 +49,7 @@ def draw_scale(chart: ScaleChart) -> Picture:
         places += [place for panel in chart.panels for place in panel.curve]
         set_limits(every[0], [x for x, _ in places], [y for _, y in places])
         figure.legend(
-            handles=_handles(), loc="outside lower center", ncols=1 if columns == 1 else 3, frameon=False, fontsize=8
+            handles=_handles(), loc="outside lower center", ncols=1 if columns == 1 else 2, frameon=False, fontsize=8
         )
         return to_svg(figure)
 
@@ -88,7 +88,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
             markerfacecolor=colour if point.is_seen else "white",
             zorder=3,
         )
-    title = "\n".join(shorten(clean(line), _TITLE_WIDTH) for line in panel.title)
+    title = "\n".join(shorten(writable(clean(line)), _TITLE_WIDTH) for line in panel.title)
     axes.set_title(title, fontsize=8, loc="left", parse_math=False)
     if panel.remark:
         axes.text(

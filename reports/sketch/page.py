@@ -20,6 +20,7 @@ from hessbench.reports.sketch.figures import (
 )
 from hessbench.reports.sketch.results import SketchResults
 from hessbench.reports.sketch.verdicts import RACE_RULE, PublishedClaim, Win, judge, wins
+from hessbench.reports.writing.drawing import Picture
 from hessbench.reports.writing.escaping import clean
 from hessbench.reports.writing.folders import check_folder, page_folder, templates, write_text
 from hessbench.reports.writing.median_intervals import median_interval
@@ -30,13 +31,15 @@ _PANELS: Final = 6  # of the race, in one file
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """A figure on the page."""
 
     title: str
     file: str
     alt: str
     caption: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class DesignSection:
     """Figures of one basis and design."""
 
     title: str
-    figures: tuple[Picture, ...]
+    figures: tuple[Figure, ...]
 
 
 def claim_folder(out: Path | str) -> Path:
@@ -147,13 +150,13 @@ def _sections(results: SketchResults, folder: Path) -> list[DesignSection]:
             "95 % interval over the matrices. The axis is linear within 10 % and logarithmic beyond."
         )
         file = f"figures/{basis}-size.svg"
-        (folder / file).write_bytes(draw_sizes(results, basis).svg)
+        drawn = _save(draw_sizes(results, basis), folder / file)
         alt = f"Size of the error against sketch ratio and against share of zeros, {basis}"
         caption = (
             f"Median |error| over the ranks and sketches of a matrix; curves: median over {number} matrices, shaded: "
             "its 95 % interval. All axes but that of the share of zeros are logarithmic."
         )
-        size = Picture("Size of the error against both parameters", file, alt, caption)
+        size = Figure("Size of the error against both parameters", file, alt, caption, drawn.width, drawn.height)
         families = [
             _family(results, bands, folder, f"{basis}-matrices", seen, by_zeros=by_zeros) for by_zeros in (True, False)
         ]
@@ -170,27 +173,33 @@ def _sections(results: SketchResults, folder: Path) -> list[DesignSection]:
     return sections
 
 
-def _family(results: SketchResults, bands: Bands, folder: Path, stem: str, seen: str, *, by_zeros: bool) -> Picture:
+def _family(results: SketchResults, bands: Bands, folder: Path, stem: str, seen: str, *, by_zeros: bool) -> Figure:
     """Draw one family: a panel for each share of zeros, or for each ratio."""
     which, numbers = ("zero fraction", "7 to 12") if by_zeros else ("sketch ratio", "13 to 18")
     file = f"figures/{stem}-by-{which.replace(' ', '-')}.svg"
-    (folder / file).write_bytes(draw_by_rank(results, bands, by_zeros=by_zeros).svg)
+    drawn = _save(draw_by_rank(results, bands, by_zeros=by_zeros), folder / file)
     alt = f"Signed error of the top eigenvalues against rank, one panel a {which}, {stem}"
-    return Picture(f"One panel a {which}, as figures {numbers}", file, alt, seen)
+    title = f"One panel a {which}, as figures {numbers}"
+    return Figure(title, file, alt, seen, drawn.width, drawn.height)
 
 
-def _race_pictures(results: SketchResults, folder: Path) -> list[Picture]:
+def _race_pictures(results: SketchResults, folder: Path) -> list[Figure]:
     caption = (
         f"Median over {_starts(results)} starts, shaded from the least to the largest; grey dashes, where in view: "
         "the bound of the reference, on which is drawn what lies below. The error axis is logarithmic."
     )
     alt = "Error against products, Lanczos and sketch-and-refine, by problem"
-    made: list[Picture] = []
+    made: list[Figure] = []
     for part in range(0, len(results.races), _PANELS):
         file = f"figures/race-{part // _PANELS + 1}.svg"
-        (folder / file).write_bytes(draw_race(results.races[part : part + _PANELS]).svg)
-        made.append(Picture("race", file, alt, caption))
+        drawn = _save(draw_race(results.races[part : part + _PANELS]), folder / file)
+        made.append(Figure("race", file, alt, caption, drawn.width, drawn.height))
     return made
+
+
+def _save(drawn: Picture, file: Path) -> Picture:
+    file.write_bytes(drawn.svg)
+    return drawn
 
 
 def _starts(results: SketchResults) -> int:

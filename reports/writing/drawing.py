@@ -1,4 +1,4 @@
-"""How every figure is drawn: one font, one set of looks, axes with ticks to read, and the same bytes every time."""
+"""How every figure is drawn: one font, axes with ticks to read, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
-from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 
 from hessbench.reports.writing.palette import dark_rules
 
@@ -73,8 +73,7 @@ def _ticks(axis: MatplotlibAxis, limits: tuple[float, float]) -> None:
     else:
         axis.set_major_locator(LogLocator(numticks=9))
         axis.set_major_formatter(LogFormatterMathtext())
-    axis.set_minor_locator(LogLocator(subs=tuple(float(sub) for sub in range(2, 10)), numticks=99))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def _number(value: float, _position: object = None) -> str:
@@ -82,7 +81,7 @@ def _number(value: float, _position: object = None) -> str:
 
 
 def writable(text: str) -> str:
-    """Replace characters the figure's font does not have."""
+    """Replace characters that the font the plotting library measures with does not have."""
     known = _font()
     return "".join(character if known.get_char_index(ord(character)) else "?" for character in text)
 
@@ -93,7 +92,11 @@ def _font() -> FT2Font:
 
 
 def to_svg(figure: Figure) -> Picture:
-    """The figure as a file whose text is text, light and dark; the same figure gives the same bytes."""
+    """The figure as a file whose text is text, light and dark; the same figure gives the same bytes.
+
+    Raises:
+        ValueError: If the plotting library writes no size that can be read.
+    """
     file = io.BytesIO()
     FigureCanvasSVG(figure).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = file.getvalue().decode()

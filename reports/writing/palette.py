@@ -109,13 +109,18 @@ def _on_dark(rules: str) -> str:
 
 
 def _colour(place: int) -> str:
-    """The colour at a place: from the list, and beyond it of middle lightness, to be seen on either paper."""
+    """The colour at a place: from the list, and beyond it of middle brightness, to be seen on either paper."""
     if place < len(COLOURS):
         return COLOURS[place][0]
     beyond = place - len(COLOURS)
-    colour = _hex((beyond * 0.618034) % 1.0, 0.42 + 0.02 * (beyond % 5), 0.55 + 0.03 * (beyond % 7))
-    taken = {light for light, _ in COLOURS}
-    return colour if colour not in taken else _hex((beyond * 0.618034 + 0.01) % 1.0, 0.45, 0.5)
+    hue, saturation, wanted = beyond * 0.618034 % 1.0, 0.55 + 0.05 * (beyond % 7), 0.17 + 0.03 * (beyond % 4)
+    low, high = 0.0, 1.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        red, green, blue = (part**2.2 for part in colorsys.hls_to_rgb(hue, middle, saturation))
+        is_brighter = 0.2126 * red + 0.7152 * green + 0.0722 * blue > wanted
+        low, high = (low, middle) if is_brighter else (middle, high)
+    return _hex(hue, low, saturation)
 
 
 def _hex(hue: float, lightness: float, saturation: float) -> str:

@@ -17,13 +17,10 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def value(quantity: float) -> str:
-    """A measured number for a data attribute, four significant digits."""
-    return f"{quantity:.4g}"
-
-
 def plain(text: str) -> str:
     """Text that XML can hold, escaped for an element or an attribute."""
+    if text.isascii() and text.isprintable():
+        return escape(text)
     return escape("".join("\N{REPLACEMENT CHARACTER}" if mark in _NO_XML else mark for mark in clean(text)))
 
 

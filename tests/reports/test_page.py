@@ -102,10 +102,10 @@ def test_nothing_is_fetched_from_a_network(folder):
 
 def test_every_figure_has_a_caption_that_says_what_is_special(page):
     assert page.tags.count("figcaption") == page.tags.count("img") == 8
-    assert "Each thin line is one repeat" in page.text
-    assert "With fewer than 8 repeats no interval is drawn" in page.text
-    assert "at or below the bound: drawn on it, with an open marker" in page.text
-    assert "3 answers without an error not drawn" in page.text
+    assert "Markers: median over the repeats at each budget, 3 of them." in page.text
+    assert "Shaded: from the least to the largest repeat." in page.text
+    assert "at or below the bound: drawn on it, open" in page.text
+    assert "3 answers without a finite error not drawn" in page.text
 
 
 def test_the_prediction_says_that_it_is_one_and_how_far_off_the_last_was(page):

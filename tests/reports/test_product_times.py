@@ -1,10 +1,12 @@
 """The page of what products cost: its table, its figure, its numbers, and hostile names on it."""
 
 import json
+import re
 
 import pytest
 
 from hessbench.reports.product_times import draw_operators, operators_sheet, render_operators
+from hessbench.reports.writing.drawing import Picture
 
 ROW = {
     "problem": "digits-mlp", "dim": 1930, "samples": 500, "device": "cpu", "dtype": "float32", "threads": 2,
@@ -36,6 +38,7 @@ def test_the_page_shows_every_row_and_its_numbers_are_beside_it(tmp_path):
     assert (page.parent / "operators.csv").read_text().count("\n") == 1 + 6
     (figure,) = (page.parent / "figures").glob("*.svg")
     assert f"figures/{figure.name}" in text
+    assert re.search(r'<img [^>]*width="\d+" height="\d+"', text)
 
 
 def test_the_same_rows_give_the_same_figure():
@@ -69,7 +72,7 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path):
 
 
 def test_an_earlier_page_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr("hessbench.reports.product_times.draw_operators", lambda _: b"<svg/>")
+    monkeypatch.setattr("hessbench.reports.product_times.draw_operators", lambda _: Picture(b"<svg/>", 1, 1))
     render_operators(rows(), {}, tmp_path / "page", "first")
     page = render_operators(rows()[:1], {}, tmp_path / "page", "second")
     assert "second" in page.read_text()

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from hessbench.ledger.record import Status
-from hessbench.reports.error_curves.curves import CurvePoint, bands, chart_frame, charts
+from hessbench.reports.error_curves.curves import chart_frame, charts
 
 
 def test_each_repeat_is_a_curve_over_the_budgets(builder):
@@ -16,8 +16,9 @@ def test_each_repeat_is_a_curve_over_the_budgets(builder):
     assert sorted(series.repeats) == [0, 1, 2]
     assert [point.matvecs for point in series.repeats[0]] == [10, 20, 40, 80]
     assert [point.error for point in series.repeats[0]] == [1 / 10, 1 / 20, 1 / 40, 1 / 80]
-    assert series.repeats[0][0].seconds == pytest.approx(0.07)
-    assert series.bands == ()
+    assert series.repeats[0][0].seconds == pytest.approx(0.02)
+    assert series.repeats[0][0].build == pytest.approx(0.05)
+    assert [median.error for median in series.medians] == [1 / 10, 1 / 20, 1 / 40, 1 / 80]
 
 
 def test_cells_of_a_one_shot_method_make_one_curve(builder):
@@ -59,27 +60,44 @@ def test_a_problem_without_a_score_has_no_chart(builder):
     assert charts(builder.rows) == ()
 
 
-def _repeats(errors, floor=0.0):
-    return {i: (CurvePoint(10, 10, 1.0 + i, error, floor, f"c{i}"),) for i, error in enumerate(errors)}
+def test_the_best_come_first(builder):
+    for method, scale in (("a", 1.0), ("b", 0.1), ("c", 10.0)):
+        builder.cell(method=method, error=lambda budget, scale=scale: scale / budget)
+    (chart,) = charts(builder.rows)
+    assert [series.method for series in chart.series] == ["b", "a", "c"]
 
 
-def test_no_interval_below_eight_repeats():
-    assert bands(_repeats([1.0] * 7)) == ()
+def test_dense_is_a_reference(builder):
+    builder.cell(method="dense")
+    builder.cell(method="dense-like")
+    assert [series.is_reference for series in charts(builder.rows)[0].series] == [True, False]
 
 
-@pytest.mark.parametrize(("number", "low", "high"), [(8, 1, 8), (9, 2, 8), (20, 6, 15)])
-def test_the_interval_covers_the_median_with_95_percent(number, low, high):
-    # Tables of the sign test: 95 % intervals of the median are the ranks 1..8 of 8, 2..8 of 9 and 6..15 of 20.
-    (band,) = bands(_repeats([float(i + 1) for i in range(number)]))
-    assert (band.low, band.high) == (low, high)
-    assert band.median == (number + 1) / 2
-    outside = 2 * sum(math.comb(number, k) for k in range(low)) / 2**number
-    assert outside <= 0.05
+def test_a_trace_is_shown_relative_to_itself_with_its_bound(builder):
+    # Sum |lambda| is ten times |trace|: the error to show is ten times the one that ranks, and so is the bound.
+    builder.cell(errors={"relative_to_abs_sum": 0.01, "relative": 0.1, "trace_share": 0.1}, error=lambda budget: 0.01)
+    (chart,) = charts(builder.rows)
+    assert chart.shown.name == "relative"
+    assert chart.shown.label == "error / |trace|"
+    assert {point.error for point in chart.series[0].points} == {0.1}
+    assert list(chart.floors) == pytest.approx([1e-5])
+    table = chart_frame(chart)
+    assert set(table["error"]) == {0.01}
+    assert set(table["shown_error"]) == {0.1}
 
 
-def test_an_interval_does_not_reach_below_the_floor():
-    (band,) = bands(_repeats([1e-9] * 8, floor=1e-6))
-    assert (band.low, band.median) == (1e-6, 1e-6)
+def test_bounds_that_differ_by_rounding_are_one(builder):
+    for repeat in range(5):
+        builder.cell(repeat=repeat, reference_bound=1e-6 * (1 + 1e-12 * repeat))
+    assert charts(builder.rows)[0].floors == {1e-6: "reference bound"}
+
+
+def test_scores_that_are_not_finite_are_counted(builder):
+    builder.cell(error=lambda budget: math.inf if budget > 20 else 0.5)
+    builder.cell(repeat=1, error=lambda budget: math.nan)
+    (chart,) = charts(builder.rows)
+    assert chart.unscored == 6
+    assert [point.budget for point in chart.series[0].points] == [10, 20]
 
 
 def test_the_numbers_behind_a_chart_name_their_cells(builder):
@@ -90,7 +108,7 @@ def test_the_numbers_behind_a_chart_name_their_cells(builder):
     assert table["build_and_wall_s"].iloc[0] == pytest.approx(0.07)
 
 
-@pytest.mark.parametrize(("estimand", "primary"), [("density", "wasserstein1"), ("mine[k=2]", "primary")])
+@pytest.mark.parametrize(("estimand", "primary"), [("density", "wasserstein1"), ("mine[k=2]", "error")])
 def test_a_chart_names_the_error_that_is_drawn(builder, estimand, primary):
     builder.cell(estimand=estimand)
     assert charts(builder.rows)[0].primary == primary

@@ -6,11 +6,10 @@ import pytest
 
 from hessbench.ledger.record import Status
 from hessbench.reports.costs.prices import ladders
-from hessbench.reports.error_curves.figures import SIZE_LIMIT
 from hessbench.reports.scale.checks import checks
 from hessbench.reports.scale.curves import PANELS, scale_chart_frame, scale_charts
 from hessbench.reports.scale.figure import draw_scale, scale_caption
-from hessbench.reports.writing.drawing import looks
+from hessbench.reports.writing.palette import looks
 
 
 @pytest.fixture
@@ -91,17 +90,17 @@ def test_no_checks_give_no_charts():
 
 def test_the_same_rows_give_the_same_file_whose_axes_have_units(charts):
     (chart,) = charts()
-    svg = draw_scale(chart)
-    assert draw_scale(chart) == svg
-    for words in (b"time (seconds)", b"size P (dimension)"):  # the text is kept as a comment beside its outline
-        assert words in svg
+    picture = draw_scale(chart)
+    assert draw_scale(chart) == picture
+    for words in (b"time (seconds)", b"size P (dimension)"):
+        assert words in picture.svg
 
 
 def test_a_figure_of_all_panels_is_small_and_hostile_names_in_it_are_text(charts):
     hostile = ("<script>alert(1)</script>", "a--><b>&", r"$\frac{$", "x" * 3000, "日本 \U0001f600", "\x00\x1b")
     (chart,) = charts(*hostile, *(f"m{number:02d}" for number in range(PANELS - 1 - len(hostile))))
     assert len(chart.panels) == PANELS
-    svg = draw_scale(chart)
-    assert len(svg) < SIZE_LIMIT
+    svg = draw_scale(chart).svg
+    assert len(svg) < 150_000
     tags = {element.tag.rpartition("}")[2] for element in ET.fromstring(svg).iter()}
     assert not tags & {"script", "b"}
