@@ -158,7 +158,7 @@ def _trivial_answer(asked: _Posed) -> tuple[str, float] | None:
     if kind is None:
         return None
     rows = [repeat.answer.row for _, method in asked.methods for repeat in method.repeats]
-    errors = (kind.trivial_error(asked.question.error_name, row.errors) for row in rows if row.errors)
+    errors = (kind.trivial_error(asked.question.error_name, row.errors) for row in rows if row.error is not None)
     error = next((value for value in errors if value is not None), None)
     return None if error is None else (kind.trivial_answer, error)
 
