@@ -69,8 +69,8 @@ class ScaleFigure:
 class Room:
     """How many characters of figures the page still takes."""
 
-    def __init__(self, limit: int = INLINE_LIMIT) -> None:
-        self._left = limit
+    def __init__(self) -> None:
+        self._left = INLINE_LIMIT
 
     def takes(self, size: int) -> bool:
         """Whether there is room for so much; it is taken where there is."""

@@ -124,7 +124,7 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
         (chart.problem, chart.problem_hash, chart.estimand): draw_pictures(chart, looks, folder, room)
         for chart in drawn
     }
-    methods = sorted({row.method for row in records})
+    methods = sorted({line.key.method for line in every})
     shown = sections(every, answer(records), pictures, methods)
     failed = failures(records)
     terminals = [row for row in records if row.kind is Kind.TERMINAL]
