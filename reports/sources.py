@@ -25,7 +25,7 @@ _BIBTEX: Final = {
 
 
 @dataclass(frozen=True)
-class Piece:
+class CitationPart:
     """A stretch of a citation, and what it links to; an empty link for plain text."""
 
     text: str
@@ -68,15 +68,15 @@ def sources(specs: Iterable[str], citations: Mapping[str, str]) -> tuple[tuple[s
     return tuple((name, citations[name]) for name in sorted(names) if citations.get(name, "").strip())
 
 
-def linked(citation: str) -> tuple[Piece, ...]:
+def linked(citation: str) -> tuple[CitationPart, ...]:
     """The citation in pieces, each DOI, arXiv number and web address with what it links to."""
-    pieces: list[Piece] = []
+    pieces: list[CitationPart] = []
     at = 0
     for match in _LINK.finditer(citation):
         text = match.group().rstrip(".)")
-        pieces += [Piece(citation[at : match.start()]), Piece(text, _target(text))]
+        pieces += [CitationPart(citation[at : match.start()]), CitationPart(text, _target(text))]
         at = match.start() + len(text)
-    return tuple(piece for piece in (*pieces, Piece(citation[at:])) if piece.text)
+    return tuple(piece for piece in (*pieces, CitationPart(citation[at:])) if piece.text)
 
 
 def works(citation: str) -> tuple[Work, ...]:

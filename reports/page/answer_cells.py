@@ -19,7 +19,7 @@ class Best:
     Attributes:
         within: The tolerance.
         method: The method that answers; empty where none does.
-        run: The run it comes from, in brackets, where that was made for something else.
+        run: The run it comes from, a space and brackets around, where that was made for something else.
         cost: What it takes, or why nothing answers.
         sure: How sure that is.
     """
