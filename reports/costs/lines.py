@@ -11,7 +11,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from hessbench.ledger.grouping import Answer, Key, answers, timed_or_all
 from hessbench.ledger.record import Record, Status
@@ -21,6 +21,9 @@ from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction, predict
 from hessbench.reports.costs.prices import Ladder, ladders
 from hessbench.reports.costs.shown_names import namer
 from hessbench.reports.writing.sheets import Spread, spread
+
+_WAY: Final = "given on the way to a larger budget: predicted there"
+_UNPREDICTED: Final = Prediction(None, None, None, _WAY, _WAY)
 
 
 @dataclass(frozen=True)
@@ -95,17 +98,27 @@ def lines(records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = ()) -
     Returns:
         One line per key that has a cell which was not skipped, at the largest budget.
     """
-    every = lines_by_budget(records, prices)
+    return at_largest(lines_by_budget(records, prices))
+
+
+def at_largest(every: Sequence[CostLine]) -> tuple[CostLine, ...]:
+    """The lines at the largest budget of their key."""
     largest: dict[Key, int] = {}
     for line in every:
         largest[line.key] = max(line.budget, largest.get(line.key, 0))
     return tuple(line for line in every if line.budget == largest[line.key])
 
 
-def lines_by_budget(records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = ()) -> tuple[CostLine, ...]:
+def lines_by_budget(
+    records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = (), *, on_the_way: bool = False
+) -> tuple[CostLine, ...]:
     """As `lines`, with a line for every budget that a cell was given.
 
-    What an anytime cell had at a smaller budget on its way is not a line of its own: its totals are those of the end.
+    Args:
+        records: Rows of a ledger.
+        prices: Price rows of a ledger.
+        on_the_way: Whether what an anytime cell had at a smaller budget on its way is a line of its own, with what was
+            spent by then, and no prediction.
     """
     known = ladders(prices)
     memory = _memory_cells(records)
@@ -114,14 +127,29 @@ def lines_by_budget(records: Sequence[Record], prices: Iterable[Mapping[str, Any
     name = namer(groups)
     made: list[CostLine] = []
     for key, group in groups.items():
-        for budget in sorted({answer.terminal.budget for answer in group}):
-            own = [answer for answer in group if answer.row.budget == answer.terminal.budget == budget]
+        budgets: dict[int, list[Answer]] = defaultdict(list)
+        for answer in group:
+            budgets[answer.row.budget].append(answer)
+        for budget, there in sorted(budgets.items()):
+            # In a ledger cut by hand a cell may have no row of its own at the budget it ended with.
+            own = [answer for answer in there if answer.terminal.budget == budget]
+            predicted = prediction_of(key, own, known, PREDICTED_DIM) if own else _UNPREDICTED
+            if on_the_way and not own:
+                own = [_by_then(answer) for answer in there]
             if not own:
-                continue  # a ledger cut by hand: no row of the cell's own at the budget it ended with
-            predicted = prediction_of(key, own, known, PREDICTED_DIM)
+                continue
             line = _line(key, budget, own, name(key), memory.get(_run(key)), predicted)
             made.append(_with_reason(line, "wall_s", engines.get(conditions_of(key), "")))
     return tuple(sorted(made, key=lambda line: (line.problem, line.key.estimand, line.method, line.key, line.budget)))
+
+
+def _by_then(answer: Answer) -> Answer:
+    """The answer with what its cell had spent when it gave it."""
+    row = answer.row
+    spent = {name: getattr(row, name) for name in ("matvecs", "calls", "counts", "gradient_equivalents", "operator_s")}
+    known: dict[str, Any] = {"budget": row.budget, "status": row.status, "wall_s": row.wall_s}
+    ended = dataclasses.replace(answer.terminal, **known, **spent)
+    return dataclasses.replace(answer, terminal=ended)
 
 
 def _with_reason(line: CostLine, name: str, says: str) -> CostLine:

@@ -9,16 +9,27 @@ import pandas as pd
 
 from hessbench.ledger.costs import MEMORY_PASS, REPEATED
 from hessbench.ledger.record import SCHEMA
+from hessbench.ledger.shown_errors import shown_error
 from hessbench.reports.costs.lines import CostLine
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction
 from hessbench.reports.costs.shown_names import asked, where
 from hessbench.reports.writing import units
-from hessbench.reports.writing.sheets import Column, Sheet, Shown, Spread, lay_out, single_cell, spread_cell
+from hessbench.reports.writing.sheets import Column, Sheet, Shown, Spread, lay_out, single_cell, spread, spread_cell
+
+_USELESS: Final = 0.1
+"""A reference that cannot tell errors below this apart judges nothing."""
 
 
 def sheet(lines: Sequence[CostLine]) -> Sheet:
     """Lay out the lines."""
-    return lay_out(COLUMNS, lines, lambda line: line.reasons)
+    return lay_out(COLUMNS, lines, reasons)
+
+
+def reasons(line: CostLine) -> dict[str, str]:
+    """Why a value is missing, or what a reader must know of it, by column."""
+    peak = "host_peak_bytes" if line.key.device == "cpu" else "device_peak_bytes"
+    shared = {"seconds": line.reasons.get("wall_s", ""), "peak_bytes": line.reasons.get(peak, "")}
+    return {**line.reasons, **shared}
 
 
 def frame(lines: Sequence[CostLine]) -> pd.DataFrame:
@@ -63,9 +74,38 @@ def status_text(line: CostLine) -> str:
     return ", ".join(f"{number} {status}" for status, number in line.statuses.items())
 
 
+def seconds(line: CostLine) -> Spread | None:
+    """Build and wall clock, repeat by repeat; the memory pass is not in it."""
+    return spread(
+        None if answer.build_s is None or answer.wall_s is None else answer.build_s + answer.wall_s
+        for answer in line.answers
+        if answer.terminal.pass_ == "time"
+    )
+
+
+def error(line: CostLine) -> Spread | None:
+    """The error that is shown: that of a trace relative to |trace|, unless it is near zero; else the primary one."""
+    return spread(shown_error(answer.row).value for answer in line.answers)
+
+
+def bound(line: CostLine) -> float | None:
+    """What the references can tell, on the scale of the error that is shown."""
+    known = [shown_error(answer.row).bound for answer in line.answers]
+    return max((value for value in known if value is not None), default=None)
+
+
+def peak_bytes(line: CostLine) -> int | None:
+    """Memory above the built operator: that of the device where the line ran on one."""
+    return line.host_peak_bytes if line.key.device == "cpu" else line.device_peak_bytes
+
+
 def error_cell(line: CostLine) -> Shown:
-    """The error, marked where it is at or below what its reference can tell."""
-    return spread_cell(line.error, units.error, "at the bound" if line.is_at_bound else "")
+    """The error, marked where it is at or below what its reference can tell, and where it says nothing."""
+    known, least = error(line), bound(line)
+    badge = ""
+    if known is not None and least is not None and known.median <= least:
+        badge = "at the bound" if least < _USELESS else "useless: the reference cannot tell"
+    return spread_cell(known, units.share, badge)
 
 
 def predicted_time(prediction: Prediction) -> Shown:
@@ -85,14 +125,22 @@ def _problem(line: CostLine) -> Shown:
 
 
 def _method(line: CostLine) -> Shown:
-    number = len(line.answers)
-    return Shown(line.method, f"budget {line.budget:,}, {number} repeat{'s' * (number != 1)}")
+    return Shown(line.method, "" if len(line.statuses) == 1 and "ok" in line.statuses else status_text(line))
+
+
+def _scaled(line: CostLine) -> Shown:
+    """The error of a trace by the sum of the absolute eigenvalues, where another is shown; else nothing."""
+    if all(shown_error(answer.row).value == answer.error for answer in line.answers):
+        return Shown("")
+    return spread_cell(line.error, units.share)
 
 
 def _bound(line: CostLine) -> Shown:
-    if line.bound is None:
-        return Shown(units.DASH, line.bound_source)
-    return Shown(units.error(line.bound), line.bound_source, sort=line.bound)
+    return single_cell(bound(line), units.error, line.bound_source)
+
+
+def _median(value: Spread | None) -> float | None:
+    return None if value is None else value.median
 
 
 def _numbers(line: CostLine) -> dict[str, Any]:
@@ -111,6 +159,7 @@ def _numbers(line: CostLine) -> dict[str, Any]:
         row[name] = None if value is None else value.median
         row[f"{name}_min"] = None if value is None else value.low
         row[f"{name}_max"] = None if value is None else value.high
+    row |= {"shown_error": _median(error(line)), "seconds": _median(seconds(line)), "peak_bytes": peak_bytes(line)}
     return row | {
         "repeats_with_error": 0 if line.error is None else line.error.number,
         "reference_bound": line.bound,
@@ -130,7 +179,13 @@ COLUMNS: Final[tuple[Column[CostLine], ...]] = (
     Column("problem", "Problem", "", _problem, is_number=False),
     Column("estimand", "Estimand", "", lambda line: Shown(line.key.estimand), is_number=False),
     Column("method", "Method", "", _method, is_number=False),
-    Column("matvecs", "Matvecs", "columns", lambda line: spread_cell(line.matvecs, units.count)),
+    Column("budget", "Budget", "products", lambda line: single_cell(line.budget, units.count)),
+    Column("error", "Error", "median, range", error_cell),
+    Column("seconds", "Seconds", "build and wall", lambda line: spread_cell(seconds(line), units.seconds)),
+    Column("matvecs", "Products", "columns", lambda line: spread_cell(line.matvecs, units.count)),
+    Column("peak_bytes", "Peak", "bytes", lambda line: single_cell(peak_bytes(line), units.size)),
+    Column("build_s", "Build", "median, range", lambda line: spread_cell(line.build_s, units.seconds)),
+    Column("wall_s", "Wall clock", "median, range", lambda line: spread_cell(line.wall_s, units.seconds)),
     Column("calls", "Calls", "blocks", lambda line: spread_cell(line.calls, units.count)),
     Column(
         "gradient_equivalents",
@@ -138,11 +193,9 @@ COLUMNS: Final[tuple[Column[CostLine], ...]] = (
         "gradients",
         lambda line: spread_cell(line.gradient_equivalents, units.count),
     ),
-    Column("wall_s", "Wall clock", "median, range", lambda line: spread_cell(line.wall_s, units.seconds)),
-    Column("build_s", "Build", "median, range", lambda line: spread_cell(line.build_s, units.seconds)),
     Column("host_peak_bytes", "Host peak", "bytes", lambda line: single_cell(line.host_peak_bytes, units.size)),
     Column("device_peak_bytes", "GPU peak", "bytes", lambda line: single_cell(line.device_peak_bytes, units.size)),
-    Column("error", "Error", "median, range", error_cell),
+    Column("scaled_error", "Scaled error", "of a trace", _scaled),
     Column("bound", "Reference bound", "source", _bound),
     Column("predicted_s", "Time at P = 10^7", "predicted", lambda line: predicted_time(line.prediction)),
     Column(
@@ -151,6 +204,7 @@ COLUMNS: Final[tuple[Column[CostLine], ...]] = (
         "predicted",
         lambda line: single_cell(line.prediction.memory_bytes, units.size),
     ),
+    Column("repeats", "Repeats", "", lambda line: single_cell(len(line.answers), units.count)),
     Column("status", "Status", "cells", lambda line: Shown(status_text(line)), is_number=False),
 )
 """The columns of the cost table, in order; `PREDICTED_DIM` is the P of the headers."""

@@ -41,6 +41,8 @@ _FORMULA: Final = ("=", "+", "-", "@")
 
 def clean(text: str) -> str:
     """Put text on one line and replace what is not a character to read: controls, lone surrogates, reordering marks."""
+    if text.isprintable():  # none of these characters is, and a table has many texts
+        return text
     return "".join(_visible(character) for character in text)
 
 

@@ -5,9 +5,10 @@ A missing value is a dash with a note below the table that says why.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Generic, TypeVar
 
 import pandas as pd
 
@@ -17,6 +18,9 @@ from hessbench.reports.writing import units
 from hessbench.reports.writing.escaping import clean, csv_text, latex, markdown
 
 Row = TypeVar("Row")
+
+_PACKAGE: Final = r"% needs \usepackage{booktabs}"
+_POWER: Final = re.compile(r"(?<![\w.])(\d\.\d+)e([+-]\d\d+)(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -97,16 +101,37 @@ def to_markdown(laid_out: Sheet) -> str:
 
 
 def to_latex(laid_out: Sheet) -> str:
-    """Write the table as a LaTeX `tabular` that needs no package, notes below."""
+    """Write the table as a LaTeX `tabular` with the rules of `booktabs`, notes below."""
     spec = "".join("r" if column.is_number else "l" for column in laid_out.columns)
     heads = " & ".join(latex(_head(column)) for column in laid_out.columns)
     rows = [
-        " & ".join(latex(_plain(cell)) + (f"$^{{{cell.note}}}$" if cell.note else "") for cell in row) + r" \\"
+        " & ".join(_in_latex(cell) + (f"$^{{{cell.note}}}$" if cell.note else "") for cell in row) + r" \\"
         for row in laid_out.rows
     ]
     notes = [rf"\par $^{{{number}}}$ {latex(note)}" for number, note in enumerate(laid_out.notes, 1)]
-    body = [rf"\begin{{tabular}}{{{spec}}}", r"\hline", heads + r" \\", r"\hline", *rows, r"\hline", r"\end{tabular}"]
-    return "\n".join([*body, *notes, ""])
+    head = [_PACKAGE, rf"\begin{{tabular}}{{{spec}}}", r"\toprule", heads + r" \\", r"\midrule"]
+    return "\n".join([*head, *rows, r"\bottomrule", r"\end{tabular}", *notes, ""])
+
+
+def choose(laid_out: Sheet, fields: Sequence[str]) -> Sheet:
+    """The table with these columns alone, in this order, and the notes that are left.
+
+    Raises:
+        ValueError: If there is no such column, or one is asked twice.
+    """
+    places = {column.field: place for place, column in enumerate(laid_out.columns)}
+    unknown = [name for name in fields if name not in places]
+    if unknown or not fields or len(set(fields)) < len(fields):
+        raise ValueError(f"columns must be some of {', '.join(places)}, each once, got {', '.join(fields) or 'none'}")
+    kept = [places[name] for name in fields]
+    rows = [[row[place] for place in kept] for row in laid_out.rows]
+    numbers = dict.fromkeys(cell.note for row in rows for cell in row if cell.note)
+    again = {number: place for place, number in enumerate(numbers, 1)} | {0: 0}
+    return Sheet(
+        tuple(laid_out.columns[place] for place in kept),
+        tuple(tuple(replace(cell, note=again[cell.note]) for cell in row) for row in rows),
+        tuple(laid_out.notes[number - 1] for number in numbers),
+    )
 
 
 def range_text(value: Spread, write: Callable[[float], str]) -> str:
@@ -129,6 +154,11 @@ def single_cell(value: float | None, write: Callable[[float], str], detail: str 
 
 def _head(column: Column[Any]) -> str:
     return f"{column.header} [{column.unit}]" if column.unit else column.header
+
+
+def _in_latex(cell: Shown) -> str:
+    """The cell with powers of ten as they are printed."""
+    return _POWER.sub(lambda it: rf"${it[1]} \times 10^{{{int(it[2])}}}$", latex(_plain(cell)))
 
 
 def _plain(cell: Shown) -> str:

@@ -51,6 +51,18 @@ def error(value: float) -> str:
     return "0" if value == 0 else f"{value:.1e}"
 
 
+def share(value: float) -> str:
+    """An error as a reader compares it with a tolerance: in per cent, or in scientific form where tiny or huge."""
+    if value == 0:
+        return "0"
+    if value >= 1000:
+        return f"{value:.1e}"
+    percent = value * 100
+    if percent >= 0.0095:
+        return f"{percent:.2g} %" if percent < 99.5 else f"{percent:,.0f} %"
+    return f"{value:.1e}"
+
+
 def ratio(value: float) -> str:
     """A factor, three significant digits."""
     return f"{significant(value)}\N{MULTIPLICATION SIGN}"

@@ -131,8 +131,8 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         inline = '<svg class="hb" width="480" height="400"></svg>'
         return Drawing(written(*what), 480, 400, inline, traces=(), at_floor=0, zeros=0, left_out=0, hidden=0)
 
-    monkeypatch.setattr("hessbench.reports.page.draw", drawn)
-    monkeypatch.setattr("hessbench.reports.page.draw_scale", lambda *what: Picture(written(*what), 640, 480))
+    monkeypatch.setattr("hessbench.reports.page.pictures.draw", drawn)
+    monkeypatch.setattr("hessbench.reports.page.pictures.draw_scale", lambda *what: Picture(written(*what), 640, 480))
 
 
 @pytest.fixture(scope="session")

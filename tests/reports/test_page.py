@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import itertools
+import json
 import re
 from html.parser import HTMLParser
 
@@ -76,13 +78,17 @@ def page(folder):
 
 
 def test_the_head_says_what_was_run_and_how_it_ended(page):
-    for words in ("Suite quick-1", "Cells 43: 36 ok 3 skipped 1 timeout 3 error", "Torn lines 1", "Schema 1",
-                  "Report made by hessbench report out", "Runs made by hessbench run quick-1"):  # fmt: skip
+    head = page.text.partition("Answers Which method")[0]
+    assert "43 cells: 36 ok 3 skipped 1 timeout 3 error Torn lines 1" in head
+    for words in ("Suite quick-1", "Schema 1", "Report made by hessbench report out",
+                  "Runs made by hessbench run quick-1"):  # fmt: skip
         assert words in page.text
 
 
 def test_every_link_leads_to_a_file_or_a_place_on_the_page(page, folder):
-    assert len([link for link in page.links if link.endswith(".svg")]) == 4 * 2 * 2
+    drawn = {str(file.relative_to(folder)) for file in (folder / "figures").glob("*.svg")}
+    assert {link for link in page.links if link.endswith(".svg")} == drawn
+    assert len(drawn) == 4 * 2
     for link in page.links:
         assert not re.match(r"[a-z]+:|//", link)
         if link.startswith("#"):
@@ -93,15 +99,15 @@ def test_every_link_leads_to_a_file_or_a_place_on_the_page(page, folder):
 
 def test_nothing_is_fetched_from_a_network(folder):
     text = (folder / "index.html").read_text()
-    assert "http://" not in text
-    assert "https://" not in text
+    assert not re.search(r"https?://(?!www\.w3\.org/)", text)
     assert "@import" not in text
+    assert "url(" not in text
     for file in (folder / "figures").glob("*.svg"):
         assert not re.search(r"(?:href|src)=\"(?!#)", file.read_text())
 
 
 def test_every_figure_has_a_caption_that_says_what_is_special(page):
-    assert page.tags.count("figcaption") == page.tags.count("img") == 8
+    assert page.tags.count("figcaption") == page.tags.count("svg") == 8
     assert "Markers: median over the repeats at each budget, 3 of them." in page.text
     assert "Shaded: from the least to the largest repeat." in page.text
     assert "at or below the bound: drawn on it, open" in page.text
@@ -114,7 +120,7 @@ def test_the_prediction_says_that_it_is_one_and_how_far_off_the_last_was(page):
 
 
 def test_every_failure_is_listed_and_skips_are_apart(page):
-    failed, _, skipped = page.text.partition("Cells that were not run")
+    failed, _, skipped = page.text.partition("Skipped: cells that were not run")
     assert "ValueError: |r| is 0 at line 3" in failed
     assert "60 s passed" in failed
     assert "factor" in skipped
@@ -209,12 +215,14 @@ def test_the_methods_of_the_ledger_are_cited_and_no_others(builder, tmp_path):
     builder.cell(method="silent")
     known = {"lanczos": "Lanczos (1950), doi:10.6028/x", "kpm": "Weisse (2006)", "silent": " "}
     page = Page(render_report(Ledger(tuple(builder.rows)), tmp_path, "c", known).read_text(encoding="utf-8"))
-    section = page.text.partition("Where the methods above come from")[2].partition("The ledger holds no environment")[
-        0
-    ]
+    section = page.text.partition("Where the methods come from")[2].partition("The ledger holds no environment")[0]
     assert section.count("lanczos Lanczos (1950), doi:10.6028/x") == 1
     for absent in ("home-made", "silent", "kpm", "Weisse"):
         assert absent not in section
+    assert "https://doi.org/10.6028/x" in page.links
+    assert "@misc{source1950," in (tmp_path / "sources.bib").read_text(encoding="utf-8")
+    render_report(Ledger(tuple(builder.rows)), tmp_path, "c")
+    assert not (tmp_path / "sources.bib").exists()
 
 
 def test_a_report_without_citations_says_so(page):
@@ -262,10 +270,10 @@ def scaled(make_price):
 
 @pytest.mark.usefixtures("undrawn")
 def test_runs_at_several_sizes_are_predicted_against_measured(builder, scaled, monkeypatch, tmp_path):
-    monkeypatch.setattr("hessbench.reports.page.draw_scale", draw_scale)
+    monkeypatch.setattr("hessbench.reports.page.pictures.draw_scale", draw_scale)
     folder = render_report(scaled(builder), tmp_path, "c").parent
     page = Page((folder / "index.html").read_text(encoding="utf-8"))
-    section = page.text.partition("What was run at several sizes")[2].partition("Error against cost")[0]
+    section = page.text.partition("What was run at several sizes")[2].partition("No cell failed")[0]
     assert "360 ms products 200 ms, own 160 ms" in section
     assert "540 ms products 300 ms, own 240 ms 1.50\N{MULTIPLICATION SIGN}" in section
     assert "no memory pass in this ledger" in section
@@ -305,3 +313,85 @@ def test_the_page_holds_the_table_in_every_format(folder):
     names = {file.name for file in folder.iterdir() if file.is_file()}
     tables = {"table.md", "table.tex", "table.csv", "gradients.csv"}
     assert names == {"index.html", *tables, "repeats.csv", "rows.csv", "failures.csv"}
+
+
+def test_the_head_answers_and_each_section_answers_again(page):
+    head, _, rest = page.text.partition("Every method")
+    for words in ("Within 10 %", "Within 1 %", "Within 0.1 %", "lanczos", "products", "3 of 3 repeats"):
+        assert words in head
+    assert "Within 1 %: lanczos" in rest
+
+
+def test_a_section_has_its_table_with_what_counts_first(page, folder):
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    heads = re.search(r'<table class="sortable numbers lines">\n<thead>(.*?)</thead>', text, flags=re.DOTALL)[1]
+    names = re.findall(r'<th scope="col" class="([^"]*)"[^>]*>([A-Z][^<]*)', heads)
+    shown = [name for kind, name in names if " w" not in kind]
+    assert shown == ["Method", "Budget", "Error", "Seconds", "Products", "Peak"]
+    assert {"Build", "Wall clock", "Calls", "Status"} <= {name for kind, name in names if " w" in kind}
+
+
+def test_what_is_no_answer_is_folded_and_comes_last(folder):
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    places = [text.index(f'id="{name}"') for name in ("answers", "prediction", "failures", "sources", "environment")]
+    assert places == sorted(places)
+    assert text.rindex('class="question"') < places[1]
+    assert "<details open" not in text
+
+
+def test_every_picture_has_its_size_and_every_scroll_box_a_name(monkeypatch, ledger, tmp_path):
+    monkeypatch.setattr("hessbench.reports.page.pictures.INLINE_LIMIT", 0)
+    text = render_report(ledger, tmp_path / "page", "c").read_text(encoding="utf-8")
+    pictures = re.findall(r"<img [^>]*>", text)
+    assert len(pictures) == 8
+    assert all(re.search(r' width="\d+" height="\d+"', picture) for picture in pictures)
+    boxes = re.findall(r'<div class="scroll[^>]*>', text)
+    assert all('tabindex="0" role="region" aria-label="' in box for box in boxes)
+    assert len({re.search('aria-label="([^"]*)"', box)[1] for box in boxes}) == len(boxes)
+
+
+def test_headings_step_down_one_by_one(folder):
+    levels = [int(level) for level in re.findall(r"<h([1-6])", (folder / "index.html").read_text(encoding="utf-8"))]
+    assert levels[0] == 1
+    assert all(below - above <= 1 for above, below in itertools.pairwise(levels))
+
+
+def test_the_cells_behind_a_row_are_on_the_page(folder, ledger):
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, flags=re.DOTALL)[1])
+    ids, lines = data["cells"][0]
+    assert set(ids) <= {row.cell for row in ledger.records}
+    assert all(0 <= cell[1] < len(ids) for line in lines for cell in line)
+    assert "lanczos" in data["methods"]
+    rows = re.findall(r'<tr data-m="\d+" data-b="\d+"', text)
+    assert len(rows) == sum(len(lines) for _, lines in data["cells"])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_hostile_names_cannot_end_the_block_of_data(builder, tmp_path):
+    builder.cell("p</script><script>alert(1)</script>", "m</script><!--", "trace")
+    text = render_report(Ledger(tuple(builder.rows)), tmp_path, "c").read_text(encoding="utf-8")
+    assert text.count("</script>") == 2
+    block = re.search(r'id="data">(.*?)</script>', text, flags=re.DOTALL)[1]
+    assert json.loads(block)["methods"] == ["m</script><!--"]
+    assert "<" not in block
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_budget_on_the_way_is_a_row_that_waits_for_its_filter(builder, tmp_path):
+    builder.cell(budgets=(10, 20))
+    text = render_report(Ledger(tuple(builder.rows)), tmp_path, "c").read_text(encoding="utf-8")
+    assert '<tr data-m="0" data-b="20"><th' in text
+    assert '<tr data-m="0" data-b="10" class="less" hidden><th' in text
+    assert '<option value="10">10</option>' in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_errors_that_tables_and_answers_show_are_the_same(builder, tmp_path):
+    for repeat in range(3):
+        builder.cell(repeat=repeat, error=lambda budget: 0.001, errors={"relative": 0.02, "trace_share": 0.05})
+    text = render_report(Ledger(tuple(builder.rows)), tmp_path, "c").read_text(encoding="utf-8")
+    page = Page(text)
+    assert "Within 10 %: lanczos" in page.text
+    assert "Within 1 %: not reached; nearest lanczos: 2 % at worst" in page.text
+    assert 'data-s="0.02">2 %' in text

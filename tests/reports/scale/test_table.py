@@ -52,7 +52,7 @@ def test_cells_say_what_was_predicted_from_what_and_what_was_measured(made):
         "peak at 100,000, scaled: 95.4 MiB",
     )
     assert (cells["measured_bytes"].text, cells["bytes_ratio"].text) == ("95.4 MiB", "1.25\N{MULTIPLICATION SIGN}")
-    assert cells["error"].text == "5.0e-02"
+    assert cells["error"].text == "5 %"
     assert cells["rests"].text == "prices at 10,000 and 100,000; counts of the run at 100,000"
 
 

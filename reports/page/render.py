@@ -1,0 +1,197 @@
+"""A ledger as one folder of static files: a page, its figures, and the numbers behind them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from hessbench.ledger.answering import answer
+from hessbench.ledger.reading import to_frame
+from hessbench.ledger.record import SCHEMA, Kind, Record, Status
+from hessbench.reports.costs.gradients import unit_frame, unit_prices, unit_sheet
+from hessbench.reports.costs.lines import at_largest, lines_by_budget
+from hessbench.reports.costs.predict import PREDICTED_DIM
+from hessbench.reports.costs.prices import ladders
+from hessbench.reports.costs.tables import frame, repeats_frame, sheet
+from hessbench.reports.environments import environment_table
+from hessbench.reports.error_curves.curves import charts
+from hessbench.reports.error_curves.looks import chart_looks
+from hessbench.reports.export import export
+from hessbench.reports.failures import failures, failures_frame
+from hessbench.reports.page.answer_cells import HEADS, said_of_all
+from hessbench.reports.page.pictures import Room, draw_pictures, draw_scales
+from hessbench.reports.page.prices import price_row
+from hessbench.reports.page.sections import FIRST, Section, sections
+from hessbench.reports.scale.checks import checks
+from hessbench.reports.scale.table import scale_frame, scale_sheet
+from hessbench.reports.sources import bibtex, linked, sources
+from hessbench.reports.writing.folders import page_folder, templates, write_text
+from hessbench.reports.writing.palette import FIGURE_STYLE
+from hessbench.reports.writing.sheets import to_csv, to_latex, to_markdown
+
+_SCALE_FILES: Final = ("scale.md", "scale.tex", "scale.csv")
+
+
+class ReadableLedger(Protocol):
+    """What a report needs of a ledger."""
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """Checkpoint and terminal rows."""
+        ...
+
+    @property
+    def environments(self) -> Mapping[str, Mapping[str, Any]]:
+        """Facts by environment hash."""
+        ...
+
+    @property
+    def prices(self) -> Sequence[Mapping[str, Any]]:
+        """Price rows."""
+        ...
+
+    @property
+    def torn(self) -> int:
+        """Lines that could not be read."""
+        ...
+
+
+def render_report(
+    ledger: ReadableLedger, out: Path | str, command: str, citations: Mapping[str, str] | None = None
+) -> Path:
+    """Write a report: a page, its figures, the numbers behind each, the cost table in four formats, the sources.
+
+    The same ledger, command and citations give the same bytes. A report that is already in `out` is replaced once the
+    new one is whole; see `page_folder`.
+
+    Args:
+        ledger: What was read.
+        out: Folder to write.
+        command: Command line that made the report, shown on the page.
+        citations: Source of each method by its name; those of the methods in the ledger are listed.
+
+    Returns:
+        The page, `index.html` in `out`.
+
+    Raises:
+        ValueError: If `out` is a file, or a folder that holds something other than a report.
+    """
+    own = ("figures/*.svg", "figures/*.csv", "sources.bib", *_SCALE_FILES)
+    with page_folder(out, "report", own=own) as folder:
+        _write(ledger, folder, command, citations or {})
+    return Path(out) / "index.html"
+
+
+def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mapping[str, str]) -> None:
+    """Write the page and all its files into an empty folder."""
+    (folder / "figures").mkdir()
+    records = [_encodable(row) for row in ledger.records]
+    prices = [{name: _text(value) for name, value in row.items()} for row in ledger.prices]
+    environments = {str(_text(name)): facts for name, facts in ledger.environments.items()}
+    every = lines_by_budget(records, prices, on_the_way=True)
+    compared = checks(records, prices)
+    in_gradients = unit_prices(records, prices)
+    cited = sources((row.method for row in records), citations)
+    made = at_largest(every)
+    laid_out = sheet(made)
+    write_text(folder / "table.md", to_markdown(laid_out))
+    write_text(folder / "table.tex", to_latex(laid_out))
+    write_text(folder / "table.csv", to_csv(frame(made)))
+    write_text(folder / "gradients.csv", to_csv(unit_frame(in_gradients)))
+    write_text(folder / "repeats.csv", to_csv(repeats_frame(made)))
+    write_text(folder / "failures.csv", to_csv(failures_frame(records)))
+    export(to_frame(records), "csv", folder / "rows.csv")
+    if cited:
+        write_text(folder / "sources.bib", bibtex(cited))
+    if compared:
+        written = scale_sheet(compared)
+        write_text(folder / "scale.md", to_markdown(written))
+        write_text(folder / "scale.tex", to_latex(written))
+        write_text(folder / "scale.csv", to_csv(scale_frame(compared)))
+    drawn = charts(records)
+    looks = chart_looks(drawn, [row.method for row in records])
+    room = Room()
+    pictures = {
+        (chart.problem, chart.problem_hash, chart.estimand): draw_pictures(chart, looks, folder, room)
+        for chart in drawn
+    }
+    methods = sorted({line.key.method for line in every})
+    shown = sections(every, answer(records), pictures, methods)
+    failed = failures(records)
+    terminals = [row for row in records if row.kind is Kind.TERMINAL]
+    data = _data(shown, methods)
+    facts = {
+        **_scripts(templates()),
+        "figure_style": Markup(FIGURE_STYLE),  # our own text, and nothing is put into it
+        "title": _title(terminals),
+        "suites": sorted({row.suite for row in terminals} - {""}),
+        "statuses": _statuses(terminals),
+        "number": len(terminals),
+        "torn": ledger.torn,
+        "schema": SCHEMA,
+        "command": command,
+        "sections": shown,
+        "said_of_all": said_of_all([question for section in shown for question in section.questions]),
+        "data": data,
+        "problems": list(dict.fromkeys(section.problem for section in shown)),
+        "estimands": sorted({section.estimand for section in shown}),
+        "budgets": sorted({row.budget for section in shown for row in section.rows}),
+        "methods": methods,
+        "first": FIRST,
+        "heads": HEADS,
+        "failures": [failure for failure in failed if failure.status != Status.SKIPPED.value],
+        "skipped": [failure for failure in failed if failure.status == Status.SKIPPED.value],
+        "environments": environment_table(environments, terminals),
+        "predicted_dim": f"{PREDICTED_DIM:,}",
+        "ladders": [price_row(ladder) for ladder in ladders(prices)],
+        "unit_sheet": unit_sheet(in_gradients),
+        "scale_sheet": scale_sheet(compared),
+        "scale_figures": draw_scales(compared, ladders(prices), looks, folder),
+        "sources": [(name, linked(citation)) for name, citation in cited],
+    }
+    write_text(folder / "index.html", templates().get_template("index.html").render(facts))
+
+
+def _scripts(pages: Environment) -> dict[str, Any]:
+    """The page's script, and what its policy knows it by."""
+    script = pages.get_template("page.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {"script": Markup(script), "script_hash": digest}  # our own file, and nothing is put into it
+
+
+def _data(shown: Sequence[Section], methods: Sequence[str]) -> Markup:
+    """What the script reads: methods by place, and the cells behind each row; no character of it can end the block."""
+    held = {"methods": methods, "cells": [section.cells for section in shown]}
+    text = json.dumps(held, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    for character in "<>&'":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _encodable(row: Record) -> Record:
+    """The row with lone surrogates replaced: undecodable bytes of a file name, which no file or frame takes."""
+    texts = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    return dataclasses.replace(row, **{name: _text(value) for name, value in texts.items() if type(value) is str})
+
+
+def _text(value: Any) -> Any:
+    return value.encode("utf-8", "replace").decode() if type(value) is str else value
+
+
+def _title(terminals: Sequence[Record]) -> str:
+    suites = sorted({row.suite for row in terminals} - {""})
+    return f"hessbench report: {', '.join(suites)}" if suites else "hessbench report"
+
+
+def _statuses(terminals: Sequence[Record]) -> list[tuple[str, int]]:
+    numbers = Counter(row.status for row in terminals)
+    return [(status.value, numbers[status]) for status in Status if numbers[status]]
