@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hessbench.running.notebook import evaluate
     from hessbench.running.runner import Options, run
     from hessbench.running.suite import Suite
+    from hessbench.seeding import seeded_globally
 
     __version__: str
 
@@ -58,6 +59,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "run",
+    "seeded_globally",
 ]
 
 _NAMES: Final = {
@@ -71,6 +73,7 @@ _NAMES: Final = {
     "running.notebook": "evaluate",
     "running.runner": "Options run",
     "running.suite": "Suite",
+    "seeding": "seeded_globally",
 }
 """Where each name lives; a test holds it against `__all__` and the imports above."""
 
