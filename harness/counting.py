@@ -16,12 +16,12 @@ from hessbench.operators import (
     Factor,
     Factored,
     LinearOperator,
+    Multiplies,
     OperatorInfo,
     ProductKind,
     check_block,
     check_product,
     info_of,
-    multiply,
     plain_block,
 )
 
@@ -155,10 +155,12 @@ class Spending(_Single):
 
 
 @final
-class CountingOperator(_Single):
+class CountingOperator(_Single, Multiplies):
     """An operator that charges every product before computing it.
 
-    A product is that of the numbers in the block: no derivative, transform or copy of it goes round the count.
+    `op.matmat(block)`, `op @ x`, `x @ op` and the products of `op.to_scipy()` are all charged by the column, and
+    `shape` is that of the matrix, so that libraries take the operator as it is. A product is that of the numbers in
+    the block: no derivative, transform or copy of it goes round the count.
 
     Args:
         inner: The operator to count.
@@ -206,9 +208,6 @@ class CountingOperator(_Single):
             check_product(self, block, product)
         spending.watch(block, product)
         return product.detach()
-
-    def __matmul__(self, x: Tensor) -> Tensor:
-        return multiply(self, x)
 
     def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0) -> None:
         """Charge products computed outside of `matmat`, for adapters of other libraries; call it before them.

@@ -173,8 +173,58 @@ def multiply(op: LinearOperator, x: Tensor) -> Tensor:
     return op.matmat(x[:, None])[:, 0] if x.ndim == 1 else op.matmat(x)
 
 
+def multiply_rows(op: LinearOperator, x: Tensor) -> Tensor:
+    """Multiply a row vector (n,) or rows (k, n) from the left: x A = (A x^T)^T, since A is symmetric.
+
+    Cost: one product for each row.
+
+    Raises:
+        TypeError: If it is no tensor.
+        ValueError: If its rows have another length than `dim`, or it is no plain dense tensor.
+    """
+    x = plain_block(x)
+    if x.ndim not in (1, 2) or x.shape[-1] != op.dim:
+        raise ValueError(
+            f"rows of length {op.dim} are accepted on the left of the operator, got shape {tuple(x.shape)}"
+        )
+    return multiply(op, x) if x.ndim == 1 else op.matmat(x.T).T
+
+
+class Multiplies:
+    """What this package's operators offer beside `matmat`, so that other libraries take them as they are.
+
+    Everything goes through `matmat`, so on a counted operator every column is charged.
+    """
+
+    # NumPy then leaves `array @ op` to this class, which refuses it, and does not take the operator for an array.
+    __array_ufunc__ = None
+
+    dim: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def matmat(self, block: Tensor, /) -> Tensor:
+        """Multiply a block of shape (dim, k)."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and of columns, both `dim`."""
+        return self.dim, self.dim
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        return multiply(self, x)
+
+    def __rmatmul__(self, x: Tensor) -> Tensor:
+        return multiply_rows(self, x)
+
+    def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
+        """View the operator as a SciPy one, over float64 arrays; see `to_scipy`."""
+        return to_scipy(self)
+
+
 @final
-class FunctionOperator:
+class FunctionOperator(Multiplies):
     """An operator from a function (n, k) -> (n, k)."""
 
     def __init__(
@@ -198,13 +248,6 @@ class FunctionOperator:
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (dim, k)."""
         return self._function(block)
-
-    def __matmul__(self, x: Tensor) -> Tensor:
-        return multiply(self, x)
-
-    def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
-        """View the operator as a SciPy one, over float64 arrays."""
-        return to_scipy(self)
 
 
 def dense_operator(A: Tensor, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> FunctionOperator:
@@ -251,15 +294,23 @@ def from_scipy(
 
 
 def to_scipy(op: LinearOperator) -> scipy.sparse.linalg.LinearOperator:
-    """View an operator as a SciPy one: arrays in, float64 arrays out, computed in the operator's dtype."""
+    """View an operator as a SciPy one: real arrays in, float64 arrays out, computed in the operator's dtype.
+
+    Vectors, blocks and products with the transpose, which is the operator itself, all go through its `matmat`: on a
+    counted operator every column is charged. A complex array is refused, since its product would be two.
+    """
 
     def matmat(block: np.ndarray) -> np.ndarray:
-        columns = torch.as_tensor(np.ascontiguousarray(block.reshape(op.dim, -1))).to(device=op.device, dtype=op.dtype)
+        if np.iscomplexobj(block):
+            raise ValueError(f"the operator is real and takes real arrays, got dtype {block.dtype}")
+        # A copy: what comes in may be a read-only or reversed view, which the tensor library does not take.
+        columns = torch.as_tensor(np.array(block, order="C").reshape(op.dim, -1)).to(device=op.device, dtype=op.dtype)
         return op.matmat(columns).detach().cpu().double().numpy().reshape(block.shape)
 
     # LinearOperator(shape, matvec, ...) makes an instance of a hidden subclass, which the signature does not show.
     make = cast("Callable[..., scipy.sparse.linalg.LinearOperator]", scipy.sparse.linalg.LinearOperator)
-    return make((op.dim, op.dim), matvec=matmat, matmat=matmat, rmatvec=matmat, dtype=np.dtype(np.float64))
+    ways = dict.fromkeys(("matvec", "matmat", "rmatvec", "rmatmat"), matmat)
+    return make((op.dim, op.dim), **ways, dtype=np.dtype(np.float64))
 
 
 def to_dense(op: LinearOperator, block_size: int = 256) -> Tensor:

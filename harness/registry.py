@@ -113,6 +113,20 @@ class Registry(Generic[E]):
             raise ValueError(f"no {self.what} matches {pattern!r}; `hessbench list` shows what is registered")
         return [Selected(spec, by_glob=True) for spec in _unique(found)]
 
+    def matches(self, spec: Spec, pattern: str) -> bool:
+        """Whether a pattern of the command line means a spec: a name means all its settings, a spec only itself.
+
+        Args:
+            spec: A canonical spec.
+            pattern: A name, a spec or sweep, or a glob over names and whole specs.
+
+        Raises:
+            ValueError: If it is no glob, and its name or a parameter is not accepted.
+        """
+        if "*" in pattern or "?" in pattern:
+            return _matches(spec.name, pattern) or _matches(str(spec), pattern)
+        return self[pattern].name == spec.name if "[" not in pattern else spec in (c.spec for c in self.select(pattern))
+
 
 def _matches(text: str, pattern: str) -> bool:
     """Whether a glob matches; a bracket stands for itself, not for a set of characters."""

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import random
+from collections.abc import Generator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 _DOMAIN = "hessbench-seed-1"
+_SEEDS = 2**31
+"""Seeds that a library is handed: NumPy takes nothing above 2^32, and some add to what they are given."""
 
 
 def derive_seed(*parts: str) -> int:
@@ -45,3 +51,50 @@ def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Gener
     generator = torch.Generator(device=device)
     generator.manual_seed(seed)
     return generator
+
+
+@contextmanager
+def seeded_globally(generator: torch.Generator) -> Generator[int]:
+    """Seed the global generators of torch, NumPy and Python from one handed in, and leave them as they were.
+
+    For libraries that draw from them: inside, the same generator state gives the same draws; a second use goes on with
+    others, since each takes one number from `generator`. On leaving, by an exception too, every global generator is in
+    its state from before, so that the law "no global generator touched" holds. In an anytime method, leave it before
+    a `yield`.
+
+    ```python
+    with seeded_globally(generator) as seed:
+        trace = curvlinops.hutchpp_trace(op, num_matvecs)
+    ```
+
+    Args:
+        generator: The one a method is handed; torch's on its device is seeded beside the CPU's.
+
+    Yields:
+        The seed, below 2^31, for a library that takes one.
+
+    Raises:
+        TypeError: If it is no torch generator.
+    """
+    if not isinstance(generator, torch.Generator):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"generator takes a torch.Generator, got {type(generator).__name__}")
+    device = generator.device
+    seed = int(torch.randint(_SEEDS, (1,), generator=generator, device=device))
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    cpu_state = torch.get_rng_state()
+    # Those of every device, since torch.manual_seed, which a library may call, seeds them all.
+    device_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        yield seed
+    finally:
+        torch.set_rng_state(cpu_state)
+        if device_states:
+            torch.cuda.set_rng_state_all(device_states)
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)

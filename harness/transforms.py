@@ -13,10 +13,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hessbench.operators import Cancelling, Factor, Factored, LinearOperator, info_of, multiply
+from hessbench.operators import Cancelling, Factor, Factored, LinearOperator, Multiplies, info_of
 
 
-class AffineOperator:
+class AffineOperator(Multiplies):
     """scale * A + shift * I; its products are those of A, and it has no factor."""
 
     def __init__(self, op: LinearOperator, scale: float, shift: float, done: str) -> None:
@@ -38,9 +38,6 @@ class AffineOperator:
     def rounding_size(self) -> float:
         """What the products of A round by where terms cancel in them, scaled; 0 where A does not say."""
         return abs(self._scale) * self._op.rounding_size() if isinstance(self._op, Cancelling) else 0.0
-
-    def __matmul__(self, x: Tensor) -> Tensor:
-        return multiply(self, x)
 
 
 class ScaledFactoredOperator(AffineOperator):
@@ -70,7 +67,7 @@ class ScaledFactor:
         return self._factor.squared_sum(block) * self._scale
 
 
-class DeflatedOperator:
+class DeflatedOperator(Multiplies):
     """A - U diag(values) U^T."""
 
     def __init__(self, op: LinearOperator, U: Tensor, values: Tensor) -> None:
@@ -87,9 +84,6 @@ class DeflatedOperator:
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (dim, k)."""
         return torch.addmm(self._op.matmat(block), self._weighted, self._U.T @ block, alpha=-1)
-
-    def __matmul__(self, x: Tensor) -> Tensor:
-        return multiply(self, x)
 
 
 def shifted(op: LinearOperator, shift: float) -> LinearOperator:

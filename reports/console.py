@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hessbench.ledger.record import Record, Status
 from hessbench.reports.costs.engines import mixed_engines
@@ -21,6 +18,7 @@ from hessbench.reports.scale.table import sizes
 from hessbench.reports.writing import units
 from hessbench.reports.writing.escaping import clean
 from hessbench.reports.writing.sheets import Row, Spread
+from hessbench.reports.writing.terminal import print_table
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,8 @@ def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[M
 
     Where cells of one problem ran with different engines, a sentence says so. Where runs were made at several sizes,
     what was predicted for the largest follows, against what was measured.
-    In a terminal tables for about 120 columns, in which long names wrap; elsewhere plain text, one line each.
+    In a terminal tables of its width, a narrow one with a heading for each problem and estimand; elsewhere plain text,
+    one line each.
 
     Args:
         records: Rows of a ledger.
@@ -50,38 +49,38 @@ def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[M
     if not made:
         console.out("no finished cells", highlight=False)
         return
-    _print(console, _COLUMNS, made, lambda line: set(line.statuses) == {Status.OK.value})
+    _print(console, _COLUMNS, made, lambda line: set(line.statuses) == {Status.OK.value}, leads=2)
     for says in mixed_engines(records).values():
         console.out(f"wall: {clean(says)}", highlight=False)
     priced = unit_prices(records, prices)
     if any(price.measured for price in priced):
         console.out("\nProducts in gradients of their problem, one column", highlight=False)
-        _print(console, _UNIT_COLUMNS, priced, lambda price: price.measured is not None)
+        _print(console, _UNIT_COLUMNS, priced, lambda price: price.measured is not None, leads=1)
     compared = checks(records, prices)
     if compared:
         console.out("\nPredicted against measured, the largest size from smaller ones only", highlight=False)
-        _print(console, _SCALE_COLUMNS, compared, lambda check: check.measured_s is not None)
+        _print(console, _SCALE_COLUMNS, compared, lambda check: check.measured_s is not None, leads=2)
         for reason in dict.fromkeys(check.reasons.get("predicted_s", "") for check in compared):
             if reason:
                 console.out(f"predicted: {clean(reason)}", highlight=False)
 
 
 def _print(
-    console: Console, columns: Sequence[_Column[Row]], rows: Sequence[Row], is_fine: Callable[[Row], bool]
+    console: Console, columns: Sequence[_Column[Row]], rows: Sequence[Row], is_fine: Callable[[Row], bool], leads: int
 ) -> None:
+    """Print a table, in a narrow terminal with headings for its first columns, `leads` of them."""
     texts = [[clean(column.write(row)) for column in columns] for row in rows]
     if not console.is_terminal:
         console.out(_plain(columns, texts), highlight=False)
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in columns:
-        justify = "right" if column.is_number else "left"
-        table.add_column(column.head, justify=justify, no_wrap=column.is_number, overflow="fold")
-    for row, cells in zip(rows, texts, strict=True):
-        colour = "" if is_fine(row) else "yellow"
-        # Text, not markup: the brackets of a spec are not a style.
-        table.add_row(*(Text(cell, style=colour) for cell in cells))
-    console.print(table)
+    print_table(
+        console,
+        [column.head for column in columns],
+        texts,
+        numbers=[place for place, column in enumerate(columns) if column.is_number],
+        leads=leads,
+        styles=["" if is_fine(row) else "yellow" for row in rows],
+    )
 
 
 def _plain(columns: Sequence[_Column[Row]], rows: Sequence[Sequence[str]]) -> str:

@@ -9,10 +9,24 @@ from typing import Any, Final, NoReturn, final
 
 import click
 
-VERBS: Final = (
-    "list", "plan", "train", "run", "report", "compare", "check", "replay",
-    "rescore", "references", "operators", "study", "export", "merge", "doctor",
-)  # fmt: skip
+VERBS: Final = {
+    "list": "what is registered: problems, methods, estimands and suites",
+    "plan": "what a suite would run, and what it would skip and why",
+    "train": "train the network of a problem and keep its weights",
+    "run": "run or resume a suite, and print its cost ledger",
+    "report": "write the report of a run: one static folder",
+    "compare": "compare two runs; exit code 1 on a regression",
+    "check": "hold a method of your own against the laws and the baselines",
+    "replay": "run one cell of a ledger again by its id, and compare",
+    "rescore": "score kept estimates again, without computing any",
+    "references": "compute references of problems, as files that can ship",
+    "operators": "time products beside one gradient, by engine; writes a page",
+    "study": "run a study that ships and write its page",
+    "export": "the rows of a ledger as one table",
+    "merge": "put several runs, such as shards, into one folder",
+    "doctor": "what this machine can measure, and what it cannot build",
+}
+"""Each verb in one line that fits a terminal of 80 columns, so that `--help` imports none of them."""
 
 
 @final
@@ -23,6 +37,12 @@ class Verbs(click.Group):
         """The verbs, in the order of a day's work."""
         del ctx
         return list(VERBS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one verb."""

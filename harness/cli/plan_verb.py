@@ -10,13 +10,16 @@ from rich.text import Text
 from hessbench.catalog import load_catalog
 from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.cli.quantities import parse_shard
+from hessbench.cli.selecting import selected_suite, selection_options
 from hessbench.running.plan import PlannedCell, plan, shard
-from hessbench.running.suite import Suite
+from hessbench.running.selection import left_out
+from hessbench.running.suite import Selection
 
 
 @click.command("plan", epilog="Example: hessbench plan quick --shard 1/4")
 @click.argument("suite")
 @condition_options
+@selection_options
 @click.option("--cells", is_flag=True, help="One line per cell, with its id.")
 def command(
     suite: str,
@@ -27,12 +30,14 @@ def command(
     timeout: str,
     memory: str,
     shard: str,
+    selection: Selection,
     cells: bool,
 ) -> None:
     """Show what a suite would run, without running it: cells, budgets, least budgets, and what is skipped and why."""
     catalog = load_catalog(plugins)
     conditions = read_conditions(device, dtype, threads, timeout, memory)
-    planned = _sharded(plan(Suite.load(suite), catalog, conditions), shard)
+    loaded = selected_suite(suite, selection)
+    planned = _sharded(plan(loaded, catalog, conditions), shard)
     console = Console(width=None if Console().is_terminal else 200)
     if cells:
         for entry in planned:
@@ -59,6 +64,8 @@ def command(
     products = sum(cell.budget for cell in timed)
     skipped = len(planned) - len(timed)
     console.print(f"{len(timed)} cells to run, at most {products} products; {skipped} skipped", highlight=False)
+    for sentence in left_out(loaded, catalog, plugins):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _sharded(planned: list[PlannedCell], text: str) -> list[PlannedCell]:

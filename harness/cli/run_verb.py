@@ -8,15 +8,17 @@ from rich.console import Console
 from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.cli.folders import finish
 from hessbench.cli.quantities import parse_shard
+from hessbench.cli.selecting import selected_suite, selection_options
 from hessbench.running.progress import reporter
 from hessbench.running.runner import Options, retry_statuses, run
-from hessbench.running.suite import Suite
+from hessbench.running.suite import Selection
 
 
 @click.command("run", epilog="Example: hessbench run quick --out runs/first --threads 2 --timeout 60s")
 @click.argument("suite")
 @click.option("--out", metavar="DIR", help="Folder of the run; runs/SUITE by default. An existing run is resumed.")
 @condition_options
+@selection_options
 @click.option("--jobs", type=int, default=1, show_default=True, help="Cells at once; above 1, times are contended.")
 @click.option("--retry", default="", help="Statuses to run again, as in timeout,oom-host.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DIR/report at the end.")
@@ -31,6 +33,7 @@ def command(
     timeout: str,
     memory: str,
     shard: str,
+    selection: Selection,
     jobs: int,
     retry: str,
     report: bool,
@@ -43,7 +46,7 @@ def command(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    loaded = Suite.load(suite)
+    loaded = selected_suite(suite, selection)
     options = Options(
         plugins=plugins,
         conditions=read_conditions(device, dtype, threads, timeout, memory),

@@ -14,6 +14,7 @@ from hessbench.method import BoundMethod
 from hessbench.problem import Problem
 from hessbench.redact import redact
 from hessbench.registry import Selected
+from hessbench.running.selection import check_selection, chosen_methods, chosen_problems
 from hessbench.running.suite import Cross, Suite
 from hessbench.seeding import derive_seed
 
@@ -72,8 +73,10 @@ def plan(suite: Suite, catalog: Catalog, conditions: Conditions | None = None) -
         The cells in running order, each once.
 
     Raises:
-        ValueError: If a name, parameter, dimension or budget is not accepted and no glob chose it.
+        ValueError: If a name, parameter, dimension or budget is not accepted and no glob chose it, or the selection
+            leaves nothing.
     """
+    check_selection(suite, catalog)
     found: dict[str, PlannedCell] = {}
     for cross in suite.crosses:
         for planned in _cells(cross, suite, catalog, conditions or Conditions()):
@@ -87,8 +90,8 @@ def plan(suite: Suite, catalog: Catalog, conditions: Conditions | None = None) -
 
 def _cells(cross: Cross, suite: Suite, catalog: Catalog, conditions: Conditions) -> Iterator[PlannedCell]:
     estimand = parse_estimand(cross.estimand)
-    problems = [chosen for pattern in cross.problems for chosen in catalog.problems.select(pattern)]
-    methods = [chosen for pattern in cross.methods for chosen in catalog.methods.select(pattern)]
+    problems = chosen_problems(cross, suite.selection, catalog)
+    methods = chosen_methods(cross, suite.selection, catalog)
     for chosen_problem in problems:
         problem = catalog.problem(chosen_problem.spec)
         unavailable = problem.refusal
@@ -177,9 +180,7 @@ def prepare(suite: Suite, catalog: Catalog, say: Callable[[str], None]) -> None:
     Raises:
         ValueError: If a name or a parameter is not accepted.
     """
-    specs = {
-        chosen.spec for cross in suite.crosses for text in cross.problems for chosen in catalog.problems.select(text)
-    }
+    specs = {chosen.spec for cross in suite.crosses for chosen in chosen_problems(cross, suite.selection, catalog)}
     for spec in sorted(specs, key=str):
         problem = catalog.problem(spec)
         if problem.prepare and problem.refusal:

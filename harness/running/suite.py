@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from numbers import Integral
 from pathlib import Path
@@ -54,8 +54,27 @@ class Cross:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Part of a suite, and methods in addition.
+
+    Attributes:
+        methods: Names, specs or globs; only the suite's methods that match one of them are kept, all where empty. A
+            name stands for every setting of that method.
+        problems: The same for problems.
+        add: Methods, as in a suite; each joins every crossing whose estimand it answers, kept by `methods` or not.
+    """
+
+    methods: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Suite:
-    """A named, versioned list of crossings; frozen once published."""
+    """A named, versioned list of crossings; frozen once published.
+
+    `selection` is what a command line takes of it and adds; a cell is the same whatever was selected.
+    """
 
     name: str
     version: int
@@ -63,6 +82,7 @@ class Suite:
     device: str = "cpu"
     dtype: str = "float32"
     threads: int = 1
+    selection: Selection = field(default_factory=Selection)
 
     @property
     def label(self) -> str:

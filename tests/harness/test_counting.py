@@ -5,6 +5,7 @@ import os
 import pickle
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -142,6 +143,53 @@ def test_at_sign_is_counted():
     assert isinstance(op, LinearOperator)
 
 
+ROWS = torch.ones(3, N, dtype=torch.float64)
+FORMS = {
+    "a row": (lambda op: ROWS[0] @ op, 1),
+    "rows": (lambda op: ROWS @ op, 3),
+    "rows that track a derivative": (lambda op: ROWS.clone().requires_grad_() @ op, 3),
+    "SciPy, a vector": (lambda op: op.to_scipy() @ np.ones(N), 1),
+    "SciPy, a column": (lambda op: op.to_scipy().matvec(np.ones((N, 1))), 1),
+    "SciPy, a block": (lambda op: op.to_scipy() @ np.ones((N, 4)), 4),
+    "SciPy, transposed": (lambda op: op.to_scipy().T @ np.ones(N), 1),
+    "SciPy, transposed block": (lambda op: op.to_scipy().H @ np.ones((N, 4)), 4),
+    "SciPy, a row": (lambda op: np.ones(N) @ op.to_scipy(), 1),
+    "SciPy, a copy of the view": (lambda op: copy.copy(op.to_scipy()) @ np.ones(N), 1),
+    "SciPy, a deep copy of the view": (lambda op: copy.deepcopy(op.to_scipy()) @ np.ones(N), 1),
+    "SciPy, twice the view": (lambda op: (2 * op.to_scipy()) @ np.ones((N, 2)), 2),
+    "SciPy, squared": (lambda op: op.to_scipy() ** 2 @ np.ones(N), 2),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_a_product_is_counted_and_held_to_the_budget(form):
+    multiplied, columns = FORMS[form]
+    computed = []
+    op = CountingOperator(plain(computed), columns)
+    product = torch.as_tensor(multiplied(op))
+    assert not product.requires_grad
+    assert set(product.flatten().tolist()) <= {2.0, 4.0}
+    assert op.matvecs == sum(computed) == columns
+    with pytest.raises(BudgetExceeded):
+        multiplied(op)
+    assert op.matvecs == sum(computed) == columns
+
+
+def test_the_operator_has_the_shape_of_its_matrix_and_is_not_taken_for_an_array():
+    op = CountingOperator(plain())
+    assert op.shape == (N, N)
+    with pytest.raises(TypeError, match="takes a tensor, got ndarray"):
+        np.ones(N) @ op
+    with pytest.raises(TypeError, match="takes a tensor, got ndarray"):
+        op @ np.ones(N)
+    assert op.matvecs == 0
+
+
+def test_the_scipy_view_holds_no_operator_that_is_not_counted():
+    view = CountingOperator(plain()).to_scipy()
+    assert not [value for value in vars(view).values() if isinstance(value, FunctionOperator)]
+
+
 def test_a_product_of_another_kind_than_its_block_is_refused_after_it_was_charged():
     op = CountingOperator(FunctionOperator(lambda b: b[:1], N, torch.float64), 10)
     with pytest.raises(ValueError, match="returned shape"):
@@ -243,6 +291,8 @@ WAYS_ROUND = {
     "vmap": lambda op: torch.func.vmap(op.matmat)(torch.ones(7, N, 1, dtype=torch.float64)),
     "sparse": lambda op: op.matmat(ones(1).to_sparse()),
     "csr": lambda op: op.matmat(ones(1).to_sparse_csr()),
+    "vmap from the left": lambda op: torch.func.vmap(lambda x: x @ op)(torch.ones(7, N, dtype=torch.float64)),
+    "jacrev from the left": lambda op: torch.func.jacrev(lambda x: x @ op)(torch.ones(N, dtype=torch.float64)),
 }
 
 
@@ -281,6 +331,8 @@ def test_a_subclass_is_charged_the_columns_it_has():
     assert op.matvecs == 40
     assert type(product) is torch.Tensor
     assert op.matmat(torch.nn.Parameter(ones(2))).shape == (N, 2)
+    assert (ones(7).T.contiguous().as_subclass(Narrow) @ op).shape == (7, N)
+    assert op.matvecs == 49
 
 
 class Computing(torch.Tensor):

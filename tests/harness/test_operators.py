@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse.linalg
 import torch
 
+from hessbench.counting import CountingOperator
 from hessbench.operators import (
     FunctionOperator,
     LinearOperator,
@@ -22,6 +23,7 @@ from hessbench.operators import (
     to_scipy,
 )
 from hessbench.seeding import make_generator
+from hessbench.transforms import shifted
 
 N = 9
 
@@ -161,6 +163,62 @@ def test_the_scipy_view_keeps_shapes_and_gives_float64(x):
     assert product.dtype == np.float64
     assert product.shape == x.shape
     assert np.allclose(product, A.numpy() @ x, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("x", [np.ones(N), np.ones((N, 1)), np.ones((N, 4))])
+def test_the_transpose_of_the_scipy_view_is_the_view(x):
+    A = symmetric()
+    view = dense_operator(A).to_scipy()
+    assert np.allclose(view.T @ x, A.numpy() @ x)
+    assert np.allclose(view.H @ x, A.numpy() @ x)
+    assert np.allclose(x.T @ view, x.T @ A.numpy())
+
+
+@pytest.mark.parametrize("x", [np.broadcast_to(1.0, (N, 2)), np.ones((2, N))[::-1].T], ids=["read-only", "reversed"])
+def test_the_scipy_view_takes_any_view_of_an_array(x):
+    A = symmetric()
+    assert np.allclose(dense_operator(A).to_scipy() @ x, A.numpy() @ x)
+
+
+def test_the_scipy_view_neither_changes_what_comes_in_nor_shares_it():
+    x = np.ones(N)
+    product = to_scipy(FunctionOperator(lambda block: block.mul_(2), N, torch.float64)) @ x
+    assert (x == 1).all()
+    assert (product == 2).all()
+
+
+def test_the_scipy_view_refuses_complex_arrays_naming_what_is_accepted():
+    with pytest.raises(ValueError, match="takes real arrays, got dtype complex128"):
+        dense_operator(symmetric()).to_scipy() @ np.ones(N, dtype=complex)
+
+
+def test_an_operator_has_the_shape_of_its_matrix():
+    assert dense_operator(symmetric()).shape == (N, N)
+    assert shifted(dense_operator(symmetric()), 1.0).shape == (N, N)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("transform", [lambda op: op, lambda op: shifted(op, 2.0)], ids=["plain", "shifted"])
+def test_rows_multiply_from_the_left(dtype, transform):
+    A = symmetric(dtype=dtype)
+    op = transform(dense_operator(A))
+    A = to_dense(op)
+    rows = block(dtype=dtype).T
+    assert torch.allclose(rows @ op, rows @ A, atol=1e-5)
+    assert torch.allclose(rows[0] @ op, rows[0] @ A, atol=1e-5)
+    assert (rows @ op).shape == (3, N)
+
+
+@pytest.mark.parametrize("shape", [(), (N + 1,), (N, 2), (2, 3, N)])
+def test_rows_of_another_length_are_refused(shape):
+    with pytest.raises(ValueError, match=r"rows of length 9 are accepted on the left of the operator, got shape"):
+        torch.ones(shape, dtype=torch.float64) @ dense_operator(symmetric())
+
+
+@pytest.mark.parametrize("multiplied", [lambda x, op: x @ op, lambda x, op: op @ x.T], ids=["left", "right"])
+def test_an_array_is_refused_on_either_side(multiplied):
+    with pytest.raises(TypeError):
+        multiplied(np.ones((2, N)), CountingOperator(dense_operator(symmetric())))
 
 
 def test_scipy_finds_the_eigenvalues_of_the_view():
