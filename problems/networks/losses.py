@@ -23,7 +23,8 @@ class Loss:
         total: Sum over samples of the loss of outputs (m, C) and targets (m, ...), a scalar.
         mean: Whether the objective of a network divides by the number of samples.
         root: S (m, C, R) with S_i S_i^T the Hessian of the loss of sample i in its outputs (m, C); None where no
-            such root is known, and the GGN then has no factor.
+            such root is known, and the GGN then has no factor. Of a loss with a `width` W the roots (m C / W, W, R) of
+            all rows, those of a sample together.
         product: From outputs and targets, the map that multiplies changes (m, C, k) of the outputs by those Hessians;
             made from the root where None, by autograd where there is no root either.
         draw: From outputs (m, C), targets, a number r and a generator, the slopes (m, C, r) at r targets drawn for each
@@ -31,6 +32,8 @@ class Loss:
             the Hessian of the loss of the sample in its outputs. None where the loss names no such distribution.
         linear: Whether it is linear in the outputs by its definition: a gradient that does not change with the
             parameters then says that the Hessian is the zero matrix, not that something hides a derivative.
+        width: Outputs W of a row, where the loss of a sample is a sum over rows of its outputs, such as the positions
+            of a sequence, each with a loss of its own; None where all outputs of a sample go together.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Loss:
     product: LossProduct | None = None
     draw: LossDraw | None = None
     linear: bool = False
+    width: int | None = None
 
     def slope(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Gradients (m, C) of the losses of the samples in their outputs."""
