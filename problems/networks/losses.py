@@ -82,7 +82,9 @@ class Loss:
         return by_autograd
 
 
-def cross_entropy(*, mean: bool = True, weights: Tensor | None = None, smoothing: float = 0.0) -> Loss:
+def cross_entropy(
+    *, mean: bool = True, weights: Tensor | None = None, smoothing: float = 0.0, ignored: int | None = None
+) -> Loss:
     """Cross-entropy of the softmax of the outputs with class numbers (m,) or probabilities (m, C).
 
     With class weights w and smoothing e the loss of a sample is -sum_c w_c t_c log p_c, t = (1 - e) target + e / C.
@@ -92,12 +94,17 @@ def cross_entropy(*, mean: bool = True, weights: Tensor | None = None, smoothing
         mean: Whether a network's objective is the mean over samples. Weights are not part of the divisor.
         weights: Weights (C,) of the classes, not negative; 1 by default.
         smoothing: Share of the target that is spread evenly over the classes.
+        ignored: Class number of samples that count for nothing, though they stay in the divisor; None where there are
+            none.
     """
 
     def shares(outputs: Tensor, targets: Tensor) -> Tensor:
         """Weights w_c t_c (m, C) of the classes."""
+        kept = None if ignored is None or targets.is_floating_point() else targets != ignored
+        targets = targets if kept is None else targets.where(kept, 0)
         found = targets if targets.is_floating_point() else _unit_vectors(targets, outputs)
         found = (1 - smoothing) * found + smoothing / outputs.shape[1]
+        found = found if kept is None else found * kept[:, None]
         return found if weights is None else found * weights.to(outputs)
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -114,7 +121,7 @@ def cross_entropy(*, mean: bool = True, weights: Tensor | None = None, smoothing
 
     def mass(outputs: Tensor, targets: Tensor) -> Tensor | None:
         """The factors s as (m, 1, 1); None where all are 1."""
-        if weights is None and not targets.is_floating_point():
+        if weights is None and ignored is None and not targets.is_floating_point():
             return None
         return shares(outputs, targets).sum(dim=1)[:, None, None]
 

@@ -144,8 +144,8 @@ def root_of(network: Network) -> LossTotal:
     """
     if network.loss.root is None:
         raise ValueError(
-            f"the loss {network.loss.name} has no root, which the Gram matrix needs: cross-entropy or squared is "
-            "accepted"
+            f"the loss {network.loss.name} has no root, which the Gram matrix needs: cross-entropy, binary "
+            "cross-entropy or squared is accepted"
         )
     return network.loss.root
 
