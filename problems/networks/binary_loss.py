@@ -57,7 +57,7 @@ def binary_cross_entropy(*, mean: bool = True, weight: Tensor | None = None, pos
         p, q = outputs.sigmoid()[:, :, None], (-outputs).sigmoid()[:, :, None]
         u = torch.rand(*outputs.shape, number, generator=generator, dtype=outputs.dtype, device=outputs.device)
         slopes = torch.where(u < p, -q, p)
-        return slopes if weight is None else slopes * weight.to(outputs).sqrt()[:, None]
+        return slopes if weight is None else slopes * weight.to(outputs).sqrt().expand_as(outputs)[:, :, None]
 
     if positive is not None:
         return Loss("binary-cross-entropy with pos_weight", total, mean, root, product, width=1)

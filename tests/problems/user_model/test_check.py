@@ -214,7 +214,7 @@ MODELS = {
     "another axis": (
         lambda: Applied(lambda x: x[:, None]), "probabilities (m, 1, 3) are needed for outputs (m, 1, 3)"
     ),
-    "one number for all": (lambda: Applied(torch.sum), "the model returns shape () for 4 samples: (m, C) is needed, or (m,)"),
+    "one number for all": (lambda: Applied(torch.sum), "the model returns shape () for 4 samples: (m, C) is needed,"),
     "a cast": (lambda: Applied(torch.Tensor.float), "the model returns torch.float32 for weights and inputs of"),
     "a constant dtype": (lambda: Applied(lambda x: x @ torch.eye(C)), "the model cannot be called on the data in"),
     "lazy": (lambda: nn.LazyLinear(C), "the parameter weight has no shape yet: call the model on one batch first"),
