@@ -117,9 +117,10 @@ def _check_labels(targets: Tensor, classes: int, number: int) -> None:
         return
     low, high = int(targets.min()), int(targets.max())
     if low < 0 or high >= classes:
+        also = f"; take out {IGNORED}, which nn.CrossEntropyLoss() ignores" if low == IGNORED else ""
         raise ValueError(
             f"labels of batch {number} run from {low} to {high}: the model has {classes} outputs, so labels from 0 to "
-            f"{classes - 1} are accepted"
+            f"{classes - 1} are accepted{also}"
         )
 
 
