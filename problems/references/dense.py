@@ -13,13 +13,16 @@ from hessbench.problems.curvature.matrices import quiet_transforms
 from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
 from hessbench.problems.curvature.residual import residual_network
 from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.references.columns import ggn_by_columns
 from hessbench.problems.references.gram import gram_matrix, ntk_matrix
-from hessbench.problems.references.rows import Rows, gradient_rows, jacobian_rows, outputs_of
+from hessbench.problems.references.rows import Rows, gradient_rows, jacobian_rows, outputs_of, smallest
 from hessbench.seeding import derive_seed, make_generator
 
 _COLUMNS: Final = 128
 _ROW_ENTRIES: Final = 2**24
 _AGREES: Final = 1e-8
+_MANY_OUTPUTS: Final = 64
+"""Outputs of a sample up to which its Jacobian is made row by row, however few the parameters."""
 
 
 def dense_hessian(network: Network) -> Array:
@@ -41,10 +44,15 @@ def dense_ggn(network: Network) -> Array:
 
     J_i (C, n) are explicit Jacobians, H_i (C, C) the Hessians of the losses in the outputs by autograd: no root of the
     loss is used, and any loss that has second derivatives is taken. Where the loss is a sum over rows of the outputs of
-    a sample, the blocks are those of the rows.
+    a sample, the blocks are those of the rows. A sample with more outputs than there are parameters has its Jacobian
+    column by column, in forward mode, where that agrees with a backward pass.
     """
     exact = _exact(network)
     n = exact.parameters.numel()
+    if not exact.group and outputs_of(exact, smallest(exact)).shape[1] > max(n, _MANY_OUTPUTS):
+        found = ggn_by_columns(exact)
+        if found is not None:
+            return found.numpy()
     G = torch.zeros(n, n, dtype=torch.float64)
     jacobian = jacobian_rows(exact)
     bends = torch.cat([output_hessians(exact, batch) for batch in exact.batches])
