@@ -68,18 +68,25 @@ def from_model(
     buffers included. The model must treat every sample by itself: dropout and batch norm in training mode are
     refused (call `model.eval()`); of other ways to mix samples those are seen that show in the first batch: in samples
     alone, or in another order.
+    Its inputs may be several, and its outputs of any shape: `nn.CrossEntropyLoss` finds the classes along the second
+    axis, (m, C, ...), as torch has it; the losses by name along the last one, (m, ..., C); a function of one's own gets
+    the outputs as they are. A mean is over samples and positions, and every position of every batch weighs the same,
+    whatever its length; a sample is what lies along the first axis, and its loss the sum of its share.
     Vectors of the problem come back in the shape of the parameters by `problem.split(vector)`, in the order of
     `named_parameters`. In a plugin file, seed what the file draws: each process imports it anew.
 
     Args:
-        model: Any module from inputs (m, ...) to outputs (m, C), in evaluation mode, on any device. Tied weights count
-            once, and both uses are differentiated.
-        loss: "cross-entropy" or "squared" (half the squared distance), means over the samples; `nn.CrossEntropyLoss`
-            or `nn.MSELoss`, their reduction, weights and smoothing respected; or any function of outputs and targets
-            whose attribute `reduction`, "mean" by default, says how it combines samples. A weighted mean divides by
-            the weights of all labels in all batches.
+        model: Any module from inputs (m, ...) to outputs (m, C), (m,) or (m, ..., C), or to a dict or an object that
+            holds these as `logits`; in evaluation mode, on any device. Tied weights count once, and both uses are
+            differentiated.
+        loss: "cross-entropy" or "squared" (half the squared distance), means over all axes but the last;
+            `nn.CrossEntropyLoss`, `nn.BCEWithLogitsLoss` or `nn.MSELoss`, their reduction, weights, smoothing and
+            ignored labels respected; or any function of outputs and targets whose attribute `reduction`, "mean" by
+            default, says how it combines samples. A weighted mean divides by the weights of all labels in all batches.
         data: A pair (inputs, targets) of tensors or arrays, a list of such pairs, or a DataLoader that does not
-            shuffle. A batch counts by its samples, a ragged last one too.
+            shuffle. A batch counts by its samples, a ragged last one too. Inputs may be a tuple or a dict of tensors,
+            masks among them: they are arguments of the model's `forward` where its signature takes them so, else one
+            argument. A batch may also be tensors of which the last are the targets, or a dict whose `labels` are.
         params: What is differentiated: all parameters that require a gradient by default; names of parameters or
             modules, or parameters; or a function of the name. Frozen parameters stay out.
         operator: hessian, ggn, residual, gradient-second-moment, gradient-covariance, monte-carlo-fisher, ntk or gram;
