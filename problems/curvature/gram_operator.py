@@ -15,8 +15,8 @@ class GramOperator:
     """K = F^T F (N R, N R) with GGN = F F^T and F = J^T S; row i R + r belongs to sample i and column r of its root.
 
     S is block diagonal with S_i S_i^T the Hessian of the loss of sample i in its outputs, over N for a mean; R is the
-    number C of outputs for cross-entropy and the squared loss, of all positions of a sequence. K and the GGN have the same nonzero eigenvalues.
-    Positive semi-definite.
+    number C of outputs for cross-entropy and the squared loss, of all positions of a sequence. K and the GGN have the
+    same nonzero eigenvalues. Positive semi-definite.
 
     Cost: one gradient to build; a product is one vector-Jacobian product and one Jacobian-vector product, in this
     order, and is charged and priced as the GGN's.

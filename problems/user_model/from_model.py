@@ -71,7 +71,7 @@ def from_model(
     Its inputs may be several, and its outputs of any shape: `nn.CrossEntropyLoss` finds the classes along the second
     axis, (m, C, ...), as torch has it; the losses by name along the last one, (m, ..., C); a function of one's own gets
     the outputs as they are. A mean is over samples and positions, and every position of every batch weighs the same,
-    whatever its length; a sample is what lies along the first axis, and its loss the sum of its share.
+    whatever its length; a sample is what lies along the first axis, and its loss its share of that mean.
     Vectors of the problem come back in the shape of the parameters by `problem.split(vector)`, in the order of
     `named_parameters`. In a plugin file, seed what the file draws: each process imports it anew.
 

@@ -177,5 +177,6 @@ def _refuse_gap(loss: Loss, whole: float, apart: Sequence[float], samples: int) 
         raise ValueError(
             f"loss {loss.name}: its value over {samples} samples is not the "
             f"{'mean' if loss.mean else 'sum'} of theirs, so it has no value for each sample; set its attribute "
-            "`reduction` to mean or sum, and let it treat every sample by itself"
+            "`reduction` to mean or sum, and let it treat every sample by itself; for labels that are ignored or "
+            "classes that are weighted take nn.CrossEntropyLoss itself"
         )

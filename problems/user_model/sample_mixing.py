@@ -20,7 +20,7 @@ LOOKED_AT: Final = 256
 COMPARED: Final = 4096
 """Samples that are compared with each other at most."""
 FORWARDS: Final = 2**24
-"""Samples times parameters up to which more are than are shown."""
+"""Samples times parameters, and times their own numbers, up to which more are than are shown."""
 
 _TOLERANCE: Final = 1e-8
 
@@ -60,7 +60,8 @@ def refuse_mixing(forward: Forward, parameters: Tensor, inputs: Inputs) -> None:
 
 def compared(batch: Batch, parameters: Tensor) -> int:
     """How many samples of a batch are compared with each other: many where that is cheap."""
-    return min(batch.size, COMPARED, max(SHOWN, FORWARDS // parameters.numel()))
+    held = sum(tensor[0].numel() for tensor in tensors_of(batch.inputs))
+    return min(batch.size, COMPARED, max(SHOWN, min(FORWARDS // parameters.numel(), FORWARDS // max(held, 1))))
 
 
 def telling_batch(network: Network) -> Batch:

@@ -108,7 +108,7 @@ def _check_values(targets: Tensor, layout: Layout, number: int, *, numbers: bool
         also = f", or class numbers {_shape(positions)} as integers," if numbers else ""
         raise ValueError(
             f"targets of batch {number} are {targets.dtype} {tuple(targets.shape)}: values {_shape(shape)}{also} are "
-            f"needed, as many as the model has outputs{_of_outputs(layout, number)}{remedy}"
+            f"needed, as many as the model has outputs{remedy}"
         )
 
 
