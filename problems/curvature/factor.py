@@ -12,6 +12,7 @@ from torch import Tensor
 from hessbench.operators import check_block
 from hessbench.problems.curvature.engines.engine import Jacobian
 from hessbench.problems.curvature.layer_squares import dense_squares
+from hessbench.problems.networks.inputs import Inputs, mapped, taken
 from hessbench.problems.networks.losses import LossTotal
 from hessbench.problems.networks.network import Network
 
@@ -26,7 +27,7 @@ _TRIED: Final = 3
 
 
 class GGNFactor:
-    """F = J^T S with G = F F^T; S is block diagonal with S_i S_i^T = Lambda_i.
+    """F = J^T S with G = F F^T; S is block diagonal with S_i S_i^T = Lambda_i, or a block for each row of its outputs.
 
     For cross-entropy S_i = (diag(sqrt p) - p sqrt(p)^T) / sqrt(N).
     """
@@ -39,7 +40,7 @@ class GGNFactor:
             for jacobian, batch in zip(jacobians, network.batches, strict=True)
         ]
         self.num_samples = network.num_samples
-        self.num_outputs = self._roots[0].shape[2]
+        self.num_outputs = columns_of(self._roots[0], network.batches[0].size)
 
     @property
     def num_columns(self) -> int:
@@ -73,7 +74,7 @@ class GGNFactor:
         for batch, weights in zip(network.batches, self._spread(block), strict=True):
             for start in range(0, batch.size, chunk):
                 rows = slice(start, start + chunk)
-                inputs, part = batch.inputs[rows], weights[rows]
+                inputs, part = taken(batch.inputs, rows), weights[rows]
                 found = dense_squares(network, inputs, part) if self._all_dense else None
                 total += example_squares(network, inputs, part) if found is None else found
         return total
@@ -82,8 +83,8 @@ class GGNFactor:
     def _all_dense(self) -> bool:
         """Whether squares by layers are those of single samples, tried on a few of them."""
         network = self._network
-        inputs = network.batches[0].inputs[:_TRIED]
-        weights = torch.ones_like(self._roots[0][:_TRIED, :, :1]).cumsum(dim=1)
+        inputs = taken(network.batches[0].inputs, slice(_TRIED))
+        weights = torch.ones_like(self._jacobians[0].outputs[:_TRIED, :, None]).cumsum(dim=1)
         found = dense_squares(network, inputs, weights)
         if found is None:
             return False
@@ -92,14 +93,21 @@ class GGNFactor:
 
     def _spread(self, block: Tensor) -> list[Tensor]:
         """S @ block for each batch, (m, C, k)."""
-        parts = block.split([S.shape[0] * self.num_outputs for S in self._roots])
+        parts = block.split([S.shape[0] * S.shape[2] for S in self._roots])
         return [
-            torch.einsum("mcr,mrk->mck", S, part.reshape(S.shape[0], self.num_outputs, -1))
-            for S, part in zip(self._roots, parts, strict=True)
+            torch.einsum("mcr,mrk->mck", S, part.reshape(S.shape[0], S.shape[2], -1)).reshape(
+                *jacobian.outputs.shape, -1
+            )
+            for S, part, jacobian in zip(self._roots, parts, self._jacobians, strict=True)
         ]
 
 
-def example_squares(network: Network, inputs: Tensor, weights: Tensor) -> Tensor:
+def columns_of(root: Tensor, samples: int) -> int:
+    """Columns of the factor that belong to one sample, of the root (m L, W, R) of m samples with L rows each."""
+    return root.shape[0] // samples * root.shape[2]
+
+
+def example_squares(network: Network, inputs: Inputs, weights: Tensor) -> Tensor:
     """Sums (n, k) over m samples of the squared gradients of <weights_i, outputs_i>, by gradients of single samples.
 
     Args:
@@ -111,7 +119,7 @@ def example_squares(network: Network, inputs: Tensor, weights: Tensor) -> Tensor
     return torch.stack(columns, dim=1)
 
 
-def example_gradients(network: Network, inputs: Tensor, weights: Tensor) -> Tensor:
+def example_gradients(network: Network, inputs: Inputs, weights: Tensor) -> Tensor:
     """Gradients (m, n) of <weights_i, outputs_i> for m samples, each by itself, in one vectorised pass.
 
     Args:
@@ -120,7 +128,7 @@ def example_gradients(network: Network, inputs: Tensor, weights: Tensor) -> Tens
         weights: Weights of their outputs, (m, C).
     """
 
-    def weighted(parameters: Tensor, one_input: Tensor, one_weight: Tensor) -> Tensor:
-        return (network.forward(parameters, one_input[None])[0] * one_weight).sum()
+    def weighted(parameters: Tensor, one_input: Inputs, one_weight: Tensor) -> Tensor:
+        return (network.forward(parameters, mapped(lambda tensor: tensor[None], one_input))[0] * one_weight).sum()
 
     return torch.func.vmap(torch.func.grad(weighted), in_dims=(None, 0, 0))(network.parameters, inputs, weights)

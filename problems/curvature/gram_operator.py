@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hessbench.operators import OperatorInfo, ProductKind, check_block, multiply
+from hessbench.problems.curvature.factor import columns_of
 from hessbench.problems.networks.linearisation import Linearisation
 from hessbench.problems.networks.network import Network, refuse_infinite, root_of
 
@@ -14,8 +15,8 @@ class GramOperator:
     """K = F^T F (N R, N R) with GGN = F F^T and F = J^T S; row i R + r belongs to sample i and column r of its root.
 
     S is block diagonal with S_i S_i^T the Hessian of the loss of sample i in its outputs, over N for a mean; R is the
-    number C of outputs for cross-entropy and the squared loss. K and the GGN have the same nonzero eigenvalues.
-    Positive semi-definite.
+    number C of outputs for cross-entropy and the squared loss, of all positions of a sequence. K and the GGN have the
+    same nonzero eigenvalues. Positive semi-definite.
 
     Cost: one gradient to build; a product is one vector-Jacobian product and one Jacobian-vector product, in this
     order, and is charged and priced as the GGN's.
@@ -49,9 +50,10 @@ class GramOperator:
         k = block.shape[1]
         pulled = block.new_zeros(self._parameters, k)
         for jacobian, S, part in zip(self._jacobians, self._roots, block.split(self._sizes), strict=True):
-            pulled += jacobian.vjp(S @ part.reshape(S.shape[0], S.shape[2], k))
+            weights = S @ part.reshape(S.shape[0], S.shape[2], k)
+            pulled += jacobian.vjp(weights.reshape(*jacobian.outputs.shape, k))
         pushed = [
-            (S.mT @ jacobian.jvp(pulled)).reshape(-1, k)
+            (S.mT @ jacobian.jvp(pulled).reshape(*S.shape[:2], k)).reshape(-1, k)
             for jacobian, S in zip(self._jacobians, self._roots, strict=True)
         ]
         return torch.cat(pushed)
@@ -68,8 +70,7 @@ def gram_dim(network: Network) -> int:
     Raises:
         ValueError: If the loss has no root.
     """
-    batch = network.batches[0]
-    kept = slice(None) if network.group else slice(1)
+    batch = network.batches[0] if network.group else network.batches[0].part(slice(1))
     with torch.no_grad():
-        outputs = network.forward(network.parameters, batch.inputs[kept])
-    return network.num_samples * root_of(network)(outputs, batch.targets[kept]).shape[2]
+        outputs = network.forward(network.parameters, batch.inputs)
+    return network.num_samples * columns_of(root_of(network)(outputs, batch.targets), batch.size)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.network import Network
 
 
@@ -30,7 +31,7 @@ class DenseLayer:
     bias: int | None
 
 
-def dense_squares(network: Network, inputs: Tensor, weights: Tensor) -> Tensor | None:
+def dense_squares(network: Network, inputs: Inputs, weights: Tensor) -> Tensor | None:
     """Sums (n, k) over samples of the squared gradients of <weights_i, outputs_i>; None where some layer is not dense.
 
     The gradient of a dense layer's weight for sample i is d_i x_i^T, d_i that of the layer's outputs and x_i its
@@ -49,7 +50,7 @@ def dense_squares(network: Network, inputs: Tensor, weights: Tensor) -> Tensor |
     parameters = network.parameters.detach().clone().requires_grad_()
     with torch.enable_grad(), _LayerCalls() as calls:
         outputs = network.forward(parameters, inputs)
-    layers = _layers(calls.found, parameters, inputs.shape[0])
+    layers = _layers(calls.found, parameters, weights.shape[0])
     if layers is None:
         return None
     columns = weights.permute(2, 0, 1).contiguous()

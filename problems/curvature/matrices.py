@@ -18,6 +18,9 @@ c = 1/N for a mean over the samples, 1 for a sum:
 | monte-carlo-fisher | M with targets drawn from the model; on average G | a JVP, a VJP | 4/3 |
 | ntk | K_ij = sum_o <grad output o of i, of j>, (N, N) | C VJPs, C JVPs | C 4/3 |
 | gram | F^T F, (N C, N C), where G = F F^T | a VJP, a JVP | 4/3 |
+
+A sample with more axes than one, such as a sequence, has all its outputs in one row: C counts positions and classes.
+Its loss is the sum over its positions, each a share of the mean; the targets of a Monte-Carlo draw are one for each.
 """
 
 from __future__ import annotations

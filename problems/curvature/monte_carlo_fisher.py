@@ -22,7 +22,8 @@ def fisher_network(network: Network, mc_samples: int = 1, seed: int = 0) -> Netw
 
     F = scale / r * sum_i sum_j g_ij g_ij^T with g_ij = J_i^T s_ij (n,) and s_ij (C,) the gradient in the outputs of the
     loss of sample i at the j-th of r targets drawn from the model's own prediction: classes from the softmax for
-    cross-entropy, normal of unit variance around the outputs for the squared loss. The expectation over draws is the
+    cross-entropy, one for each position of a sequence, zeros and ones from the sigmoid for binary cross-entropy, normal
+    of unit variance around the outputs for the squared loss. The expectation over draws is the
     GGN (Martens 2020, https://arxiv.org/abs/1412.1193; Kunstner et al. 2019, https://arxiv.org/abs/1905.12558). Class
     weights and smoothing scale the Hessian of a sample's loss by a number, and its s by the root of that.
 
@@ -47,7 +48,7 @@ def fisher_network(network: Network, mc_samples: int = 1, seed: int = 0) -> Netw
     if network.loss.draw is None:
         raise ValueError(
             f"the loss {network.loss.name} names no distribution that targets could be drawn from: monte-carlo-fisher "
-            "takes cross-entropy or squared"
+            "takes cross-entropy, binary cross-entropy without pos_weight, or squared"
         )
     parameters = network.parameters
     cpu, exact = torch.device("cpu"), parameters.detach().cpu().double()

@@ -130,6 +130,7 @@ def _same(
 ) -> HeldOutLoss:
     """A loss that torch or a user wrote, which is its own objective."""
     rooted = name.lower().replace("_", "").startswith(("crossentropy", "mseloss"))
+    rooted |= name in ("BCEWithLogitsLoss", "BCEWithLogitsLoss-sum")
     return HeldOutLoss(name, loss, targets, loss, least, mean, rooted, refused)
 
 

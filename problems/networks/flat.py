@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.network import Forward
+
+Call: TypeAlias = Callable[[Callable[..., Any], Inputs], Tensor]
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """How the buffers of batch norm end, in a state dict that has no module beside it."""
 
 
-def flat_forward(model: nn.Module, state: Mapping[str, Tensor], names: Sequence[str]) -> Forward:
+def flat_forward(
+    model: nn.Module, state: Mapping[str, Tensor], names: Sequence[str], call: Call | None = None
+) -> Forward:
     """Outputs of a module as a function of flat parameters and inputs.
 
     The parameters `names` are cut from the flat vector, in this order; everything else of `state` is fixed, and follows
@@ -27,6 +33,8 @@ def flat_forward(model: nn.Module, state: Mapping[str, Tensor], names: Sequence[
         state: Every parameter and buffer by name, as of a state dict; counters of batch norm may be missing. A buffer
             that is never part of a state dict is taken from the module.
         names: Parameters that are differentiated.
+        call: Outputs from a function that calls the model with its arguments, and the inputs; by default the inputs are
+            the one argument, and the outputs what is returned.
 
     Returns:
         Function of parameters (n,) and inputs (m, ...), n the sum of the sizes of `names`.
@@ -40,7 +48,7 @@ def flat_forward(model: nn.Module, state: Mapping[str, Tensor], names: Sequence[
     fixed, buffers = _fixed(model, state, names)
     copied = any(module.training for module in model.modules())
 
-    def forward(parameters: Tensor, inputs: Tensor) -> Tensor:
+    def forward(parameters: Tensor, inputs: Inputs) -> Tensor:
         def moved(value: Tensor, *, copy: bool = False) -> Tensor:
             dtype = parameters.dtype if value.is_floating_point() else value.dtype
             return value.to(device=parameters.device, dtype=dtype, copy=copy)
@@ -49,7 +57,9 @@ def flat_forward(model: nn.Module, state: Mapping[str, Tensor], names: Sequence[
         tensors = {name: piece.view(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
         tensors |= {name: moved(value) for name, value in fixed.items()}
         tensors |= {name: moved(value, copy=copied) for name, value in buffers.items()}
-        return torch.func.functional_call(model, tensors, (inputs,))
+        if call is None:
+            return torch.func.functional_call(model, tensors, (inputs,))
+        return call(lambda *args, **named: torch.func.functional_call(model, tensors, args, named), inputs)
 
     return forward
 

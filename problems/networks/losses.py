@@ -23,7 +23,8 @@ class Loss:
         total: Sum over samples of the loss of outputs (m, C) and targets (m, ...), a scalar.
         mean: Whether the objective of a network divides by the number of samples.
         root: S (m, C, R) with S_i S_i^T the Hessian of the loss of sample i in its outputs (m, C); None where no
-            such root is known, and the GGN then has no factor.
+            such root is known, and the GGN then has no factor. Of a loss with a `width` W the roots (m C / W, W, R) of
+            all rows, those of a sample together.
         product: From outputs and targets, the map that multiplies changes (m, C, k) of the outputs by those Hessians;
             made from the root where None, by autograd where there is no root either.
         draw: From outputs (m, C), targets, a number r and a generator, the slopes (m, C, r) at r targets drawn for each
@@ -31,6 +32,8 @@ class Loss:
             the Hessian of the loss of the sample in its outputs. None where the loss names no such distribution.
         linear: Whether it is linear in the outputs by its definition: a gradient that does not change with the
             parameters then says that the Hessian is the zero matrix, not that something hides a derivative.
+        width: Outputs W of a row, where the loss of a sample is a sum over rows of its outputs, such as the positions
+            of a sequence, each with a loss of its own; None where all outputs of a sample go together.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Loss:
     product: LossProduct | None = None
     draw: LossDraw | None = None
     linear: bool = False
+    width: int | None = None
 
     def slope(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Gradients (m, C) of the losses of the samples in their outputs."""
@@ -78,7 +82,9 @@ class Loss:
         return by_autograd
 
 
-def cross_entropy(*, mean: bool = True, weights: Tensor | None = None, smoothing: float = 0.0) -> Loss:
+def cross_entropy(
+    *, mean: bool = True, weights: Tensor | None = None, smoothing: float = 0.0, ignored: int | None = None
+) -> Loss:
     """Cross-entropy of the softmax of the outputs with class numbers (m,) or probabilities (m, C).
 
     With class weights w and smoothing e the loss of a sample is -sum_c w_c t_c log p_c, t = (1 - e) target + e / C.
@@ -88,12 +94,17 @@ def cross_entropy(*, mean: bool = True, weights: Tensor | None = None, smoothing
         mean: Whether a network's objective is the mean over samples. Weights are not part of the divisor.
         weights: Weights (C,) of the classes, not negative; 1 by default.
         smoothing: Share of the target that is spread evenly over the classes.
+        ignored: Class number of samples that count for nothing, though they stay in the divisor; None where there are
+            none.
     """
 
     def shares(outputs: Tensor, targets: Tensor) -> Tensor:
         """Weights w_c t_c (m, C) of the classes."""
+        kept = None if ignored is None or targets.is_floating_point() else targets != ignored
+        targets = targets if kept is None else targets.where(kept, 0)
         found = targets if targets.is_floating_point() else _unit_vectors(targets, outputs)
         found = (1 - smoothing) * found + smoothing / outputs.shape[1]
+        found = found if kept is None else found * kept[:, None]
         return found if weights is None else found * weights.to(outputs)
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -110,7 +121,7 @@ def cross_entropy(*, mean: bool = True, weights: Tensor | None = None, smoothing
 
     def mass(outputs: Tensor, targets: Tensor) -> Tensor | None:
         """The factors s as (m, 1, 1); None where all are 1."""
-        if weights is None and not targets.is_floating_point():
+        if weights is None and ignored is None and not targets.is_floating_point():
             return None
         return shares(outputs, targets).sum(dim=1)[:, None, None]
 

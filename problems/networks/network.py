@@ -10,26 +10,35 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from hessbench.problems.networks.inputs import Inputs, Places, mapped, taken
 from hessbench.problems.networks.losses import CROSS_ENTROPY, Loss, LossTotal
 
-Forward: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+Forward: TypeAlias = Callable[[Tensor, Inputs], Tensor]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs (m, ...) and their targets: class numbers (m,) or values (m, C)."""
+    """Inputs (m, ...) and their targets, one for each: class numbers (m,) or values (m, C)."""
 
-    inputs: Tensor
+    inputs: Inputs
     targets: Tensor
 
     @property
     def size(self) -> int:
         """Number m of samples."""
-        return self.inputs.shape[0]
+        return self.targets.shape[0]
+
+    def part(self, places: Places) -> Batch:
+        """Some of its samples."""
+        return Batch(taken(self.inputs, places), self.targets[places])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
         """The same batch elsewhere; class numbers and other integers keep their dtype."""
-        return Batch(*(_moved(part, device, dtype) for part in (self.inputs, self.targets)))
+
+        def moved(part: Tensor) -> Tensor:
+            return part.to(device=device, dtype=dtype if part.is_floating_point() else part.dtype)
+
+        return Batch(mapped(moved, self.inputs), moved(self.targets))
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Network:
 
     Attributes:
         forward: Outputs (m, C) from parameters (n,) and inputs (m, ...); each row depends on its own input only, but
-            for a group.
+            for a group. What a sample has along more axes is one row of all of it.
         parameters: The parameters that are differentiated, flat (n,).
         batches: The data, in one batch or several.
         loss: What is summed over the samples.
@@ -135,8 +144,8 @@ def root_of(network: Network) -> LossTotal:
     """
     if network.loss.root is None:
         raise ValueError(
-            f"the loss {network.loss.name} has no root, which the Gram matrix needs: cross-entropy or squared is "
-            "accepted"
+            f"the loss {network.loss.name} has no root, which the Gram matrix needs: cross-entropy, binary "
+            "cross-entropy or squared is accepted"
         )
     return network.loss.root
 
@@ -157,7 +166,3 @@ def refuse_infinite(total: Tensor, batch: int) -> None:
             f"the loss of batch {batch} is {value} in {total.dtype} at these weights: check its inputs and "
             "targets, and that the weights are those of a network that has not diverged"
         )
-
-
-def _moved(part: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    return part.to(device=device, dtype=dtype if part.is_floating_point() else part.dtype)

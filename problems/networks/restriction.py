@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.network import Network
 
 ALL: Final = "all"
@@ -140,7 +141,7 @@ def _from_slices(network: Network, whole: Tensor, ranges: tuple[range, ...]) -> 
     sizes = [len(where) for where in ranges]
     order = sorted(range(len(ranges)), key=lambda position: ranges[position].start)
 
-    def forward(parameters: Tensor, inputs: Tensor) -> Tensor:
+    def forward(parameters: Tensor, inputs: Inputs) -> Tensor:
         pieces = parameters.split(sizes)
         fixed = whole.to(parameters)
         parts: list[Tensor] = []
@@ -156,7 +157,7 @@ def _from_slices(network: Network, whole: Tensor, ranges: tuple[range, ...]) -> 
 def _from_places(network: Network, whole: Tensor, places: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     """The forward function whose first argument fills single places of the whole vector."""
 
-    def forward(parameters: Tensor, inputs: Tensor) -> Tensor:
+    def forward(parameters: Tensor, inputs: Inputs) -> Tensor:
         filled = whole.to(parameters).index_copy(0, places.to(parameters.device), parameters)
         return network.forward(filled, inputs)
 

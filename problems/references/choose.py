@@ -168,7 +168,10 @@ def _rows_and_work(network: Network, operator: str) -> tuple[int, float]:
     root = network.loss.root
     one = smallest(network)
     outputs = outputs_of(network, one)
-    columns = 1 if root is None or operator not in ("ggn", "gram") else min(root(outputs, one.targets).shape[1:])
+    columns = 1
+    if root is not None and operator in ("ggn", "gram"):
+        S = root(outputs, one.targets)
+        columns = S.shape[0] // one.size * min(S.shape[1:])
     parameters = network.parameters.detach().clone().requires_grad_()
     with torch.enable_grad(), counting_flops() as counter:
         torch.autograd.grad(network.forward(parameters, one.inputs).sum(), parameters)

@@ -13,13 +13,16 @@ from hessbench.problems.curvature.matrices import quiet_transforms
 from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
 from hessbench.problems.curvature.residual import residual_network
 from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.references.columns import ggn_by_columns
 from hessbench.problems.references.gram import gram_matrix, ntk_matrix
-from hessbench.problems.references.rows import Rows, gradient_rows, jacobian_rows, outputs_of
+from hessbench.problems.references.rows import Rows, gradient_rows, jacobian_rows, outputs_of, smallest
 from hessbench.seeding import derive_seed, make_generator
 
 _COLUMNS: Final = 128
 _ROW_ENTRIES: Final = 2**24
 _AGREES: Final = 1e-8
+_MANY_OUTPUTS: Final = 64
+"""Outputs of a sample up to which its Jacobian is made row by row, however few the parameters."""
 
 
 def dense_hessian(network: Network) -> Array:
@@ -40,17 +43,23 @@ def dense_ggn(network: Network) -> Array:
     """GGN (n, n), scale times the sum over samples of J_i^T H_i J_i.
 
     J_i (C, n) are explicit Jacobians, H_i (C, C) the Hessians of the losses in the outputs by autograd: no root of the
-    loss is used, and any loss that has second derivatives is taken.
+    loss is used, and any loss that has second derivatives is taken. Where the loss is a sum over rows of the outputs of
+    a sample, the blocks are those of the rows. A sample with more outputs than there are parameters has its Jacobian
+    column by column, in forward mode, where that agrees with a backward pass.
     """
     exact = _exact(network)
     n = exact.parameters.numel()
+    if not exact.group and outputs_of(exact, smallest(exact)).shape[1] > max(n, _MANY_OUTPUTS):
+        found = ggn_by_columns(exact)
+        if found is not None:
+            return found.numpy()
     G = torch.zeros(n, n, dtype=torch.float64)
     jacobian = jacobian_rows(exact)
     bends = torch.cat([output_hessians(exact, batch) for batch in exact.batches])
-    classes = bends.shape[1]
+    blocks, classes = bends.shape[:2]
     step = max(1, _ROW_ENTRIES // (n * classes))
-    for start in range(0, exact.num_samples, step):
-        stop = min(start + step, exact.num_samples)
+    for start in range(0, blocks, step):
+        stop = min(start + step, blocks)
         J = jacobian.make(start * classes, stop * classes)
         G.addmm_(J.T, torch.bmm(bends[start:stop], J.view(-1, classes, n)).view(-1, n), alpha=exact.scale)
     return ((G + G.T) / 2).numpy()
@@ -88,15 +97,20 @@ def _outer(rows: Rows) -> Array:
 
 
 def output_hessians(network: Network, batch: Batch) -> Tensor:
-    """Hessians (m, C, C) of the losses of a batch's samples in their outputs, by autograd; zero for a linear loss."""
+    """Hessians (m, C, C) of the losses of a batch's samples in their outputs, by autograd; zero for a linear loss.
+
+    Of a loss with a width W those of the rows (m C / W, W, W).
+    """
     outputs = outputs_of(network, batch)
+    width = outputs.shape[1] if network.loss.width is None else network.loss.width
     with torch.enable_grad():
         outputs.requires_grad_()
         (slope,) = torch.autograd.grad(network.loss.total(outputs, batch.targets), outputs, create_graph=True)
     if not slope.requires_grad:
-        return torch.zeros(*outputs.shape, outputs.shape[1], dtype=outputs.dtype)
+        return torch.zeros(outputs.numel() // width, width, width, dtype=outputs.dtype)
     # One sample's loss does not depend on another's outputs, so that one pass gives a row for each sample.
-    rows = [torch.autograd.grad(column.sum(), outputs, retain_graph=True)[0] for column in slope.unbind(dim=1)]
+    columns = slope.reshape(-1, width).unbind(dim=1)
+    rows = [torch.autograd.grad(column.sum(), outputs, retain_graph=True)[0].view(-1, width) for column in columns]
     return torch.stack(rows, dim=1)
 
 

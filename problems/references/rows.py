@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hessbench.problems.curvature.matrices import example_gradients, quiet_transforms
+from hessbench.problems.networks.inputs import taken
 from hessbench.problems.networks.network import Batch, Network, root_of
 
 NULL_COLUMN = 1e-12
@@ -19,10 +20,13 @@ NULL_COLUMN = 1e-12
 class Rows:
     """Row p is the gradient in the parameters of <weights[p], outputs of sample samples[p]>, less a centre; (P, n).
 
+    Where the loss is a sum over rows of W outputs, the weights may be those of one of these, the others being 0.
+
     Attributes:
         network: The network.
         samples: Numbers of the samples over all batches, ascending, (P,).
-        weights: Weights of their outputs, (P, C).
+        weights: Weights of their outputs, (P, C), or of those W of them that `parts` names.
+        parts: Numbers of the rows of W outputs within their samples, (P,); None for weights of all outputs.
         centre: What is taken off every row, (n,); nothing by default.
     """
 
@@ -30,6 +34,7 @@ class Rows:
     samples: Tensor
     weights: Tensor
     centre: Tensor | None = None
+    parts: Tensor | None = None
 
     def __len__(self) -> int:
         return self.samples.numel()
@@ -52,10 +57,21 @@ class Rows:
             low, high = torch.searchsorted(self.samples, torch.tensor([first, first + batch.size])).tolist()
             low, high = max(low, start), min(high, stop)
             if low < high:
-                pieces.append(self._of_batch(batch, self.samples[low:high] - first, self.weights[low:high]))
+                pieces.append(self._of_batch(batch, self.samples[low:high] - first, self._weights(low, high)))
             first += batch.size
         rows = torch.cat(pieces) if len(pieces) != 1 else pieces[0]
         return rows if self.centre is None else rows - self.centre
+
+    def _weights(self, low: int, high: int) -> Tensor:
+        """Weights of all outputs (high - low, C)."""
+        found = self.weights[low:high]
+        if self.parts is None:
+            return found
+        outputs = outputs_of(self.network, smallest(self.network)).shape[1]
+        width = found.shape[1]
+        spread = found.new_zeros(high - low, outputs // width, width)
+        spread[torch.arange(high - low), self.parts[low:high]] = found
+        return spread.flatten(1)
 
     def _of_batch(self, batch: Batch, places: Tensor, weights: Tensor) -> Tensor:
         if self.network.group:
@@ -63,7 +79,7 @@ class Rows:
         if self.network.batched:
             try:
                 with quiet_transforms():
-                    return example_gradients(self.network, batch.inputs[places], weights)
+                    return example_gradients(self.network, taken(batch.inputs, places), weights)
             except RuntimeError:
                 pass  # an operation that the transforms do not take; the loop says so if it is something else
         return torch.cat(list(self._looped(batch, places, weights)))
@@ -87,7 +103,7 @@ class Rows:
         for place, count, end in zip(found.tolist(), counts.tolist(), ends, strict=True):
             parameters = self.network.parameters.detach().clone().requires_grad_()
             with torch.enable_grad():
-                outputs = self.network.forward(parameters, batch.inputs[place : place + 1])
+                outputs = self.network.forward(parameters, taken(batch.inputs, slice(place, place + 1)))
             rows = torch.empty(count, self.dim, dtype=parameters.dtype)
             for j, weight in enumerate(weights[end - count : end].unbind()):
                 (rows[j],) = torch.autograd.grad(outputs, parameters, weight[None], retain_graph=j < count - 1)
@@ -103,18 +119,22 @@ def outputs_of(network: Network, batch: Batch) -> Tensor:
 def jacobian_rows(network: Network, column: int | None = None) -> Rows:
     """Rows of the Jacobian (N C, n) of all outputs, those of a sample together; or one row a sample, of one output."""
     classes = outputs_of(network, smallest(network)).shape[1]
-    eye = torch.eye(classes, dtype=network.parameters.dtype)
     if column is not None:
-        eye = eye[column : column + 1]
-    samples = torch.arange(network.num_samples).repeat_interleave(eye.shape[0])
-    return Rows(network, samples, eye.repeat(network.num_samples, 1))
+        weights = network.parameters.new_zeros(1, classes)
+        weights[0, column] = 1
+        return Rows(network, torch.arange(network.num_samples), weights.repeat(network.num_samples, 1))
+    width = network.loss.width or classes
+    blocks = network.num_samples * (classes // width)
+    eye = torch.eye(width, dtype=network.parameters.dtype)
+    return _of_blocks(network, torch.arange(blocks).repeat_interleave(width), eye.repeat(blocks, 1), blocks)
 
 
 def ggn_rows(network: Network) -> Rows:
     """Rows of F^T with GGN = F F^T: at most min(C, R) a sample, from the loss's root S_i (C, R) of each sample.
 
     S_i is replaced by U_i D_i of its singular values D_i, which has the same S_i S_i^T, and columns that are zero to
-    rounding are left out: with cross-entropy one in C, and most of those of samples the network is sure of.
+    rounding are left out: with cross-entropy one in C, and most of those of samples the network is sure of. Where the
+    loss is a sum over rows of the outputs of a sample, there are so many for each of these.
 
     Raises:
         ValueError: If the loss has no root.
@@ -126,8 +146,8 @@ def ggn_rows(network: Network) -> Rows:
         roots.append((left * sizes[:, None, :]).transpose(1, 2) * network.scale**0.5)
     weights = torch.cat(roots)
     sizes = weights.norm(dim=2)
-    samples, columns = torch.nonzero(sizes > NULL_COLUMN * sizes.max(), as_tuple=True)
-    return Rows(network, samples, weights[samples, columns])
+    blocks, columns = torch.nonzero(sizes > NULL_COLUMN * sizes.max(), as_tuple=True)
+    return _of_blocks(network, blocks, weights[blocks, columns], weights.shape[0])
 
 
 def root_rows(network: Network) -> Rows:
@@ -138,8 +158,16 @@ def root_rows(network: Network) -> Rows:
     """
     root = root_of(network)
     roots = torch.cat([root(outputs_of(network, batch), batch.targets) for batch in network.batches])
-    samples = torch.arange(network.num_samples).repeat_interleave(roots.shape[2])
-    return Rows(network, samples, roots.mT.flatten(0, 1) * network.scale**0.5)
+    blocks = torch.arange(roots.shape[0]).repeat_interleave(roots.shape[2])
+    return _of_blocks(network, blocks, roots.mT.flatten(0, 1) * network.scale**0.5, roots.shape[0])
+
+
+def _of_blocks(network: Network, blocks: Tensor, weights: Tensor, count: int) -> Rows:
+    """Rows of weights that belong to a block each, of the `count` of all samples: one a sample, or as many for each."""
+    each = count // network.num_samples
+    if each == 1:
+        return Rows(network, blocks, weights)
+    return Rows(network, blocks // each, weights, parts=blocks % each)
 
 
 def gradient_rows(network: Network, *, centred: bool = False) -> Rows:
@@ -164,4 +192,4 @@ def _mean_row(network: Network, weights: Tensor) -> Tensor:
 def smallest(network: Network) -> Batch:
     """The first sample; the first batch where that is one group."""
     batch = network.batches[0]
-    return batch if network.group else Batch(batch.inputs[:1], batch.targets[:1])
+    return batch if network.group else batch.part(slice(1))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,11 @@ from hessbench.problems.curvature.engines.table import AUTO
 from hessbench.problems.curvature.matrices import curvature_operator, exact_operator, example_gradients
 from hessbench.problems.networks.custom_functions import custom_functions, refuse_weight_norm
 from hessbench.problems.networks.linearisation import quiet_transforms
-from hessbench.problems.networks.network import Batch, Forward, Network
-from hessbench.problems.user_model.sample_mixing import SHOWN, TRIED, compared, refuse_mixing, telling_batch
+from hessbench.problems.networks.network import Network
+from hessbench.problems.user_model.first_outputs import CPU, FAILURES, call_failure
+from hessbench.problems.user_model.sample_mixing import TRIED, telling_batch
 from hessbench.seeding import derive_seed, make_generator
 
-CPU: Final = torch.device("cpu")
-_FAILURES: Final = (RuntimeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError)
 _STEP: Final = 1e-5
 _STEP_TOLERANCE: Final = 1e-3
 
@@ -70,39 +69,6 @@ def refuse_modes(model: nn.Module) -> None:
                 )
 
 
-def first_outputs(forward: Forward, parameters: Tensor, batch: Batch) -> Tensor:
-    """Outputs (m, C) of the first samples in float64; more than are returned are compared with each other.
-
-    Raises:
-        ValueError: If the model cannot be called so, is random, mixes samples, or returns something else.
-    """
-    many = batch.inputs[: compared(batch, parameters)]
-    batch = Batch(batch.inputs[:SHOWN], batch.targets[:SHOWN]).to(CPU, torch.float64)
-    many = many.to(batch.inputs)
-    parameters = parameters.double()
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        try:
-            found = cast("object", forward(parameters, batch.inputs))
-        except _FAILURES as failure:
-            raise ValueError(_call_failure(failure, batch.inputs)) from failure
-        if not isinstance(found, Tensor):
-            raise ValueError(f"the model returns a {type(found).__name__}: a tensor (m, C) is needed")
-        if found.ndim != 2 or found.shape[0] != batch.size or found.shape[1] < 1:
-            raise ValueError(
-                f"the model returns shape {tuple(found.shape)} for {batch.size} samples: (m, C) is needed, "
-                "one row for each sample, and one column where it has a single output"
-            )
-        if found.dtype != torch.float64:
-            raise ValueError(
-                f"the model returns {found.dtype} for weights and inputs of torch.float64: let it create tensors in "
-                "the dtype of its input, and cast nothing"
-            )
-        if not torch.equal(found, forward(parameters, batch.inputs)) and bool(found.isfinite().all()):
-            raise ValueError("the model returns other outputs when it is called again: it must not draw at random")
-        refuse_mixing(forward, parameters, many)
-    return found
-
-
 def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, bool]:
     """Multiply with the operator on a few samples, in both dtypes, and find how blocks can be multiplied.
 
@@ -144,7 +110,7 @@ def tried(network: Network, model: nn.Module, operator: str) -> tuple[Network, b
 def _try_products(network: Network, operator: str, engine: str = "") -> None:
     dtype = network.parameters.dtype
     first = network.batches[0]
-    shown = replace(network, batches=(Batch(first.inputs[: 2 * TRIED], first.targets[: 2 * TRIED]),))
+    shown = replace(network, batches=(first.part(slice(2 * TRIED)),))
     outputs = _with_graph(shown)
     if operator in ("hessian", "residual"):
         refuse_weight_norm(outputs)
@@ -179,8 +145,8 @@ def _with_graph(network: Network) -> Tensor:
     try:
         with torch.enable_grad():
             objective = network.objective(parameters)
-    except _FAILURES as failure:
-        raise ValueError(_call_failure(failure, network.batches[0].inputs)) from failure
+    except FAILURES as failure:
+        raise ValueError(call_failure(failure, network.batches[0].inputs)) from failure
     if not objective.requires_grad:
         raise ValueError(
             "the loss does not depend on the chosen parameters in a way torch can follow: look for detach, argmax or "
@@ -233,21 +199,6 @@ def _runs_by_example(network: Network) -> bool:
     except (RuntimeError, TypeError):
         return False
     return True
-
-
-def _call_failure(failure: Exception, inputs: Tensor) -> str:
-    """Why the model could not be called."""
-    said = first_line(failure).rstrip(".")
-    if (
-        not inputs.is_floating_point()
-        and not isinstance(failure, IndexError)
-        and re.search(r"dtype|type|Float|Double", said)
-    ):
-        return (
-            f"the inputs are {inputs.dtype} and the model takes floating numbers ({said}): convert them, as in "
-            "inputs.float()"
-        )
-    return f"the model cannot be called on the data in torch.float64 and torch.float32 on the CPU: {said}"
 
 
 def _twice_failure(failure: Exception, objective: Tensor) -> str:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
+from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.network import Forward
 
 _CELU: Final[frozenset[Callable[..., Any]]] = frozenset({functional.celu, functional.celu_, torch.celu, torch.celu_})
@@ -56,7 +57,7 @@ def _celu_in_place(input: Tensor, alpha: float = 1.0) -> Tensor:
 def exact(forward: Forward) -> Forward:
     """The forward pass with every CELU evaluated so."""
 
-    def outputs(parameters: Tensor, inputs: Tensor) -> Tensor:
+    def outputs(parameters: Tensor, inputs: Inputs) -> Tensor:
         with ExactCelu():
             return forward(parameters, inputs)
 

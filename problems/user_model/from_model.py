@@ -10,8 +10,10 @@ from __future__ import annotations
 import copy
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -25,15 +27,20 @@ from hessbench.problems.curvature.engines.table import AUTO
 from hessbench.problems.curvature.matrices import operator_dim
 from hessbench.problems.network_problem import network_problem
 from hessbench.problems.networks.flat import flat_forward, flat_parameters, parameter_shapes
+from hessbench.problems.networks.inputs import Inputs, structure_of, tensors_of
 from hessbench.problems.networks.network import Batch, Forward, Network, refuse_infinite
 from hessbench.problems.networks.restriction import ALL, block_index, block_pieces, block_shapes, restricted
-from hessbench.problems.user_model.check import differentiable_attention, first_outputs, refuse_modes, tried
+from hessbench.problems.user_model.calling import Arguments, tensor_of, ways_to_call, whole
+from hessbench.problems.user_model.check import differentiable_attention, refuse_modes, tried
 from hessbench.problems.user_model.checkpointing import refusing_checkpoints
 from hessbench.problems.user_model.data import Data, read_batches
 from hessbench.problems.user_model.exact_activations import ExactCelu, exact
-from hessbench.problems.user_model.loss import UserLoss, loss_of, loss_text
+from hessbench.problems.user_model.first_outputs import first_outputs, outputs_shapes, way_to_call
+from hessbench.problems.user_model.layout import UserLoss, layout_of
+from hessbench.problems.user_model.loss import loss_of, loss_text
 from hessbench.problems.user_model.padded_embedding import fix_padding
 from hessbench.problems.user_model.selection import Selection, selected_names
+from hessbench.problems.user_model.targets import ignored_label, rowed_targets
 from hessbench.specs import check_name
 
 EAGER: Final = 2**26
@@ -61,18 +68,25 @@ def from_model(
     buffers included. The model must treat every sample by itself: dropout and batch norm in training mode are
     refused (call `model.eval()`); of other ways to mix samples those are seen that show in the first batch: in samples
     alone, or in another order.
+    Its inputs may be several, and its outputs of any shape: `nn.CrossEntropyLoss` finds the classes along the second
+    axis, (m, C, ...), as torch has it; the losses by name along the last one, (m, ..., C); a function of one's own gets
+    the outputs as they are. A mean is over samples and positions, and every position of every batch weighs the same,
+    whatever its length; a sample is what lies along the first axis, and its loss its share of that mean.
     Vectors of the problem come back in the shape of the parameters by `problem.split(vector)`, in the order of
     `named_parameters`. In a plugin file, seed what the file draws: each process imports it anew.
 
     Args:
-        model: Any module from inputs (m, ...) to outputs (m, C), in evaluation mode, on any device. Tied weights count
-            once, and both uses are differentiated.
-        loss: "cross-entropy" or "squared" (half the squared distance), means over the samples; `nn.CrossEntropyLoss`
-            or `nn.MSELoss`, their reduction, weights and smoothing respected; or any function of outputs and targets
-            whose attribute `reduction`, "mean" by default, says how it combines samples. A weighted mean divides by
-            the weights of all labels in all batches.
+        model: Any module from inputs (m, ...) to outputs (m, C), (m,) or (m, ..., C), or to a dict or an object that
+            holds these as `logits`; in evaluation mode, on any device. Tied weights count once, and both uses are
+            differentiated.
+        loss: "cross-entropy" or "squared" (half the squared distance), means over all axes but the last;
+            `nn.CrossEntropyLoss`, `nn.BCEWithLogitsLoss` or `nn.MSELoss`, their reduction, weights, smoothing and
+            ignored labels respected; or any function of outputs and targets whose attribute `reduction`, "mean" by
+            default, says how it combines samples. A weighted mean divides by the weights of all labels in all batches.
         data: A pair (inputs, targets) of tensors or arrays, a list of such pairs, or a DataLoader that does not
-            shuffle. A batch counts by its samples, a ragged last one too.
+            shuffle. A batch counts by its samples, a ragged last one too. Inputs may be a tuple or a dict of tensors,
+            masks among them: they are arguments of the model's `forward` where its signature takes them so, else one
+            argument. A batch may also be tensors of which the last are the targets, or a dict whose `labels` are.
         params: What is differentiated: all parameters that require a gradient by default; names of parameters or
             modules, or parameters; or a function of the name. Frozen parameters stay out.
         operator: hessian, ggn, residual, gradient-second-moment, gradient-covariance, monte-carlo-fisher, ntk or gram;
@@ -112,12 +126,17 @@ def from_model(
     shapes = parameter_shapes(own, names)
     kept = block_shapes(block, shapes)
     part = _Part(own, state, names, block)
-    forward, parameters = part.function()
     with refusing_checkpoints(), ExactCelu() as celu:
-        outputs = first_outputs(forward, parameters, batches[0])
-    if celu.met:
-        forward = exact(forward)
-    network = Network(forward, parameters, batches, loss_of(loss, batches, outputs))
+        ways = ways_to_call(own, batches[0].inputs)
+        forward = way_to_call(ways, part.forward, part.parameters, batches[0])
+        parameters = part.parameters
+        shown = first_outputs(forward, parameters, batches[0])
+        layout = layout_of(loss, batches, outputs_shapes(forward, parameters, batches, shown))
+    forward = layout.forward(exact(forward) if celu.met else forward)
+    found = loss_of(loss, batches, layout.flat(shown), layout)
+    batches = layout.filled(rowed_targets(batches, layout), ignored_label(loss))
+    outputs = layout.rows_of(shown)
+    network = Network(forward, parameters, batches, found)
     network, by_example = tried(network, own, operator)
     small = network.num_samples * network.parameters.numel() <= EAGER
     if small:
@@ -126,8 +145,10 @@ def from_model(
     def fingerprint() -> str:
         """Weights, buffers and data; texts of model, loss and block; and outputs, which show the code of `forward`."""
         arrays = [state[key].numpy() for key in sorted(state)]
-        arrays += [tensor.numpy() for batch in batches for tensor in (batch.inputs, batch.targets)]
+        arrays += [tensor.numpy() for batch in batches for tensor in (*tensors_of(batch.inputs), batch.targets)]
+        structure = structure_of(batches[0].inputs)
         text = [_architecture(own), loss_text(loss), *names, operator, block, *_digits(outputs), *choice.extras]
+        text += [structure] if structure else []
         return array_hash(
             *arrays, *(np.frombuffer(line.encode(), np.uint8) for line in (*text, _slopes(network, outputs)))
         )
@@ -153,7 +174,16 @@ class _Part:
     names: tuple[str, ...]
     block: str
 
-    def function(self) -> tuple[Forward, Tensor]:
+    @cached_property
+    def parameters(self) -> Tensor:
+        """What they are, (n,)."""
+        return self._function(whole)[1]
+
+    def forward(self, arguments: Arguments) -> Forward:
+        """Outputs as a function of them, of a model that takes its inputs so."""
+        return self._function(arguments)[0]
+
+    def _function(self, arguments: Arguments) -> tuple[Forward, Tensor]:
         """Outputs as a function of them, and what they are.
 
         A block of whole parameters leaves the others out of the flat vector, so that nothing is differentiated for
@@ -162,14 +192,18 @@ class _Part:
         shapes = parameter_shapes(self.model, self.names)
         pieces = [piece.name for piece in block_pieces(self.block, shapes)]
         if all(piece in shapes for piece in pieces):
-            return self._of(tuple(pieces))
-        network = restricted(Network(*self._of(self.names), batches=()), block_index(self.block, shapes))
+            return self._of(tuple(pieces), arguments)
+        network = restricted(Network(*self._of(self.names, arguments), batches=()), block_index(self.block, shapes))
         return network.forward, network.parameters
 
-    def _of(self, names: tuple[str, ...]) -> tuple[Forward, Tensor]:
-        inner = flat_forward(self.model, self.state, names)
+    def _of(self, names: tuple[str, ...], arguments: Arguments) -> tuple[Forward, Tensor]:
+        def call(called: Callable[..., Any], inputs: Inputs) -> Tensor:
+            positional, named = arguments(inputs)
+            return tensor_of(called(*positional, **named))
 
-        def forward(parameters: Tensor, inputs: Tensor) -> Tensor:
+        inner = flat_forward(self.model, self.state, names, call)
+
+        def forward(parameters: Tensor, inputs: Inputs) -> Tensor:
             with differentiable_attention():
                 return inner(parameters, inputs)
 

@@ -5,72 +5,71 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
 
 from hessbench.exceptions import first_line
-from hessbench.problems.networks.losses import CROSS_ENTROPY, LOSSES, SQUARED, Loss, LossTotal, cross_entropy, squared
+from hessbench.problems.networks.losses import CROSS_ENTROPY, LOSSES, Loss, LossTotal, cross_entropy
 from hessbench.problems.networks.network import Batch
+from hessbench.problems.networks.row_losses import by_rows
+from hessbench.problems.user_model.layout import FUNCTIONS, Layout, UserLoss, layout_of
+from hessbench.problems.user_model.targets import IGNORED, check_targets, rowed_targets
+from hessbench.problems.user_model.torch_losses import closed_form
 from hessbench.specs import suggest
 
-UserLoss: TypeAlias = str | Loss | Callable[[Tensor, Tensor], Tensor]
-
 _SPLIT_TOLERANCE: Final = 1e-6
-_PROBABILITY_TOLERANCE: Final = 1e-3
-_FUNCTIONS: Final[tuple[tuple[object, UserLoss], ...]] = (
-    (nn.functional.cross_entropy, nn.CrossEntropyLoss()),
-    (nn.functional.mse_loss, nn.MSELoss()),
-    (nn.functional.nll_loss, nn.NLLLoss()),
-)
-"""Functions of torch with the modules that do the same."""
 _REDUCTIONS: Final = ("mean", "batchmean", "sum")
 _MOST_ENTRIES: Final = 2**26
 """Outputs times samples on which a loss of one's own is compared with its parts."""
 
 
-def loss_of(loss: UserLoss, batches: Sequence[Batch], outputs: Tensor) -> Loss:
+def loss_of(loss: UserLoss, batches: Sequence[Batch], outputs: Tensor, layout: Layout | None = None) -> Loss:
     """What a user calls a loss, as a sum over samples, and its targets checked.
 
     Args:
-        loss: "cross-entropy" or "squared"; `nn.CrossEntropyLoss` or `nn.MSELoss`, whose closed forms are used; or a
-            function of outputs and targets that returns a scalar, its attribute `reduction` saying whether that is a
-            mean (the default) or a sum over the samples. The mean of torch's elementwise losses (L1, Huber, BCE,
-            `nn.KLDivLoss`) is over samples and outputs, 1 / C of the mean over samples that "batchmean" is.
-        batches: The data.
-        outputs: Outputs of the first samples, in float64.
+        loss: "cross-entropy" or "squared"; `nn.CrossEntropyLoss`, `nn.BCEWithLogitsLoss` or `nn.MSELoss`, whose closed
+            forms are used; or a function of outputs and targets that returns a scalar, its attribute `reduction` saying
+            whether that is a mean (the default) or a sum over the samples. The mean of torch's elementwise losses (L1,
+            Huber, BCE, `nn.KLDivLoss`) is over samples and outputs, 1 / C of the mean over samples that "batchmean" is.
+        batches: The data, targets as they were handed in.
+        outputs: Outputs of the first samples as rows (m, D), in float64.
+        layout: What the rows are made of; outputs (m, C) as they are by default.
 
     Raises:
         ValueError: If the loss is unknown or no sum over samples, or a target is out of range.
     """
-    loss = next((module for function, module in _FUNCTIONS if function is loss), loss)
+    loss = next((module for function, module in FUNCTIONS if function is loss), loss)
     if isinstance(loss, str):
         if loss not in LOSSES:
             raise ValueError(
                 f"unknown loss {loss!r}{suggest(loss, LOSSES)}; accepted: {', '.join(LOSSES)}, or a function"
             )
-        found = LOSSES[loss]
-    elif isinstance(loss, Loss):
-        found = loss
     elif isinstance(loss, type):
         raise ValueError(
             f"loss is the class {loss.__name__} itself: an instance is accepted, as {loss.__name__}() with its settings"
         )
-    elif not callable(loss):
+    elif not isinstance(loss, Loss) and not callable(loss):
         raise ValueError(f"loss takes a name or a function of outputs and targets, got {type(loss).__name__}")
-    else:
-        found = _loss_of_function(loss, batches, outputs.shape[1])
-    is_mse = type(loss) is nn.MSELoss
-    for number, batch in enumerate(batches, 1):
-        if found.name == CROSS_ENTROPY.name:
-            _check_classes(batch.targets, outputs.shape[1], number)
-        elif found.name == SQUARED.name:
-            _check_values(batch.targets, outputs.shape[1], number, numbers=not is_mse)
+    layout = layout or layout_of(loss, batches, [tuple(outputs.shape[1:])] * len(batches))
+    check_targets(loss, batches, layout)
+    batches = rowed_targets(batches, layout)
+    found = _own_loss(loss, layout) if isinstance(loss, str | Loss) else _loss_of_function(loss, batches, layout)
     _check_split(found, outputs, batches[0].targets[: outputs.shape[0]])
-    if not isinstance(loss, str | Loss) and found.root is None:
+    if not isinstance(loss, str | Loss) and found.root is None and not layout.is_ragged:
         _check_batches(found, outputs, batches)
     return found
+
+
+def _own_loss(loss: str | Loss, layout: Layout) -> Loss:
+    """A loss of this package: of outputs with more axes the mean over all but the last one, or their sum."""
+    found = LOSSES[loss] if isinstance(loss, str) else loss
+    if layout.is_plain:
+        return found
+    if layout.is_ragged and found is CROSS_ENTROPY:
+        found = cross_entropy(ignored=IGNORED)
+    return by_rows(found, layout.width, layout.share if found.mean else 1.0)
 
 
 def loss_text(loss: UserLoss) -> str:
@@ -94,22 +93,21 @@ def _settings(loss: nn.Module) -> dict[str, Any]:
     }
 
 
-def _loss_of_function(function: Callable[[Tensor, Tensor], Tensor], batches: Sequence[Batch], classes: int) -> Loss:
+def _loss_of_function(function: Callable[[Tensor, Tensor], Tensor], batches: Sequence[Batch], layout: Layout) -> Loss:
     reduction = str(getattr(function, "reduction", "mean"))
     if reduction not in _REDUCTIONS:
         raise ValueError(f"loss: reduction must be mean or sum, got {reduction!r}; batchmean is for nn.KLDivLoss")
     mean = reduction != "sum"
-    if type(function) is nn.MSELoss:
-        return squared(mean=mean, weight=2 / classes if mean else 2.0)
-    if type(function) is nn.CrossEntropyLoss:
-        return _cross_entropy_of(cast("nn.CrossEntropyLoss", function), batches, classes, mean=mean)
-    if type(function) is nn.NLLLoss:
-        return _likelihood_of(cast("nn.NLLLoss", function), batches, classes, mean=mean)
+    known = closed_form(function, batches, layout, mean=mean)
+    if known is not None:
+        return known
     name = getattr(function, "__name__", type(function).__name__)
     value = _fixed(function) if isinstance(function, nn.Module) else function
+    shape = layout.shapes[0]
 
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
-        return value(outputs, targets) * (outputs.shape[0] if mean else 1)
+        shaped = outputs if layout.is_plain else outputs.reshape(-1, *shape)
+        return value(shaped, targets) * (outputs.shape[0] if mean else 1)
 
     return Loss(name, total, mean)
 
@@ -127,91 +125,6 @@ def _fixed(module: nn.Module) -> LossTotal:
         return cast("Tensor", torch.func.functional_call(own, moved, (outputs, targets)))
 
     return value
-
-
-def _cross_entropy_of(loss: nn.CrossEntropyLoss, batches: Sequence[Batch], classes: int, *, mean: bool) -> Loss:
-    weights = _class_weights(loss, batches, classes, mean=mean)
-    return cross_entropy(mean=mean, weights=weights, smoothing=loss.label_smoothing)
-
-
-def _likelihood_of(loss: nn.NLLLoss, batches: Sequence[Batch], classes: int, *, mean: bool) -> Loss:
-    weights = _class_weights(loss, batches, classes, mean=mean)
-    for number, batch in enumerate(batches, 1):
-        _check_classes(batch.targets, classes, number)
-
-    def total(outputs: Tensor, targets: Tensor) -> Tensor:
-        scaled = None if weights is None else weights.to(outputs)
-        return nn.functional.nll_loss(outputs, targets, weight=scaled, reduction="sum")
-
-    return Loss(type(loss).__name__, total, mean)
-
-
-def _class_weights(
-    loss: nn.CrossEntropyLoss | nn.NLLLoss, batches: Sequence[Batch], classes: int, *, mean: bool
-) -> Tensor | None:
-    """With class weights a mean divides by the weights of all labels, which is exact over any cut into batches.
-
-    Raises:
-        ValueError: If a label is ignored or names no class, or the weights do not fit the classes or are all 0.
-    """
-    numbers = not batches[0].targets.is_floating_point()
-    if numbers and any(bool((batch.targets == loss.ignore_index).any()) for batch in batches):
-        raise ValueError(
-            f"loss: samples with the label {loss.ignore_index} are ignored (ignore_index): leave them out of the data"
-        )
-    weights = None
-    if loss.weight is not None:
-        weights = loss.weight.detach().cpu().double()
-        if weights.shape != (classes,) or bool((weights < 0).any()):
-            raise ValueError(f"loss: the class weights must be {classes} numbers, none negative")
-        if mean and numbers:
-            for number, batch in enumerate(batches, 1):
-                _check_classes(batch.targets, classes, number)
-            labels = torch.cat([batch.targets.long() for batch in batches])
-            mass = float(weights[labels].sum())
-            if mass == 0:
-                raise ValueError("loss: the class weights of all labels are 0: their mean is not defined")
-            weights = weights * (labels.numel() / mass)
-    return weights
-
-
-def _check_classes(targets: Tensor, classes: int, number: int) -> None:
-    if targets.is_floating_point() and targets.ndim == 2:
-        if targets.shape[1] != classes:
-            raise ValueError(
-                f"targets of batch {number} have {targets.shape[1]} probabilities, the model {classes} outputs"
-            )
-        if float(targets.min()) < 0 or float((targets.sum(dim=1) - 1).abs().max()) > _PROBABILITY_TOLERANCE:
-            raise ValueError(
-                f"targets of batch {number} are no probabilities: rows of numbers >= 0 with sum 1 are needed"
-            )
-    elif targets.is_floating_point() or targets.ndim != 1 or targets.dtype == torch.bool:
-        raise ValueError(
-            f"targets of batch {number} are {targets.dtype} {tuple(targets.shape)}: class numbers (m,) as integers or "
-            f"probabilities (m, {classes}) are needed"
-        )
-    else:
-        _check_labels(targets, classes, number)
-
-
-def _check_values(targets: Tensor, classes: int, number: int, *, numbers: bool) -> None:
-    if numbers and not targets.is_floating_point() and targets.ndim == 1:
-        _check_labels(targets, classes, number)
-    elif not targets.is_floating_point() or targets.ndim != 2 or targets.shape[1] != classes:
-        also = ", or class numbers (m,) as integers," if numbers else ""
-        raise ValueError(
-            f"targets of batch {number} are {targets.dtype} {tuple(targets.shape)}: values (m, {classes}){also} are "
-            "needed, as many as the model has outputs"
-        )
-
-
-def _check_labels(targets: Tensor, classes: int, number: int) -> None:
-    low, high = int(targets.min()), int(targets.max())
-    if low < 0 or high >= classes:
-        raise ValueError(
-            f"labels of batch {number} run from {low} to {high}: the model has {classes} outputs, so labels from 0 to "
-            f"{classes - 1} are accepted"
-        )
 
 
 def _check_split(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
@@ -264,5 +177,6 @@ def _refuse_gap(loss: Loss, whole: float, apart: Sequence[float], samples: int) 
         raise ValueError(
             f"loss {loss.name}: its value over {samples} samples is not the "
             f"{'mean' if loss.mean else 'sum'} of theirs, so it has no value for each sample; set its attribute "
-            "`reduction` to mean or sum, and let it treat every sample by itself"
+            "`reduction` to mean or sum, and let it treat every sample by itself; for labels that are ignored or "
+            "classes that are weighted take nn.CrossEntropyLoss itself"
         )

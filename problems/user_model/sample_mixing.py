@@ -7,6 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hessbench.problems.networks.inputs import Inputs, taken, tensors_of
 from hessbench.problems.networks.network import Batch, Forward, Network
 from hessbench.seeding import derive_seed, make_generator
 
@@ -19,19 +20,19 @@ LOOKED_AT: Final = 256
 COMPARED: Final = 4096
 """Samples that are compared with each other at most."""
 FORWARDS: Final = 2**24
-"""Samples times parameters up to which more are than are shown."""
+"""Samples times parameters, and times their own numbers, up to which more are than are shown."""
 
 _TOLERANCE: Final = 1e-8
 
 
-def refuse_mixing(forward: Forward, parameters: Tensor, inputs: Tensor) -> None:
+def refuse_mixing(forward: Forward, parameters: Tensor, inputs: Inputs) -> None:
     """Refuse a model whose outputs for a sample depend on the others of its batch, or on its place among them.
 
     The first, a middle and the last sample are compared with themselves alone, and all against themselves in another
     order: the first one alone may not show it, as where samples are taken for steps of time.
 
     Args:
-        forward: Outputs (m, C).
+        forward: Outputs (m, ...).
         parameters: Where.
         inputs: Samples (m, ...).
 
@@ -40,15 +41,15 @@ def refuse_mixing(forward: Forward, parameters: Tensor, inputs: Tensor) -> None:
     Raises:
         ValueError: If a row differs by more than rounding.
     """
-    m = inputs.shape[0]
+    m = next(tensors_of(inputs)).shape[0]
     order = torch.randperm(m, generator=make_generator(derive_seed("from-model-order")))
     together = forward(parameters, inputs)
     if not bool(together.isfinite().all()):
         return
     size = together.abs().max()
-    pairs = [(order, forward(parameters, inputs[order]))]
+    pairs = [(order, forward(parameters, taken(inputs, order)))]
     for place in sorted({0, m // 2, m - 1}):
-        pairs.append((torch.tensor([place]), forward(parameters, inputs[place : place + 1])))
+        pairs.append((torch.tensor([place]), forward(parameters, taken(inputs, slice(place, place + 1)))))
     for places, apart in pairs:
         # By the largest output of all: a row of small differences is no better than the numbers it is made of.
         if not bool(((together[places] - apart).abs() <= _TOLERANCE * size).all()):
@@ -59,7 +60,8 @@ def refuse_mixing(forward: Forward, parameters: Tensor, inputs: Tensor) -> None:
 
 def compared(batch: Batch, parameters: Tensor) -> int:
     """How many samples of a batch are compared with each other: many where that is cheap."""
-    return min(batch.size, COMPARED, max(SHOWN, FORWARDS // parameters.numel()))
+    held = sum(tensor[0].numel() for tensor in tensors_of(batch.inputs))
+    return min(batch.size, COMPARED, max(SHOWN, min(FORWARDS // parameters.numel(), FORWARDS // max(held, 1))))
 
 
 def telling_batch(network: Network) -> Batch:
@@ -72,13 +74,13 @@ def telling_batch(network: Network) -> Batch:
     """
     batch = network.batches[0]
     first = list(range(min(TRIED, batch.size)))
-    some = Batch(batch.inputs[:LOOKED_AT], batch.targets[:LOOKED_AT]).to(torch.device("cpu"), torch.float64)
+    some = batch.part(slice(LOOKED_AT)).to(torch.device("cpu"), torch.float64)
     with torch.no_grad():
         outputs = network.forward(network.parameters.double(), some.inputs)
     bends = _bends(network, outputs, some.targets)
     most = bends.argsort(descending=True, stable=True)[: 2 * TRIED].tolist()
     places = [*first, *[place for place in most if place not in first][:TRIED]]
-    return Batch(batch.inputs[places], batch.targets[places])
+    return batch.part(torch.tensor(places))
 
 
 def _bends(network: Network, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -34,7 +34,23 @@ def log_cosh(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.cosh(outputs - values_of(outputs, targets)).sum(dim=1).log().sum()
 
 
-FORMULAS: dict[str, Formula] = {"cross-entropy": cross_entropy, "squared": squared, "log-cosh": log_cosh}
+def of_positions(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of outputs (m, 6), three classes at each of two positions; labels (m, 2)."""
+    return cross_entropy(outputs.reshape(-1, 3), targets.flatten())
+
+
+def yes_or_no(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Sum of log(1 + exp f) - y f."""
+    return (outputs.exp().log1p() - values_of(outputs, targets) * outputs).sum()
+
+
+FORMULAS: dict[str, Formula] = {
+    "cross-entropy": cross_entropy,
+    "squared": squared,
+    "log-cosh": log_cosh,
+    "of-positions": of_positions,
+    "binary-cross-entropy": yes_or_no,
+}
 """Each loss as a sum over samples, written down once more."""
 
 
@@ -49,7 +65,8 @@ class Oracle:
         targets: Of all samples.
         formula: The loss, one of `FORMULAS`.
         scale: 1 / N for a mean, 1 for a sum.
-        root: S (N, C, R) from outputs and targets; fixes the basis of the Gram matrix, and is checked.
+        root: S (N, C, R) from outputs and targets, or (N L, C / L, R) of L rows a sample; fixes the
+            basis of the Gram matrix, and is checked.
         drawn: Targets drawn for each sample, for the Monte Carlo Fisher.
     """
 
@@ -111,6 +128,7 @@ class Oracle:
     def _gram(self) -> Tensor:
         """F^T F of the loss's own root, any of which has F F^T = G."""
         assert self.root is not None
-        F = torch.einsum("icn,icr->nir", self.jacobian, self.root(self.outputs, self.targets)).flatten(1)
+        S = self.root(self.outputs, self.targets)  # one block for each sample, or for each row of its outputs
+        F = torch.einsum("icn,icr->nir", self.jacobian.reshape(*S.shape[:2], -1), S).flatten(1)
         torch.testing.assert_close(self.scale * F @ F.T, self.ggn, rtol=0, atol=1e-12)
         return self.scale * F.T @ F

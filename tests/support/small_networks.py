@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
+from hessbench.problems.networks.binary_loss import binary_cross_entropy
 from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED, Loss
 from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.networks.row_losses import by_rows
 
 SAMPLES, CLASSES, TOKENS = 7, 3, 5
 SPLITS = {"one batch": (7,), "ragged batches": (3, 3, 1)}
@@ -54,11 +56,19 @@ def attention(parameters: Tensor, tokens: Tensor) -> Tensor:
     return functional.linear(functional.gelu(x).mean(dim=1), W.view(3, 2))
 
 
+def sequence(parameters: Tensor, inputs: Tensor) -> Tensor:
+    """2 -> 2 tanh -> 3 at each of two positions, (m, 4) -> (m, 6)."""
+    W1, b, W2 = parameters.split([4, 2, 6])
+    hidden = torch.tanh(functional.linear(inputs.view(-1, 2, 2), W1.view(2, 2), b))
+    return functional.linear(hidden, W2.view(3, 2)).flatten(1)
+
+
 NETWORKS: dict[str, tuple[Formula, int, dict[str, Any]]] = {
     "dense": (dense, 36, {"batched": True}),
     "convolutions": (convolutions, 26, {"batched": False}),
     "residual": (residual, 48, {"batched": True}),
     "attention": (attention, 28, {"batched": False, "traced": False}),
+    "sequence": (sequence, 12, {"batched": True}),
 }
 """By name: the formula, its number of parameters, and how blocks are made."""
 
@@ -66,6 +76,8 @@ LOSSES = {
     f"{name} {'mean' if mean else 'sum'}": replace(loss, mean=mean)
     for name, loss in (
         ("cross-entropy", CROSS_ENTROPY), ("squared", SQUARED), ("log-cosh", Loss("log-cosh", FORMULAS["log-cosh"])),
+        ("of-positions", replace(by_rows(CROSS_ENTROPY, CLASSES), name="of-positions")),
+        ("binary-cross-entropy", binary_cross_entropy()),
     )
     for mean in (True, False)
 }  # fmt: skip
@@ -90,10 +102,12 @@ def small_network(
     forward, dim, usual = NETWORKS[name]
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(SAMPLES, 4, generator=generator)
-    labels = torch.randint(0, CLASSES, (SAMPLES,), generator=generator)
+    labels = torch.randint(0, CLASSES, (SAMPLES, 2) if name == "sequence" else (SAMPLES,), generator=generator)
     parameters = 0.7 * torch.randn(dim, generator=generator)
     if name == "attention":
         inputs = torch.randint(0, TOKENS, (SAMPLES, 3), generator=generator)
+    if loss.startswith("binary"):
+        labels = torch.eye(CLASSES)[labels]
     batches = tuple(Batch(*pair) for pair in zip(inputs.split(sizes), labels.split(sizes), strict=True))
     network = Network(forward, parameters, batches, LOSSES[loss], **{**usual, **flags})
     return network.to(torch.device("cpu"), dtype)
@@ -121,4 +135,8 @@ def drawn_targets(network: Network, mc_samples: int = 1, seed: int = 0) -> Tenso
     slopes = torch.cat([batch.targets for batch in fisher_network(network, mc_samples, seed).batches])[:, :, 0]
     if network.loss.name == "cross-entropy":
         return slopes.argmin(dim=1)
+    if network.loss.name == "of-positions":
+        return slopes.view(-1, 2, CLASSES).argmin(dim=2)
+    if network.loss.name == "binary-cross-entropy":
+        return (slopes < 0).to(slopes)
     return torch.cat([network.forward(network.parameters, batch.inputs) for batch in network.batches]) - slopes

@@ -49,7 +49,7 @@ def ggn_again(network: Network, batch: Batch) -> Products:
 def unknown_node(network: Network) -> str | None:
     """Which node has no rule, as one sentence; None where every node has one."""
     batch = network.batches[0]
-    few = batch if network.group else Batch(batch.inputs[:_FEW], batch.targets[:_FEW])
+    few = batch if network.group else batch.part(slice(_FEW))
     try:
         hessian(network, few)
     except EngineUnavailable as failure:

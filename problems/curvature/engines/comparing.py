@@ -23,6 +23,7 @@ from hessbench.problems.curvature.engines import kept_graph
 from hessbench.problems.curvature.engines.engine import Engine, EngineUnavailable, Products
 from hessbench.problems.curvature.engines.table import ENGINES
 from hessbench.problems.curvature.engines.yardstick import SMOOTH, disagrees, gap_of
+from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.network import Batch, Forward, Network
 
 _FAILURES: Final = (RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError)
@@ -45,8 +46,8 @@ def few_samples(network: Network) -> Batch:
     size = GROUPED if network.group else SAMPLES
     if batch.size <= size:
         return batch
-    at = torch.linspace(0, batch.size - 1, size, device=batch.inputs.device).long()
-    return Batch(batch.inputs[at], batch.targets[at.to(batch.targets.device)])
+    at = torch.linspace(0, batch.size - 1, size, device=batch.targets.device).long()
+    return batch.part(at)
 
 
 def compare(network: Network, engine: Engine, matrix: str, made: Products | None = None) -> None:
@@ -165,7 +166,7 @@ def _wrong(network: Network, engine: Engine, matrix: str) -> bool:
 
 
 def _cut(forward: Forward, last: int) -> Forward:
-    def outputs(parameters: Tensor, inputs: Tensor) -> Tensor:
+    def outputs(parameters: Tensor, inputs: Inputs) -> Tensor:
         try:
             with _Calls(last):
                 return forward(parameters, inputs)

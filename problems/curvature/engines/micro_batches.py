@@ -80,7 +80,7 @@ def streamed(network: Network, engine: Engine, matrix: str, size: int) -> Matmat
 def pieces(batch: Batch, size: int) -> Generator[Batch]:
     """A batch in pieces of `size` samples, as views; the last may be smaller."""
     for start in range(0, batch.size, size):
-        yield Batch(batch.inputs[start : start + size], batch.targets[start : start + size])
+        yield batch.part(slice(start, start + size))
 
 
 def _total(network: Network, batch: Batch) -> Tensor:

@@ -69,8 +69,7 @@ def is_affine_in_each(network: Network) -> bool:
 
 
 def _parts(batch: Batch) -> Iterable[Batch]:
-    pairs = zip(batch.inputs.split(_SAMPLES), batch.targets.split(_SAMPLES), strict=True)
-    return (Batch(inputs, targets) for inputs, targets in pairs)
+    return (batch.part(slice(start, start + _SAMPLES)) for start in range(0, batch.size, _SAMPLES))
 
 
 def _is_affine(tape: Tape) -> bool:

@@ -47,7 +47,7 @@ class RulesProducts:
     """
 
     def __init__(self, network: Network, batch: Batch, *, hessian: bool = True, check: bool = True) -> None:
-        if batch.inputs.device.type == "cpu":
+        if network.parameters.device.type == "cpu":
             _keep_pages()
         tape = record(network.forward, network.parameters, batch.inputs)
         self.outputs = tape.outputs.detach()

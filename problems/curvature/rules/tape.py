@@ -11,6 +11,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.network import Forward
 
 aten = torch.ops.aten
@@ -83,7 +84,7 @@ class Tape:
     nodes: list[Node] = field(default_factory=list[Node])
 
 
-def record(forward: Forward, parameters: Tensor, inputs: Tensor) -> Tape:
+def record(forward: Forward, parameters: Tensor, inputs: Inputs) -> Tape:
     """Run a function and write down what depends on its parameters.
 
     The operations are those below autograd, so that tied weights, restricted parameters and modules of any kind look

@@ -178,7 +178,7 @@ def test_numbers_out_of_range_are_refused(operator, more, says):
 def test_a_loss_that_lacks_what_an_operator_needs_is_refused_in_one_sentence():
     network = network_of(loss=ROOTLESS)
     with pytest.raises(
-        ValueError, match=r"\Athe loss quartic names no distribution .*takes cross-entropy or squared\Z"
+        ValueError, match=r"\Athe loss quartic names no distribution .*takes cross-entropy, binary .* or squared\Z"
     ):
         curvature_operator(network, "monte-carlo-fisher")
     for ask in (curvature_operator, operator_dim):

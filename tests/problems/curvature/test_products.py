@@ -12,6 +12,7 @@ from hessbench.problems.curvature.engines.table import AUTO, ENGINES, engine_nam
 from hessbench.problems.curvature.matrices import OPERATORS, curvature_operator, operator_dim
 
 USUAL = "cross-entropy mean"
+SAMPLES = [loss for loss in LOSSES if not loss.startswith("of-positions")]
 THREE = (USUAL, "squared sum", "log-cosh mean")
 # Compiling takes half a minute a product, and what is compiled is the kept graph: `engines/test_compiled.py`.
 NAMED = {name: [e for e in engine_names(name) if e not in ("compiled", AUTO)] for name in OPERATORS}
@@ -36,7 +37,9 @@ def near(op, truth, width, told):
 
 def losses_of(operator, network):
     """All on the dense network, one of each formula elsewhere; the kernel asks the loss for nothing."""
-    names = (USUAL, "log-cosh sum") if operator == "ntk" else LOSSES if network == "dense" else THREE
+    if network == "sequence":
+        return ("of-positions mean",)
+    names = (USUAL, "log-cosh sum") if operator == "ntk" else SAMPLES if network == "dense" else THREE
     return [loss for loss in names if takes(loss, operator)]
 
 
@@ -49,7 +52,7 @@ def engines_of(operator, network, loss):
         return named
     if loss == USUAL and network == "dense":
         return [name for name in named if not is_costly(name)]
-    return named[:2]
+    return [name for name in named if not is_costly(name)] if network == "sequence" else named[:2]
 
 
 def is_costly(engine):
@@ -118,7 +121,7 @@ def test_micro_batches_of_any_size_weigh_every_sample_the_same(matrix):
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_single_precision_is_off_by_its_rounding_only(operator):
     for network in NETWORKS:
-        for loss in losses_of(operator, network) if network == "dense" else [USUAL]:
+        for loss in losses_of(operator, network) if network in ("dense", "sequence") else [USUAL]:
             truth = oracle_of(network, loss).matrix(operator)
             named = NAMED[operator] or [AUTO]
             for engine in named if (network, loss) == ("dense", USUAL) else named[:1]:

@@ -209,9 +209,12 @@ MODELS = {
     "mixed samples": (lambda: Applied(mixed), "the outputs of a sample depend on the others of its batch"),
     "no gradient": (lambda: Applied(torch.Tensor.detach), "the loss does not depend on the chosen parameters in a way"),
     "a hidden derivative": (lambda: Applied(Mistaken.apply), "Mistaken (a custom autograd.Function) hides a deriv"),
-    "a tuple": (lambda: Applied(lambda x: (x, x)), "the model returns a tuple: a tensor (m, C) is needed"),
-    "no class axis": (lambda: Applied(lambda x: x[:, 0]), "the model returns shape (4,) for 4 samples"),
-    "another axis": (lambda: Applied(lambda x: x[:, None]), "the model returns shape (4, 1, 3) for 4 samples"),
+    "a tuple": (lambda: Applied(lambda x: (x, x)), "the model returns a tuple: a tensor (m, ..., C), or a dict"),
+    "no class axis": (lambda: Applied(lambda x: x[:, 0]), "the model returns one number (m,) for each sample, which"),
+    "another axis": (
+        lambda: Applied(lambda x: x[:, None]), "probabilities (m, 1, 3) are needed for outputs (m, 1, 3)"
+    ),
+    "one number for all": (lambda: Applied(torch.sum), "the model returns shape () for 4 samples: (m, C) is needed,"),
     "a cast": (lambda: Applied(torch.Tensor.float), "the model returns torch.float32 for weights and inputs of"),
     "a constant dtype": (lambda: Applied(lambda x: x @ torch.eye(C)), "the model cannot be called on the data in"),
     "lazy": (lambda: nn.LazyLinear(C), "the parameter weight has no shape yet: call the model on one batch first"),

@@ -1,5 +1,7 @@
 """Data of a user: what is read, copied and kept, and what is refused."""
 
+from collections import UserDict
+
 import numpy as np
 import pytest
 import torch
@@ -13,9 +15,11 @@ from torch.utils.data import (
     TensorDataset,
 )
 
+from hessbench.problems.networks.inputs import tensors_of
 from hessbench.problems.user_model.data import read_batches
 
 X, Y = torch.arange(14.0).view(7, 2), torch.arange(7)
+M = X > 4
 
 
 class Pairs(Dataset):
@@ -80,6 +84,44 @@ def test_a_loader_gives_its_batches_in_order_a_ragged_last_one_too(loader):
     assert torch.equal(torch.cat([batch.targets for batch in batches]), Y)
 
 
+TREES = {
+    "a tuple": ((X, M), lambda a, b: (a, b)),
+    "a list": ([X, M], lambda a, b: (a, b)),
+    "a dict": ({"x": X, "mask": M}, lambda a, b: {"x": a, "mask": b}),
+    "a mapping of one's own": (UserDict({"x": X, "mask": M}), lambda a, b: {"x": a, "mask": b}),
+    "arrays": ((X.numpy(), M.numpy()), lambda a, b: (a, b)),
+    "a tree of trees": ({"x": (X, M)}, lambda a, b: {"x": (a, b)}),
+}
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_inputs_may_be_trees_of_tensors_and_are_copied(tree):
+    given, twin = TREES[tree]
+    for data in ((given, Y), [(given, Y), [given, Y]]):
+        for batch in read(data):
+            assert str(batch.inputs) == str(twin(X, M))
+            assert all(own.dtype == one.dtype and own is not one for own, one in zip(
+                tensors_of(batch.inputs), (X, M), strict=True))  # fmt: skip
+            assert batch.part(slice(2)).inputs.__class__ is batch.inputs.__class__
+
+
+def test_tensors_beside_each_other_are_inputs_and_the_last_one_the_targets():
+    for data in ((X, M, Y), [(X, M, Y)], [[X, M, Y]], DataLoader(TensorDataset(X, M, Y), batch_size=7)):
+        (batch,) = read(data)
+        assert [torch.equal(one, own) for one, own in zip(batch.inputs, (X, M), strict=True)] == [True, True]
+        assert torch.equal(batch.targets, Y)
+
+
+def test_a_dict_with_labels_is_a_batch_and_a_loader_of_samples_that_are_dicts_too():
+    samples = [{"x": x, "mask": mask, "labels": y} for x, mask, y in zip(X, M, Y, strict=True)]
+    for data in ({"x": X, "mask": M, "labels": Y}, UserDict(x=X, mask=M, labels=Y), DataLoader(samples, batch_size=7)):
+        (batch,) = read(data)
+        assert list(batch.inputs) == ["x", "mask"]
+        assert torch.equal(batch.inputs["x"], X)
+        assert batch.inputs["mask"].dtype == torch.bool
+        assert torch.equal(batch.targets, Y)
+
+
 def test_a_loader_without_batches_of_its_own_gives_those_of_its_data_set():
     batches = read(DataLoader([(X[:5], Y[:5]), (X[5:], Y[5:])], batch_size=None))
     assert [batch.size for batch in batches] == [5, 2]
@@ -126,14 +168,25 @@ def test_floating_values_are_rounded_and_integers_kept(part, dtype):
 REFUSED = {
     "a tensor": (
         lambda: X,
-        "data: a pair (inputs, targets) of tensors or arrays, a list of such pairs, or a DataLoader",
+        "data: a pair (inputs, targets) of tensors or arrays, a list of such pairs, or a DataLoader is accepted",
     ),
-    "a data set": (Pairs, "is accepted, got Pairs"),
+    "a data set": (Pairs, "the key 'labels', got Pairs"),
     "lists of numbers": (lambda: ([1.0], [0]), "data: batch 1 is a list of 1"),
-    "a triple": (lambda: [(X, Y, Y)], "data: batch 1 is a tuple of 3"),
-    "a dictionary": (lambda: [{"x": X}], "data: batch 1 is a dict"),
+    "a triple with a tree": (lambda: [((X, X), Y, Y)], "data: batch 1 is a tuple of 3"),
+    "a dictionary": (lambda: [{"x": X}], "data: batch 1 is a dict without the key 'labels', which its targets are"),
+    "a dictionary alone": (lambda: {"x": X}, "data: batch 1 is a dict without the key 'labels'"),
+    "nothing in a tree": (lambda: ({}, Y), "the inputs of batch 1 hold no tensor"),
+    "no tensor in a tree": (lambda: ({"x": X, "mask": None}, Y), "the inputs of batch 1 (mask) are a NoneType; a tens"),
+    "other keys later": (
+        lambda: [({"x": X}, Y), ({"y": X}, Y)],
+        "the inputs of batch 2 have other parts or names than those of batch 1",
+    ),
+    "another number in a part": (
+        lambda: ((X, X[:3]), Y),
+        "the inputs of batch 1 have 7 and 3 samples: every tensor needs the same number along",
+    ),
     "texts": (lambda: (np.array(["a"] * 7), Y), "the inputs of batch 1 are an array of <U1; numbers are accepted"),
-    "several inputs": (lambda: [((X, X), Y)], "the inputs of batch 1 are a tuple; a tensor or an array is accepted"),
+    "texts in a part": (lambda: [((X, "a"), Y)], "the inputs of batch 1 (part 2) are a str; a tensor or an array is"),
     "a scalar": (lambda: (torch.ones(()), Y), "the inputs of batch 1 must be a dense real tensor (m, ...)"),
     "complex": (lambda: (X + 1j, Y), "the inputs of batch 1 must be a dense real tensor"),
     "sparse": (lambda: (X.to_sparse(), Y), "the inputs of batch 1 must be a dense real tensor"),

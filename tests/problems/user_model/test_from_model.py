@@ -390,7 +390,6 @@ def batch_max(outputs, targets):
     [
         ("cross-entrpy", "unknown loss 'cross-entrpy' (did you mean 'cross-entropy'?)"),
         (nn.CrossEntropyLoss(reduction="none"), "reduction must be mean or sum, got 'none'"),
-        (nn.CrossEntropyLoss(ignore_index=0), "samples with the label 0 are ignored"),
         (nn.MSELoss(), "values (m, 3) are needed, as many as the model has outputs"),
         (batch_max, "loss batch_max: its value over 7 samples is not the mean of theirs"),
         (3, "loss takes a name or a function of outputs and targets, got int"),

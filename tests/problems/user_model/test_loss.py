@@ -62,6 +62,27 @@ CASES = {
     ),
     "weights, shares": (nn.CrossEntropyLoss(WEIGHTS), SHARES, nn.CrossEntropyLoss(WEIGHTS.double())),
     "smoothing": (nn.CrossEntropyLoss(label_smoothing=0.2), LABELS, nn.CrossEntropyLoss(label_smoothing=0.2)),
+    "ignored": (nn.CrossEntropyLoss(ignore_index=2), LABELS, nn.CrossEntropyLoss(ignore_index=2)),
+    "ignored, default": (nn.CrossEntropyLoss(), LABELS.masked_fill(LABELS == 1, -100), nn.CrossEntropyLoss()),
+    "ignored, weights, smoothing": (
+        nn.CrossEntropyLoss(WEIGHTS, ignore_index=0, label_smoothing=0.3), LABELS,
+        nn.CrossEntropyLoss(WEIGHTS.double(), ignore_index=0, label_smoothing=0.3),
+    ),
+    "ignored, sum": (
+        nn.CrossEntropyLoss(ignore_index=0, reduction="sum"), LABELS,
+        nn.CrossEntropyLoss(ignore_index=0, reduction="sum"),
+    ),
+    "likelihood, ignored": (nn.NLLLoss(WEIGHTS, ignore_index=0), SORTED, nn.NLLLoss(WEIGHTS.double(), ignore_index=0)),
+    "BCE": (nn.BCEWithLogitsLoss(), VALUES, nn.BCEWithLogitsLoss()),
+    "BCE of torch": (nn.functional.binary_cross_entropy_with_logits, VALUES, nn.BCEWithLogitsLoss()),
+    "BCE, weights": (
+        nn.BCEWithLogitsLoss(WEIGHTS, pos_weight=2 * WEIGHTS), VALUES,
+        nn.BCEWithLogitsLoss(WEIGHTS.double(), pos_weight=2 * WEIGHTS.double()),
+    ),
+    "BCE, sum": (
+        nn.BCEWithLogitsLoss(torch.tensor([0.3]), reduction="sum"), VALUES,
+        nn.BCEWithLogitsLoss(torch.tensor([0.3]).double(), reduction="sum"),
+    ),
     "squared": ("squared", VALUES, lambda o, t: (o - t).square().sum() / (2 * M)),
     "squared of labels": ("squared", LABELS, lambda o, t: (o - torch.eye(C)[t]).square().sum() / (2 * M)),
     "a loss of this package": (SQUARED, VALUES, lambda o, t: (o - t).square().sum() / (2 * M)),
@@ -121,9 +142,13 @@ REFUSED = {
     "an unknown name": ("crossentropy", LABELS, "unknown loss 'crossentropy' (did you mean 'cross-entropy'?)"),
     "no function": (1.5, LABELS, "loss takes a name or a function of outputs and targets, got float"),
     "no reduction": (nn.MSELoss(reduction="none"), VALUES, "loss: reduction must be mean or sum, got 'none'"),
-    "ignored": (nn.CrossEntropyLoss(ignore_index=2), LABELS, "samples with the label 2 are ignored (ignore_index)"),
-    "default ignored": (nn.CrossEntropyLoss(), LABELS.masked_fill(LABELS == 1, -100), "label -100 are ignored"),
-    "likelihood ignored": (nn.NLLLoss(ignore_index=1), SORTED, "samples with the label 1 are ignored (ignore_index)"),
+    "all ignored": (
+        nn.CrossEntropyLoss(ignore_index=2), 0 * LABELS + 2,
+        "all labels are 2, which is ignored (ignore_index): their mean is not defined",
+    ),
+    "out of range beside ignored": (
+        nn.CrossEntropyLoss(), torch.tensor([0, -100, 3, 1, 2, 0]), "labels of batch 1 run from 0 to 3: the model has 3"
+    ),
     "ignored in a late sample": (
         lambda o, t: nn.functional.cross_entropy(o, t, ignore_index=1), SORTED, "over 6 samples is not the mean of"
     ),
@@ -136,6 +161,10 @@ REFUSED = {
     ),
     "weights of another length": (nn.CrossEntropyLoss(torch.ones(2)), LABELS, "class weights must be 3 numbers"),
     "negative weights": (nn.CrossEntropyLoss(-WEIGHTS), LABELS, "class weights must be 3 numbers, none negative"),
+    "weights of samples": (nn.BCEWithLogitsLoss(torch.ones(M, 1)), VALUES, "weight (6, 1) must be one number, or"),
+    "too many weights": (nn.BCEWithLogitsLoss(pos_weight=torch.ones(2)), VALUES, "loss: pos_weight (2,) must be one"),
+    "truths as integers": (nn.BCEWithLogitsLoss(), VALUES > 0.5, "has outputs; convert them, as in targets.float()"),
+    "truths out of range": (nn.BCEWithLogitsLoss(), 3 * VALUES - 1, "from 0 to 1 are accepted"),
     "weights of no label": (
         nn.CrossEntropyLoss(torch.tensor([0.0, 1, 0])), 0 * LABELS, "the class weights of all labels are 0"
     ),
