@@ -140,6 +140,7 @@ COLUMNS: Final[tuple[Column[CostLine], ...]] = (
     ),
     Column("wall_s", "Wall clock", "median, range", lambda line: spread_cell(line.wall_s, units.seconds)),
     Column("build_s", "Build", "median, range", lambda line: spread_cell(line.build_s, units.seconds)),
+    Column("operator_bytes", "Operator", "bytes kept", lambda line: spread_cell(line.operator_bytes, units.size)),
     Column("host_peak_bytes", "Host peak", "bytes", lambda line: single_cell(line.host_peak_bytes, units.size)),
     Column("device_peak_bytes", "GPU peak", "bytes", lambda line: single_cell(line.device_peak_bytes, units.size)),
     Column("error", "Error", "median, range", error_cell),

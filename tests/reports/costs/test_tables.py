@@ -77,7 +77,7 @@ def test_markdown_has_as_many_cells_in_every_row_whatever_the_names(builder):
     table = [line for line in text.splitlines() if line.startswith("|")]
     unescaped = {line.replace(r"\|", "").count("|") for line in table}
     assert len(table) == 3
-    assert unescaped == {16}
+    assert unescaped == {17}
     assert "<i>" not in text
     assert "`c`" not in text
 
@@ -86,9 +86,9 @@ def test_latex_has_as_many_cells_in_every_row_and_no_foreign_command(builder):
     builder.cell(HOSTILE + "&%", HOSTILE, "trace")
     text = to_latex(sheet(lines(builder.rows)))
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {line.replace(r"\&", "").count("&") for line in rows} == {14}
+    assert {line.replace(r"\&", "").count("&") for line in rows} == {15}
     assert r"\input" not in text
-    assert text.startswith(r"\begin{tabular}{lllrrrrrrrrrrrl}")
+    assert text.startswith(r"\begin{tabular}{lllrrrrrrrrrrrrl}")
 
 
 def test_csv_has_no_formula(builder):
