@@ -82,6 +82,14 @@ class PeakMeter:
         return max(torch.cuda.max_memory_allocated(self._device) - self._on_device, 0)
 
 
+def resident_bytes() -> int | None:
+    """Host memory that this process holds now; None where the platform cannot say."""
+    try:
+        return _status_bytes("VmRSS")
+    except OSError:
+        return None
+
+
 class _HeapInfo(ctypes.Structure):
     """The `mallinfo2` of the C library."""
 

@@ -5,6 +5,7 @@ What cannot be true, such as a negative cost, is refused as it is made; what has
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar, cast
@@ -69,6 +70,20 @@ class PriceJob(_Pricing):
 @dataclass(frozen=True)
 class UnitJob(_Pricing):
     """Time every kind of product of a network problem beside its gradient."""
+
+
+@dataclass(frozen=True)
+class RunPriceJob(_Pricing):
+    """Build a problem, time blocks of products with it, and rehearse the runs of methods on a small operator.
+
+    The runs are those of `methods[i]`, bound to `estimands[i]`, with `budgets[i]` products. What is not done within
+    `limit_s` is left out.
+    """
+
+    methods: tuple[str, ...]
+    estimands: tuple[str, ...]
+    budgets: tuple[int, ...]
+    limit_s: float
 
 
 @dataclass(frozen=True)
@@ -159,6 +174,78 @@ class UnitPrice(_Priced):
         _refuse_negative(dim=self.dim, in_gradients=self.in_gradients, column_seconds=self.column_seconds)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BuiltPrice:
+    """What building an operator takes.
+
+    Attributes:
+        kind_of_product: Kind of its products.
+        dim: Its dimension.
+        engine: How products are made.
+        build_s: Seconds of the build.
+        build_peak_bytes: Memory at the peak of the build, above the process before it; null where nobody knows.
+        operator_bytes: Memory that the operator keeps, likewise.
+        base_bytes: Resident memory of the process before the build, likewise.
+        bandwidth: Bytes a second, read and written; null where vectors are short.
+    """
+
+    kind_of_product: str
+    dim: int
+    engine: str
+    build_s: float
+    build_peak_bytes: int | None
+    operator_bytes: int | None
+    base_bytes: int | None
+    bandwidth: float | None
+
+    def __post_init__(self) -> None:
+        _refuse_negative(dim=self.dim, build_s=self.build_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockPrice:
+    """What one product with a block takes: seconds, those with FLOPs counted, and memory at the peak."""
+
+    kind_of_product: str
+    width: int
+    seconds: float
+    counted_s: float | None
+    working_bytes: int | None
+
+    def __post_init__(self) -> None:
+        _refuse_negative(width=self.width, seconds=self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What a run of a method takes beside its products, by a run on a small operator.
+
+    Attributes:
+        method: Spec of the method.
+        estimand: Spec of the estimand.
+        budget: Products that the run it stands for may spend.
+        dim: Dimension of the small operator.
+        allowed: Products that were allowed on it.
+        spent: Products that were spent on it.
+        own_s: Seconds outside of products.
+        counted_own_s: Those with FLOPs counted.
+        blocks: Number of products, by kind and width of the block, as in "product 4".
+    """
+
+    method: str
+    estimand: str
+    budget: int
+    dim: int
+    allowed: int
+    spent: int
+    own_s: float
+    counted_own_s: float
+    blocks: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        _refuse_negative(own_s=self.own_s, spent=self.spent)
+
+
 @dataclass(frozen=True)
 class Law:
     """Whether a law held."""
@@ -223,8 +310,20 @@ class Done:
     retire: bool
 
 
-Job: TypeAlias = CellJob | ReferenceJob | PriceJob | UnitJob | ConformanceJob
-Message: TypeAlias = Checkpoint | End | ProblemHash | BuiltReference | NoReference | Price | UnitPrice | Law
+Job: TypeAlias = CellJob | ReferenceJob | PriceJob | UnitJob | RunPriceJob | ConformanceJob
+Message: TypeAlias = (
+    Checkpoint
+    | End
+    | ProblemHash
+    | BuiltReference
+    | NoReference
+    | Price
+    | UnitPrice
+    | BuiltPrice
+    | BlockPrice
+    | Rehearsal
+    | Law
+)
 Word: TypeAlias = Ended | Ready | Failed | Stop | Done
 
 

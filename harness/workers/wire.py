@@ -18,6 +18,8 @@ from hessbench.estimand.base import Arrays
 from hessbench.files import DAMAGE, read_archive
 from hessbench.ledger.typed_fields import built, plain
 from hessbench.workers.messages import (
+    BlockPrice,
+    BuiltPrice,
     BuiltReference,
     CellJob,
     ConformanceJob,
@@ -33,6 +35,8 @@ from hessbench.workers.messages import (
     ProblemHash,
     Ready,
     ReferenceJob,
+    Rehearsal,
+    RunPriceJob,
     Stop,
     UnitJob,
     UnitPrice,
@@ -47,6 +51,7 @@ JOBS: Final[Mapping[str, type]] = {
     "reference": ReferenceJob,
     "price": PriceJob,
     "unit": UnitJob,
+    "run-price": RunPriceJob,
     "conformance": ConformanceJob,
 }
 """What a worker can be asked to do, by its name on the wire."""
@@ -59,6 +64,9 @@ MESSAGES: Final[Mapping[str, type]] = {
     "no-reference": NoReference,
     "price": Price,
     "unit-price": UnitPrice,
+    "built-price": BuiltPrice,
+    "block-price": BlockPrice,
+    "rehearsal": Rehearsal,
     "law": Law,
 }
 """What a job may say."""
