@@ -64,6 +64,7 @@ def command(
             if priced is not None and not entry.skip_reason:
                 line += f"  {price_text(entry, priced)}"
             console.print(Text(f"{line}  {entry.skip_reason and 'skipped: ' + entry.skip_reason}"), soft_wrap=True)
+        say(console, told)
         return
     table = Table(box=None, pad_edge=False)
     for head in ("estimand", "problem", "method", "budgets", "least", "repeats", "skipped because"):

@@ -20,7 +20,7 @@ from hessbench.operators import ProductKind
 from hessbench.problem import FACTOR, NETWORK
 from hessbench.running.plan import PlannedCell
 from hessbench.running.price_store import Measured, Place, PlacePrices, PriceStore
-from hessbench.workers.messages import Rehearsal
+from hessbench.workers.price_messages import Rehearsal
 from hessbench.workers.run_prices import LONG_DIM
 
 _ITEMSIZE: Final = {"float64": 8, "float32": 4}

@@ -12,8 +12,9 @@ from hessbench.ledger.environment import is_loaded
 from hessbench.running.cell_prices import CellPrices, guessed_seconds
 from hessbench.running.plan import PlannedCell
 from hessbench.running.price_store import Place, PriceStore
-from hessbench.workers.messages import BlockPrice, BuiltPrice, Outcome, Rehearsal, RunPriceJob
+from hessbench.workers.messages import Outcome, RunPriceJob
 from hessbench.workers.pool import Pool, WorkerConfig
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
 
 LIMIT_S: Final = 30.0
 """Seconds that a pass may take, where no other limit is named."""

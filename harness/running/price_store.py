@@ -15,7 +15,7 @@ from hessbench.cells.cell import Cell
 from hessbench.files import cache_folder
 from hessbench.ledger.environment import capture
 from hessbench.ledger.typed_fields import built, plain
-from hessbench.workers.messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
 
 _KINDS: Final[Mapping[str, type]] = {"built": BuiltPrice, "block": BlockPrice, "rehearsal": Rehearsal}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}

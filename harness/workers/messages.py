@@ -5,7 +5,6 @@ What cannot be true, such as a negative cost, is refused as it is made; what has
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar, cast
@@ -14,6 +13,7 @@ from hessbench.cells.cell import Cell
 from hessbench.cells.messages import Checkpoint, End
 from hessbench.estimand import Arrays, Reference, Source, parse_estimand
 from hessbench.ledger.typed_fields import APART
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice, refuse_negative
 
 M = TypeVar("M")
 
@@ -115,7 +115,7 @@ class BuiltReference:
 
     def __post_init__(self) -> None:
         parse_estimand(self.estimand)
-        _refuse_negative(norm=self.norm, bound=self.bound, rounding=self.rounding)
+        refuse_negative(norm=self.norm, bound=self.bound, rounding=self.rounding)
 
     @property
     def reference(self) -> Reference:
@@ -132,118 +132,6 @@ class NoReference:
 
     def __post_init__(self) -> None:
         parse_estimand(self.estimand)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Priced:
-    """A product that was timed, and where; the columns of a price in the ledger are those of the two kinds of it."""
-
-    problem: str
-    measured_problem: str
-    kind_of_product: str
-    dim: int
-    device: str
-    dtype: str
-    threads: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Price(_Priced):
-    """The price of a product at one dimension, in seconds; bandwidth in bytes a second."""
-
-    seconds: float
-    predicted_seconds: float | None
-    bandwidth: float
-
-    def __post_init__(self) -> None:
-        _refuse_negative(dim=self.dim, seconds=self.seconds, bandwidth=self.bandwidth)
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnitPrice(_Priced):
-    """The price of one column in gradients of the same problem: median, least and most."""
-
-    nominal: float
-    in_gradients: float
-    in_gradients_min: float
-    in_gradients_max: float
-    column_seconds: float
-    gradient_seconds: float
-
-    def __post_init__(self) -> None:
-        _refuse_negative(dim=self.dim, in_gradients=self.in_gradients, column_seconds=self.column_seconds)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuiltPrice:
-    """What building an operator takes.
-
-    Attributes:
-        kind_of_product: Kind of its products.
-        dim: Its dimension.
-        engine: How products are made.
-        build_s: Seconds of the build.
-        build_peak_bytes: Memory at the peak of the build, above the process before it; null where nobody knows.
-        operator_bytes: Memory that the operator keeps, likewise.
-        base_bytes: Resident memory of the process before the build, likewise.
-        bandwidth: Bytes a second, read and written; null where vectors are short.
-    """
-
-    kind_of_product: str
-    dim: int
-    engine: str
-    build_s: float
-    build_peak_bytes: int | None
-    operator_bytes: int | None
-    base_bytes: int | None
-    bandwidth: float | None
-
-    def __post_init__(self) -> None:
-        _refuse_negative(dim=self.dim, build_s=self.build_s)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockPrice:
-    """What one product with a block takes: seconds, those with FLOPs counted, and memory at the peak."""
-
-    kind_of_product: str
-    width: int
-    seconds: float
-    counted_s: float | None
-    working_bytes: int | None
-
-    def __post_init__(self) -> None:
-        _refuse_negative(width=self.width, seconds=self.seconds)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rehearsal:
-    """What a run of a method takes beside its products, by a run on a small operator.
-
-    Attributes:
-        method: Spec of the method.
-        estimand: Spec of the estimand.
-        budget: Products that the run it stands for may spend.
-        dim: Dimension of the small operator.
-        allowed: Products that were allowed on it.
-        spent: Products that were spent on it.
-        own_s: Seconds outside of products.
-        counted_own_s: Those with FLOPs counted.
-        blocks: Number of products, by kind and width of the block, as in "product 4".
-    """
-
-    method: str
-    estimand: str
-    budget: int
-    dim: int
-    allowed: int
-    spent: int
-    own_s: float
-    counted_own_s: float
-    blocks: Mapping[str, int]
-
-    def __post_init__(self) -> None:
-        _refuse_negative(own_s=self.own_s, spent=self.spent)
 
 
 @dataclass(frozen=True)
@@ -379,9 +267,3 @@ def _check_spending(message: Message, cell: Cell) -> None:
         raise ValueError(f"a checkpoint names the budget {budget}, which its cell has not")
     if message.costs.matvecs > budget:
         raise ValueError(f"{message.costs.matvecs} products of a budget of {budget} were reported")
-
-
-def _refuse_negative(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if number < 0:
-            raise ValueError(f"has a negative {name}")

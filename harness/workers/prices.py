@@ -16,7 +16,8 @@ from hessbench.counting import PRICES
 from hessbench.operators import Differentiable, Factored, ProductKind, info_of
 from hessbench.problem import FACTOR, Problem
 from hessbench.seeding import derive_seed, make_generator
-from hessbench.workers.messages import Price, PriceJob, UnitJob, UnitPrice
+from hessbench.workers.messages import PriceJob, UnitJob
+from hessbench.workers.price_messages import Price, UnitPrice
 
 RUNGS: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 """Dimensions at which a product is priced."""

@@ -22,7 +22,7 @@ from hessbench.method import BoundMethod
 from hessbench.operators import OperatorInfo, ProductKind
 from hessbench.problem import PSD
 from hessbench.seeding import derive_seed, make_generator
-from hessbench.workers.messages import Rehearsal
+from hessbench.workers.price_messages import Rehearsal
 
 MOST_DIM: Final = 1000
 MOST_PRODUCTS: Final = 300

@@ -21,7 +21,8 @@ from hessbench.method import BoundMethod
 from hessbench.operators import Factored, LinearOperator, ProductKind, info_of
 from hessbench.problem import FACTOR, Problem
 from hessbench.seeding import derive_seed, make_generator
-from hessbench.workers.messages import BlockPrice, BuiltPrice, Rehearsal, RunPriceJob
+from hessbench.workers.messages import RunPriceJob
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
 from hessbench.workers.prices import copy_bandwidth
 from hessbench.workers.rehearsal import rehearse
 

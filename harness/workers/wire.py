@@ -18,8 +18,6 @@ from hessbench.estimand.base import Arrays
 from hessbench.files import DAMAGE, read_archive
 from hessbench.ledger.typed_fields import built, plain
 from hessbench.workers.messages import (
-    BlockPrice,
-    BuiltPrice,
     BuiltReference,
     CellJob,
     ConformanceJob,
@@ -30,18 +28,16 @@ from hessbench.workers.messages import (
     Law,
     Message,
     NoReference,
-    Price,
     PriceJob,
     ProblemHash,
     Ready,
     ReferenceJob,
-    Rehearsal,
     RunPriceJob,
     Stop,
     UnitJob,
-    UnitPrice,
     Word,
 )
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice
 
 _SIZES: Final = struct.Struct(">QQ")
 _LIMIT: Final = 1 << 34

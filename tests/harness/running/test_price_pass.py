@@ -1,0 +1,55 @@
+"""The pass that measures what a plan lacks: once, within its limit, and saying why something is missing."""
+
+import pytest
+
+from hessbench.catalog import load_catalog
+from hessbench.running.plan import plan
+from hessbench.running.price_pass import price_plan
+from hessbench.running.price_store import PriceStore
+from hessbench.running.suite import Cross, Suite
+
+
+@pytest.fixture
+def store(tmp_path):
+    return PriceStore(tmp_path / "prices.jsonl")
+
+
+def planned(*problems, plugins=()):
+    suite = Suite("mine", 1, (Cross("trace", problems, ("hutchinson",), (4, 8)),))
+    return plan(suite, load_catalog(plugins))
+
+
+def test_prices_are_measured_once_and_then_remembered(store):
+    cells = planned("student-t[n=100]", "diagonal[n=100]")
+    told = []
+    prices, summary = price_plan(cells, store, 60.0, told.append)
+    assert (summary.remembered, summary.measured, summary.missing) == (0, 2, {})
+    assert told == ["price of the products of diagonal[n=100]", "price of the products of student-t[n=100]"]
+    assert all(prices.is_measured(entry) for entry in cells)
+    assert "2 measured now" in summary.text
+    _, again = price_plan(cells, PriceStore(store.file), 60.0, told.append)
+    assert (again.remembered, again.measured, again.text) == (2, 0, "problems with prices: 2 remembered")
+    assert len(told) == 2
+
+
+def test_without_time_nothing_is_measured_and_that_is_said(store):
+    prices, summary = price_plan(planned("student-t[n=100]"), store, 0.0, lambda text: None)
+    assert summary.missing == {"student-t[n=100]": "none is remembered"}
+    assert not any(prices.is_measured(entry) for entry in planned("student-t[n=100]"))
+    assert summary.text.splitlines() == [
+        "problems with prices: 1 missing", "no price of student-t[n=100]: none is remembered",
+    ]  # fmt: skip
+
+
+def test_a_problem_that_cannot_be_built_has_no_price_and_its_reason(store, tmp_path):
+    plugin = tmp_path / "broken.py"
+    plugin.write_text(
+        "from hessbench.problem import Problem, ProblemFamily\n"
+        "def build(device, dtype):\n    raise ValueError('no such matrix')\n"
+        "def make(*, n: int = 3):\n    return Problem('broken', n, build)\n"
+        "PROBLEMS = [ProblemFamily('broken', make)]\n"
+    )
+    cells = planned("broken", "diagonal[n=100]", plugins=(str(plugin),))
+    _, summary = price_plan(cells, store, 60.0, lambda text: None, plugins=(str(plugin),))
+    assert "no such matrix" in summary.missing["broken"]
+    assert summary.measured == 1
