@@ -90,6 +90,14 @@ def resident_bytes() -> int | None:
         return None
 
 
+def file_bytes() -> int:
+    """Memory of this process that is pages of files, most of them libraries that every process shares; 0 if unknown."""
+    try:
+        return _status_bytes("RssFile") or 0
+    except OSError:
+        return 0
+
+
 class _HeapInfo(ctypes.Structure):
     """The `mallinfo2` of the C library."""
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hessbench.cells.build import dtype_of
-from hessbench.cells.meter import KeptMeter, PeakMeter, resident_bytes
+from hessbench.cells.meter import KeptMeter, PeakMeter, file_bytes, resident_bytes
 from hessbench.clock import Stopwatch, seconds_a_call, wait_for
 from hessbench.flops import counting_flops
 from hessbench.method import BoundMethod
@@ -57,11 +57,14 @@ def run_prices(
     base = resident_bytes()
     keeps, peaks, watch = KeptMeter(device), PeakMeter(device), Stopwatch()
     peaks.start()
+    pages = file_bytes()
     watch.start()
     op = problem.build(device, dtype)
     wait_for(device)
     build_s = watch.seconds
     peak = peaks.device_peak() if device.type == "cuda" else peaks.host_peak()
+    if peak is not None and device.type == "cpu":
+        peak = max(peak - max(file_bytes() - pages, 0), 0)  # pages of libraries are nobody's own
     info = info_of(op)
     yield BuiltPrice(
         kind_of_product=info.kind,

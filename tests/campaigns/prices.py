@@ -7,6 +7,7 @@ other work on the machine does to a ratio of seconds is in it; the load is print
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import random
 import statistics
@@ -18,6 +19,7 @@ from typing import Any
 
 from hessbench.catalog import load_catalog
 from hessbench.cells.cell import MEMORY
+from hessbench.running.cell_prices import CellPrices
 from hessbench.running.plan import PlannedCell, plan
 from hessbench.running.price_pass import price_plan
 from hessbench.running.price_store import PriceStore
@@ -66,33 +68,44 @@ def main(out: Path | None) -> None:
     """Price, run, compare."""
     catalog = load_catalog(())
     planned = [entry for entry in plan(SUITE, catalog) if not entry.skip_reason]
-    with tempfile.TemporaryDirectory() as folder:
-        prices, summary = price_plan(planned, PriceStore(Path(folder) / "prices.jsonl"), 240.0, say)
-    say(summary.text)
     modules = tuple(sorted({module for entry in planned for module in entry.problem.modules}))
-    found: list[Ratio] = []
     random.Random(0).shuffle(planned)
-    with Pool(WorkerConfig(modules=modules)) as pool:
-        for entry in planned:
-            cell, price = entry.cell, prices.cell_price(entry)
-            outcome = pool.perform(CellJob(cell), memory=cell.pass_ == MEMORY)
-            end = outcome.end
-            if end is None or end.status.value not in ("ok", "over-budget"):
-                say(f"{cell.method} on {cell.problem}: {end and end.reason}")
-                continue
-            costs = end.costs
-            kept, peak = costs.operator_bytes, costs.host_peak_bytes
-            own = None if price.products_s is None or price.own_s is None else price.products_s + price.own_s
-            found.append(
-                Ratio(
-                    entry, price.seconds, outcome.elapsed_s, own, None if cell.pass_ == MEMORY else costs.wall_s,
-                    price.run_bytes, None if kept is None or peak is None else kept + peak,
-                    price.held_bytes, outcome.ended.peak_bytes,
-                )
-            )  # fmt: skip
+    found: list[Ratio] = []
+    with tempfile.TemporaryDirectory() as folder, Pool(WorkerConfig(modules=modules)) as pool:
+        # Other work on the machine comes and goes: a problem is priced next to its cells, before each half of them.
+        for turn, problem in itertools.product(range(2), sorted({entry.cell.problem for entry in planned})):
+            mine = [entry for entry in planned if entry.cell.problem == problem][turn::2]
+            store = PriceStore(Path(folder) / f"{turn}-{len(found)}.jsonl")
+            prices, summary = price_plan(mine, store, 30.0, say)
+            say(f"{summary.text}; load {os.getloadavg()[0]:.1f}")
+            for entry in mine:
+                if (ratio := compared(entry, prices, pool)) is not None:
+                    found.append(ratio)
     report(found)
     if out is not None:
         write(found, out)
+
+
+def compared(entry: PlannedCell, prices: CellPrices, pool: Pool) -> Ratio | None:
+    """Run a cell, and lay beside what was predicted of it what it took; None where it failed."""
+    cell, price = entry.cell, prices.cell_price(entry)
+    outcome = pool.perform(CellJob(cell), memory=cell.pass_ == MEMORY)
+    end = outcome.end
+    if end is None or end.status.value not in ("ok", "over-budget"):
+        say(f"{cell.method} on {cell.problem}: {end and end.reason}")
+        return None
+    kept, peak = end.costs.operator_bytes, end.costs.host_peak_bytes
+    return Ratio(
+        entry,
+        price.seconds,
+        outcome.elapsed_s,
+        None if price.products_s is None or price.own_s is None else price.products_s + price.own_s,
+        None if cell.pass_ == MEMORY else end.costs.wall_s,
+        price.run_bytes,
+        None if kept is None or peak is None else kept + peak,
+        price.held_bytes,
+        outcome.ended.peak_bytes,
+    )
 
 
 def report(found: list[Ratio]) -> None:
