@@ -18,6 +18,7 @@ from hessbench.ledger.record import Record
 from hessbench.method import Footprint
 from hessbench.operators import ProductKind
 from hessbench.problem import FACTOR, NETWORK
+from hessbench.redact import redact
 from hessbench.running.plan import PlannedCell
 from hessbench.running.price_store import Measured, Place, PlacePrices, PriceStore
 from hessbench.workers.price_messages import Rehearsal
@@ -103,7 +104,11 @@ class CellPrices:
         """What a cell will take."""
         key = entry.cell.id
         if key not in self._known:
-            self._known[key] = price_of(entry, self._store.of(Place.of(entry.cell)))
+            try:
+                self._known[key] = price_of(entry, self._store.of(Place.of(entry.cell)))
+            except Exception as failure:  # noqa: BLE001 -- what a method declares of itself may raise anything
+                says = redact(f"{type(failure).__name__}: {failure}")
+                self._known[key] = CellPrice(reasons=(f"what the method declares of itself raised {says}",))
         return self._known[key]
 
     def cell_seconds(self, entry: PlannedCell) -> float:
@@ -120,7 +125,9 @@ class CellPrices:
         return self._store.misses.get(miss_key(entry.cell))
 
     def remember(self, entry: PlannedCell, terminal: Record) -> None:
-        """Keep what a cell took beside what was predicted of it, for whoever asks next; one that failed says nothing.
+        """Keep what a cell took beside what was predicted of it, for whoever asks next.
+
+        One that failed, or of which nothing was predicted, says nothing.
 
         Args:
             entry: The cell.
@@ -133,6 +140,8 @@ class CellPrices:
         peak = terminal.device_peak_bytes if terminal.device.startswith("cuda") else terminal.host_peak_bytes
         kept = terminal.operator_bytes
         price = self.cell_price(entry)
+        if price.seconds is None:
+            return
         measured = Measured(
             predicted_s=price.seconds,
             measured_s=iteration + sum(step for step in steps if step is not None),

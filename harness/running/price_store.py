@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
 from hessbench.cells.cell import Cell
-from hessbench.files import cache_folder
+from hessbench.files import cache_folder, write_whole
 from hessbench.ledger.environment import capture
 from hessbench.ledger.typed_fields import built, plain
 from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
@@ -24,6 +24,9 @@ _FACTS: Final = ("cpu", "cpus_usable", "memory_bytes", "python", "versions", "de
 
 START_S: Final = 0.1
 """Seconds of a job beside what it does, where they were not measured."""
+
+_MOST_LINES: Final = 50_000
+"""Lines of the file from which its older half is forgotten."""
 
 Priced: TypeAlias = BuiltPrice | BlockPrice | Rehearsal
 
@@ -159,10 +162,19 @@ class PriceStore:
             lines = self.file.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return
+        if len(lines) > _MOST_LINES:
+            lines = self._shortened(lines)
         for line in lines:
             # A torn line, or one of another version, is as if it had not been measured.
             with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
                 self._take(json.loads(line))
+
+    def _shortened(self, lines: list[str]) -> list[str]:
+        """The later half of the lines, which is what the file holds from now on."""
+        kept = lines[-_MOST_LINES // 2 :]
+        with contextlib.suppress(OSError):
+            write_whole(self.file, "\n".join(kept).encode())
+        return kept
 
     def _take(self, row: Mapping[str, Any]) -> None:
         if row["what"] == "miss":

@@ -125,7 +125,17 @@ def test_a_failed_cell_and_one_without_a_prediction_say_nothing_of_a_price(store
     prices.remember(entry, row(entry, status=Status.TIMEOUT))
     assert prices.last_miss(entry) is None
     prices.remember(entry, row(entry))
-    assert prices.last_miss(entry).seconds_ratio is None
+    assert prices.last_miss(entry) is None
+    assert not store.file.exists()
+
+
+def test_a_method_whose_declarations_raise_has_no_price_and_its_reason(store, monkeypatch):
+    entry = cells()[TIME]
+    prices = planted(store, entry, REHEARSAL)
+    monkeypatch.setattr(type(entry.bound), "block_widths", lambda self, budget: 1 // 0)
+    assert prices.cell_price(entry).seconds is None
+    assert "ZeroDivisionError" in prices.cell_price(entry).reasons[0]
+    assert prices.cell_seconds(entry) > 0
 
 
 def test_what_the_cache_remembers_prices_a_plan(monkeypatch, tmp_path):

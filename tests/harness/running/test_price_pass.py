@@ -3,9 +3,11 @@
 import pytest
 
 from hessbench.catalog import load_catalog
+from hessbench.running.cell_prices import remembered
 from hessbench.running.plan import plan
 from hessbench.running.price_pass import price_plan
 from hessbench.running.price_store import PriceStore
+from hessbench.running.runner import Options, run
 from hessbench.running.suite import Cross, Suite
 
 
@@ -30,6 +32,18 @@ def test_prices_are_measured_once_and_then_remembered(store):
     _, again = price_plan(cells, PriceStore(store.file), 60.0, told.append)
     assert (again.remembered, again.measured, again.text) == (2, 0, "problems with prices: 2 remembered")
     assert len(told) == 2
+
+
+def test_a_run_keeps_what_its_cells_took_beside_what_was_predicted(tmp_path, monkeypatch):
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path / "cache"))
+    cells = planned("diagonal[n=100]")
+    price_plan(cells, PriceStore(), 60.0, lambda text: None)
+    suite = Suite("mine", 1, (Cross("trace", ("diagonal[n=100]",), ("hutchinson",), (4, 8)),))
+    run(suite, tmp_path / "run", Options(prices=False))
+    prices = remembered(cells)
+    misses = [prices.last_miss(entry) for entry in cells]
+    assert all(miss.seconds_ratio > 0 for miss in misses)
+    assert [miss.bytes_ratio is not None for miss in misses] == [entry.cell.pass_ == "memory" for entry in cells]
 
 
 def test_without_time_nothing_is_measured_and_that_is_said(store):

@@ -39,6 +39,15 @@ def test_damaged_lines_and_those_of_another_version_cost_only_themselves(tmp_pat
     assert PriceStore(store.file).of(PLACE).built == BUILT
 
 
+def test_a_file_that_grew_long_forgets_its_older_half(tmp_path, monkeypatch):
+    monkeypatch.setattr("hessbench.running.price_store._MOST_LINES", 20)
+    store = PriceStore(tmp_path / "prices.jsonl")
+    for number in range(30):
+        store.miss(str(number), Measured(1.0, 2.0))
+    assert set(PriceStore(store.file).misses) == {str(number) for number in range(20, 30)}
+    assert len(store.file.read_text().splitlines()) == 10
+
+
 def test_a_cache_that_cannot_be_written_keeps_prices_for_this_process(tmp_path):
     (tmp_path / "file").write_text("")
     store = PriceStore(tmp_path / "file" / "prices.jsonl")
