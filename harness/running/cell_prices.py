@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -19,6 +19,7 @@ from hessbench.method import Footprint
 from hessbench.operators import ProductKind
 from hessbench.problem import FACTOR, NETWORK
 from hessbench.redact import redact
+from hessbench.running.block_prices import seconds_of, working_bytes_of
 from hessbench.running.plan import PlannedCell
 from hessbench.running.price_store import Measured, Place, PlacePrices, PriceStore
 from hessbench.workers.price_messages import Rehearsal
@@ -170,13 +171,13 @@ def price_of(entry: PlannedCell, known: PlacePrices) -> CellPrice:
     if built is None:
         return CellPrice(reasons=("no price was measured",))
     blocks, own_s, counted_own_s, reasons = _asked_for(entry, known)
-    products_s = _sum(known, blocks, counted=False)
+    products_s = seconds_of(known, blocks, counted=False)
     if products_s is None:
         reasons.append("no price of some of its products was measured")
     counted_s: float | None = 0.0
     if cell.pass_ == MEMORY:
-        counted = _sum(known, blocks, counted=True)
-        counted_s = None if counted is None or counted_own_s is None else counted + counted_own_s
+        counted = seconds_of(known, blocks, counted=True)
+        counted_s = None if counted is None or counted_own_s is None else built.counting_s + counted + counted_own_s
     widths = bound.block_widths(cell.budget)
     before: dict[tuple[str, int], float] = {(built.kind_of_product, _CHECK_WIDTH): 1}
     for width in (*widths, 1, 1):
@@ -190,14 +191,14 @@ def price_of(entry: PlannedCell, known: PlacePrices) -> CellPrice:
     return CellPrice(
         start_s=known.start_s,
         build_s=built.build_s,
-        warmup_s=_sum(known, before, counted=False),
+        warmup_s=seconds_of(known, before, counted=False),
         products_s=products_s,
         own_s=own_s,
         counted_s=counted_s,
         base_bytes=built.base_bytes,
         build_peak_bytes=built.build_peak_bytes,
         operator_bytes=built.operator_bytes,
-        working_bytes=_working_bytes(known, {**before, **blocks}),
+        working_bytes=working_bytes_of(known, {**before, **blocks}),
         own_bytes=None if footprint is None else int(footprint.vectors * built.dim * _ITEMSIZE.get(cell.dtype, 4)),
         reasons=tuple(reasons),
     )
@@ -260,47 +261,3 @@ def _footprint(entry: PlannedCell, dim: int, budget: int) -> Footprint | None:
         return entry.bound.footprint(dim, budget)
     except Exception:  # noqa: BLE001 -- what a method declares of itself may be wrong; then nothing is known of it
         return None
-
-
-def _sum(known: PlacePrices, blocks: Mapping[tuple[str, int], float], *, counted: bool) -> float | None:
-    total = 0.0
-    for (kind, width), number in blocks.items():
-        points = known.blocks.get(kind, {})
-        one = points.get(1)
-        if one is None:
-            return None
-        seconds = _at({at: price.seconds for at, price in points.items()}, width)
-        if counted:
-            # Counting takes its time for each operation, whatever its width.
-            seconds += max(0.0, (one.counted_s or one.seconds) - one.seconds)
-        total += number * seconds
-    return total
-
-
-def _working_bytes(known: PlacePrices, blocks: Mapping[tuple[str, int], float]) -> int | None:
-    found: list[float] = []
-    for kind, width in blocks:
-        points = {
-            at: float(price.working_bytes)
-            for at, price in known.blocks.get(kind, {}).items()
-            if price.working_bytes is not None
-        }
-        if not points:
-            return None
-        found.append(_at(points, width))
-    return int(max(found))
-
-
-def _at(points: Mapping[int, float], width: int) -> float:
-    """The value at a width: on the line between its neighbours, and beyond them in proportion or on the last line."""
-    if width in points:
-        return points[width]
-    widths = sorted(points)
-    if len(widths) == 1:
-        return points[widths[0]] * width / widths[0]
-    upper = next((place for place, at in enumerate(widths) if at > width), len(widths) - 1)
-    low, high = widths[max(upper, 1) - 1], widths[max(upper, 1)]
-    slope = (points[high] - points[low]) / (high - low)
-    if width > high:
-        slope = max(slope, 0.0)
-    return max(points[low] + slope * (width - low), 0.0)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from hessbench.catalog import Catalog
 from hessbench.ledger.environment import is_loaded
+from hessbench.operators import ProductKind
 from hessbench.running.cell_prices import CellPrices, guessed_seconds
 from hessbench.running.plan import PlannedCell
 from hessbench.running.price_store import Place, PriceStore
 from hessbench.workers.messages import Outcome, RunPriceJob
 from hessbench.workers.pool import Pool, WorkerConfig
 from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.rehearsal import MOST_DIM
 
 LIMIT_S: Final = 30.0
 """Seconds that a pass may take, where no other limit is named."""
@@ -94,6 +96,7 @@ def price_plan(
         modules = tuple(sorted({module for entry in timed for module in entry.problem.modules}))
         spawn = any(not entry.cell.device.startswith("cpu") for entry in timed)
         summary.contended = is_loaded(max(entry.cell.threads for entry in timed))
+        shared = _Shared(store)
         with Pool(WorkerConfig(plugins=plugins, modules=modules, spawn=spawn, catalog=catalog)) as pool:
             for done, (place, runs) in enumerate(lacking):
                 left = limit_s - (time.perf_counter() - begin)
@@ -102,11 +105,12 @@ def price_plan(
                     continue
                 say(f"price of the products of {place.problem}")
                 share = max(left / (len(lacking) - done), min(_LEAST_S, left))
-                outcome = pool.perform(_job(place, runs, share, min(left, 3 * share)))
+                outcome = pool.perform(_job(place, runs, shared.lacking(place, runs), share, min(left, 3 * share)))
                 if why := _keep(place, outcome, store):
                     summary.missing[place.problem] = why
                 else:
                     summary.measured += 1
+                    shared.spread(place, runs)
         summary.seconds = time.perf_counter() - begin
     elif lacking:
         summary.missing = {place.problem: "none is remembered" for place, _ in lacking}
@@ -129,12 +133,52 @@ def _lacking(
         if known.built is not None and all(run in known.rehearsals or run in known.tried for run in runs[place]):
             summary.remembered += 1
         else:
-            found.append((place, tuple(runs[place])))
+            # A job has room for so many: those that were never tried go first.
+            found.append((place, tuple(sorted(runs[place], key=known.tried.__contains__))))
     return found
 
 
-def _job(place: Place, runs: tuple[Run, ...], limit_s: float, timeout_s: float) -> RunPriceJob:
-    asked = runs[:_MOST_RUNS]
+class _Shared:
+    """Rehearsals that hold for more than one problem: those on the largest small operator, of a method without factor.
+
+    Args:
+        store: What is known.
+    """
+
+    def __init__(self, store: PriceStore) -> None:
+        self._store = store
+        self._found: dict[tuple[str, str, int, Run], Rehearsal] = {}
+        for place, known in store.prices.items():
+            self._take(place, known.rehearsals)
+
+    def lacking(self, place: Place, runs: tuple[Run, ...]) -> set[Run]:
+        """Runs that have to be rehearsed with this problem."""
+        known = self._store.of(place).rehearsals
+        return {run for run in runs if run not in known and self._key(place, run) not in self._found}
+
+    def spread(self, place: Place, runs: tuple[Run, ...]) -> None:
+        """Take over what was just measured of a place, and give it what it shares with others."""
+        known = self._store.of(place)
+        self._take(place, known.rehearsals)
+        if known.built is not None and known.built.dim >= MOST_DIM:
+            found = {run: self._found[self._key(place, run)] for run in runs if self._key(place, run) in self._found}
+            given = [rehearsal for run, rehearsal in found.items() if run not in known.rehearsals]
+            self._store.add(place, given, tried=found)
+
+    def _take(self, place: Place, rehearsals: Mapping[Run, Rehearsal]) -> None:
+        for run, rehearsal in rehearsals.items():
+            if rehearsal.dim == MOST_DIM > rehearsal.allowed and not any(
+                name.startswith((ProductKind.VJP, ProductKind.PER_EXAMPLE_SQUARE)) for name in rehearsal.blocks
+            ):
+                self._found[self._key(place, run)] = rehearsal
+
+    @staticmethod
+    def _key(place: Place, run: Run) -> tuple[str, str, int, Run]:
+        return place.device, place.dtype, place.threads, run
+
+
+def _job(place: Place, runs: tuple[Run, ...], lacking: set[Run], limit_s: float, timeout_s: float) -> RunPriceJob:
+    asked = sorted(runs, key=lambda run: run not in lacking)[:_MOST_RUNS]
     return RunPriceJob(
         place.problem,
         place.device,
@@ -143,6 +187,7 @@ def _job(place: Place, runs: tuple[Run, ...], limit_s: float, timeout_s: float) 
         methods=tuple(method for method, _, _ in asked),
         estimands=tuple(estimand for _, estimand, _ in asked),
         budgets=tuple(budget for _, _, budget in asked),
+        rehearsed=tuple(run in lacking for run in asked),
         limit_s=limit_s,
         timeout_s=timeout_s,
     )
@@ -159,7 +204,10 @@ def _keep(place: Place, outcome: Outcome, store: PriceStore) -> str:
     busy = None if outcome.end is None else outcome.end.busy_s
     start_s = None if busy is None else max(outcome.elapsed_s - busy, 0.0)
     job = outcome.job
-    asked = list(zip(job.methods, job.estimands, job.budgets, strict=True)) if isinstance(job, RunPriceJob) else []
+    asked: list[Run] = []
+    if isinstance(job, RunPriceJob):
+        every = zip(job.methods, job.estimands, job.budgets, job.rehearsed, strict=True)
+        asked = [(method, estimand, budget) for method, estimand, budget, rehearsed in every if rehearsed]
     rehearsed = outcome.of_type(Rehearsal)
     # One that failed among them is not asked for again; those that the limit cut off are.
     last = rehearsed[-1] if rehearsed else None

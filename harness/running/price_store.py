@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
+import torch
+
 from hessbench.cells.cell import Cell
 from hessbench.files import cache_folder, write_whole
 from hessbench.ledger.environment import capture
@@ -190,5 +192,5 @@ class PriceStore:
 
 def _machine() -> str:
     """Hash of what a price depends on beside its place."""
-    facts = capture()
+    facts = capture("cuda" if torch.cuda.is_available() else "cpu")
     return hashlib.sha256(json.dumps({name: facts[name] for name in _FACTS}, sort_keys=True).encode()).hexdigest()[:16]

@@ -76,13 +76,15 @@ class UnitJob(_Pricing):
 class RunPriceJob(_Pricing):
     """Build a problem, time blocks of products with it, and rehearse the runs of methods on a small operator.
 
-    The runs are those of `methods[i]`, bound to `estimands[i]`, with `budgets[i]` products. What is not done within
-    `limit_s` is left out.
+    The runs are those of `methods[i]`, bound to `estimands[i]`, with `budgets[i]` products; the widest of their blocks
+    is the widest that is timed, and those with `rehearsed[i]` are rehearsed. What is not done within `limit_s` is left
+    out.
     """
 
     methods: tuple[str, ...]
     estimands: tuple[str, ...]
     budgets: tuple[int, ...]
+    rehearsed: tuple[bool, ...]
     limit_s: float
 
 

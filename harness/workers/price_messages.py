@@ -59,6 +59,7 @@ class BuiltPrice:
         operator_bytes: Memory that the operator keeps, likewise.
         base_bytes: Resident memory of the process before the build, likewise.
         bandwidth: Bytes a second, read and written; null where vectors are short.
+        counting_s: Seconds that counting FLOPs takes once in a process, when it begins.
     """
 
     kind_of_product: str
@@ -69,9 +70,10 @@ class BuiltPrice:
     operator_bytes: int | None
     base_bytes: int | None
     bandwidth: float | None
+    counting_s: float
 
     def __post_init__(self) -> None:
-        refuse_negative(dim=self.dim, build_s=self.build_s)
+        refuse_negative(dim=self.dim, build_s=self.build_s, counting_s=self.counting_s)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,8 @@ _BLOCKS: Final = 0.5
 
 _BATCH_S: Final = 0.01
 _TIMES: Final = 5
+_LONG_S: Final = 1.0
+"""Seconds from which a product is timed once after the first."""
 
 Multiply = Callable[[Tensor], Tensor]
 
@@ -75,6 +77,7 @@ def run_prices(
         operator_bytes=keeps.kept_bytes(),
         base_bytes=base,
         bandwidth=copy_bandwidth(device) if op.dim >= LONG_DIM else None,
+        counting_s=_first_count_s(device),
     )
     single = _block_price(op, info.kind, op.matmat, op.dim, 1)
     yield single
@@ -94,12 +97,24 @@ def run_prices(
         seconds, last = price.seconds, width
         yield price
     like = torch.empty(0, dtype=dtype, device=device)
-    for bound, budget in runs:
+    for (bound, budget), is_asked in zip(runs, job.rehearsed, strict=True):
+        if not is_asked:
+            continue
         if time.perf_counter() - begin > build_s + job.limit_s:
             break
         # A method that fails on it does so in its cell, or has no rehearsal.
         with contextlib.suppress(Exception):
             yield rehearse(bound, budget, op.dim, like, factor if FACTOR in bound.method.requires else None)
+
+
+def _first_count_s(device: torch.device) -> float:
+    """Seconds of the first count of FLOPs in this process, which imports what it needs."""
+    one = torch.ones(1, device=device)
+    watch = Stopwatch()
+    watch.start()
+    with counting_flops():
+        one.add(one)
+    return watch.seconds
 
 
 def _block_price(op: LinearOperator, kind: ProductKind, multiply: Multiply, rows: int, width: int) -> BlockPrice:
@@ -116,7 +131,7 @@ def _block_price(op: LinearOperator, kind: ProductKind, multiply: Multiply, rows
     counted = None
     if width == 1:
         with counting_flops():
-            counted = seconds_a_call(product, op.device)
+            counted = min(seconds_a_call(product, op.device) for _ in range(1 if seconds > _LONG_S else 2))
     return BlockPrice(
         kind_of_product=kind, width=width, seconds=seconds, counted_s=counted, working_bytes=peak
     )  # fmt: skip
@@ -124,7 +139,7 @@ def _block_price(op: LinearOperator, kind: ProductKind, multiply: Multiply, rows
 
 def _seconds(product: Callable[[], object], first: float, device: torch.device) -> float:
     """Median seconds of a product; of one that takes long, the better of the first and a second."""
-    if first > 1.0:
+    if first > _LONG_S:
         return min(first, seconds_a_call(product, device))
     batch = max(1, math.ceil(_BATCH_S / max(first, 1e-7) / _TIMES))
     return statistics.median(seconds_a_call(product, device, min(batch, 100)) for _ in range(_TIMES))

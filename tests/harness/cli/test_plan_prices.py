@@ -35,7 +35,7 @@ def prices(tmp_path):
             [
                 BuiltPrice(kind_of_product="product", dim=entry.problem.dim, engine="", build_s=1.0 if cheap else 8.5,
                            build_peak_bytes=MIB, operator_bytes=MIB if cheap else 100 * MIB, base_bytes=MIB,
-                           bandwidth=None),
+                           bandwidth=None, counting_s=0.0),
                 BlockPrice(kind_of_product="product", width=1, seconds=0.0, counted_s=0.0, working_bytes=MIB),
                 Rehearsal(method="hutchinson", estimand="trace", budget=4, dim=entry.problem.dim, allowed=4, spent=4,
                           own_s=0.0, counted_own_s=0.0, blocks={"product 1": 4}),

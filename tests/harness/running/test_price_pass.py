@@ -6,7 +6,7 @@ from hessbench.catalog import load_catalog
 from hessbench.running.cell_prices import remembered
 from hessbench.running.plan import plan
 from hessbench.running.price_pass import price_plan
-from hessbench.running.price_store import PriceStore
+from hessbench.running.price_store import Place, PriceStore
 from hessbench.running.runner import Options, run
 from hessbench.running.suite import Cross, Suite
 
@@ -32,6 +32,19 @@ def test_prices_are_measured_once_and_then_remembered(store):
     _, again = price_plan(cells, PriceStore(store.file), 60.0, told.append)
     assert (again.remembered, again.measured, again.text) == (2, 0, "problems with prices: 2 remembered")
     assert len(told) == 2
+
+
+def test_a_run_is_rehearsed_once_for_all_problems_of_at_least_the_dimension_of_a_rehearsal(store):
+    cells = planned("student-t[n=1000]", "student-t[n=1500]", "student-t[n=100]")
+    prices, summary = price_plan(cells, store, 120.0, lambda text: None)
+    assert summary.measured == 3
+    assert all(prices.is_measured(entry) for entry in cells)
+    small, one, other = (store.of(Place(f"student-t{n}", "cpu", "float32", 1)).rehearsals
+                         for n in ("[n=100]", "", "[n=1500]"))  # fmt: skip
+    assert one == other
+    assert set(small) == set(one)
+    assert not any(small[run] == one[run] for run in small)
+    assert price_plan(cells, PriceStore(store.file), 60.0, lambda text: None)[1].remembered == 3
 
 
 def test_a_run_keeps_what_its_cells_took_beside_what_was_predicted(tmp_path, monkeypatch):

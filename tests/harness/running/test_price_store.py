@@ -5,7 +5,7 @@ from hessbench.workers.price_messages import BlockPrice, BuiltPrice
 
 PLACE = Place("a[n=10]", "cpu", "float32", 2)
 BUILT = BuiltPrice(kind_of_product="ggn", dim=10, engine="rules", build_s=0.5, build_peak_bytes=None, operator_bytes=8,
-                   base_bytes=None, bandwidth=1e9)  # fmt: skip
+                   base_bytes=None, bandwidth=1e9, counting_s=0.5)  # fmt: skip
 BLOCK = BlockPrice(kind_of_product="ggn", width=4, seconds=0.25, counted_s=None, working_bytes=8)
 
 

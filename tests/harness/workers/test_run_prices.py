@@ -21,10 +21,10 @@ def threads():
     torch.set_num_threads(before)
 
 
-def said(problem, *runs, limit_s=20.0):
+def said(problem, *runs, limit_s=20.0, rehearsed=True):
     found = []
     methods, estimands, budgets = zip(*runs, strict=True)
-    job = RunPriceJob(problem, "cpu", "float32", 1, methods, estimands, budgets, limit_s)
+    job = RunPriceJob(problem, "cpu", "float32", 1, methods, estimands, budgets, (rehearsed,) * len(runs), limit_s)
     perform(job, CATALOG, found.append, lambda spent: None)
     *messages, end = found
     assert end.status == "ok", end.reason
@@ -45,6 +45,11 @@ def test_a_problem_is_built_blocks_are_timed_up_to_the_widest_and_runs_are_rehea
     assert all(one.seconds > 0 for one in blocks)
     assert [one.counted_s is None for one in blocks] == [False, True, True, True]
     assert [one.method for one in rest if isinstance(one, Rehearsal)] == ["sketch", "hutchinson"]
+
+
+def test_runs_that_were_rehearsed_before_say_only_how_wide_blocks_are():
+    messages = said("student-t[n=300]", ("sketch", "trace", 20), rehearsed=False)
+    assert [type(one) for one in messages] == [BuiltPrice, *[BlockPrice] * 4]
 
 
 def test_the_factor_is_priced_where_a_method_needs_it():
