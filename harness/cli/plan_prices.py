@@ -18,6 +18,10 @@ from hessbench.running.plan import PlannedCell
 SHOWN: Final = 15
 """Lines of the table of prices; what is cheaper is summed up."""
 
+_LESS: Final = 0.8
+_MORE: Final = 1.2
+"""Share of the predicted memory that a run takes, at its usual and at its most, by `tests/campaigns/prices.py`."""
+
 _DOMINATES: Final = 0.5
 """Share of the time from which one line is said to dominate."""
 
@@ -134,10 +138,11 @@ def misfits(planned: Sequence[PlannedCell], prices: CellPrices, cap_bytes: int |
         if entry.skip_reason or price.held_bytes is None:
             continue
         room, what = _room(entry, price, cap_bytes)
-        if price.held_bytes > room:
+        if price.held_bytes * _MORE > room:
             cell = entry.cell
+            surely = "will" if price.held_bytes * _LESS > room else "may"
             found[cell.problem, cell.method, cell.estimand] = (
-                f"will not fit: {cell.method} on {cell.problem} ({cell.estimand}) takes "
+                f"{surely} not fit: {cell.method} on {cell.problem} ({cell.estimand}) takes about "
                 f"{units.size(price.held_bytes)}, {_parts(price)}; {what} {units.size(room)}"
             )
     return list(found.values())

@@ -62,9 +62,15 @@ def test_the_sum_and_what_dominates_it_are_said(prices):
 
 def test_what_does_not_fit_is_said_once_with_its_parts(prices):
     (says,) = misfits(planned(), prices, 50 * MIB)
-    assert says.startswith("will not fit: hutchinson on student-t[n=200] (trace) takes 103 MiB, operator 100 MiB")
+    assert says.startswith("will not fit: hutchinson on student-t[n=200] (trace) takes about 103 MiB, operator 100 MiB")
     assert says.endswith("--memory is 50.0 MiB")
     assert misfits(planned(), prices, None) == []
+
+
+@pytest.mark.parametrize(("cap", "says"), [(80, "will not fit"), (100, "may not fit"), (110, "may not fit"), (130, "")])
+def test_near_the_cap_it_is_said_with_less_certainty(prices, cap, says):
+    found = misfits(planned(), prices, cap * MIB)
+    assert [text[: len(says)] for text in found] == ([says] if says else [])
 
 
 def test_what_the_machine_does_not_hold_is_said(prices, monkeypatch):
