@@ -79,8 +79,8 @@ class Server:
 
     def serve(self) -> None:
         """Handle requests until the supervisor closes the socket."""
-        # What is imported is garbage to no job: a collection in one looks at what the job made alone.
-        gc.collect()
+        # A collection in a job looks at what the job made alone: what is here already is imported, or the caller's,
+        # whose finalisers are not ours to run.
         gc.freeze()
         self._send(Ready(len(os.listdir("/proc/self/task"))))  # noqa: PTH208
         while True:
