@@ -20,7 +20,7 @@ from hessbench.cells.counted_run import CountedRun
 from hessbench.cells.measure import measure
 from hessbench.cells.memory import dry_run
 from hessbench.cells.messages import Emit, End
-from hessbench.cells.meter import PeakMeter
+from hessbench.cells.meter import KeptMeter, PeakMeter
 from hessbench.clock import Stopwatch, wait_for
 from hessbench.estimand.base import Estimate
 from hessbench.exceptions import first_line, is_out_of_memory, named_line
@@ -82,9 +82,14 @@ def execute(
 
     try:
         torch.set_num_threads(cell.threads)
+        keeps = KeptMeter(device)
         busy.start()
         with step("build"):
             inner = build(cell, problem)
+        # Not after the warm-up: what a library of matrix products keeps to work in is not the operator's.
+        busy.pause()
+        measured["operator_bytes"] = keeps.kept_bytes()
+        busy.start()
         check_built(inner, cell, problem)
         engine = info_of(inner).engine
         if on_built is not None:
@@ -120,6 +125,8 @@ def execute(
     costs = Costs() if run is None else _costs_of(run, answers.last)
     costs = dataclasses.replace(costs, **measured, **columns_of_steps(seconds))
     notes = dict(peaks.notes)
+    if measured.get("operator_bytes", 0) is None:
+        notes["operator_bytes"] = "this platform does not say how much memory is in use"
     if cell.pass_ != MEMORY:
         notes |= dict.fromkeys(MEMORY_PASS, "measured in the memory pass")
     if status is Status.OK and run is not None and (doubt := run.doubt(problem.dim)):

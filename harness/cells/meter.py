@@ -1,4 +1,4 @@
-"""Peak memory around a run."""
+"""Memory of a cell: what its operator keeps, and the peak around its run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,27 @@ from hessbench.clock import wait_for
 
 _STATUS: Final = Path("/proc/self/status")
 _CLEAR_REFS: Final = Path("/proc/self/clear_refs")
+
+
+@final
+class KeptMeter:
+    """Bytes that were made since it was, and are alive: of the C library's heap, or of the allocator of the device.
+
+    The heap is asked what it has handed out, so that pages of libraries that a build is the first to touch count
+    nothing, and neither does memory that was freed and not given back.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._begin = _handed_out(device)
+
+    def kept_bytes(self) -> int | None:
+        """Bytes alive now; None where the platform cannot say."""
+        # Graphs may be held by circles of references, which only a collection frees.
+        gc.collect()
+        wait_for(self._device)
+        now = _handed_out(self._device)
+        return None if now is None or self._begin is None else max(now - self._begin, 0)
 
 
 @final
@@ -59,6 +80,46 @@ class PeakMeter:
             return None
         wait_for(self._device)
         return max(torch.cuda.max_memory_allocated(self._device) - self._on_device, 0)
+
+
+def resident_bytes() -> int | None:
+    """Host memory that this process holds now; None where the platform cannot say."""
+    try:
+        return _status_bytes("VmRSS")
+    except OSError:
+        return None
+
+
+def file_bytes() -> int:
+    """Memory of this process that is pages of files, most of them libraries that every process shares; 0 if unknown."""
+    try:
+        return _status_bytes("RssFile") or 0
+    except OSError:
+        return 0
+
+
+class _HeapInfo(ctypes.Structure):
+    """The `mallinfo2` of the C library."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"
+        )
+    )  # fmt: skip
+
+
+def _handed_out(device: torch.device) -> int | None:
+    """Bytes that the allocator has handed out and not got back; None where it does not say."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    ask = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if ask is None:
+        return None
+    ask.restype = _HeapInfo
+    found = ask()
+    # On the heap, and in maps of their own.
+    return int(found.uordblks) + int(found.hblkhd)
 
 
 def _status_bytes(field: str) -> int | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import click
 from rich.console import Console
 from rich.table import Table
@@ -9,9 +12,12 @@ from rich.text import Text
 
 from hessbench.catalog import load_catalog
 from hessbench.cli.conditions import condition_options, read_conditions
-from hessbench.cli.quantities import parse_shard
+from hessbench.cli.plan_prices import price_text, say, show_prices
+from hessbench.cli.quantities import parse_seconds, parse_shard
 from hessbench.cli.selecting import selected_suite, selection_options
 from hessbench.running.plan import PlannedCell, plan, shard
+from hessbench.running.price_pass import price_plan
+from hessbench.running.price_store import PriceStore
 from hessbench.running.selection import left_out
 from hessbench.running.suite import Selection
 
@@ -21,6 +27,10 @@ from hessbench.running.suite import Selection
 @condition_options
 @selection_options
 @click.option("--cells", is_flag=True, help="One line per cell, with its id.")
+@click.option("--prices/--no-prices", default=True, show_default=True, help="Say what cells will take.")
+@click.option(
+    "--price-limit", default="30s", show_default=True, help="Time to measure what is not remembered; none measures all."
+)
 def command(
     suite: str,
     plugins: tuple[str, ...],
@@ -32,18 +42,34 @@ def command(
     shard: str,
     selection: Selection,
     cells: bool,
+    prices: bool,
+    price_limit: str,
 ) -> None:
-    """Show what a suite would run, without running it: cells, budgets, least budgets, and what is skipped and why."""
+    """Show what a suite would run, without running it: cells, budgets, what is skipped and why, and what it will take.
+
+    Seconds and memory follow from the price of a product and of a build, which is remembered from an earlier plan or
+    measured now within --price-limit. "Last time" is how many times as long such a cell took when it last ran.
+    """
     catalog = load_catalog(plugins)
     conditions = read_conditions(device, dtype, threads, timeout, memory)
     loaded = selected_suite(suite, selection)
     planned = _sharded(plan(loaded, catalog, conditions), shard)
     console = Console(width=None if Console().is_terminal else 200)
+    priced, told = None, ""
+    if prices and any(not entry.skip_reason for entry in planned):
+        limit = parse_seconds(price_limit)
+        progress = partial(say, Console(stderr=True))
+        limit_s = math.inf if limit is None else limit
+        priced, summary = price_plan(planned, PriceStore(), limit_s, progress, plugins=plugins)
+        told = summary.text
     if cells:
         for entry in planned:
             cell = entry.cell
             line = f"{cell.id}  {cell.pass_:6}  {cell.estimand}  {cell.problem}  {cell.method}  repeat {cell.repeat}"
+            if priced is not None and not entry.skip_reason:
+                line += f"  {price_text(entry, priced)}"
             console.print(Text(f"{line}  {entry.skip_reason and 'skipped: ' + entry.skip_reason}"), soft_wrap=True)
+        say(console, told)
         return
     table = Table(box=None, pad_edge=False)
     for head in ("estimand", "problem", "method", "budgets", "least", "repeats", "skipped because"):
@@ -66,6 +92,8 @@ def command(
     console.print(f"{len(timed)} cells to run, at most {products} products; {skipped} skipped", highlight=False)
     for sentence in left_out(loaded, catalog, plugins):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    if priced is not None:
+        show_prices(console, planned, priced, conditions.memory_cap_bytes, told)
 
 
 def _sharded(planned: list[PlannedCell], text: str) -> list[PlannedCell]:

@@ -28,6 +28,8 @@ class Costs:
         build_s: Seconds to build the operator.
         warmup_s: Seconds of the health check and of one product for each declared width.
         overhead_s: Seconds of the harness around the run.
+        operator_bytes: Bytes that the built operator keeps, problem data, weights and kept activations included: of the
+            device where it lives on one. What a run takes is these and the peak above them.
         host_peak_bytes: Host memory at the peak, above the built operator.
         device_peak_bytes: Device memory at the peak, likewise.
         peak_s: Seconds that the memory pass took beside build and warm-up: its run that counts FLOPs and the one whose
@@ -45,6 +47,7 @@ class Costs:
     build_s: float | None = field(default=None, metadata={"step": "build"})
     warmup_s: float | None = field(default=None, metadata={"step": "warm-up"})
     overhead_s: float | None = None
+    operator_bytes: int | None = None
     host_peak_bytes: int | None = None
     device_peak_bytes: int | None = None
     peak_s: float | None = field(default=None, metadata={"step": "memory"})
@@ -76,7 +79,7 @@ COST_COLUMNS: Final = tuple(f.name for f in dataclasses.fields(Costs))
 MEMORY_PASS: Final = ("host_peak_bytes", "device_peak_bytes", "flops", "peak_s")
 """Those that the memory pass alone measures, in the order of a table."""
 
-REPEATED: Final = ("matvecs", "calls", "gradient_equivalents", "wall_s", "build_s", "operator_s")
+REPEATED: Final = ("matvecs", "calls", "gradient_equivalents", "wall_s", "build_s", "operator_s", "operator_bytes")
 """Those that every repeat has, and that a table of several repeats sums up, in its order."""
 
 

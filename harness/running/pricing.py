@@ -14,8 +14,9 @@ from hessbench.redact import redact
 from hessbench.running.cell_locks import try_claim
 from hessbench.running.plan import PlannedCell
 from hessbench.running.run_folder import RunFolder
-from hessbench.workers.messages import Price, PriceJob, UnitJob, UnitPrice
+from hessbench.workers.messages import PriceJob, UnitJob
 from hessbench.workers.pool import Pool
+from hessbench.workers.price_messages import Price, UnitPrice
 from hessbench.workers.prices import RUNGS
 
 PricingJob: TypeAlias = type[PriceJob] | type[UnitJob]

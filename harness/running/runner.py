@@ -19,6 +19,7 @@ from hessbench.ledger.reading import LedgerTail, LedgerWriter
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.stored_references import Truth
 from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
+from hessbench.running.cell_prices import remembered
 from hessbench.running.plan import Conditions, PlannedCell, plan, prepare, shard
 from hessbench.running.pricing import measure_prices
 from hessbench.running.progress import Reporter, Silent
@@ -114,6 +115,7 @@ class _Run:
         self._options = options
         self._reporter = reporter
         self._claims: dict[str, CellLock] = {}
+        self._prices = remembered(planned)
         self._engines: dict[tuple[str, str, str, int], str] = {}
         self._summary = Summary(planned=len(planned))
         device = planned[0].cell.device if planned else "cpu"
@@ -265,6 +267,7 @@ class _Run:
         terminal = replace(self._with_engine_noted(cell, terminal), overhead_s=overhead)
         for row in [*checkpoints, terminal]:
             folder.writer.append(replace(row, attempt=number))
+        self._prices.remember(planned, terminal)
         self._claims.pop(cell.id).release()
         failed = self._summary.add(terminal.status)
         self._reporter.finished(f"{cell.problem} {cell.method}", f"{terminal.status}: {terminal.reason}", failed)

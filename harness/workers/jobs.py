@@ -13,6 +13,7 @@ from hessbench.cells.cell import Cell
 from hessbench.cells.execute import classify, execute
 from hessbench.cells.messages import Emit as EmitCell
 from hessbench.cells.messages import End
+from hessbench.clock import Stopwatch
 from hessbench.estimand import parse_estimand
 from hessbench.laws.checks import check_method
 from hessbench.ledger.record import Status
@@ -30,9 +31,11 @@ from hessbench.workers.messages import (
     PriceJob,
     ProblemHash,
     ReferenceJob,
+    RunPriceJob,
     UnitJob,
 )
 from hessbench.workers.prices import prices, unit_prices
+from hessbench.workers.run_prices import run_prices
 
 Emit = Callable[[Message], None]
 
@@ -56,13 +59,15 @@ def perform(
     if isinstance(job, CellJob):
         _cell(job.cell, catalog, emit, on_charge, on_built)
         return
+    busy = Stopwatch()
+    busy.start()
     try:
         for message in _said(job, catalog, on_built):
             emit(message)
     except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything; its cells say what
         emit(End(*classify(failure)))
         return
-    emit(End(Status.OK))
+    emit(End(Status.OK, busy_s=busy.seconds))
 
 
 def _cell(
@@ -80,13 +85,19 @@ def _cell(
 
 
 def _said(
-    job: ReferenceJob | PriceJob | UnitJob | ConformanceJob, catalog: Catalog, on_built: Callable[[], None] | None
+    job: ReferenceJob | PriceJob | UnitJob | RunPriceJob | ConformanceJob,
+    catalog: Catalog,
+    on_built: Callable[[], None] | None,
 ) -> Iterator[Message]:
     if isinstance(job, ConformanceJob):
         return _conformance(job, catalog, on_built)
     problem = catalog.problem(job.problem)
     if isinstance(job, ReferenceJob):
         return _references(job, problem)
+    if isinstance(job, RunPriceJob):
+        asked = zip(job.methods, job.estimands, job.budgets, strict=True)
+        runs = [(catalog.method(method, parse_estimand(estimand)), budget) for method, estimand, budget in asked]
+        return run_prices(job, problem, runs)
     return prices(job, problem) if isinstance(job, PriceJob) else unit_prices(job, problem)
 
 

@@ -13,6 +13,7 @@ from hessbench.cells.cell import Cell
 from hessbench.cells.messages import Checkpoint, End
 from hessbench.estimand import Arrays, Reference, Source, parse_estimand
 from hessbench.ledger.typed_fields import APART
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice, refuse_negative
 
 M = TypeVar("M")
 
@@ -72,6 +73,22 @@ class UnitJob(_Pricing):
 
 
 @dataclass(frozen=True)
+class RunPriceJob(_Pricing):
+    """Build a problem, time blocks of products with it, and rehearse the runs of methods on a small operator.
+
+    The runs are those of `methods[i]`, bound to `estimands[i]`, with `budgets[i]` products; the widest of their blocks
+    is the widest that is timed, and those with `rehearsed[i]` are rehearsed. What is not done within `limit_s` is left
+    out.
+    """
+
+    methods: tuple[str, ...]
+    estimands: tuple[str, ...]
+    budgets: tuple[int, ...]
+    rehearsed: tuple[bool, ...]
+    limit_s: float
+
+
+@dataclass(frozen=True)
 class ConformanceJob(_Limited):
     """Check what every method must obey."""
 
@@ -100,7 +117,7 @@ class BuiltReference:
 
     def __post_init__(self) -> None:
         parse_estimand(self.estimand)
-        _refuse_negative(norm=self.norm, bound=self.bound, rounding=self.rounding)
+        refuse_negative(norm=self.norm, bound=self.bound, rounding=self.rounding)
 
     @property
     def reference(self) -> Reference:
@@ -117,46 +134,6 @@ class NoReference:
 
     def __post_init__(self) -> None:
         parse_estimand(self.estimand)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Priced:
-    """A product that was timed, and where; the columns of a price in the ledger are those of the two kinds of it."""
-
-    problem: str
-    measured_problem: str
-    kind_of_product: str
-    dim: int
-    device: str
-    dtype: str
-    threads: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Price(_Priced):
-    """The price of a product at one dimension, in seconds; bandwidth in bytes a second."""
-
-    seconds: float
-    predicted_seconds: float | None
-    bandwidth: float
-
-    def __post_init__(self) -> None:
-        _refuse_negative(dim=self.dim, seconds=self.seconds, bandwidth=self.bandwidth)
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnitPrice(_Priced):
-    """The price of one column in gradients of the same problem: median, least and most."""
-
-    nominal: float
-    in_gradients: float
-    in_gradients_min: float
-    in_gradients_max: float
-    column_seconds: float
-    gradient_seconds: float
-
-    def __post_init__(self) -> None:
-        _refuse_negative(dim=self.dim, in_gradients=self.in_gradients, column_seconds=self.column_seconds)
 
 
 @dataclass(frozen=True)
@@ -223,8 +200,20 @@ class Done:
     retire: bool
 
 
-Job: TypeAlias = CellJob | ReferenceJob | PriceJob | UnitJob | ConformanceJob
-Message: TypeAlias = Checkpoint | End | ProblemHash | BuiltReference | NoReference | Price | UnitPrice | Law
+Job: TypeAlias = CellJob | ReferenceJob | PriceJob | UnitJob | RunPriceJob | ConformanceJob
+Message: TypeAlias = (
+    Checkpoint
+    | End
+    | ProblemHash
+    | BuiltReference
+    | NoReference
+    | Price
+    | UnitPrice
+    | BuiltPrice
+    | BlockPrice
+    | Rehearsal
+    | Law
+)
 Word: TypeAlias = Ended | Ready | Failed | Stop | Done
 
 
@@ -280,9 +269,3 @@ def _check_spending(message: Message, cell: Cell) -> None:
         raise ValueError(f"a checkpoint names the budget {budget}, which its cell has not")
     if message.costs.matvecs > budget:
         raise ValueError(f"{message.costs.matvecs} products of a budget of {budget} were reported")
-
-
-def _refuse_negative(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if number < 0:
-            raise ValueError(f"has a negative {name}")

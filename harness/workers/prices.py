@@ -16,7 +16,8 @@ from hessbench.counting import PRICES
 from hessbench.operators import Differentiable, Factored, ProductKind, info_of
 from hessbench.problem import FACTOR, Problem
 from hessbench.seeding import derive_seed, make_generator
-from hessbench.workers.messages import Price, PriceJob, UnitJob, UnitPrice
+from hessbench.workers.messages import PriceJob, UnitJob
+from hessbench.workers.price_messages import Price, UnitPrice
 
 RUNGS: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 """Dimensions at which a product is priced."""
@@ -39,7 +40,7 @@ def prices(job: PriceJob, problem: Problem) -> Iterator[Price]:
         return
     torch.set_num_threads(job.threads)
     device, dtype = _where(job)
-    bandwidth = _bandwidth(device)
+    bandwidth = copy_bandwidth(device)
     measured: list[tuple[int, float]] = []
     build_s = 0.0
     for rung in RUNGS:
@@ -136,7 +137,7 @@ def _product_seconds(product: Callable[[], object], device: torch.device) -> flo
     return statistics.median(seconds_a_call(product, device, batch) for _ in range(5 if once < 0.3 else 2))
 
 
-def _bandwidth(device: torch.device) -> float:
+def copy_bandwidth(device: torch.device) -> float:
     """Bytes per second, read and written, of a copy into place that does not fit any cache."""
     source = torch.zeros(_COPY_BYTES // 4, device=device)
     target = torch.zeros_like(source)

@@ -8,6 +8,7 @@ a worker is spawned afresh and kept until its first failure.
 from __future__ import annotations
 
 import contextlib
+import gc
 import mmap
 import os
 import select
@@ -78,6 +79,9 @@ class Server:
 
     def serve(self) -> None:
         """Handle requests until the supervisor closes the socket."""
+        # A collection in a job looks at what the job made alone: what is here already is imported, or the caller's,
+        # whose finalisers are not ours to run.
+        gc.freeze()
         self._send(Ready(len(os.listdir("/proc/self/task"))))  # noqa: PTH208
         while True:
             message, descriptors = _receive(self._channel)

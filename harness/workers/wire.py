@@ -28,16 +28,16 @@ from hessbench.workers.messages import (
     Law,
     Message,
     NoReference,
-    Price,
     PriceJob,
     ProblemHash,
     Ready,
     ReferenceJob,
+    RunPriceJob,
     Stop,
     UnitJob,
-    UnitPrice,
     Word,
 )
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice
 
 _SIZES: Final = struct.Struct(">QQ")
 _LIMIT: Final = 1 << 34
@@ -47,6 +47,7 @@ JOBS: Final[Mapping[str, type]] = {
     "reference": ReferenceJob,
     "price": PriceJob,
     "unit": UnitJob,
+    "run-price": RunPriceJob,
     "conformance": ConformanceJob,
 }
 """What a worker can be asked to do, by its name on the wire."""
@@ -59,6 +60,9 @@ MESSAGES: Final[Mapping[str, type]] = {
     "no-reference": NoReference,
     "price": Price,
     "unit-price": UnitPrice,
+    "built-price": BuiltPrice,
+    "block-price": BlockPrice,
+    "rehearsal": Rehearsal,
     "law": Law,
 }
 """What a job may say."""

@@ -44,6 +44,7 @@ class CostLine:
         wall_s: Seconds of the iteration.
         build_s: Seconds to build the operator.
         operator_s: Seconds inside products.
+        operator_bytes: Memory that the built operator keeps.
         error: Primary error.
         bound: Error bound of the reference, in the unit of the error.
         bound_source: Where the reference comes from.
@@ -65,6 +66,7 @@ class CostLine:
     wall_s: Spread | None
     build_s: Spread | None
     operator_s: Spread | None
+    operator_bytes: Spread | None
     error: Spread | None
     bound: float | None
     bound_source: str
@@ -233,6 +235,7 @@ def _line(
         wall_s=spread(answer.wall_s for answer in timed),
         build_s=spread(answer.build_s for answer in timed),
         operator_s=spread(answer.terminal.operator_s for answer in timed),
+        operator_bytes=spread(answer.terminal.operator_bytes for answer in group),
         error=spread(answer.error for answer in group),
         bound=max(bounds, default=None),
         bound_source=", ".join(sources),

@@ -15,6 +15,13 @@ from hessbench.reports.costs.prices import Ladder, bandwidth, find, price_at
 from hessbench.reports.writing import units
 
 PREDICTED_DIM: Final = 10**7
+ONE_WIDTH: Final = (
+    "a network is priced at other sizes by the same architecture at two widths or more, which only a family that comes "
+    "in several widths has, and only in a run with --prices"
+)
+"""Why the products of a network may have no price at another size."""
+
+_PLAIN: Final = "product"
 _ITEMSIZE: Final[Mapping[str, int]] = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -99,7 +106,9 @@ def predict(
     for kind, columns in counts.items():
         ladder = find(known, problem, kind, method, device, dtype, threads)
         if ladder is None:
-            reasons.append(f"no price of a {kind} of {problem.partition('[')[0]} was measured on {where}")
+            says = f"no price of a {kind} of {problem.partition('[')[0]} was measured on {where}"
+            # Every kind but the plain one is of a network.
+            reasons.append(says if kind == _PLAIN else f"{says}: {ONE_WIDTH}")
         elif not ladder.can_price(dim):
             reasons.append(f"the price of a {kind} was measured at one size only, and a line needs two")
         elif products_s is not None:

@@ -193,6 +193,7 @@ COLUMNS: Final[tuple[Column[CostLine], ...]] = (
         "gradients",
         lambda line: spread_cell(line.gradient_equivalents, units.count),
     ),
+    Column("operator_bytes", "Operator", "bytes kept", lambda line: spread_cell(line.operator_bytes, units.size)),
     Column("host_peak_bytes", "Host peak", "bytes", lambda line: single_cell(line.host_peak_bytes, units.size)),
     Column("device_peak_bytes", "GPU peak", "bytes", lambda line: single_cell(line.device_peak_bytes, units.size)),
     Column("scaled_error", "Scaled error", "of a trace", _scaled),

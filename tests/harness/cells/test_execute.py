@@ -1,6 +1,7 @@
 """One cell: checkpoints, thunks, clocks and how it ends, with methods written by hand."""
 
 import dataclasses
+import gc
 import time
 
 import numpy as np
@@ -264,6 +265,38 @@ def test_the_time_pass_says_where_peaks_and_flops_are_measured():
     _, end = run(steps([2]), [2])
     assert {getattr(end.costs, name) for name in MEMORY_PASS} == {None}
     assert set(MEMORY_PASS) <= set(end.notes)
+
+
+def kept_by(spec, pass_=TIME):
+    """What the operator of a problem keeps, by the row of a cell."""
+    problem = load_catalog(()).problem(spec)
+    gc.collect()  # as in the new process that a cell has
+    _, end = run(steps([2]), [2], problem=problem, pass_=pass_)
+    return end.costs.operator_bytes
+
+
+@pytest.mark.parametrize("pass_", [TIME, MEMORY])
+def test_what_a_synthetic_operator_keeps_is_its_data(pass_):
+    kept_by("student-t[n=20000]")  # what is imported and computed once for all counts for the first
+    # Eigenvalues and signs in float32, and little beside them.
+    small, large = kept_by("student-t[n=20000]", pass_), kept_by("student-t[n=40000]", pass_)
+    assert large - small == pytest.approx(8 * 20_000, rel=0.1)
+    assert small < 12 * 20_000
+
+
+def test_what_a_network_keeps_grows_with_its_samples_as_its_activations_do():
+    spec = "mlp[data=digits,engine=kept-graph,per_class={},weights=random,widths=1000]"
+    _, few, some, many = (kept_by(spec.format(per_class)) for per_class in (20, 20, 40, 80))
+    # Each sample has 1000 activations of 4 bytes at the least.
+    assert some - few > 200 * 1000 * 4
+    assert many - some == pytest.approx(2 * (some - few), rel=0.1)
+
+
+def test_where_nobody_knows_what_is_kept_the_row_says_so(monkeypatch):
+    monkeypatch.setattr("hessbench.cells.execute.KeptMeter.kept_bytes", lambda self: None)
+    _, end = run(steps([2]), [2])
+    assert end.costs.operator_bytes is None
+    assert "memory is in use" in end.notes["operator_bytes"]
 
 
 def test_every_run_starts_from_the_seed_of_its_cell():

@@ -1,4 +1,4 @@
-"""Peaks."""
+"""What an operator keeps, and peaks."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hessbench.cells import meter
-from hessbench.cells.meter import PeakMeter
+from hessbench.cells.meter import KeptMeter, PeakMeter
 from hessbench.workers.pool import MEMORY_ALLOCATOR
 
 MIB = 2**20
@@ -65,3 +65,31 @@ def test_where_the_platform_cannot_say_the_peak_is_null_with_the_reason(monkeypa
 
 def test_a_peak_that_was_not_started_is_null():
     assert PeakMeter(torch.device("cpu")).host_peak() is None
+
+
+HEAP = pytest.mark.skipif(KeptMeter(torch.device("cpu")).kept_bytes() is None, reason="this C library does not say")
+
+
+@HEAP
+def test_what_is_kept_is_counted_to_a_kilobyte_and_what_was_freed_is_not():
+    keeps = KeptMeter(torch.device("cpu"))
+    kept = [torch.ones(3 * MIB // 4), *(torch.ones(250) for _ in range(100))]
+    gone = torch.ones(5 * MIB)
+    del gone
+    assert keeps.kept_bytes() == pytest.approx(3 * MIB + 100_000, abs=50_000)
+    del kept
+    assert keeps.kept_bytes() < 50_000
+
+
+@HEAP
+def test_what_only_a_circle_of_references_holds_is_not_kept():
+    keeps = KeptMeter(torch.device("cpu"))
+    circle = [torch.ones(MIB)]
+    circle.append(circle)
+    del circle
+    assert keeps.kept_bytes() < 50_000
+
+
+def test_where_the_c_library_does_not_say_nothing_is_kept(monkeypatch):
+    monkeypatch.setattr(meter.ctypes, "CDLL", lambda name: object())
+    assert KeptMeter(torch.device("cpu")).kept_bytes() is None

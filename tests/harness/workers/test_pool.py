@@ -261,3 +261,20 @@ def test_a_plugin_that_starts_a_thread_while_it_is_imported_is_refused(tmp_path)
         pytest.raises(ValueError, match="starts 1 thread when it is imported"),
     ):
         opened.perform(job_of("hutchinson", problem="threaded"))
+
+
+def test_a_collection_of_garbage_in_a_cell_does_not_look_at_what_was_there_before(hostile, tmp_path, marked):
+    plugin = tmp_path / "counting.py"
+    plugin.write_text(
+        "import gc\n"
+        "from hessbench.estimand import Estimate, Trace\n"
+        "from hessbench.method import Method\n"
+        "def run(op, /, *, num_matvecs, generator):\n"
+        "    import torch\n"
+        "    op.matmat(torch.ones(op.dim, 1, dtype=op.dtype))\n"
+        "    return Estimate(0.0, diagnostics={'frozen': gc.get_freeze_count(), 'seen': len(gc.get_objects())})\n"
+        "METHODS = [Method('frozen', run, (Trace,))]\n"
+    )
+    with Pool(WorkerConfig(plugins=(hostile, str(plugin)))) as opened:
+        outcome = perform(opened, "frozen")
+    assert said(outcome, "frozen") > 10 * said(outcome, "seen")

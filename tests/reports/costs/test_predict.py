@@ -55,6 +55,24 @@ def test_what_cannot_be_found_has_a_reason(make_price, changes, reason):
     assert reason in found.time_reason
 
 
+def test_a_network_without_prices_says_that_it_takes_two_widths(make_price):
+    prices = [make_price(10**5, 1e-3), make_price(10**6, 1e-2)]
+    networks = _predict(prices, problem="cnn-3c3d", counts={"hessian": 4})
+    assert networks.seconds is None
+    assert networks.time_reason.startswith(
+        "no price of a hessian of cnn-3c3d was measured on cpu, float32, 2 threads: "
+    )
+    assert "two widths" in networks.time_reason
+    assert "widths" not in _predict([], counts={"product": 4}).time_reason
+
+
+def test_a_network_of_two_widths_has_a_price_at_ten_million_parameters(make_price):
+    """Twice the parameters cost twice as much from one width to the other, and so beyond."""
+    prices = [make_price(dim, dim * 1e-8, problem="mlp", kind_of_product="hessian") for dim in (10**5, 2 * 10**5)]
+    found = _predict(prices, problem="mlp[widths=64]", counts={"hessian": 4})
+    assert found.products_s == pytest.approx(4 * 0.1)
+
+
 def test_one_rung_is_not_enough_for_another_size(make_price):
     assert "one size only" in _predict([make_price(10**5, 1e-3)]).time_reason
     assert _predict([make_price(10**7, 1e-3)]).products_s == pytest.approx(0.08)

@@ -77,7 +77,7 @@ def test_markdown_has_as_many_cells_in_every_row_whatever_the_names(builder):
     table = [line for line in text.splitlines() if line.startswith("|")]
     unescaped = {line.replace(r"\|", "").count("|") for line in table}
     assert len(table) == 3
-    assert unescaped == {21}
+    assert unescaped == {22}
     assert "<i>" not in text
     assert "`c`" not in text
 
@@ -86,9 +86,9 @@ def test_latex_has_as_many_cells_in_every_row_and_no_foreign_command(builder):
     builder.cell(HOSTILE + "&%", HOSTILE, "trace")
     text = to_latex(sheet(lines(builder.rows)))
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {line.replace(r"\&", "").count("&") for line in rows} == {19}
+    assert {line.replace(r"\&", "").count("&") for line in rows} == {20}
     assert r"\input" not in text
-    assert text.startswith("% needs \\usepackage{booktabs}\n\\begin{tabular}{lllrrrrrrrrrrrrrrrrl}")
+    assert text.startswith("% needs \\usepackage{booktabs}\n\\begin{tabular}{lllrrrrrrrrrrrrrrrrrl}")
 
 
 def test_csv_has_no_formula(builder):

@@ -1,0 +1,145 @@
+"""What a run on a problem takes: its build, blocks of products of the widths that methods ask for, and rehearsals."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from hessbench.cells.build import dtype_of
+from hessbench.cells.meter import KeptMeter, PeakMeter, file_bytes, resident_bytes
+from hessbench.clock import Stopwatch, seconds_a_call, wait_for
+from hessbench.flops import counting_flops
+from hessbench.method import BoundMethod
+from hessbench.operators import Factored, LinearOperator, ProductKind, info_of
+from hessbench.problem import FACTOR, Problem
+from hessbench.seeding import derive_seed, make_generator
+from hessbench.workers.messages import RunPriceJob
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.prices import copy_bandwidth
+from hessbench.workers.rehearsal import rehearse
+
+LONG_DIM: Final = 100_000
+"""Dimension from which a method's own arithmetic is bound by memory."""
+
+_WIDER: Final = 4
+"""Factor between the widths of blocks that are timed, up to the widest that a method asks for."""
+
+_BLOCKS: Final = 0.5
+"""Share of the limit that products may take; rehearsals take the rest."""
+
+_BATCH_S: Final = 0.01
+_TIMES: Final = 5
+_LONG_S: Final = 1.0
+"""Seconds from which a product is timed once after the first."""
+
+Multiply = Callable[[Tensor], Tensor]
+
+
+def run_prices(
+    job: RunPriceJob, problem: Problem, runs: Sequence[tuple[BoundMethod, int]]
+) -> Iterator[BuiltPrice | BlockPrice | Rehearsal]:
+    """Measure what the runs on a problem take, what matters most first, until the limit of the job.
+
+    Args:
+        job: Conditions and limit.
+        problem: The problem.
+        runs: Methods, bound to their estimands, and the products each may spend.
+    """
+    begin = time.perf_counter()
+    torch.set_num_threads(job.threads)
+    device, dtype = torch.device(job.device), dtype_of(job.dtype)
+    base = resident_bytes()
+    keeps, peaks, watch = KeptMeter(device), PeakMeter(device), Stopwatch()
+    peaks.start()
+    pages = file_bytes()
+    watch.start()
+    op = problem.build(device, dtype)
+    wait_for(device)
+    build_s = watch.seconds
+    peak = peaks.device_peak() if device.type == "cuda" else peaks.host_peak()
+    if peak is not None and device.type == "cpu":
+        peak = max(peak - max(file_bytes() - pages, 0), 0)  # pages of libraries are nobody's own
+    info = info_of(op)
+    yield BuiltPrice(
+        kind_of_product=info.kind,
+        dim=op.dim,
+        engine=info.engine,
+        build_s=build_s,
+        build_peak_bytes=peak,
+        operator_bytes=keeps.kept_bytes(),
+        base_bytes=base,
+        bandwidth=copy_bandwidth(device) if op.dim >= LONG_DIM else None,
+        counting_s=_first_count_s(device),
+    )
+    single = _block_price(op, info.kind, op.matmat, op.dim, 1)
+    yield single
+    factor = None
+    if isinstance(op, Factored) and any(FACTOR in bound.method.requires for bound, _ in runs):
+        factor = op.factor.num_samples, op.factor.num_outputs
+        yield _block_price(op, ProductKind.VJP, op.factor.rmatmat, op.factor.num_columns, 1)
+        yield _block_price(op, ProductKind.PER_EXAMPLE_SQUARE, op.factor.squared_sum, op.factor.num_columns, 1)
+    widths = [min(width, op.dim) for bound, budget in runs for width in bound.block_widths(budget)]
+    widest, last, width, seconds = max(widths, default=1), 1, 1, single.seconds
+    while width < widest:
+        width = min(width * _WIDER, widest)
+        # Warmed up, timed, and once more for its memory.
+        if time.perf_counter() - begin + 3 * seconds * width / last > build_s + _BLOCKS * job.limit_s:
+            break
+        price = _block_price(op, info.kind, op.matmat, op.dim, width)
+        seconds, last = price.seconds, width
+        yield price
+    like = torch.empty(0, dtype=dtype, device=device)
+    for (bound, budget), is_asked in zip(runs, job.rehearsed, strict=True):
+        if not is_asked:
+            continue
+        if time.perf_counter() - begin > build_s + job.limit_s:
+            break
+        # A method that fails on it does so in its cell, or has no rehearsal.
+        with contextlib.suppress(Exception):
+            yield rehearse(bound, budget, op.dim, like, factor if FACTOR in bound.method.requires else None)
+
+
+def _first_count_s(device: torch.device) -> float:
+    """Seconds of the first count of FLOPs in this process, which imports what it needs."""
+    one = torch.ones(1, device=device)
+    watch = Stopwatch()
+    watch.start()
+    with counting_flops():
+        one.add(one)
+    return watch.seconds
+
+
+def _block_price(op: LinearOperator, kind: ProductKind, multiply: Multiply, rows: int, width: int) -> BlockPrice:
+    """Time a product with a block, then its memory, and for a single column the time with FLOPs counted."""
+    generator = make_generator(derive_seed("run-price"), op.device)
+    block = torch.randn(rows, width, generator=generator, device=op.device, dtype=op.dtype)
+    product = partial(multiply, block)
+    first = seconds_a_call(product, op.device)
+    seconds = _seconds(product, first, op.device)
+    peaks = PeakMeter(op.device)
+    peaks.start()
+    product()
+    peak = peaks.device_peak() if op.device.type == "cuda" else peaks.host_peak()
+    counted = None
+    if width == 1:
+        with counting_flops():
+            counted = min(seconds_a_call(product, op.device) for _ in range(1 if seconds > _LONG_S else 2))
+    return BlockPrice(
+        kind_of_product=kind, width=width, seconds=seconds, counted_s=counted, working_bytes=peak
+    )  # fmt: skip
+
+
+def _seconds(product: Callable[[], object], first: float, device: torch.device) -> float:
+    """Median seconds of a product; of one that takes long, the better of the first and a second."""
+    if first > _LONG_S:
+        return min(first, seconds_a_call(product, device))
+    batch = max(1, math.ceil(_BATCH_S / max(first, 1e-7) / _TIMES))
+    return statistics.median(seconds_a_call(product, device, min(batch, 100)) for _ in range(_TIMES))
