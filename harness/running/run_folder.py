@@ -57,6 +57,11 @@ class RunFolder:
         )
         return Standing.ABSENT if again else Standing.KEPT
 
+    def kept_row(self, planned: PlannedCell, truth: Truth) -> Record:
+        """The terminal row of a kept cell that stands."""
+        attempts = self.tail.attempts(planned.cell.id)
+        return best_attempt([attempt for attempt in attempts if is_current(attempt.terminal, planned, truth)]).terminal
+
     def stand_again(self, planned: PlannedCell, truth: Truth) -> bool:
         """Write a kept cell's rows again where another attempt would be shown, or a reference has come since."""
         attempts = self.tail.attempts(planned.cell.id)

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 from hessbench.cells.cell import Cell
 from hessbench.cells.messages import Checkpoint, End
-from hessbench.estimand import Arrays, Reference, Source, parse_estimand
-from hessbench.ledger.typed_fields import APART
+from hessbench.workers.reference_messages import (
+    BuiltReference,
+    NoReference,
+    ProblemHash,
+    ReferenceProgress,
+    refuse_negative,
+)
 
 M = TypeVar("M")
 
@@ -45,12 +50,16 @@ class _Limited:
 
 @dataclass(frozen=True)
 class ReferenceJob(_Limited):
-    """Hash a problem's content, and build the references that neither the folder of a run nor the cache holds."""
+    """Hash a problem's content, and build the references that neither the folder of a run nor the cache holds.
+
+    Those of `beside`, which methods answer and nobody asked for, are built where they take no work of their own.
+    """
 
     problem: str
     estimands: tuple[str, ...]
     folder: str
     threads: int
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,47 +87,6 @@ class ConformanceJob(_Limited):
     method: str
 
 
-@dataclass(frozen=True)
-class ProblemHash:
-    """The hash of a problem's content; `of_content` where it is one of the content itself, not of a few products."""
-
-    hash: str
-    of_content: bool
-
-
-@dataclass(frozen=True)
-class BuiltReference:
-    """A reference that was built."""
-
-    estimand: str
-    source: Source
-    norm: float
-    bound: float
-    rounding: float
-    note: str
-    arrays: Arrays = field(default_factory=dict[str, Any], compare=False, metadata=APART)
-
-    def __post_init__(self) -> None:
-        parse_estimand(self.estimand)
-        _refuse_negative(norm=self.norm, bound=self.bound, rounding=self.rounding)
-
-    @property
-    def reference(self) -> Reference:
-        """The reference itself."""
-        return Reference(self.arrays, self.source, self.norm, self.bound, self.rounding, self.note)
-
-
-@dataclass(frozen=True)
-class NoReference:
-    """Why a reference could not be built."""
-
-    estimand: str
-    reason: str
-
-    def __post_init__(self) -> None:
-        parse_estimand(self.estimand)
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Priced:
     """A product that was timed, and where; the columns of a price in the ledger are those of the two kinds of it."""
@@ -141,7 +109,7 @@ class Price(_Priced):
     bandwidth: float
 
     def __post_init__(self) -> None:
-        _refuse_negative(dim=self.dim, seconds=self.seconds, bandwidth=self.bandwidth)
+        refuse_negative(dim=self.dim, seconds=self.seconds, bandwidth=self.bandwidth)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +124,7 @@ class UnitPrice(_Priced):
     gradient_seconds: float
 
     def __post_init__(self) -> None:
-        _refuse_negative(dim=self.dim, in_gradients=self.in_gradients, column_seconds=self.column_seconds)
+        refuse_negative(dim=self.dim, in_gradients=self.in_gradients, column_seconds=self.column_seconds)
 
 
 @dataclass(frozen=True)
@@ -224,7 +192,9 @@ class Done:
 
 
 Job: TypeAlias = CellJob | ReferenceJob | PriceJob | UnitJob | ConformanceJob
-Message: TypeAlias = Checkpoint | End | ProblemHash | BuiltReference | NoReference | Price | UnitPrice | Law
+Message: TypeAlias = (
+    Checkpoint | End | ProblemHash | BuiltReference | NoReference | ReferenceProgress | Price | UnitPrice | Law
+)
 Word: TypeAlias = Ended | Ready | Failed | Stop | Done
 
 
@@ -280,9 +250,3 @@ def _check_spending(message: Message, cell: Cell) -> None:
         raise ValueError(f"a checkpoint names the budget {budget}, which its cell has not")
     if message.costs.matvecs > budget:
         raise ValueError(f"{message.costs.matvecs} products of a budget of {budget} were reported")
-
-
-def _refuse_negative(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if number < 0:
-            raise ValueError(f"has a negative {name}")
