@@ -29,6 +29,7 @@ from hessbench.ledger.record import (
     UnknownFieldError,
     finite_or_null,
 )
+from hessbench.ledger.shown import headline, html
 from hessbench.ledger.typed_fields import field_checks
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Attempt:
     checkpoints: tuple[Record, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ledger:
     """Everything read from a folder: one attempt per cell.
 
@@ -120,6 +121,12 @@ class Ledger:
     def terminals(self) -> dict[str, Record]:
         """Terminal row by cell id."""
         return {record.cell: record for record in self.records if record.kind is Kind.TERMINAL}
+
+    def __repr__(self) -> str:
+        return headline(self.records)
+
+    def _repr_html_(self) -> str:
+        return html(self.records)
 
     def to_frame(self) -> pd.DataFrame:
         """The rows as a table; counts and errors become columns `counts.<kind>` and `errors.<name>`."""
