@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hessbench.ledger.record import Status
 from hessbench.running.plan import Conditions
-from hessbench.running.remaining import Weigh, products_by_dim
+from hessbench.running.remaining import Weigh
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,4 @@ class Options:
     retry: frozenset[Status] = frozenset()
     shard: tuple[int, int] = (1, 1)
     prices: bool = True
-    weigh: Weigh = products_by_dim
+    weigh: Weigh | None = None

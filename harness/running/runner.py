@@ -23,7 +23,7 @@ from hessbench.running.options import Options
 from hessbench.running.plan import PlannedCell, plan, prepare, shard
 from hessbench.running.pricing import measure_prices
 from hessbench.running.progress import Reporter, Silent
-from hessbench.running.remaining import Remaining
+from hessbench.running.remaining import Remaining, products_by_dim
 from hessbench.running.rows import Context, outcome_rows, skipped_row
 from hessbench.running.run_folder import RunFolder, Standing
 from hessbench.running.suite import Suite
@@ -128,7 +128,7 @@ class _Run:
                 truths = self._truths(pool, out)
                 waiting = self._left_to_run(folder, truths)
                 self._reporter.begin(len(waiting))
-                self._remaining = Remaining(waiting, self._options.weigh, self._options.jobs)
+                self._remaining = Remaining(waiting, self._options.weigh or products_by_dim, self._options.jobs)
                 self._run_cells(waiting, pool, folder, truths)
                 if self._options.prices:
                     measure_prices(self._todo, folder, pool, self._reporter.phase)

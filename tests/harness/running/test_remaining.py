@@ -81,7 +81,12 @@ def test_the_memory_pass_runs_a_cell_twice():
     timed, memory = planned(), planned(pass_=MEMORY)
     left = Remaining([timed, memory])
     left.ended(timed.cell, 3.0)
-    assert left.seconds == pytest.approx(6.0)
+    assert left.seconds == pytest.approx(6.4)
+    another = planned(pass_=MEMORY, repeat=1)
+    left = Remaining([timed, memory, another])
+    left.ended(timed.cell, 3.0)
+    left.ended(memory.cell, 7.0)
+    assert left.seconds == pytest.approx(7.0)
 
 
 def test_cells_run_side_by_side():
