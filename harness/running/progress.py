@@ -147,6 +147,8 @@ class Bar:
         if failed:
             self._progress.console.print(f"{cell}: {status}", markup=False, highlight=False, soft_wrap=True)
         self._progress.update(self._task, advance=1, ended=by_status(self._statuses))
+        if self._progress.finished:
+            self._progress.update(self._task, left="", cell="")
 
     def close(self) -> None:
         """Leave the bar as it is."""

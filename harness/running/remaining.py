@@ -103,7 +103,13 @@ class Remaining:
             return None if self._waiting else 0.0
         left = 0.0
         for cell, (like, weight) in self._waiting.items():
-            left += max(_seconds(paces, like, weight) - spent.get(cell, 0.0), 0.0)
+            expected = _seconds(paces, like, weight)
+            if cell in spent:
+                done = self._running[cell][1]
+                # One that takes longer than those like it is judged by itself.
+                late = spent[cell] > expected and done > 0
+                expected = spent[cell] * (1 / done - 1) if late else max(expected - spent[cell], 0.0)
+            left += expected
         return left / min(self._jobs, max(len(self._waiting), 1))
 
 

@@ -107,7 +107,16 @@ def test_the_bar_counts_cells_and_failures():
     text = out.file.getvalue()
     assert "3/3" in text
     assert "1 ok, 2 error" in text
-    assert "so far, about 90 s left" in text
+    assert "left" not in text.splitlines()[-1]
+
+
+def test_the_bar_tells_what_went_and_what_is_left_apart():
+    out = console(terminal=True)
+    bar = Bar(out)
+    bar.begin(2)
+    bar.left(90.0)
+    bar.close()
+    assert "so far, about 90 s left" in out.file.getvalue()
 
 
 def test_the_bar_says_why_a_cell_failed():

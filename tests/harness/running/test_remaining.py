@@ -77,6 +77,19 @@ def test_a_cell_at_work_counts_for_what_it_has_yet_to_do(clock):
     assert left.seconds == 0
 
 
+def test_a_cell_that_takes_longer_than_those_like_it_is_judged_by_itself(clock):
+    one, other = planned(budget=100, repeat=0), planned(budget=100, repeat=1)
+    left = Remaining([one, other])
+    left.ended(one.cell, 2.0)
+    left.at(other.cell, 0)
+    clock[0] = 1.0
+    left.at(other.cell, 10)
+    assert left.seconds == pytest.approx(1.0)
+    clock[0] = 20.0
+    left.at(other.cell, 50)
+    assert left.seconds == pytest.approx(20.0)
+
+
 def test_the_memory_pass_runs_a_cell_twice():
     timed, memory = planned(), planned(pass_=MEMORY)
     left = Remaining([timed, memory])
