@@ -1,13 +1,14 @@
-"""Cells: one (problem, method, estimand, budgets, repeat) under fixed conditions, with an id made of nothing else."""
+"""Cells: one (problem, method, estimand, budgets, repeat) under fixed conditions, with an id made of nothing else.
+
+The limits a cell runs under are no part of what it is: raised or lowered, it stays the same cell.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from hessbench.ledger.identity import cell_id
 from hessbench.seeding import cell_seed
 
 TIME: Final = "time"
@@ -28,8 +29,8 @@ class Cell:
         device: Device text, such as `cpu` or `cuda`.
         dtype: `float32` or `float64`.
         threads: Threads of the tensor library.
-        memory_cap_bytes: Cap on host memory above the fork server's, or None.
-        timeout_s: Wall-clock limit of the whole cell, build included, or None.
+        memory_cap_bytes: Limit of host memory above the fork server's, or None; no part of the id.
+        timeout_s: Wall-clock limit of the whole cell, build included, or None; no part of the id.
     """
 
     problem: str
@@ -46,9 +47,18 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """First 16 hex digits of the SHA-256 of the canonical description."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """First 16 hex digits of the SHA-256 of the canonical description, limits left out."""
+        return cell_id(
+            problem=self.problem,
+            method=self.method,
+            estimand=self.estimand,
+            budgets=self.budgets,
+            repeat=self.repeat,
+            pass_=self.pass_,
+            device=self.device,
+            dtype=self.dtype,
+            threads=self.threads,
+        )
 
     @property
     def budget(self) -> int:
@@ -59,9 +69,3 @@ class Cell:
     def seed(self) -> int:
         """Seed of the generator the method is handed; the same for every method."""
         return cell_seed(self.problem, self.estimand, self.repeat)
-
-    def to_json(self) -> dict[str, Any]:
-        """The cell as JSON values."""
-        # 60 and 60.0 are one limit, and one cell.
-        timeout_s = None if self.timeout_s is None else float(self.timeout_s)
-        return {**dataclasses.asdict(self), "budgets": list(self.budgets), "timeout_s": timeout_s}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 from rich.console import Console
 
@@ -22,6 +24,7 @@ from hessbench.running.suite import Selection
 @click.option("--jobs", type=int, default=1, show_default=True, help="Cells at once; above 1, times are contended.")
 @click.option("--retry", default="", help="Statuses to run again, as in timeout,oom-host.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DIR/report at the end.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 where a cell failed; a skipped cell is no failure.")
 @click.option("--prices/--no-prices", default=True, show_default=True, help="Measure the price of products up to 10^7.")
 def command(
     suite: str,
@@ -37,12 +40,15 @@ def command(
     jobs: int,
     retry: str,
     report: bool,
+    strict: bool,
     prices: bool,
 ) -> None:
     """Run a suite (a name or a TOML file) and print its cost ledger.
 
     Every cell ends as one row, whatever becomes of it. The same command on an existing folder runs only what is
-    missing, or stale because a problem, a method or a library has changed.
+    missing, or stale because a problem, a method or a library has changed. --timeout and --memory are limits: what
+    is ok stays under any, and what ended by one runs again when it is raised. A cell failed where it ended by a limit,
+    an error, a crash or without a finite answer; one that is skipped, or over its budget, did not.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
@@ -64,4 +70,8 @@ def command(
     for what, reason in summary.missing.items():
         text = f"no reference: {what}: {reason}; the same command tries again and scores the rows it has"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+    for line in summary.failure_lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(summary.text, markup=False, highlight=False, soft_wrap=True)
+    if strict and summary.failures:
+        sys.exit(1)

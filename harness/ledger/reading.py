@@ -18,6 +18,7 @@ import numpy as np
 
 from hessbench.estimand.base import Arrays
 from hessbench.files import DAMAGE, read_archive, write_whole
+from hessbench.ledger.identity import id_now, renamed
 from hessbench.ledger.record import (
     COLUMNS,
     SCHEMA,
@@ -28,6 +29,7 @@ from hessbench.ledger.record import (
     UnknownFieldError,
     finite_or_null,
 )
+from hessbench.ledger.shown import headline, html
 from hessbench.ledger.typed_fields import field_checks
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ class Attempt:
     checkpoints: tuple[Record, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ledger:
     """Everything read from a folder: one attempt per cell.
 
@@ -88,6 +90,7 @@ class Ledger:
         torn: Lines that could not be read, most of them the last thing a killed writer wrote.
         damaged: Of those, the ones that are whole and yet no row: file, line and what does not fit.
         superseded: Attempts replaced by a later or better one.
+        former: Ids of before, when limits were part of them, with the ids that stand for them now.
     """
 
     records: tuple[Record, ...]
@@ -96,6 +99,7 @@ class Ledger:
     torn: int = 0
     superseded: int = 0
     damaged: tuple[str, ...] = ()
+    former: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def read(cls, folder: str | Path) -> Ledger:
@@ -119,6 +123,12 @@ class Ledger:
     def terminals(self) -> dict[str, Record]:
         """Terminal row by cell id."""
         return {record.cell: record for record in self.records if record.kind is Kind.TERMINAL}
+
+    def __repr__(self) -> str:
+        return headline(self.records)
+
+    def _repr_html_(self) -> str:
+        return html(self.records)
 
     def answer(self, within: Sequence[float] = (0.1, 0.01, 0.001), by: Ranking = "seconds") -> tuple[Answered, ...]:
         """Which method answers each question within each tolerance, and what that costs, best first.
@@ -171,6 +181,7 @@ class LedgerTail:
         self._open: dict[Path, dict[str, list[Record]]] = {}
         self._rest: dict[Path, bytes] = {}
         self._attempts: dict[str, list[Attempt]] = {}
+        self._former: dict[str, str] = {}
         self._environments: dict[str, Mapping[str, Any]] = {}
         self._prices: list[Mapping[str, Any]] = []
         self._torn = 0
@@ -232,8 +243,9 @@ class LedgerTail:
             records += [*chosen.checkpoints, chosen.terminal]
         torn = self._torn + sum(bool(rest.strip()) for rest in self._rest.values())
         return Ledger(
-            tuple(records), dict(self._environments), tuple(self._prices), torn, superseded, tuple(self._damaged)
-        )
+            tuple(records), dict(self._environments), tuple(self._prices), torn, superseded, tuple(self._damaged),
+            dict(self._former),
+        )  # fmt: skip
 
     def attempts(self, cell: str) -> Sequence[Attempt]:
         """Every finished attempt at a cell."""
@@ -267,9 +279,16 @@ class LedgerTail:
             if record.kind is Kind.CHECKPOINT:
                 pending.setdefault(record.cell, []).append(record)
             else:
-                checkpoints = tuple(pending.pop(record.cell, ()))
-                self._attempts.setdefault(record.cell, []).append(Attempt(record, checkpoints))
+                self._take_attempt(record, pending.pop(record.cell, []))
         self._ours.add(file)
+
+    def _take_attempt(self, terminal: Record, checkpoints: Sequence[Record]) -> None:
+        """File an attempt under the id its cell has now."""
+        cell = id_now(terminal)
+        if cell != terminal.cell:
+            self._former[terminal.cell] = cell
+        *rows, last = renamed([*checkpoints, terminal], cell)
+        self._attempts.setdefault(cell, []).append(Attempt(last, tuple(rows)))
 
 
 def best_attempt(attempts: Sequence[Attempt]) -> Attempt:

@@ -17,15 +17,18 @@ from hessbench.catalog import Catalog, load_catalog
 from hessbench.cells.cell import MEMORY
 from hessbench.cells.execute import classify, execute
 from hessbench.estimand import ESTIMANDS, Estimand, parse_estimand
+from hessbench.ledger.answer_rows import answer_rows
 from hessbench.ledger.environment import capture, environment_hash
-from hessbench.ledger.reading import Ledger, LedgerWriter
+from hessbench.ledger.reading import Ledger, LedgerWriter, to_frame
 from hessbench.ledger.stored_references import Truth
 from hessbench.method import Method
 from hessbench.problem import Problem
+from hessbench.running.notebook_progress import reporter_here
 from hessbench.running.plan import Conditions, plan
 from hessbench.running.rows import Context, outcome_rows, skipped_row
 from hessbench.running.runner import Options, run
 from hessbench.running.suite import Cross, Suite
+from hessbench.running.trial import try_once
 from hessbench.workers.messages import CellJob, Ended, Outcome
 
 if TYPE_CHECKING:
@@ -40,6 +43,9 @@ PROBLEMS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Small problems with exact references, by estimand: a synthetic one and a really trained network."""
 
+ROWS: Final = ("answers", "all")
+"""What the rows of a frame are."""
+
 NOTE: Final = "ran in the caller's process, which could not be forked: no peak is true here and no limit was enforced"
 
 
@@ -52,11 +58,14 @@ def evaluate(
     num_matvecs: Sequence[int | str] = (20, 40, 80),
     repeats: int = 3,
     timeout_s: float | None = 60.0,
+    out: str | Path | None = None,
+    rows: str = "answers",
 ) -> pd.DataFrame:
-    """Run a function as a method and return its ledger rows.
+    """Run a function as a method and return one row for each answer.
 
-    Cells run in processes forked from this one, on one thread, where the platform can; elsewhere in this process,
-    with peaks null, no time limit, and a note in every row.
+    It is tried once on a tiny matrix before anything is computed for it, so that a typo costs nothing. Cells then run
+    in processes forked from this one, on one thread, where the platform can; elsewhere in this process, with peaks
+    null, no time limit, and a note in every row. How far it is shows in a notebook and on a terminal.
 
     Args:
         f: `f(op, /, *, num_matvecs, generator)`, or a `Method`.
@@ -66,15 +75,22 @@ def evaluate(
         num_matvecs: Budgets; "n" stands for the dimension.
         repeats: Number of repeats.
         timeout_s: Limit of a cell in seconds, or None.
+        out: Folder of the run, kept and resumed like that of any run; none is kept by default.
+        rows: `answers`, one for each problem, method, repeat and budget, with the peaks of the memory pass; or `all`
+            rows of the ledger, checkpoints and both passes.
 
     Returns:
-        One row per checkpoint and per cell, with the columns of the ledger.
+        The rows, with the columns of the ledger.
 
     Raises:
-        ValueError: If the function, a name, a budget, a number of repeats or a limit is not accepted.
+        ValueError: If the function, a name, a budget, a number of repeats or a limit is not accepted, or the function
+            fails on the tiny matrix.
+        OSError: If `out` cannot be written.
     """
     if isinstance(num_matvecs, str) or not isinstance(num_matvecs, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"num_matvecs takes a list of budgets, such as [20, 40], got {num_matvecs!r}")
+    if rows not in ROWS:
+        raise ValueError(f"rows takes one of {', '.join(ROWS)}, got {rows!r}")
     _check_timeout(timeout_s)
     asked = _estimand(estimand)
     method = f if isinstance(f, Method) else Method(name=_name(f), run=f, estimands=(type(asked),))
@@ -84,18 +100,20 @@ def evaluate(
     catalog.add(methods=[method], problems=own, source="evaluate")
     names = tuple(problem.name if isinstance(problem, Problem) else problem for problem in chosen)
     cross = Cross(asked.spec, names, (method.name, *against), tuple(num_matvecs), repeats)
-    return run_here(Suite("evaluate", 1, (cross,)), catalog, timeout_s)
-
-
-def run_here(suite: Suite, catalog: Catalog, timeout_s: float | None) -> pd.DataFrame:
-    """Run a suite with a catalog of this process and return its rows."""
-    options = Options(conditions=Conditions(timeout_s=timeout_s), prices=False)
-    with tempfile.TemporaryDirectory() as folder:
+    suite = Suite("evaluate", 1, (cross,))
+    conditions = Conditions(timeout_s=timeout_s)
+    cells = {planned.cell.id for planned in plan(suite, catalog, conditions)}
+    try_once(method, asked, num_matvecs, fork=can_fork())
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = scratch if out is None else out
         if can_fork():
-            run(suite, folder, options, catalog=catalog)
+            options = Options(conditions=conditions, prices=False)
+            run(suite, folder, options, catalog=catalog, reporter=reporter_here())
         else:
-            run_inline(suite, catalog, folder, options.conditions)
-        return Ledger.read(folder).to_frame()
+            run_inline(suite, catalog, folder, conditions)
+        ledger = Ledger.read(folder)
+    kept = [record for record in ledger.records if record.cell in cells]
+    return to_frame(answer_rows(kept) if rows == "answers" else kept)
 
 
 def run_inline(suite: Suite, catalog: Catalog, folder: str | Path, conditions: Conditions) -> None:

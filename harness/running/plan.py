@@ -51,11 +51,11 @@ class PlannedCell:
     spans: bool = False
 
     @property
-    def answered(self) -> list[str]:
-        """The estimand asked for, and those the method answers beside it that need no parameters."""
-        own = self.bound.estimand
-        beside = [kind.default() for kind in self.bound.method.estimands if kind is not type(own)]
-        return [own.spec, *(estimand.spec for estimand in beside if estimand is not None)]
+    def beside(self) -> list[str]:
+        """What the method answers beside the estimand asked for, without a parameter."""
+        own = type(self.bound.estimand)
+        others = [kind.default() for kind in self.bound.method.estimands if kind is not own]
+        return [estimand.spec for estimand in others if estimand is not None]
 
 
 def plan(suite: Suite, catalog: Catalog, conditions: Conditions | None = None) -> list[PlannedCell]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol, final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 _EVERY_S: Final = 10.0
 
@@ -19,6 +19,27 @@ def by_status(statuses: Mapping[str, int]) -> str:
     return ", ".join([f"{statuses.get('ok', 0)} ok", *others])
 
 
+def duration(seconds: float) -> str:
+    """A time as people say it: 37 s, 6.5 min, 2.1 h."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.1f} min" if seconds < 600 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def time_left(seconds: float | None) -> str:
+    """What is left of a run."""
+    return "time left not known yet" if seconds is None else f"about {duration(seconds)} left"
+
+
+def of_reference(what: str, done: float, elapsed_s: float) -> str:
+    """How far a reference is, as in "references: trace of mlp, 40 %, about 20 s left"."""
+    if done <= 0:
+        return f"references: {what}, {duration(elapsed_s)} so far"
+    return f"references: {what}, {100 * done:.0f} %, {time_left(elapsed_s * (1 - done) / done)}"
+
+
 class Reporter(Protocol):
     """What a run tells while it goes on."""
 
@@ -26,8 +47,16 @@ class Reporter(Protocol):
         """Something other than a cell has begun."""
         ...
 
+    def reference(self, what: str, done: float, elapsed_s: float) -> None:
+        """A reference is at work: which, the part done, and the seconds since it began."""
+        ...
+
     def begin(self, total: int) -> None:
         """The number of cells to run is known."""
+        ...
+
+    def left(self, seconds: float | None) -> None:
+        """The cells to run take so long; None where nothing says so yet."""
         ...
 
     def running(self, cell: str, matvecs: int, budget: int) -> None:
@@ -43,14 +72,19 @@ class Reporter(Protocol):
         ...
 
 
-@final
 class Silent:
     """Tells nothing."""
 
     def phase(self, text: str) -> None:
         """Tell nothing."""
 
+    def reference(self, what: str, done: float, elapsed_s: float) -> None:
+        """Tell nothing."""
+
     def begin(self, total: int) -> None:
+        """Tell nothing."""
+
+    def left(self, seconds: float | None) -> None:
         """Tell nothing."""
 
     def running(self, cell: str, matvecs: int, budget: int) -> None:
@@ -65,7 +99,10 @@ class Silent:
 
 @final
 class Bar:
-    """A live bar: cells by how they ended, the time that remains, and the products of the cell at work."""
+    """A live bar: cells by how they ended, the time that went and that remains, and the products of the cell at work.
+
+    Above it, a line for every cell that failed, with the reason.
+    """
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -74,82 +111,133 @@ class Bar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[ended]}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("so far{task.fields[left]}", markup=False),
             TextColumn("{task.fields[cell]}", markup=False),
             console=console,
         )
-        self._task = self._progress.add_task("preparing", total=None, ended="", cell="")
+        self._task = self._progress.add_task("preparing", total=None, ended="", left="", cell="")
         self._statuses = Counter[str]()
         self._progress.start()
 
     def phase(self, text: str) -> None:
         """Show what is being prepared."""
-        self._progress.update(self._task, description="", cell=text)
+        self._progress.update(self._task, description="", left="", cell=text)
+
+    def reference(self, what: str, done: float, elapsed_s: float) -> None:
+        """Show how far a reference is."""
+        self._progress.update(self._task, description="", left="", cell=of_reference(what, done, elapsed_s))
 
     def begin(self, total: int) -> None:
         """Start the count."""
-        self._progress.reset(self._task, total=total, description="cells", ended=by_status(self._statuses), cell="")
+        self._progress.reset(
+            self._task, total=total, description="cells", ended=by_status(self._statuses), left="", cell=""
+        )
+
+    def left(self, seconds: float | None) -> None:
+        """Show what is left."""
+        self._progress.update(self._task, left=f", {time_left(seconds)}")
 
     def running(self, cell: str, matvecs: int, budget: int) -> None:
         """Show the products spent."""
         self._progress.update(self._task, cell=f"{cell}  {matvecs}/{budget} products")
 
     def finished(self, cell: str, status: str, failed: bool) -> None:
-        """Count one cell."""
-        del cell, failed
+        """Count one cell, and say why it failed."""
         self._statuses[_short(status)] += 1
+        if failed:
+            self._progress.console.print(f"{cell}: {status}", markup=False, highlight=False, soft_wrap=True)
         self._progress.update(self._task, advance=1, ended=by_status(self._statuses))
+        if self._progress.finished:
+            self._progress.update(self._task, left="", cell="")
 
     def close(self) -> None:
         """Leave the bar as it is."""
         self._progress.stop()
 
 
+class State:
+    """How far a run is, as one line of text."""
+
+    def __init__(self) -> None:
+        self.total = self.done = 0
+        self.statuses = Counter[str]()
+        self.start = time.monotonic()
+        self.left: float | None = None
+
+    def begin(self, total: int) -> None:
+        """Start the count."""
+        self.total = total
+        self.start = time.monotonic()
+
+    def count(self, status: str) -> None:
+        """Count one cell."""
+        self.done += 1
+        self.statuses[_short(status)] += 1
+
+    @property
+    def text(self) -> str:
+        """The line."""
+        elapsed = duration(time.monotonic() - self.start)
+        ended = f"{self.done} of {self.total} cells done, {by_status(self.statuses)}"
+        if self.done >= self.total:
+            return f"{ended}, in {elapsed}"
+        return f"{ended}, {elapsed} so far, {time_left(self.left)}"
+
+
 @final
 class Lines:
-    """Plain lines: every failure, and how far the run is, at most every ten seconds."""
+    """Plain lines: every failure, and how far the run is, at most every ten seconds.
+
+    Args:
+        console: Where they go.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._total = self._done = 0
-        self._statuses = Counter[str]()
-        self._start = self._last = time.monotonic()
+        self._state = State()
+        self._last = time.monotonic()
 
     def phase(self, text: str) -> None:
         """Say what is being prepared."""
+        self._last = time.monotonic()
         self._say(text)
+
+    def reference(self, what: str, done: float, elapsed_s: float) -> None:
+        """Say how far a reference is."""
+        self._say_now_and_then(lambda: of_reference(what, done, elapsed_s))
 
     def begin(self, total: int) -> None:
         """Say how many cells there are."""
-        self._total = total
-        self._start = self._last = time.monotonic()
+        self._state.begin(total)
+        self._last = time.monotonic()
         self._say(f"{total} cells to run")
+
+    def left(self, seconds: float | None) -> None:
+        """Remember what is left, for the next line."""
+        self._state.left = seconds
 
     def running(self, cell: str, matvecs: int, budget: int) -> None:
         """Say how far a long cell is."""
-        if time.monotonic() - self._last > _EVERY_S:
-            self._last = time.monotonic()
-            self._say(f"{self._state()}, at {cell}: {matvecs} of {budget} products")
+        self._say_now_and_then(lambda: f"{self._state.text}, at {cell}: {matvecs} of {budget} products")
 
     def finished(self, cell: str, status: str, failed: bool) -> None:
         """Count one cell."""
-        self._done += 1
-        self._statuses[_short(status)] += 1
+        self._state.count(status)
         if failed:
             self._say(f"{cell}: {status}")
-        if self._done == self._total or time.monotonic() - self._last > _EVERY_S:
+        if self._state.done == self._state.total:
             self._last = time.monotonic()
-            self._say(self._state())
+            self._say(self._state.text)
+        else:
+            self._say_now_and_then(lambda: self._state.text)
 
     def close(self) -> None:
         """Nothing to undo."""
 
-    def _state(self) -> str:
-        elapsed = time.monotonic() - self._start
-        left = elapsed / max(self._done, 1) * (self._total - self._done)
-        ended = by_status(self._statuses)
-        return f"{self._done} of {self._total} cells done, {ended}, about {left:.0f} s left"
+    def _say_now_and_then(self, text: Callable[[], str]) -> None:
+        if time.monotonic() - self._last > _EVERY_S:
+            self._last = time.monotonic()
+            self._say(text())
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -50,14 +50,16 @@ def cell_of(record: Record) -> Cell:
 
 
 def find_cell(ledger: Ledger, prefix: str) -> Record:
-    """The terminal row whose cell id begins with `prefix`.
+    """The terminal row of the cell whose id, or whose id of before, begins with `prefix`.
 
     Raises:
         ValueError: If there is none, or more than one.
     """
-    found = [record for cell, record in ledger.terminals.items() if cell.startswith(prefix)]
+    terminals = ledger.terminals
+    named = {now for before, now in ledger.former.items() if before.startswith(prefix)}
+    found = [record for cell, record in terminals.items() if cell.startswith(prefix) or cell in named]
     if not found:
-        raise ValueError(f"no cell {prefix!r} in the ledger{suggest(prefix, ledger.terminals)}; "
+        raise ValueError(f"no cell {prefix!r} in the ledger{suggest(prefix, terminals)}; "
                          "the report and `hessbench plan SUITE --cells` list the ids")  # fmt: skip
     if len(found) > 1:
         raise ValueError(f"{len(found)} cells begin with {prefix!r}; more digits are needed")

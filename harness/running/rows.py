@@ -104,6 +104,8 @@ def _checkpoint(context: Context, number: int, said: Checkpoint, truth: Truth, w
         diagnostics=said.diagnostics,
         **columns_of(said.costs),
     )
+    if row.estimand not in truth.references and type(parse_estimand(row.estimand)) in context.problem.references:
+        row = replace(row, notes={"error": truth.missing.get(row.estimand) or _unasked(row)})
     if said.finite:
         try:
             row = scored(row, said.arrays, truth.references.get(row.estimand))
@@ -113,6 +115,13 @@ def _checkpoint(context: Context, number: int, said: Checkpoint, truth: Truth, w
         kept = writer.save_arrays(f"{context.cell.id}/{number}-{kind}", said.arrays)
         row = replace(row, arrays=kept)
     return row
+
+
+def _unasked(row: Record) -> str:
+    return (
+        f"no reference was made, for nobody asked for {row.estimand}: `hessbench references '{row.problem}' "
+        f"--estimand '{row.estimand}' --run DIR` makes one, and `hessbench rescore DIR` then scores the row"
+    )
 
 
 def _terminal(context: Context, outcome: Outcome, truth: Truth, checkpoints: list[Record]) -> Record:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from hessbench.cells.cell import Cell
 from hessbench.ledger.environment import library_version
 from hessbench.ledger.reading import LedgerTail, LedgerWriter, best_attempt
 from hessbench.ledger.record import Record, Status
@@ -39,15 +41,26 @@ class RunFolder:
     retry: frozenset[Status] = frozenset()
 
     def standing(self, planned: PlannedCell, truth: Truth) -> Standing:
-        """Whether a cell has a row that stands."""
+        """Whether a cell has a row that stands.
+
+        One that is ok stands whatever the limits; one that a limit ended stands until that limit is raised.
+        """
         attempts = [a.terminal for a in self.tail.attempts(planned.cell.id) if a.terminal.status is not Status.SKIPPED]
         current = [row for row in attempts if is_current(row, planned, truth)]
         if not current:
             return Standing.STALE if attempts else Standing.ABSENT
         if any(row.status is Status.OK for row in current):
             return Standing.KEPT
-        last = max(current, key=lambda row: row.time)
-        return Standing.ABSENT if last.status in self.retry else Standing.KEPT
+        last = max(current, key=lambda row: (row.attempt, row.time))
+        again = last.status in self.retry or has_more_room(
+            planned.cell, [r for r in current if r.status is last.status]
+        )
+        return Standing.ABSENT if again else Standing.KEPT
+
+    def kept_row(self, planned: PlannedCell, truth: Truth) -> Record:
+        """The terminal row of a kept cell that stands."""
+        attempts = self.tail.attempts(planned.cell.id)
+        return best_attempt([attempt for attempt in attempts if is_current(attempt.terminal, planned, truth)]).terminal
 
     def stand_again(self, planned: PlannedCell, truth: Truth) -> bool:
         """Write a kept cell's rows again where another attempt would be shown, or a reference has come since."""
@@ -72,3 +85,18 @@ def is_current(row: Record, planned: PlannedCell, truth: Truth) -> bool:
         and row.method_hash == method.hash
         and row.library_version == library_version(method.library)
     )
+
+
+def has_more_room(cell: Cell, ended: Sequence[Record]) -> bool:
+    """Whether the limit that ended every one of these rows, all of one status, is higher now, or there is none."""
+    (status,) = {row.status for row in ended}
+    if status is Status.TIMEOUT:
+        return is_raised([row.timeout_s for row in ended], cell.timeout_s)
+    if status is Status.OOM_HOST:
+        return is_raised([row.memory_cap_bytes for row in ended], cell.memory_cap_bytes)
+    return False
+
+
+def is_raised(before: Sequence[float | None], now: float | None) -> bool:
+    """Whether a limit is above each of those before; None is no limit."""
+    return all(limit is not None and (now is None or now > limit) for limit in before)

@@ -6,7 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
@@ -20,9 +20,11 @@ from hessbench.ledger.record import Record, Status
 from hessbench.ledger.stored_references import Truth
 from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
 from hessbench.running.cell_prices import remembered
-from hessbench.running.plan import Conditions, PlannedCell, plan, prepare, shard
+from hessbench.running.options import Options
+from hessbench.running.plan import PlannedCell, plan, prepare, shard
 from hessbench.running.pricing import measure_prices
 from hessbench.running.progress import Reporter, Silent
+from hessbench.running.remaining import Remaining
 from hessbench.running.rows import Context, outcome_rows, skipped_row
 from hessbench.running.run_folder import RunFolder, Standing
 from hessbench.running.suite import Suite
@@ -34,27 +36,6 @@ from hessbench.workers.processes import kill_orphans
 
 _TURN_S: Final = 0.2
 """Longest wait for a worker, or for another process, before one looks around again."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a suite is run.
-
-    Attributes:
-        plugins: Plugin files.
-        conditions: Overrides of device, dtype, threads, timeout and memory cap.
-        jobs: Cells at once; more than one makes every time contended.
-        retry: Statuses to run again.
-        shard: Number of this shard, from 1, and of shards.
-        prices: Whether the prices of products at other dimensions are measured.
-    """
-
-    plugins: tuple[str, ...] = ()
-    conditions: Conditions = field(default_factory=Conditions)
-    jobs: int = 1
-    retry: frozenset[Status] = frozenset()
-    shard: tuple[int, int] = (1, 1)
-    prices: bool = True
 
 
 def run(
@@ -118,6 +99,7 @@ class _Run:
         self._prices = remembered(planned)
         self._engines: dict[tuple[str, str, str, int], str] = {}
         self._summary = Summary(planned=len(planned))
+        self._remaining = Remaining(())
         device = planned[0].cell.device if planned else "cpu"
         self._facts = capture(device)
         self._environment = environment_hash(self._facts)
@@ -148,6 +130,9 @@ class _Run:
                 truths = self._truths(pool, out)
                 waiting = self._left_to_run(folder, truths)
                 self._reporter.begin(len(waiting))
+                self._remaining = Remaining(
+                    waiting, self._options.weigh or self._prices.cell_seconds, self._options.jobs
+                )
                 self._run_cells(waiting, pool, folder, truths)
                 if self._options.prices:
                     measure_prices(self._todo, folder, pool, self._reporter.phase)
@@ -176,16 +161,20 @@ class _Run:
 
     def _truths(self, pool: Pool, out: Path) -> dict[str, Truth]:
         """What is known of every problem: by its spec, its hash and the references it has."""
-        estimands: dict[str, set[str]] = {}
+        asked: dict[str, set[str]] = {}
+        beside: dict[str, set[str]] = {}
         for planned in self._todo:
-            estimands.setdefault(planned.cell.problem, set()).update(planned.answered)
+            asked.setdefault(planned.cell.problem, set()).add(planned.cell.estimand)
+            beside.setdefault(planned.cell.problem, set()).update(planned.beside)
         truths: dict[str, Truth] = {}
-        for spec in sorted(estimands):
-            self._reporter.phase(f"reference of {spec}")
+        for spec in sorted(asked):
+            estimands = sorted(asked[spec])
+            self._reporter.phase(f"references of {spec}: {', '.join(estimands)}")
             # A fork of a process that has computed in threads must not use them again.
             threads = 1 if self._config.catalog else os.cpu_count() or 1
             limits = ReferenceLimits(self._options.conditions.timeout_s, self._options.conditions.memory_cap_bytes)
-            truth = find_truth(pool, out, spec, sorted(estimands[spec]), threads, self._reporter.phase, limits)
+            others = sorted(beside[spec] - asked[spec])
+            truth = find_truth(pool, out, spec, estimands, threads, self._reporter, limits, others)
             truths[spec] = truth
             self._summary.missing |= {f"{estimand} of {spec}": why for estimand, why in truth.missing.items()}
         return truths
@@ -198,7 +187,7 @@ class _Run:
             truth = truths[planned.cell.problem]
             standing = folder.standing(planned, truth)
             if standing is Standing.KEPT:
-                self._summary.kept += 1
+                self._summary.keep(folder.kept_row(planned, truth))
                 again += folder.stand_again(planned, truth)
             else:
                 self._summary.stale += standing is Standing.STALE
@@ -250,10 +239,13 @@ class _Run:
         for slot in pool.running:
             if slot.outcome and isinstance(slot.outcome.job, CellJob):
                 cell = slot.outcome.job.cell
+                self._remaining.at(cell, slot.matvecs)
+                self._reporter.left(self._remaining.seconds)
                 self._reporter.running(f"{cell.problem} {cell.method}", slot.matvecs, cell.budget)
 
     def _done_elsewhere(self, cell: Cell) -> None:
         self._summary.kept += 1
+        self._remaining.dropped(cell)
         self._reporter.finished(cell.method, "done by another process", failed=False)
 
     def _finish(self, planned: PlannedCell, job: CellJob, outcome: Outcome, folder: RunFolder, truth: Truth) -> None:
@@ -269,7 +261,9 @@ class _Run:
             folder.writer.append(replace(row, attempt=number))
         self._prices.remember(planned, terminal)
         self._claims.pop(cell.id).release()
-        failed = self._summary.add(terminal.status)
+        self._remaining.ended(cell, outcome.elapsed_s)
+        self._reporter.left(self._remaining.seconds)
+        failed = self._summary.add(terminal)
         self._reporter.finished(f"{cell.problem} {cell.method}", f"{terminal.status}: {terminal.reason}", failed)
 
     def _with_engine_noted(self, cell: Cell, terminal: Record) -> Record:

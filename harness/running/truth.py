@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from hessbench.estimand.base import Source
 from hessbench.ledger.record import Status
 from hessbench.ledger.stored_references import ReferenceStore, Truth, cached_references
 from hessbench.running.rows import verdict
-from hessbench.workers.messages import BuiltReference, Cause, NoReference, ProblemHash, ReferenceJob
+from hessbench.workers.messages import (
+    BuiltReference,
+    Cause,
+    Message,
+    NoReference,
+    ProblemHash,
+    ReferenceJob,
+    ReferenceProgress,
+)
 from hessbench.workers.pool import Pool
 
 _TIMEOUT_S: Final = 3600.0
@@ -30,16 +39,48 @@ class ReferenceLimits:
     memory_cap_bytes: int | None = None
 
 
+class Listener(Protocol):
+    """Told how references go on."""
+
+    def phase(self, text: str) -> None:
+        """Something has begun, or could not be kept."""
+        ...
+
+    def reference(self, what: str, done: float, elapsed_s: float) -> None:
+        """A reference is at work: which, the part done, and the seconds since it began."""
+        ...
+
+
+class _Watch:
+    """Tells a listener of the reference at work, from what its job has said so far."""
+
+    def __init__(self, spec: str, listener: Listener) -> None:
+        self._spec, self._listener = spec, listener
+        self._at = ""
+        self._began = time.monotonic()
+
+    def __call__(self, said: Sequence[Message]) -> None:
+        at = next((message for message in reversed(said) if isinstance(message, ReferenceProgress)), None)
+        if at is None:
+            return
+        if at.estimand != self._at:
+            self._at, self._began = at.estimand, time.monotonic()
+        self._listener.reference(f"{at.estimand} of {self._spec}", at.done, time.monotonic() - self._began)
+
+
 def find_truth(
     pool: Pool,
     folder: Path,
     spec: str,
     estimands: list[str],
     threads: int,
-    say: Callable[[str], None],
+    listener: Listener,
     limits: ReferenceLimits | None = None,
+    beside: Sequence[str] = (),
 ) -> Truth:
     """Hash a problem's content, and have the references that neither the folder nor the cache holds built.
+
+    Nothing is spent on what nobody asked for.
 
     Args:
         pool: Where the job runs.
@@ -47,8 +88,9 @@ def find_truth(
         spec: The problem.
         estimands: What is to be known of it.
         threads: Threads of the job.
-        say: Told what could not be kept.
+        listener: Told how far a reference is, and what could not be kept.
         limits: Time for each reference, and memory; an hour for all of them, and the machine's, by default.
+        beside: What its methods answer beside that; taken where it is kept, or comes with the work for the rest.
 
     Returns:
         The references, and the reasons of those that are missing.
@@ -64,11 +106,13 @@ def find_truth(
         threads=threads,
         timeout_s=_TIMEOUT_S if limits.each_s is None else limits.each_s * len(estimands),
         memory_cap_bytes=limits.memory_cap_bytes,
+        beside=tuple(beside),
     )
-    outcome = pool.perform(job)
+    say, watch = listener.phase, _Watch(spec, listener)
+    outcome = pool.perform(job, watch=watch)
     if outcome.end is None and outcome.ended.cause in (Cause.NONE, Cause.SERVER):
         say(f"the reference of {spec} was interrupted ({verdict(outcome)[1]}): once more")
-        outcome = pool.perform(job)
+        outcome = pool.perform(job, watch=watch)
     missing: dict[str, str] = {}
     if outcome.end is None or outcome.end.status is not Status.OK:
         missing = dict.fromkeys(estimands, f"no reference: {verdict(outcome)[1]}")
@@ -76,6 +120,7 @@ def find_truth(
     if not hashed:
         return Truth(missing=missing)
     problem_hash = hashed[0].hash
+    wanted = [*estimands, *beside]
     store = ReferenceStore(folder)
     made = outcome.of_type(BuiltReference)
     for found in made:
@@ -83,12 +128,12 @@ def find_truth(
             say(f"the kept reference {found.estimand} of {spec} was damaged: it was built again")
         store.save(problem_hash, found.estimand, found.reference)
     if hashed[0].of_content:
-        _share(store, made, problem_hash, estimands, say)
-    references = store.load(problem_hash, estimands)
+        _share(store, made, problem_hash, wanted, say)
+    references = store.load(problem_hash, wanted)
     for found in made:
         references.setdefault(found.estimand, found.reference)
     missing |= {none.estimand: none.reason for none in outcome.of_type(NoReference)}
-    return Truth(problem_hash, references, missing)
+    return Truth(problem_hash, references, {name: why for name, why in missing.items() if name not in references})
 
 
 def _share(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -17,24 +16,20 @@ from hessbench.clock import Stopwatch
 from hessbench.estimand import parse_estimand
 from hessbench.laws.checks import check_method
 from hessbench.ledger.record import Status
-from hessbench.ledger.stored_references import ReferenceStore, cached_references
-from hessbench.problem import Problem
 from hessbench.redact import redact
 from hessbench.workers.messages import (
-    BuiltReference,
     CellJob,
     ConformanceJob,
     Job,
     Law,
     Message,
-    NoReference,
     PriceJob,
-    ProblemHash,
     ReferenceJob,
     RunPriceJob,
     UnitJob,
 )
 from hessbench.workers.prices import prices, unit_prices
+from hessbench.workers.references import said_of_references
 from hessbench.workers.run_prices import run_prices
 
 Emit = Callable[[Message], None]
@@ -62,7 +57,7 @@ def perform(
     busy = Stopwatch()
     busy.start()
     try:
-        for message in _said(job, catalog, on_built):
+        for message in _said(job, catalog, emit, on_built):
             emit(message)
     except Exception as failure:  # noqa: BLE001 -- a problem's own code may raise anything; its cells say what
         emit(End(*classify(failure)))
@@ -87,54 +82,19 @@ def _cell(
 def _said(
     job: ReferenceJob | PriceJob | UnitJob | RunPriceJob | ConformanceJob,
     catalog: Catalog,
+    emit: Emit,
     on_built: Callable[[], None] | None,
 ) -> Iterator[Message]:
     if isinstance(job, ConformanceJob):
         return _conformance(job, catalog, on_built)
     problem = catalog.problem(job.problem)
     if isinstance(job, ReferenceJob):
-        return _references(job, problem)
+        return said_of_references(job, problem, emit)
     if isinstance(job, RunPriceJob):
         asked = zip(job.methods, job.estimands, job.budgets, strict=True)
         runs = [(catalog.method(method, parse_estimand(estimand)), budget) for method, estimand, budget in asked]
         return run_prices(job, problem, runs)
     return prices(job, problem) if isinstance(job, PriceJob) else unit_prices(job, problem)
-
-
-def _references(job: ReferenceJob, problem: Problem) -> Iterator[Message]:
-    """Hash the problem's content, then build every reference that no store holds under that hash."""
-    torch.set_num_threads(job.threads)
-    problem_hash = problem.hash
-    # A hash of a few products tells one run's problems apart, but is no ground for an answer from another day.
-    of_content = problem.fingerprint is not None
-    yield ProblemHash(problem_hash, of_content)
-    stores = [ReferenceStore(job.folder), *([cached_references()] if of_content else [])]
-    for text in job.estimands:
-        if not any(store.holds(problem_hash, text) for store in stores):
-            yield from _reference(text, problem)
-
-
-def _reference(text: str, problem: Problem) -> Iterator[BuiltReference | NoReference]:
-    """The reference of one estimand, if the problem has one.
-
-    Raises:
-        ValueError: If the estimand is not accepted.
-    """
-    estimand = parse_estimand(text)
-    build = problem.references.get(type(estimand))
-    if build is None:
-        return
-    try:
-        reference = build(estimand)
-        numbers = {name: float(getattr(reference, name)) for name in ("norm", "bound", "rounding")}
-        for name, number in numbers.items():
-            if not 0 <= number < math.inf:
-                raise ValueError(f"{name} of a reference must be finite and at least 0, got {number}")
-        found = BuiltReference(text, reference.source, **numbers, note=redact(reference.note), arrays=reference.arrays)
-    except Exception as failure:  # noqa: BLE001 -- one reference that fails must not cost the others
-        yield NoReference(text, classify(failure)[1])
-        return
-    yield found
 
 
 def _conformance(job: ConformanceJob, catalog: Catalog, on_built: Callable[[], None] | None) -> Iterator[Law]:

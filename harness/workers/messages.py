@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 from hessbench.cells.cell import Cell
 from hessbench.cells.messages import Checkpoint, End
-from hessbench.estimand import Arrays, Reference, Source, parse_estimand
-from hessbench.ledger.typed_fields import APART
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice, refuse_negative
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice
+from hessbench.workers.reference_messages import BuiltReference, NoReference, ProblemHash, ReferenceProgress
 
 M = TypeVar("M")
 
@@ -46,12 +45,16 @@ class _Limited:
 
 @dataclass(frozen=True)
 class ReferenceJob(_Limited):
-    """Hash a problem's content, and build the references that neither the folder of a run nor the cache holds."""
+    """Hash a problem's content, and build the references that neither the folder of a run nor the cache holds.
+
+    Those of `beside`, which methods answer and nobody asked for, are built where they take no work of their own.
+    """
 
     problem: str
     estimands: tuple[str, ...]
     folder: str
     threads: int
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,47 +96,6 @@ class ConformanceJob(_Limited):
     """Check what every method must obey."""
 
     method: str
-
-
-@dataclass(frozen=True)
-class ProblemHash:
-    """The hash of a problem's content; `of_content` where it is one of the content itself, not of a few products."""
-
-    hash: str
-    of_content: bool
-
-
-@dataclass(frozen=True)
-class BuiltReference:
-    """A reference that was built."""
-
-    estimand: str
-    source: Source
-    norm: float
-    bound: float
-    rounding: float
-    note: str
-    arrays: Arrays = field(default_factory=dict[str, Any], compare=False, metadata=APART)
-
-    def __post_init__(self) -> None:
-        parse_estimand(self.estimand)
-        refuse_negative(norm=self.norm, bound=self.bound, rounding=self.rounding)
-
-    @property
-    def reference(self) -> Reference:
-        """The reference itself."""
-        return Reference(self.arrays, self.source, self.norm, self.bound, self.rounding, self.note)
-
-
-@dataclass(frozen=True)
-class NoReference:
-    """Why a reference could not be built."""
-
-    estimand: str
-    reason: str
-
-    def __post_init__(self) -> None:
-        parse_estimand(self.estimand)
 
 
 @dataclass(frozen=True)
@@ -207,6 +169,7 @@ Message: TypeAlias = (
     | ProblemHash
     | BuiltReference
     | NoReference
+    | ReferenceProgress
     | Price
     | UnitPrice
     | BuiltPrice

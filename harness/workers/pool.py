@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -22,7 +23,7 @@ import torch
 
 from hessbench.catalog import Catalog
 from hessbench.workers import empty_folder, processes
-from hessbench.workers.messages import Cause, Ended, Failed, Job, Outcome, Ready, Stop
+from hessbench.workers.messages import Cause, Ended, Failed, Job, Message, Outcome, Ready, Stop
 from hessbench.workers.server import MESSAGE_LIMIT, PROGRESS, Server, prepare
 from hessbench.workers.setup import Setup
 from hessbench.workers.wire import Decoder, packet, read_packet
@@ -331,13 +332,18 @@ class Pool:
                     processes.kill_marked(slot.mark)
         return found
 
-    def perform(self, job: Job, *, memory: bool = False) -> Outcome:
-        """Hand out one job and wait for it, with nothing else running."""
+    def perform(
+        self, job: Job, *, memory: bool = False, watch: Callable[[Sequence[Message]], None] | None = None
+    ) -> Outcome:
+        """Hand out one job and wait for it, with nothing else running; `watch` sees what it has said so far."""
         self.hand_out(job, memory=memory)
         while True:
             outcomes = self.wait(0.2)
             if outcomes:
                 return outcomes[0]
+            for slot in self.running:
+                if watch is not None and slot.outcome is not None:
+                    watch(slot.outcome.messages)
 
     def _slot(self, memory: bool) -> Slot:
         return Slot(self._config, MEMORY_ALLOCATOR if memory else {})

@@ -29,14 +29,14 @@ import torch
 from torch import Tensor
 
 from hessbench.estimand import TopEigenvalues
+from hessbench.estimand.work import advance
 from hessbench.operators import LinearOperator
+from hessbench.problems.references.unseen import Unseen
 
 MEMORY: Final = 2**31
 BASIS: Final = 200
 TOLERANCE: Final = 1e-10
 MAX_PRODUCTS: Final = 5000
-DOUBT: Final = 1e-8
-"""Probability that a run takes an eigenvalue for absent which its random start has next to no part in."""
 EPS: Final = 2.0**-52
 _COLUMNS_AT_ONCE: Final = 2**20
 
@@ -137,7 +137,7 @@ def block_lanczos(
     fresh, _ = _next_block(torch.zeros(width, n, dtype=torch.float64), X, Q[:0], 0.0, width, generator)
     size, looked, products, norm = 0, 0, 0, known.norm
     theta, vectors, order = T[0], T, T[0].long()
-    unseen = _Unseen(estimand, known, limits.tolerance * norm, whole) if X.shape[0] else None
+    unseen = Unseen(estimand, known.theta, limits.tolerance * norm, whole) if X.shape[0] else None
     while True:
         if products + fresh.shape[0] + k > limits.max_products:
             raise ValueError(
@@ -170,13 +170,16 @@ def block_lanczos(
             continue
         earlier = unseen.earlier(theta[order[:k]]) if unseen else k
         if unseen and not earlier:
+            advance(*unseen.shown(theta))
             if size == whole or (width == 1 and unseen.is_excluded(theta)):
                 return Found(Q[:0], norm, products, nothing_left=True)
         elif at_sight:
             return Found(Q[:0], norm, products)
         elif size >= earlier:
             residuals = torch.linalg.vector_norm(coupling.T @ vectors[start:size, order[:earlier]], dim=0)
-            if float(residuals.max()) <= limits.tolerance * norm:
+            furthest = float(residuals.max())
+            advance(math.log(max(furthest / norm, EPS)) if norm else 0.0, math.log(limits.tolerance))
+            if furthest <= limits.tolerance * norm:
                 _combine(Q, vectors[:, order[:earlier]], size)
                 return Found(Q[:earlier].clone(), norm, products)
         if size + fresh.shape[0] > capacity:
@@ -187,39 +190,6 @@ def block_lanczos(
             size = looked = kept.numel()
             T.zero_()
             T[range(size), range(size)] = theta[kept]
-
-
-class _Unseen:
-    """How long the random start can be along an eigenvector beyond place k, that no Ritz value shows."""
-
-    def __init__(self, estimand: TopEigenvalues, known: Known, margin: float, whole: int) -> None:
-        self._estimand = estimand
-        keys = estimand.sort_key(known.theta)
-        self._keys = keys.flip(0) - margin
-        # Beyond +border, beyond -border of the negated matrix, or both. Without a norm any number is a margin.
-        self._border = max(margin, 1e-300) - float(keys[-1])
-        self._signs = torch.tensor({"magnitude": [1.0, -1.0], "algebraic": [1.0], "smallest": [-1.0]}[estimand.which])
-        self._limit = math.log(DOUBT * math.sqrt(math.pi / (2 * whole)))
-        self._carried = torch.zeros(len(self._signs), dtype=torch.float64)
-
-    def earlier(self, theta: Tensor) -> int:
-        """How many of the first Ritz values push known ones from their places, by more than the margin."""
-        return int((self._estimand.sort_key(theta) < self._keys[: theta.numel()]).sum())
-
-    def add(self, coupling: Tensor) -> None:
-        """A step: its beta, zero where the Krylov space has closed."""
-        self._carried += torch.log(torch.linalg.vector_norm(coupling))
-
-    def is_excluded(self, theta: Tensor) -> bool:
-        """Whether the start would have to be shorter along such an eigenvector than chance allows."""
-        return bool((self._carried - self._log_distances(theta)).max() <= self._limit)
-
-    def restart(self, theta: Tensor, kept: Tensor) -> None:
-        """The basis goes on from the Ritz vectors kept."""
-        self._carried += self._log_distances(kept) - self._log_distances(theta)
-
-    def _log_distances(self, theta: Tensor) -> Tensor:
-        return torch.log(self._border - self._signs[:, None] * theta).sum(1)
 
 
 def _capacity(n: int, k: int, width: int, limits: LanczosLimits) -> int:

@@ -13,6 +13,7 @@ import torch
 from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
 from hessbench.estimand.base import EPS
 from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_references
+from hessbench.estimand.work import OwnWork, has_own_work
 from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator
 from hessbench.problems.curvature.choice import MatrixChoice
@@ -95,7 +96,10 @@ def references_of(
     def size(norm: float) -> float:
         return rounding_size(make().to(torch.device("cpu"), torch.float64), operator, norm)
 
-    return {kind: partial(_with_rounding, find, rounding, size) for kind, find in found.items()}
+    return {
+        kind: OwnWork(partial(_with_rounding, find, rounding, size), partial(has_own_work, find))
+        for kind, find in found.items()
+    }
 
 
 def _references(
@@ -130,7 +134,7 @@ def _references(
                 raise ValueError(f"no exact {kind.key} of the {operator} is affordable at dimension {dim} on this data")
             return chosen()[kind](estimand)
 
-        return find
+        return OwnWork(find, lambda estimand: has_own_work(chosen().get(kind), estimand))
 
     kinds: list[type[Estimand]] = [TopEigenvalues, Trace, Density]
     diagonals = ("hessian", *GRAM_OPERATORS, "gram")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hessbench.estimand.base import Array, Source
 from hessbench.estimand.from_dense import References
+from hessbench.estimand.work import advance
 from hessbench.problems.networks.network import Network
 from hessbench.problems.references.rows import (
     Rows,
@@ -71,17 +72,22 @@ def gram_of(rows: Rows, memory: int = MEMORY) -> Gram:
     kept = torch.empty(keep, n, dtype=torch.float64)
     matrix = torch.zeros(count, count, dtype=torch.float64)
     squares = torch.zeros(n, dtype=torch.float64)
+    made, to_make = 0, count * passes(count, n, memory) if count else 0.0
     for first in range(0, count, keep):
         last = min(first + keep, count)
         for start in range(first, last, chunk):
+            advance(made, to_make)
             stop = min(start + chunk, last)
             fresh = kept[start - first : stop - first]
             fresh.copy_(rows.make(start, stop))
             matrix[start:stop, first:stop] = fresh @ kept[: stop - first].T
             squares += torch.linalg.vector_norm(fresh, dim=0).square_()
+            made += stop - start
         for start in range(last, count, chunk):
+            advance(made, to_make)
             stop = min(start + chunk, count)
             matrix[start:stop, first:last] = rows.make(start, stop) @ kept[: last - first].T
+            made += stop - start
     lower = matrix.tril_()
     lower += lower.tril(-1).T
     return Gram(lower, squares)
@@ -94,6 +100,7 @@ def squares_of(rows: Rows) -> Tensor:
     """
     squares = torch.zeros(rows.dim, dtype=torch.float64)
     for start in range(0, len(rows), _CHUNK):
+        advance(start, len(rows))
         made = rows.make(start, min(start + _CHUNK, len(rows)))
         squares += torch.linalg.vector_norm(made, dim=0).square_()
     return squares

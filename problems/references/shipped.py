@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from hessbench.estimand import Estimand, Reference, Source, TopEigenvalues, parse_estimand
+from hessbench.estimand.work import has_own_work
 from hessbench.files import write_whole
 from hessbench.problem import Problem
 
@@ -124,7 +125,7 @@ class Shelf:
 
     def find(self, estimand: Estimand) -> Reference | None:
         """The stored answer, cut to what is asked; None where there is none."""
-        for stored, reference in self._answers if self._is_of_problem else []:
+        for stored, reference in self._answers if self.fits else []:
             if isinstance(estimand, TopEigenvalues) and isinstance(stored, TopEigenvalues):
                 if stored.which == estimand.which and stored.k >= estimand.k:
                     first = reference.arrays["eigenvalues"][: estimand.k]
@@ -134,7 +135,8 @@ class Shelf:
         return None
 
     @cached_property
-    def _is_of_problem(self) -> bool:
+    def fits(self) -> bool:
+        """Whether the file can be read and is of this problem."""
         return self._content is not None and self._content["problem_hash"] == self.problem.hash
 
     @cached_property
@@ -177,6 +179,10 @@ class Shipped:
         if self.computed is None:
             raise ValueError(f"no reference of {estimand.spec} ships for {self.shelf.problem.name} as it is here")
         return self.computed(estimand)
+
+    def has_own_work(self, estimand: Estimand) -> bool:
+        """Whether it must be computed, by work that answers no other estimand: the others lie on the shelf, if any."""
+        return self.shelf.find(estimand) is None and (self.shelf.fits or has_own_work(self.computed, estimand))
 
 
 def _plain(reference: Reference) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hessbench.estimand import Array, Density, Reference, Source, Trace
 from hessbench.estimand.from_dense import References
+from hessbench.estimand.work import OwnWork, advance, part
 from hessbench.operators import LinearOperator
 from hessbench.problems.references.trace_interval import LEVEL, Effort, random_signs, trace_interval
 from hessbench.seeding import derive_seed, make_generator
@@ -65,7 +66,7 @@ def statistical_references(
     def density(_: Density) -> Reference:
         return statistical_density(build(), rounding, name, effort)
 
-    return {Trace: trace, Density: density}
+    return {Trace: OwnWork(trace), Density: OwnWork(density)}
 
 
 def statistical_trace(
@@ -83,14 +84,17 @@ def statistical_trace(
         effort: How many products are spent.
     """
     effort = effort or Effort()
-    found = trace_interval(op, make_generator(derive_seed("statistical", name, "trace")), effort)
+    small = replace(effort, probes=4, steps=30)
+    share = 1.0 if psd else effort.trace_products / (effort.trace_products + small.density_products)
+    with part(0.0, share):
+        found = trace_interval(op, make_generator(derive_seed("statistical", name, "trace")), effort)
     size = abs(found.value)
     note = f"99 % interval {found.value:.6g} +- {found.half_width:.2g} of {effort.trace_products} products"
     if not psd:
-        small = replace(effort, probes=4, steps=30)
-        spectrum = statistical_density(op, rounding, f"{name} scale", small).arrays
+        with part(share, 1.0):
+            spectrum = statistical_density(op, rounding, f"{name} scale", small).arrays
         size = max(size, op.dim * float(np.abs(spectrum["nodes"]) @ spectrum["weights"]))
-        note += f"; its scale sum |lambda|, about {size:.3g}, is estimated from {small.probes * small.steps} more"
+        note += f"; its scale sum |lambda|, about {size:.3g}, is estimated from {small.density_products} more"
     arrays = {"trace": np.asarray([found.value]), "abs_sum": np.asarray([size])}
     bound = found.half_width + min(effort.sketch, op.dim) * rounding * 2.0**-52 * found.norm
     return Reference(arrays, Source.STATISTICAL, found.norm, bound, rounding, note)
@@ -118,9 +122,10 @@ def statistical_density(op: LinearOperator, rounding: float, name: str = "", eff
     if effort.probes < 2 or effort.steps < 1:
         raise ValueError(f"two probes of one step are needed at least, got {effort.probes} of {effort.steps}")
     generator = make_generator(derive_seed("statistical", name, "density"))
-    quadratures = [
-        gauss_quadrature(*lanczos(op, random_signs(op.dim, 1, generator)[:, 0], effort)) for _ in range(effort.probes)
-    ]
+    quadratures: list[Quadrature] = []
+    for probe in range(effort.probes):
+        with part(probe / effort.probes, (probe + 1) / effort.probes):
+            quadratures.append(gauss_quadrature(*lanczos(op, random_signs(op.dim, 1, generator)[:, 0], effort)))
     nodes = np.concatenate([quadrature.nodes for quadrature in quadratures])
     weights = np.concatenate([quadrature.weights for quadrature in quadratures]) / effort.probes
     order = np.argsort(nodes, kind="stable")
@@ -174,6 +179,7 @@ def lanczos(op: LinearOperator, start: Tensor, effort: Effort) -> tuple[Array, A
     q, norm = start / start.norm(), 0.0
     for j in range(steps):
         Q[j % Q.shape[0]] = q
+        advance(j, steps)
         w = op.matmat(q[:, None])[:, 0]
         alphas[j] = float(q @ w)
         norm = max(norm, float(w.norm()))

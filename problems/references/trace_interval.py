@@ -10,6 +10,7 @@ import scipy.special  # scipy.stats would cost every process of a run half a sec
 import torch
 from torch import Tensor
 
+from hessbench.estimand.work import advance
 from hessbench.operators import LinearOperator
 
 LEVEL: Final = 0.99
@@ -40,6 +41,11 @@ class Effort:
     def trace_products(self) -> int:
         """Products of a trace."""
         return 2 * self.sketch + self.samples
+
+    @property
+    def density_products(self) -> int:
+        """Products of a density."""
+        return self.probes * self.steps
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effor
         raise ValueError(f"sketch must be at least 1 and samples 2, got {effort.sketch} and {effort.samples}")
     width, n = min(effort.sketch, op.dim), effort.samples
     Q = torch.linalg.qr(op.matmat(random_signs(op.dim, width, generator))).Q
+    advance(width, effort.trace_products)
     ritz = Q.T @ op.matmat(Q)
     exact, norm = float(ritz.trace()), float(torch.linalg.matrix_norm((ritz + ritz.T) / 2, 2))
     if width == op.dim:
@@ -84,6 +91,7 @@ def trace_interval(op: LinearOperator, generator: torch.Generator, effort: Effor
     mean, squares = torch.zeros(op.dim, dtype=torch.float64), torch.zeros(op.dim, dtype=torch.float64)
     done = 0
     for start in range(0, n, 20):
+        advance(2 * width + start, effort.trace_products)
         Z = random_signs(op.dim, min(20, n - start), generator)
         X = op.matmat(Z - Q @ (Q.T @ Z))
         X.sub_(Q @ (Q.T @ X)).mul_(Z)

@@ -12,6 +12,7 @@ import torch
 
 from hessbench.estimand import Array, Diagonal, Reference, Source, Trace
 from hessbench.estimand.from_dense import References
+from hessbench.estimand.work import OwnWork
 from hessbench.operators import LinearOperator
 from hessbench.problems.curvature.matrices import curvature_operator
 from hessbench.problems.curvature.rules.affine import is_affine_in_each
@@ -101,4 +102,4 @@ def flat_references(
         found, bound = entries()
         return replace(scale(), arrays={"diagonal": found}, source=Source.GRAM, bound=bound, note=NOTE)
 
-    return {Trace: trace, Diagonal: diagonal}
+    return {Trace: OwnWork(trace), Diagonal: OwnWork(diagonal)}

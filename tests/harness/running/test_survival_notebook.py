@@ -37,7 +37,7 @@ def test_a_closure_is_evaluated_in_forks_of_a_process_with_busy_threads(busy_thr
     # The reference of a larger problem solves a dense eigenproblem, which would use the threads.
     wide = Problem.of("wide", np.cov(np.random.default_rng(0).standard_normal((600, 900))))
     frame = evaluate(mine, Trace, problems=[Problem.of("own", MATRIX), wide], against=["hutchinson"],
-                     num_matvecs=(8, 16), repeats=2, timeout_s=60.0)  # fmt: skip
+                     num_matvecs=(8, 16), repeats=2, timeout_s=60.0, rows="all")  # fmt: skip
     ends = frame[(frame.kind == "terminal") & (frame["pass"] == "time")]
     assert set(ends.status) == {"ok"}, list(ends.reason)
     assert sorted(ends.groupby("method").size()) == [4, 8]
@@ -50,7 +50,7 @@ def test_a_closure_that_hangs_or_dies_costs_only_its_cells(busy_threads, marked)
         os._exit(7)
 
     frame = evaluate(dies, Trace, problems=[Problem.of("own", MATRIX)], against=["hutchinson"],
-                     num_matvecs=(8,), repeats=1, timeout_s=60.0)  # fmt: skip
+                     num_matvecs=(8,), repeats=1, timeout_s=60.0, rows="all")  # fmt: skip
     ends = frame[(frame.kind == "terminal") & (frame["pass"] == "time")].set_index("method")
     assert ends.status.to_dict() == {"dies": "crash", "hutchinson": "ok"}
     assert "exit code 7" in ends.reason["dies"]
@@ -70,7 +70,7 @@ def test_where_nothing_can_be_forked_cells_run_here_with_nulls_and_notes(busy_th
 
     frame = evaluate(mine, Trace, problems=[Problem.of("own", MATRIX)], num_matvecs=(8, 16), repeats=1)
     ends = frame[frame.kind == "terminal"].set_index("budget")
-    assert calls == [os.getpid()] * 2
+    assert calls == [os.getpid()] * 3, "one of them is the try on a tiny matrix"
     assert ends.status.to_dict() == {8: "ok", 16: "error"}
     assert ends.error.notna().to_dict() == {8: True, 16: False}
     assert ends.host_peak_bytes.isna().all()

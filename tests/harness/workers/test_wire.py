@@ -28,6 +28,7 @@ from hessbench.workers.messages import (
     ProblemHash,
     Ready,
     ReferenceJob,
+    ReferenceProgress,
     RunPriceJob,
     Stop,
     UnitJob,
@@ -47,6 +48,7 @@ SAID = [
     ProblemHash("00ff", of_content=True),
     BuiltReference("top-eigenvalues[k=2]", Source.GRAM, 3.0, 0.0, 10.0, "said", {"eigenvalues": np.array([3.0, -1.0])}),
     NoReference("trace", "it broke"),
+    ReferenceProgress("trace", 0.25),
     Price(**PRICED, seconds=0.5, predicted_seconds=None, bandwidth=1e10),
     UnitPrice(**PRICED, nominal=2.0, in_gradients=1.5, in_gradients_min=1.0, in_gradients_max=2.0, column_seconds=3.0,
               gradient_seconds=2.0),
@@ -63,6 +65,7 @@ ASKED = [
     CellJob(Cell("a", "b", "trace", (2, 4), 1, MEMORY, "cuda", "float64", 2, 1 << 30, 2.5), contended=True),
     CellJob(Cell("a", "b", "trace", (2,))),
     ReferenceJob("a", ("trace", "density"), "runs", 4, timeout_s=None, memory_cap_bytes=5),
+    ReferenceJob("a", ("trace",), "runs", 1, ("density", "diagonal")),
     PriceJob(**WHERE, timeout_s=1.0),
     UnitJob(**WHERE),
     RunPriceJob(

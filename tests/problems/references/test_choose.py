@@ -9,6 +9,7 @@ import torch
 
 from hessbench.estimand import Density, Diagonal, Source, TopEigenvalues, Trace
 from hessbench.estimand.from_dense import DENSE_LIMIT
+from hessbench.estimand.work import has_own_work
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.matrices import OPERATORS, curvature_operator
 from hessbench.problems.curvature.rules.affine import is_affine_in_each
@@ -229,3 +230,13 @@ def test_the_gram_matrix_and_block_lanczos_agree_on_resnet20():
     gap = np.abs(gram.arrays["eigenvalues"] - certified.arrays["eigenvalues"]).max()
     # What float64 itself leaves of a sure network: the operator's rounding constant at this size.
     assert gap <= gram.bound_in("float64") + certified.bound
+
+
+def test_only_what_is_certified_or_estimated_is_work_of_its_own(small_limit, network_of):
+    cheap = references_of(lambda: network_of(), MatrixChoice("ggn"), 30)
+    assert not any(has_own_work(cheap[kind], kind()) for kind in (Trace, Density, Diagonal))
+    assert not has_own_work(cheap[TopEigenvalues], TopEigenvalues(2))
+    costly = references_of(lambda: network_of(loss=ROOTLESS), MatrixChoice("hessian"), 30)
+    assert all(has_own_work(costly[kind], kind()) for kind in (Trace, Density))
+    assert has_own_work(costly[TopEigenvalues], TopEigenvalues(2))
+    assert not has_own_work(references_of(never, MatrixChoice("hessian"), 10)[Density], Density())
