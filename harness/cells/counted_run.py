@@ -36,6 +36,8 @@ class CountedRun:
         self.clock = Stopwatch()
         self._tally = TalliedOperator(inner)
         self.op = CountingOperator(self._tally, cell.budget, on_charge)
+        self._generator = make_generator(cell.seed, self.device)
+        self._undrawn = self._generator.get_state()
 
     def estimates(self) -> Iterator[Estimate]:
         """What the method yields, or the one estimate it returns.
@@ -44,8 +46,7 @@ class CountedRun:
             BudgetExceeded: If it asks for more products than are left.
             TypeError: If it hands back anything that is not an estimate.
         """
-        generator = make_generator(self.cell.seed, self.device)
-        result = self.bound.run(self.op, self.cell.budget, generator)
+        result = self.bound.run(self.op, self.cell.budget, self._generator)
         if self.bound.method.is_anytime:
             yield from map(_checked, cast("Iterator[Any]", result))
         else:
@@ -66,6 +67,11 @@ class CountedRun:
             operator_s=spending.operator_ns * 1e-9 if running else spending.operator_s,
             wall_s=self.clock.seconds,
         )
+
+    @property
+    def drew(self) -> bool:
+        """Whether the method has drawn from the generator it was handed."""
+        return not bool(self._generator.get_state().equal(self._undrawn))
 
     def doubt(self, dim: int) -> str:
         """Why the count of a run that ended well may be wrong; empty where both counts agree."""

@@ -124,7 +124,7 @@ def execute(
         notes |= dict.fromkeys(MEMORY_PASS, "measured in the memory pass")
     if status is Status.OK and run is not None and (doubt := run.doubt(problem.dim)):
         notes["matvecs"] = doubt
-    emit(End(status, reason, notes, costs, busy.seconds, engine))
+    emit(End(status, reason, notes, costs, busy.seconds, engine, None if run is None else run.drew))
 
 
 def classify(failure: Exception) -> tuple[Status, str]:

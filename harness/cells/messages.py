@@ -56,6 +56,7 @@ class End:
         costs: What the whole run cost; the time of the wall is that of its last estimate.
         busy_s: Seconds that the problem and the method took; the rest of a cell's time is the harness's own.
         engine: How products were made.
+        drew: Whether the method drew from the generator it was handed; None where it never began.
     """
 
     status: Status
@@ -64,6 +65,7 @@ class End:
     costs: Costs = field(default_factory=Costs)
     busy_s: float | None = None
     engine: str = ""
+    drew: bool | None = None
 
     def __post_init__(self) -> None:
         _check(self.costs)

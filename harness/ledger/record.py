@@ -82,7 +82,8 @@ class Record(Costs, Asked):
     A `checkpoint` row holds the state at one budget of the grid; the `terminal` row holds totals and peaks, and in
     `cost_at`, by dimension, the products, own vectors and own passes that the same cell would take there. `attempt`
     counts the attempts at a cell from 1, so that no clock decides which is the last; 0 in rows from before there was
-    the column.
+    the column. `drew` says whether the method drew from the generator it was handed, so that its repeats may differ;
+    null in checkpoints and in rows from before there was the column.
     """
 
     engine: str = ""
@@ -103,6 +104,7 @@ class Record(Costs, Asked):
     environment: str = ""
     time: str = ""
     attempt: int = 0
+    drew: bool | None = None
     schema: int = SCHEMA
 
     @property

@@ -125,7 +125,7 @@ def _terminal(context: Context, outcome: Outcome, truth: Truth, checkpoints: lis
         row = replace(row, matvecs=outcome.matvecs)
     else:
         notes = dict(end.notes)
-        row = replace(row, **columns_of(end.costs), engine=end.engine)
+        row = replace(row, **columns_of(end.costs), engine=end.engine, drew=end.drew)
         row = replace(row, cost_at=_cost_at(context, row))
     row = with_errors_of(row, checkpoints)
     notes |= {name: says for kept in checkpoints if kept.estimand == row.estimand for name, says in kept.notes.items()}
