@@ -3,5 +3,18 @@
 from hessbench.reports.compare.comparing import THRESHOLD, compare
 from hessbench.reports.compare.differences import Comparison, Difference, Judgement, Verdict
 from hessbench.reports.compare.formats import FORMATS, to_text, written
+from hessbench.reports.compare.seconds import TimedPair, compare_seconds
 
-__all__ = ["FORMATS", "THRESHOLD", "Comparison", "Difference", "Judgement", "Verdict", "compare", "to_text", "written"]
+__all__ = [
+    "FORMATS",
+    "THRESHOLD",
+    "Comparison",
+    "Difference",
+    "Judgement",
+    "TimedPair",
+    "Verdict",
+    "compare",
+    "compare_seconds",
+    "to_text",
+    "written",
+]

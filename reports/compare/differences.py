@@ -9,7 +9,13 @@ from typing import Final, NamedTuple
 
 ERROR: Final = "error"
 CLAIMED: Final = "said_stderr"
-_WORDS: Final = {ERROR: "error", CLAIMED: "claimed standard error"}
+_WORDS: Final = {
+    ERROR: "error",
+    CLAIMED: "claimed standard error",
+    "operator_s": "seconds in products",
+    "cpu_s": "seconds of processors in products",
+    "seconds": "build + wall",
+}
 
 
 class Verdict(StrEnum):
@@ -47,7 +53,8 @@ class Group(NamedTuple):
     @property
     def text(self) -> str:
         """The group in words."""
-        return f"{self.method} {answered(self.estimand, self.source)} on {self.device} {self.dtype} {self.threads}"
+        what = f"{self.method} {answered(self.estimand, self.source)}" if self.method else "all methods"
+        return f"{what} on {self.device} {self.dtype} {self.threads}"
 
     @property
     def what(self) -> str:

@@ -95,13 +95,13 @@ def headline(comparison: Comparison) -> str:
 
 def _rules(comparison: Comparison) -> str:
     limits = comparison.thresholds
-    said = f"{comparison.unchanged} of {comparison.answers} answers are equal to rounding."
-    if limits:
-        said += (
-            f" An error counts from a factor of {limits['error']:g} on, FLOPs from {limits['flops']:g}, memory"
-            f" from {limits['peak_bytes']:g} and 4 MiB; products and statuses are compared exactly, seconds not at all."
-        )
-    return said
+    if "error" not in limits:
+        return f"Seconds count from a factor of {limits.get('seconds', 1):g} on, by ratios within a turn."
+    return (
+        f"{comparison.unchanged} of {comparison.answers} answers are equal to rounding. An error counts from a factor "
+        f"of {limits['error']:g} on, FLOPs from {limits['flops']:g}, memory from {limits['peak_bytes']:g} and 4 MiB; "
+        "products and statuses are compared exactly, seconds not at all."
+    )
 
 
 def _cells(judged: Judgement) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def _one_by_one(
 ) -> Iterable[Difference]:
     worst = max(changed, key=lambda pair: abs(pair.log_ratio))
     factor = math.exp(worst.log_ratio)
-    verdict = _beyond(factor, threshold)
+    verdict = beyond(factor, threshold)
     if verdict is Verdict.CHANGED and not any(pair.is_alike for pair in changed):
         return  # other conditions round otherwise
     text = f"{group.what} {error(worst.was)}, now {error(worst.now)}: {ratio(factor)}, without randomness"
@@ -64,7 +64,7 @@ def _tested(random: Mapping[Group, list[Pair]], threshold: float) -> tuple[list[
     for group, changed in random.items():
         runs = _runs(changed)
         if len(runs) < LEAST_RUNS:
-            if any(_beyond(math.exp(log), threshold) is not Verdict.CHANGED for log in runs.values()):
+            if any(beyond(math.exp(log), threshold) is not Verdict.CHANGED for log in runs.values()):
                 few.append(_too_few(group, changed, len(runs)))
             continue
         by_problem: dict[str, list[float]] = defaultdict(list)
@@ -81,7 +81,7 @@ def _tested(random: Mapping[Group, list[Pair]], threshold: float) -> tuple[list[
     judged = [
         Judgement(
             group, problem, test.runs, test.ratio, test.low, test.high, test.p, chance,
-            _beyond(test.ratio, threshold) if chance <= LEVEL else Verdict.CHANGED,
+            beyond(test.ratio, threshold) if chance <= LEVEL else Verdict.CHANGED,
         )
         for (group, problem, test), chance in zip(hypotheses, adjusted, strict=True)
     ]  # fmt: skip
@@ -124,7 +124,8 @@ def _too_few(group: Group, changed: Sequence[Pair], runs: int) -> Difference:
     return Difference(Verdict.TOO_FEW, group.text, f"{group.what} {error(was)}, now {error(now)} {many}", group.column)
 
 
-def _beyond(factor: float, threshold: float) -> Verdict:
+def beyond(factor: float, threshold: float) -> Verdict:
+    """What a factor means by itself."""
     if factor > threshold:
         return Verdict.REGRESSION
     return Verdict.IMPROVEMENT if factor < 1 / threshold else Verdict.CHANGED
