@@ -14,6 +14,8 @@ from hessbench.reports.compare.judging import judged_name
 from hessbench.reports.writing.escaping import clean, markdown
 from hessbench.reports.writing.units import ratio
 
+_MOST_ADDED: Final = 5
+
 _JUDGED: Final = ("what", "runs", "ratio", "95 % interval", "p", "p of all tests", "verdict")
 
 
@@ -32,7 +34,7 @@ def to_text(comparison: Comparison) -> str:
     """Write a comparison as plain text: a summary, the conditions that are not alike, then one line per difference."""
     lines = [headline(comparison)]
     lines += [f"unlike conditions: {clean(said)}" for said in comparison.conditions]
-    lines += [clean(f"{line.verdict.value}: {line.where}: {line.text}") for line in comparison.lines]
+    lines += [clean(": ".join(row)) for row in _rows(comparison)]
     return "\n".join(lines)
 
 
@@ -42,8 +44,7 @@ def to_markdown(comparison: Comparison) -> str:
     if comparison.conditions:
         parts.append("\n".join(f"- unlike conditions: {markdown(said)}" for said in comparison.conditions))
     if comparison.lines:
-        rows = [(line.verdict.value, line.where, line.text) for line in comparison.lines]
-        parts.append(_markdown_table(("verdict", "where", "what"), rows))
+        parts.append(_markdown_table(("verdict", "where", "what"), _rows(comparison)))
     if comparison.judged:
         parts.append(_markdown_table(_JUDGED, [_cells(it) for it in comparison.judged]))
     parts.append(markdown(_rules(comparison)))
@@ -56,6 +57,7 @@ def to_json(comparison: Comparison) -> str:
         "regression": comparison.is_regression,
         "verdicts": {verdict.value: comparison.count(verdict) for verdict in Verdict},
         **dataclasses.asdict(comparison),
+        "judged": [dataclasses.asdict(it) | {"group": it.group._asdict()} for it in comparison.judged],
     }
     return json.dumps(finite_or_null(whole), indent=1)
 
@@ -68,8 +70,7 @@ def to_html(comparison: Comparison) -> str:
         items = "".join(f"<li>{escape(clean(said))}</li>" for said in comparison.conditions)
         parts.append(f"<h2>Unlike conditions</h2><ul>{items}</ul>")
     if comparison.lines:
-        rows = [(line.verdict.value, line.where, line.text) for line in comparison.lines]
-        parts.append("<h2>Differences</h2>" + _html_table(("verdict", "where", "what"), rows))
+        parts.append("<h2>Differences</h2>" + _html_table(("verdict", "where", "what"), _rows(comparison)))
     if comparison.judged:
         parts.append("<h2>Paired tests</h2>" + _html_table(_JUDGED, [_cells(it) for it in comparison.judged]))
     parts.append(f"<p>{escape(_rules(comparison))}</p>")
@@ -91,6 +92,16 @@ def headline(comparison: Comparison) -> str:
     ]  # fmt: skip
     cells = f"{comparison.compared} cell{'s' * (comparison.compared != 1)} compared"
     return f"{cells}: {', '.join(numbers) if numbers else 'no difference'}"
+
+
+def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """The differences to read: many cells that are only in the new ledger are one row."""
+    added = comparison.count(Verdict.ADDED)
+    shown = [it for it in comparison.lines if it.verdict is not Verdict.ADDED or added <= _MOST_ADDED]
+    rows: list[tuple[str, ...]] = [(line.verdict.value, line.where, line.text) for line in shown]
+    if added > _MOST_ADDED:
+        rows.append((Verdict.ADDED.value, f"{added} cells", "compared with nothing"))
+    return rows
 
 
 def _rules(comparison: Comparison) -> str:

@@ -37,6 +37,7 @@ def test_json_is_read_back(found):
     assert whole["lines"][0]["verdict"] == "regression"
     assert whole["lines"][0]["column"] == "error"
     assert whole["judged"][0]["runs"] == 10
+    assert whole["judged"][0]["group"]["estimand"] == "trace"
     assert whole["thresholds"]["error"] == 1.25
 
 
@@ -53,6 +54,14 @@ def test_a_name_stays_in_its_cell_of_a_markdown_table(found):
     rows = [line for line in written(found, "markdown").splitlines() if line.startswith("| regression")]
     assert rows
     assert all(row.replace("\\|", "").count("|") == 4 for row in rows)
+
+
+def test_many_cells_that_are_new_are_one_line(builder):
+    for repeat in range(9):
+        builder.cell(repeat=repeat, budgets=(80,))
+    found = compare([], builder.rows)
+    assert written(found, "text").splitlines()[1:] == ["only in the new ledger: 9 cells: compared with nothing"]
+    assert len(json.loads(written(found, "json"))["lines"]) == 9
 
 
 def test_another_form_is_refused(found):
