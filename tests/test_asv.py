@@ -2,32 +2,50 @@
 
 import importlib.util
 import json
+import math
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from hessbench.catalog import load_catalog
+from hessbench.estimand import parse_estimand
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.problems.curvature.engines.table import engine_names
 from hessbench.running.plan import Conditions, plan
 
 ROOT = Path(__file__).parents[1]
 CHARGE = "        self.matvecs += columns\n"
 
 
-@pytest.fixture(scope="module")
-def ledger() -> ModuleType:
-    """The benchmark module, found as asv finds it: by its folder, under no package of the tests."""
-    spec = importlib.util.spec_from_file_location("asv_ledger", ROOT / "tests" / "asv_suite" / "ledger.py")
+def benchmarks(name: str) -> ModuleType:
+    """A module of the benchmarks, found as asv finds it: by its folder, under no package of the tests."""
+    spec = importlib.util.spec_from_file_location(f"asv_{name}", ROOT / "tests" / "asv_suite" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def ledger() -> ModuleType:
+    return benchmarks("ledger")
+
+
+@pytest.fixture(scope="module")
+def answers() -> ModuleType:
+    return benchmarks("answers")
+
+
+@pytest.fixture(scope="module")
+def times() -> ModuleType:
+    return benchmarks("times")
 
 
 def terminal(**values: object) -> Record:
@@ -47,9 +65,86 @@ def test_every_cell_is_listed_once_and_can_be_planned(ledger: ModuleType) -> Non
 def test_a_cell_this_commit_does_not_know_costs_only_itself(ledger: ModuleType) -> None:
     unknown = "student-t[n=100] | no-such-method | trace | 10"
     assert ledger.planned_ids(unknown, load_catalog(), Conditions()) == {}
-    costs = ledger.costs_of({}, {})
-    assert costs.pop("failed") == 1.0
-    assert all(value != value for value in costs.values())
+    assert ledger.costs_of(None, {}) is None
+    assert math.isnan(ledger.value_of(None, "matvecs"))
+
+
+@pytest.mark.parametrize("rows", [{}, {"time": terminal(), "memory": terminal(status=Status.CRASH, matvecs=1)}])
+def test_a_failed_cell_has_no_number_that_could_be_an_improvement(ledger: ModuleType, rows: dict[str, Record]) -> None:
+    """asv marks what raises as a failure, and a failure introduced as worse; NaN would be passed over."""
+    costs = ledger.costs_of(rows, {})
+    assert ledger.value_of(costs, "failed") == 1.0
+    for name in ("matvecs", "error", "host_peak_bytes", "device_peak_bytes"):
+        with pytest.raises(RuntimeError, match=r"it left no row|crash"):
+            ledger.value_of(costs, name)
+
+
+def checkpoint(budget: int, error: float | None, repeat: int = 0) -> Record:
+    return terminal(kind=Kind.CHECKPOINT, budget=budget, error=error, repeat=repeat)
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ({10: 0.5, 20: 0.009, 40: 0.001}, 20.0),
+        ({10: 0.005, 20: 0.02, 40: 0.001}, 40.0),
+        ({10: 0.01, 20: 0.01, 40: 0.01}, 10.0),
+        ({10: 0.005, 20: 0.002, 40: 0.02}, 80.0),
+        ({10: 0.005, 20: 0.002, 40: float("nan")}, 80.0),
+    ],
+)
+def test_products_are_those_from_which_on_every_answer_is_within(
+    answers: ModuleType, errors: dict[int, float], expected: float
+) -> None:
+    assert answers.reached(errors, 40) == expected
+
+
+def test_products_of_a_cell_are_the_median_of_its_repeats(answers: ModuleType) -> None:
+    rows = [checkpoint(budget, error, repeat) for repeat, first in enumerate((0.5, 0.001, 0.001))
+            for budget, error in ((10, first), (20, 0.001))]  # fmt: skip
+    assert answers.products_of(rows, 20) == 10.0
+    assert answers.products_of([*rows, checkpoint(20, None, 1), checkpoint(20, None, 2)], 20) == 40.0
+
+
+@pytest.mark.parametrize("extra", [[terminal(status=Status.ERROR)], None])
+def test_a_run_that_failed_or_is_missing_has_no_products(answers: ModuleType, extra: list[Record] | None) -> None:
+    rows = [checkpoint(10, 0.001, repeat) for repeat in range(3 if extra else 2)]
+    with pytest.raises(RuntimeError, match=r"error|2 of 3 repeats"):
+        answers.products_of([*rows, *(extra or [])], 10)
+
+
+def test_every_answer_can_be_planned(answers: ModuleType) -> None:
+    catalog = load_catalog()
+    for cell in answers.CELLS:
+        assert [entry.skip_reason for entry in plan(answers.suite_of(cell), catalog) if entry.skip_reason] == []
+
+
+def test_a_ratio_of_times_is_that_of_the_work(times: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(times.time, "process_time", lambda: clock[0])
+
+    def taking(seconds: float) -> Callable[[], None]:
+        def work() -> None:
+            clock[0] += seconds
+
+        return work
+
+    assert times.paired_ratio(taking(0.003), taking(0.002)) == pytest.approx(1.5)
+
+
+def test_times_name_problems_engines_and_methods_that_there_are(times: ModuleType) -> None:
+    catalog = load_catalog()
+    for text in times.PRODUCTS:
+        problem, matrix, engine = text.split(" | ")
+        assert catalog.problem(problem).network is not None
+        assert engine in engine_names(matrix)
+    assert max(catalog.problem(text.split(" | ")[0]).dim for text in times.PRODUCTS) > 100_000
+    for text in times.CELLS:
+        problem, method, estimand, products = text.split(" | ")
+        bound = catalog.method(method, parse_estimand(estimand))
+        assert not bound.skip_reason(catalog.problem(problem))
+        assert bound.min_matvecs(catalog.problem(problem).dim) <= int(products)
+    assert math.isnan(times.cell_ratio("student-t | no-such-method | trace | 10"))
 
 
 @pytest.mark.parametrize("value", [None, float("inf"), float("-inf"), float("nan")])
@@ -64,7 +159,7 @@ def test_the_costs_of_a_cell_are_those_of_its_two_passes(ledger: ModuleType) -> 
     memory = terminal(matvecs=20, host_peak_bytes=10**9)
     costs = ledger.costs_of({"time": timed, "memory": memory}, {})
     assert costs.pop("device_peak_bytes") != costs
-    assert costs == {"failed": 0.0, "matvecs": 20.0, "error": 0.5, "wall_s": 0.1, "host_peak_bytes": 1e9}
+    assert costs == {"failed": 0.0, "matvecs": 20.0, "error": 0.5, "host_peak_bytes": 1e9}
     assert all(type(value) is float for value in costs.values())
 
 
@@ -156,5 +251,6 @@ def test_asv_runs_every_series_in_the_environment_at_hand(working_copy: Path, tm
     values = {name.split(".")[-1]: found[0] for name, found in results.items()}
     assert values["track_failed"] == [0.0] * len(values["track_failed"])
     assert {name for name, found in values.items() if all(isinstance(value, float) for value in found)} >= {
-        "track_matvecs", "track_error", "track_wall_s", "track_host_peak_bytes", "track_failed",
+        "track_matvecs", "track_error", "track_host_peak_bytes", "track_failed", "track_products_to_1_percent",
+        "track_gradients_a_product", "track_yardsticks_a_cell",
     }  # fmt: skip

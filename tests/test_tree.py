@@ -80,6 +80,9 @@ SEES: dict[str, tuple[str, ...]] = {
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.sketch",
     ),
+    # These two run cells, as no other study does: by two checkouts in turns.
+    "studies.interleaved": ("catalog", "cells", "running", "reports"),
+    "studies.timed_cells": ("protocol", "catalog", "cells"),
     "cli": ("*",),
 }  # fmt: skip
 # Rooms that are not a folder of their own, by the modules they hold.

@@ -76,6 +76,13 @@ def test_quick_skips_nothing_and_covers_every_estimand():
     assert keys == {"top-eigenvalues", "trace", "density", "diagonal"}
 
 
+def test_quick_repeats_enough_to_be_judged_and_stays_small():
+    assert Suite.load("quick").label == "quick-2"
+    assert len(QUICK) == 275 <= 300
+    repeats = {planned.cell.repeat for planned in QUICK if planned.bound.spec.name != "dense"}
+    assert repeats == set(range(5))
+
+
 def test_every_cell_of_quick_has_an_exact_reference():
     for planned in QUICK:
         problem = CATALOG.problem(planned.cell.problem)

@@ -299,6 +299,17 @@ def test_where_nobody_knows_what_is_kept_the_row_says_so(monkeypatch):
     assert "memory is in use" in end.notes["operator_bytes"]
 
 
+@pytest.mark.parametrize("draws", [0, 1])
+@pytest.mark.parametrize("pass_", [TIME, MEMORY])
+def test_the_end_says_whether_anything_was_drawn(draws, pass_):
+    def method(op, /, *, num_matvecs, generator):
+        op.matmat(product(op))
+        torch.rand(draws, generator=generator)
+        return Estimate(1.0)
+
+    assert run(method, budgets=(2,), pass_=pass_)[1].drew_random is bool(draws)
+
+
 def test_every_run_starts_from_the_seed_of_its_cell():
     def method(op, /, *, num_matvecs, generator):
         return Estimate(torch.randn(1, generator=generator, dtype=torch.float64))
