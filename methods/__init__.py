@@ -5,6 +5,8 @@ from __future__ import annotations
 from hessbench.method import Method
 from hessbench.methods.dense import DENSE
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
+from hessbench.methods.diagonal.diagpp import DIAGPP
+from hessbench.methods.diagonal.xdiag import XDIAG
 from hessbench.methods.eigenvalues.block_krylov import BLOCK_KRYLOV
 from hessbench.methods.eigenvalues.lanczos import LANCZOS
 from hessbench.methods.eigenvalues.nystrom import NYSTROM
@@ -17,6 +19,8 @@ from hessbench.methods.eigenvalues.thick_restart import THICK_RESTART_LANCZOS
 from hessbench.methods.kpm import KPM
 from hessbench.methods.slq import SLQ
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
+from hessbench.methods.trace.xnystrace import XNYSTRACE
+from hessbench.methods.trace.xtrace import XTRACE
 
 METHODS: list[Method] = [
     POWER_ITERATION,
@@ -31,9 +35,13 @@ METHODS: list[Method] = [
     SKETCH_AND_REFINE,
     HUTCHINSON,
     HUTCHPP,
+    XTRACE,
+    XNYSTRACE,
     SLQ,
     KPM,
     HUTCHINSON_DIAGONAL,
+    DIAGPP,
+    XDIAG,
     GGN_DIAGONAL_EXACT,
     GGN_DIAGONAL_MC,
     DENSE,

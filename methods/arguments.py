@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from hessbench.estimand.base import Which as Which
 
 Reorth: TypeAlias = Literal["full", "periodic", "selective", "window", "none"]
-Probe: TypeAlias = Literal["signs", "normal"]
+Probe: TypeAlias = Literal["signs", "normal", "sphere"]
 Bounds: TypeAlias = Literal["safe", "tight"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
+from typing import Final, get_args
 
 import torch
 from torch import Tensor
@@ -43,6 +43,22 @@ def draw_normal(rows: int, columns: int, like: LinearOperator, generator: torch.
     return torch.randn(rows, columns, generator=generator, dtype=like.dtype, device=like.device)
 
 
+def draw_sphere(rows: int, columns: int, like: LinearOperator, generator: torch.Generator) -> Tensor:
+    """Draw independent columns uniform on the sphere of radius sqrt(rows).
+
+    Args:
+        rows: Number of rows, at least 1.
+        columns: Number of columns.
+        like: Operator whose dtype and device they take.
+        generator: Source of randomness, on the same device.
+
+    Returns:
+        Block of shape (rows, columns).
+    """
+    block = draw_normal(rows, columns, like, generator)
+    return block.mul_(rows**0.5 / torch.linalg.vector_norm(block, dim=0))
+
+
 def draw_direction(like: LinearOperator, generator: torch.Generator) -> Tensor:
     """Draw a direction (n,) at random: a start, or what a run goes on with after an exhausted space."""
     return draw_normal(like.dim, 1, like, generator)[:, 0]
@@ -52,7 +68,7 @@ def draw_probes(probe: str, rows: int, columns: int, like: LinearOperator, gener
     """Draw a block by the name of its distribution.
 
     Args:
-        probe: `signs` or `normal`.
+        probe: `signs`, `normal` or `sphere`.
         rows: Number of rows.
         columns: Number of columns.
         like: Operator whose dtype and device it takes.
@@ -65,8 +81,10 @@ def draw_probes(probe: str, rows: int, columns: int, like: LinearOperator, gener
         ValueError: If `probe` is another word.
     """
     check_choice("probe", probe, get_args(Probe))
-    draw = draw_signs if probe == "signs" else draw_normal
-    return draw(rows, columns, like, generator)
+    return _DRAWS[probe](rows, columns, like, generator)
+
+
+_DRAWS: Final = {"signs": draw_signs, "normal": draw_normal, "sphere": draw_sphere}
 
 
 def block_schedule(num_matvecs: int, block: int) -> Iterator[int]:

@@ -59,3 +59,25 @@ def eigenpairs_of(B: Array) -> tuple[Array, Array]:
         return np.full(B.shape[0], np.nan), np.full(B.shape, np.nan)
     values, vectors = np.linalg.eigh((B + B.T) / 2)
     return values.astype(np.float64, copy=False), vectors.astype(np.float64, copy=False)
+
+
+def cholesky(core: Array, shift: float, method: str) -> Array:
+    """Lower factor C, C C^T = (B + B^T) / 2 + shift I, of a core B of shape (m, m).
+
+    Args:
+        core: B = Omega^T A Omega.
+        shift: Added to the diagonal.
+        method: Name for the message.
+
+    Raises:
+        ValueError: If it is not positive definite: the operator has eigenvalues below 0 that Omega sees.
+    """
+    shifted = (core + core.T) / 2 + shift * np.eye(core.shape[0])
+    try:
+        return np.linalg.cholesky(shifted).astype(np.float64, copy=False)
+    except np.linalg.LinAlgError:
+        least = float(np.linalg.eigvalsh(shifted)[0])
+        raise ValueError(
+            f"op must be positive semi-definite for {method}: with its shift the projected operator still has the "
+            f"eigenvalue {least:.3g}"
+        ) from None

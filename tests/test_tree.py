@@ -91,7 +91,9 @@ HOMES = {
     "hessbench.estimand": "estimand",
     "hessbench.problem": "definitions",
     "hessbench.method": "definitions",
-    **{f"hessbench.methods.{name}": "methods.tools" for name in ("arguments", "probes", "small_dense")},
+    **{
+        f"hessbench.methods.{name}": "methods.tools" for name in ("arguments", "leave_one_out", "probes", "small_dense")
+    },
     "hessbench.__main__": "cli",
     "hessbench": "package",
 }

@@ -11,7 +11,7 @@ from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
 from hessbench.methods.probes import draw_normal
-from hessbench.methods.small_dense import first_places, to_device, to_host
+from hessbench.methods.small_dense import cholesky, first_places, to_device, to_host
 from hessbench.operators import LinearOperator
 from hessbench.problem import PSD
 
@@ -62,7 +62,7 @@ def nystrom(
     if shift == 0:  # a zero block: nothing is left to be factorised
         return _answer(np.zeros(m), Omega, np.eye(m), wanted, which, shift)
     core = to_host(Omega.T @ Y)
-    C = _cholesky((core + core.T) / 2 + shift * np.eye(m))
+    C = cholesky(core, shift, "nystrom")
     shifted = torch.add(Y, Omega, alpha=shift)  # not in place: the product may be the operator's own memory
     del Y, Omega
     Q, R = torch.linalg.qr(shifted)
@@ -75,17 +75,6 @@ def _answer(values: Array, Q: Tensor, W: Array, wanted: int, which: Which, shift
     first = first_places(values, wanted, which)
     vectors = Q @ to_device(W[:, first], Q)
     return Estimate(values[first], vectors, diagnostics={"shift": shift}, also={TopEigenspace: Estimate(vectors)})
-
-
-def _cholesky(core: Array) -> Array:
-    try:
-        return np.linalg.cholesky(core).astype(np.float64, copy=False)
-    except np.linalg.LinAlgError:
-        least = float(np.linalg.eigvalsh(core)[0])
-        raise ValueError(
-            "op must be positive semi-definite for nystrom: with its shift the projected operator still has the "
-            f"eigenvalue {least:.3g}"
-        ) from None
 
 
 def _least(dim: int, *, k: int, **_: object) -> int:

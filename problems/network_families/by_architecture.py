@@ -11,13 +11,14 @@ from hessbench.problems import data
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.table import AUTO
 from hessbench.problems.network_families.built_in import built_in_problem
-from hessbench.problems.network_families.weights_source import LAST, RANDOM, TRAINED, Weights
+from hessbench.problems.network_families.weights_source import LAST, RANDOM, TRAIN_PER_CLASS, TRAINED, Weights
 from hessbench.problems.networks import ARCHITECTURES
 from hessbench.problems.networks.architectures.batch_norm import EVAL, NORMS, TRAIN, has_batch_norm
 from hessbench.problems.networks.architectures.mlp import ACTIVATIONS, mlp
 from hessbench.problems.networks.architectures.table import CIFAR
 from hessbench.problems.networks.losses import LOSSES, MEAN
 from hessbench.problems.parameters import nearest, one_of, spec_of
+from hessbench.problems.training.recipe_text import BUILT_IN
 
 MAX_WIDTH: Final = 20_000
 
@@ -31,6 +32,9 @@ def mlp_problem(
     split: str = "train",
     weights: str = TRAINED,
     step: int = LAST,
+    run: int = 0,
+    train_per_class: int = TRAIN_PER_CLASS,
+    recipe: str = BUILT_IN,
     loss: str = "cross-entropy",
     operator: str = "hessian",
     block: str = "all",
@@ -49,7 +53,11 @@ def mlp_problem(
         per_class: Images of each class that the matrix is a mean over.
         split: train or test.
         weights: trained, random, or a file NAME.npz or NAME.safetensors in the folder of HESSBENCH_DATA.
-        step: Training steps made, a checkpoint of the recipe; -1 for its last.
+        step: Training steps made, 0 to the number of the recipe; -1 for all.
+        run: Number of the run: draws the initial state and the order of the samples.
+        train_per_class: Most images of each class that it is trained on.
+        recipe: built-in, or what is changed of it, joined by `+`, as in optimiser:adam+rate:0.001+epochs:5; see
+            `hessbench.problems.training.recipe_text`.
         loss: cross-entropy or squared, of the training and of the matrix.
         operator: hessian, ggn, residual, gradient-second-moment, gradient-covariance, monte-carlo-fisher, ntk or gram;
             see `hessbench.problems.curvature.matrices`.
@@ -70,8 +78,9 @@ def mlp_problem(
     one_of(family, "activation", activation, ACTIVATIONS)
     spec = spec_of(
         family, mlp_problem, data=data, widths=widths, activation=activation, per_class=per_class, split=split,
-        weights=weights, step=step, loss=loss, operator=operator, block=block, reduction=reduction,
-        weight_decay=weight_decay, mc_samples=mc_samples, seed=seed,
+        weights=weights, step=step, run=run, train_per_class=train_per_class, recipe=recipe, loss=loss,
+        operator=operator, block=block, reduction=reduction, weight_decay=weight_decay, mc_samples=mc_samples,
+        seed=seed,
     )  # fmt: skip
     source = Weights(
         architecture=f"mlp {widths} {activation}",
@@ -83,6 +92,9 @@ def mlp_problem(
         choice=weights,
         step=step,
         widths=hidden,
+        run=run,
+        train_per_class=train_per_class,
+        recipe_text=recipe,
     )
     choice = MatrixChoice(operator, weight_decay, mc_samples, seed, engine=engine)
     depth = len(hidden)
@@ -112,6 +124,9 @@ def convolutional(architecture: str) -> ProblemFamily:
         split: str = "train",
         weights: str = TRAINED,
         step: int = LAST,
+        run: int = 0,
+        train_per_class: int = TRAIN_PER_CLASS,
+        recipe: str = BUILT_IN,
         loss: str = "cross-entropy",
         operator: str = "hessian",
         block: str = "all",
@@ -133,11 +148,14 @@ def convolutional(architecture: str) -> ProblemFamily:
         _known_data(architecture, data, loss)
         one_of(architecture, "norm", norm, NORMS)
         spec = spec_of(
-            architecture, make, data=data, per_class=per_class, split=split, weights=weights, step=step, loss=loss,
-            operator=operator, block=block, reduction=reduction, weight_decay=weight_decay, norm=norm,
-            mc_samples=mc_samples, seed=seed,
+            architecture, make, data=data, per_class=per_class, split=split, weights=weights, step=step, run=run,
+            train_per_class=train_per_class, recipe=recipe, loss=loss, operator=operator, block=block,
+            reduction=reduction, weight_decay=weight_decay, norm=norm, mc_samples=mc_samples, seed=seed,
         )  # fmt: skip
-        source = Weights(architecture, architecture, chosen.make, CIFAR, data, loss, weights, step)
+        source = Weights(
+            architecture, architecture, chosen.make, CIFAR, data, loss, weights, step,
+            run=run, train_per_class=train_per_class, recipe_text=recipe,
+        )  # fmt: skip
         if norm == TRAIN and not has_batch_norm(source.shell):
             raise ValueError(f"{architecture}: norm=train belongs to networks with batch norm, which this one has not")
         choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
@@ -190,6 +208,7 @@ MLP: Final = ProblemFamily(
         "mlp[operator=ntk]",
         "mlp[loss=squared]",
         "mlp[data=mnist-7x7]",
+        "mlp[data=mnist-7x7,recipe=momentum:0,step=500]",
         "mlp[data=mnist,per_class=100,widths=128-128,activation=relu]",
         "mlp[data=fashion-mnist,per_class=100,widths=128-128,activation=relu]",
     ),

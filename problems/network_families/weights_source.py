@@ -20,8 +20,9 @@ from hessbench.problems.networks import (
     read_weights,
 )
 from hessbench.problems.networks.losses import LOSSES
-from hessbench.problems.parameters import one_of
+from hessbench.problems.parameters import in_range
 from hessbench.problems.training import Recipe, history, is_cached, recipe_for, trained
+from hessbench.problems.training.recipe_text import BUILT_IN, read_recipe
 
 TRAINED: Final = "trained"
 RANDOM: Final = "random"
@@ -29,7 +30,10 @@ LAST: Final = -1
 """The step that stands for a recipe's last checkpoint."""
 
 TRAIN_PER_CLASS: Final = 1000
-"""Most training images of a class that a recipe uses."""
+"""Most training images of a class that a recipe uses, where a spec does not say."""
+
+MAX_TRAIN_PER_CLASS: Final = 10_000
+MAX_RUN: Final = 1_000_000
 
 _TEST_BATCH: Final = 250
 
@@ -46,8 +50,11 @@ class Weights:
         dataset: Data it is trained on.
         loss: Name of the loss it is trained with.
         choice: trained, random, or the name of a file in the folder of HESSBENCH_DATA.
-        step: Training steps made, a checkpoint of the recipe; -1 for its last.
+        step: Training steps made, 0 to the recipe's number; -1 for all.
         widths: Hidden units of a perceptron.
+        run: Number of the run: draws the initial state and the order of the samples.
+        train_per_class: Most training images of a class.
+        recipe_text: What is changed of the built-in recipe; see `hessbench.problems.training.recipe_text`.
     """
 
     architecture: str
@@ -59,6 +66,9 @@ class Weights:
     choice: str = TRAINED
     step: int = LAST
     widths: tuple[int, ...] = ()
+    run: int = 0
+    train_per_class: int = TRAIN_PER_CLASS
+    recipe_text: str = BUILT_IN
 
     def check(self, family: str) -> None:
         """Refuse a choice or a step that does not exist.
@@ -71,15 +81,28 @@ class Weights:
                 f"{family}: weights must be trained, random, or a file NAME.npz or NAME.safetensors in the folder "
                 f"named by {data.DATA_VARIABLE}, got {self.choice!r}"
             )
+        in_range(family, "run", self.run, 0, MAX_RUN)
+        in_range(family, "train_per_class", self.train_per_class, 1, MAX_TRAIN_PER_CLASS)
+        belongs = {"step": self.step != LAST, "train_per_class": self.train_per_class != TRAIN_PER_CLASS}
+        belongs |= {"recipe": self.recipe_text != BUILT_IN, "run": self.run != 0 and self.choice != RANDOM}
+        for name, given in belongs.items():
+            if given and self.choice != TRAINED:
+                raise ValueError(f"{family}: {name} belongs to weights=trained, got weights={self.choice}")
+        try:
+            recipe = self.recipe
+        except ValueError as failure:
+            raise ValueError(f"{family}: {failure}") from failure
         if self.step != LAST:
-            if self.choice != TRAINED:
-                raise ValueError(f"{family}: step belongs to weights=trained, got weights={self.choice}")
-            one_of(family, "step", self.step, self.recipe.checkpoints)
+            in_range(family, "step", self.step, 0, recipe.steps)
 
     @property
     def recipe(self) -> Recipe:
         """How it is trained."""
-        return recipe_for(self.recipes, self.dataset, self.loss, widths=self.widths)
+        samples = self.train_per_class * data.DATASETS[self.dataset].classes
+        return recipe_for(
+            self.recipes, self.dataset, self.loss,
+            widths=self.widths, text=self.recipe_text, run=self.run, samples=samples,
+        )  # fmt: skip
 
     @property
     def shell(self) -> nn.Module:
@@ -107,7 +130,7 @@ class Weights:
             weights = read_weights(data.data_file(self.choice))
             return load_state(self.shell, weights, f"{self.choice} for {self.architecture}")
         initial = self._initial()
-        step = self.recipe.checkpoints[-1] if self.step == LAST else self.step
+        step = self.recipe.steps if self.step == LAST else self.step
         if self.choice == RANDOM or step == 0:
             return initial
         samples = self.samples
@@ -118,8 +141,19 @@ class Weights:
 
     @property
     def samples(self) -> data.Samples:
-        """What it is trained on."""
-        per_class = min(TRAIN_PER_CLASS, data.num_per_class(self.dataset, "train"))
+        """What it is trained on.
+
+        Raises:
+            ValueError: If the recipe counts in epochs of more images than there are.
+            OSError: If the data are not there.
+        """
+        most = data.num_per_class(self.dataset, "train")
+        if self.train_per_class > most and read_recipe(self.recipe_text).epochs is not None:
+            raise ValueError(
+                f"{self.dataset} has {most} training images of a class: with epochs, train_per_class must be at most "
+                f"that, got {self.train_per_class}"
+            )
+        per_class = min(self.train_per_class, most)
         return data.adapted(data.load(self.dataset, per_class=per_class), self.shape)
 
     def unavailable(self, problem: str) -> str | None:
@@ -142,7 +176,7 @@ class Weights:
     def train(
         self, say: Callable[[str], None], progress: Callable[[int, int, float], None]
     ) -> Sequence[Mapping[str, float]]:
-        """Train to the end of the recipe, going on where a training stopped; nothing to do where it is kept.
+        """Train to the step asked for, going on where a training stopped; nothing to do where it is kept.
 
         Args:
             say: Told in words how it goes on.
@@ -158,9 +192,10 @@ class Weights:
         missing = data.unavailable(self.dataset)
         if missing:
             data.fetch(self.dataset, say)
-        replace(self, choice=TRAINED, step=LAST).state(say, progress)
+        replace(self, choice=TRAINED).state(say, progress)
         samples, test = self.samples, data.adapted(data.load(self.dataset, split="test"), self.shape)
-        known = history(self._initial(), self.architecture, samples.inputs, samples.labels, self.recipe)
+        last = self.recipe.steps if self.step == LAST else self.step
+        known = history(self._initial(), self.architecture, samples.inputs, samples.labels, self.recipe, last)
         return [
             {
                 "step": point.step,
@@ -185,9 +220,10 @@ class Weights:
         }
 
     def _initial(self) -> dict[str, Tensor]:
-        return initial_state(self.shell, self.architecture, self.dataset)
+        drawn = (f"run {self.run}",) if self.run else ()
+        return initial_state(self.shell, self.architecture, self.dataset, *drawn)
 
     def _is_cached(self) -> bool:
         samples = self.samples
-        step = self.recipe.checkpoints[-1] if self.step == LAST else self.step
+        step = self.recipe.steps if self.step == LAST else self.step
         return is_cached(self._initial(), self.architecture, samples.inputs, samples.labels, self.recipe, step)

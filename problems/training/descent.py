@@ -1,4 +1,4 @@
-"""Stochastic gradient descent as a state that moves on by one step: in float64, from a seed, without side effects."""
+"""Descent on minibatches as a state that moves on by one step: in float64, from a seed, without side effects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import copy
 import itertools
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Final, final
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hessbench.problems.networks.losses import TRAINING_LOSSES
-from hessbench.problems.training.recipe import Recipe
+from hessbench.problems.training.recipe import ADAM, SGD, Recipe
 from hessbench.problems.training.store import Point, Snapshot, WeightCheckpoint
 from hessbench.seeding import derive_seed
 
@@ -22,7 +22,9 @@ COUNTER: Final = "num_batches_tracked"
 """How the counters of batch norm end: they decide nothing, and an initial state may lack them."""
 
 _CHUNK: Final = 250
-_MODEL, _MOMENTUM = "model:", "momentum:"
+_MODEL: Final = "model:"
+_ENTRIES: Final = {SGD: ("momentum_buffer",), ADAM: ("step", "exp_avg", "exp_avg_sq")}
+_SECOND_MOMENT: Final = 0.999
 
 
 @final
@@ -58,14 +60,7 @@ class Descent:
         self._named = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
         if not self._named:
             raise ValueError("the network has no parameter that may be trained: every one has requires_grad=False")
-        self._optimizer = torch.optim.SGD(
-            self._named.values(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            foreach=False,
-        )
+        self._optimizer = _optimizer(self._named.values(), recipe)
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
         self._quiet = False
 
@@ -121,9 +116,9 @@ class Descent:
         """All that is needed to go on from here; the order of the samples follows from the step."""
         tensors = {_MODEL + name: value for name, value in self._model.state_dict().items()}
         for name, parameter in self._named.items():
-            buffer = self._optimizer.state[parameter].get("momentum_buffer")
-            if buffer is not None:
-                tensors[_MOMENTUM + name] = buffer
+            for entry, value in self._optimizer.state[parameter].items():
+                if isinstance(value, Tensor):
+                    tensors[_entry_prefix(entry) + name] = value
         return Snapshot(self.step, tensors)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -133,8 +128,10 @@ class Descent:
         }
         self._model.load_state_dict(model)
         for name, parameter in self._named.items():
-            if _MOMENTUM + name in snapshot.tensors:
-                self._optimizer.state[parameter]["momentum_buffer"] = snapshot.tensors[_MOMENTUM + name]
+            for entry in _ENTRIES[self._recipe.optimiser]:
+                key = _entry_prefix(entry) + name
+                if key in snapshot.tensors:
+                    self._optimizer.state[parameter][entry] = snapshot.tensors[key]
         self.step = snapshot.step
 
     def _batch(self) -> Tensor:
@@ -171,6 +168,26 @@ class Descent:
             f"training diverged: the loss is {loss} at step {self.step}; "
             f"lower learning_rate ({recipe.learning_rate} now) or momentum ({recipe.momentum} now)"
         )
+
+
+def _optimizer(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimiser == ADAM:
+        betas = (recipe.momentum, _SECOND_MOMENT)
+        return torch.optim.Adam(
+            parameters, lr=recipe.learning_rate, betas=betas, weight_decay=recipe.weight_decay, foreach=False
+        )
+    return torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        foreach=False,
+    )
+
+
+def _entry_prefix(entry: str) -> str:
+    return "momentum:" if entry == "momentum_buffer" else f"{entry}:"
 
 
 @contextlib.contextmanager

@@ -6,21 +6,27 @@ import itertools
 import json
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from hessbench.problems.networks.losses import LOSSES
 from hessbench.problems.training.schedules import CONSTANT, check_schedule, rate_factor
 from hessbench.specs import suggest
 
+SGD: Final = "sgd"
+ADAM: Final = "adam"
+OPTIMISERS: Final = (SGD, ADAM)
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stochastic gradient descent with momentum on minibatches.
+    """Stochastic gradient descent on minibatches, with momentum or by Adam.
 
     Attributes:
         steps: Updates made, at least 0.
         batch_size: Samples of a minibatch, at least 1.
         learning_rate: Rate that the schedule multiplies, above 0.
-        momentum: In [0, 1); the momentum buffer is the decayed sum of gradients, not their mean.
+        momentum: In [0, 1); the momentum buffer is the decayed sum of gradients, not their mean. Of Adam, the decay
+            of the first moment; that of the second is 0.999.
         nesterov: Whether the gradient is looked up ahead; needs a momentum above 0.
         weight_decay: Factor of the parameters added to the gradient, at least 0; every parameter decays.
         schedule: constant, step or piecewise-linear; see `hessbench.problems.training.schedules`.
@@ -31,6 +37,7 @@ class Recipe:
         seed: Texts from which the order of the samples is drawn.
         short: Whether the training is cheap enough to be made on demand before a run, in seconds rather than
             minutes on one core: true of small perceptrons. It says nothing of the weights and is not part of `content`.
+        optimiser: sgd or adam (Kingma and Ba 2015, arXiv:1412.6980).
     """
 
     steps: int
@@ -45,6 +52,7 @@ class Recipe:
     checkpoints: tuple[int, ...] = ()
     seed: tuple[str, ...] = ()
     short: bool = False
+    optimiser: str = SGD
 
     def __post_init__(self) -> None:
         _number("steps", self.steps, "a whole number of at least 0", self.steps >= 0 and _whole(self.steps))
@@ -59,6 +67,10 @@ class Recipe:
         _number("weight_decay", self.weight_decay, "at least 0", self.weight_decay >= 0)
         if self.nesterov and self.momentum == 0:
             raise ValueError("recipe: nesterov needs a momentum above 0, got momentum 0")
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"recipe: optimiser must be one of {', '.join(OPTIMISERS)}, got {self.optimiser!r}")
+        if self.nesterov and self.optimiser != SGD:
+            raise ValueError(f"recipe: nesterov belongs to sgd, got optimiser {self.optimiser}")
         check_schedule(self.schedule, self.knots)
         if self.loss not in LOSSES:
             near = suggest(self.loss, LOSSES)
@@ -90,17 +102,18 @@ class Recipe:
             "checkpoints": self.checkpoints,
             "seed": self.seed,
         }
+        if self.optimiser != SGD:  # the texts of recipes from before there was a choice stay what they are
+            facts["optimiser"] = self.optimiser
         return json.dumps(facts, sort_keys=True, separators=(",", ":"))
 
     def check_step(self, step: int) -> None:
-        """Refuse a step that is not named.
+        """Refuse a step that no training by this recipe passes.
 
         Raises:
-            ValueError: Listing the named steps.
+            ValueError: Naming the range.
         """
-        if step not in self.checkpoints:
-            listed = ", ".join(map(str, self.checkpoints))
-            raise ValueError(f"step must be one of {listed}, got {step}")
+        if not 0 <= step <= self.steps:
+            raise ValueError(f"step must be between 0 and {self.steps}, got {step}")
 
 
 def usual_checkpoints(steps: int) -> tuple[int, ...]:

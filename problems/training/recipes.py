@@ -13,9 +13,12 @@ from hessbench.problems.data.datasets import DATASETS, DataSet
 from hessbench.problems.networks.losses import LOSSES, SQUARED
 from hessbench.problems.parameters import one_of
 from hessbench.problems.training.recipe import Recipe
+from hessbench.problems.training.recipe_text import BUILT_IN, read_recipe
 
 SHORT_PARAMETERS: Final = 1_000_000
 """Perceptrons up to this size are trained on demand: their 1000 steps take half a minute at most on one slow core."""
+
+_SHORT_WORK: Final = 64 * 1000 * SHORT_PARAMETERS
 
 _COLOUR_DIVISOR: Final = 10
 _STABLE_WIDTH: Final = 512
@@ -68,13 +71,22 @@ _PLANS: Final[Mapping[str, _Plan]] = MappingProxyType(
 )
 
 
-def recipe_for(architecture: str, dataset: str, loss: str, *, widths: tuple[int, ...] = (32,)) -> Recipe:
+def recipe_for(
+    architecture: str,
+    dataset: str,
+    loss: str,
+    *,
+    widths: tuple[int, ...] = (32,),
+    text: str = BUILT_IN,
+    run: int = 0,
+    samples: int = 0,
+) -> Recipe:
     """How a built-in network is trained on a built-in data set.
 
-    The named steps depend on the architecture alone, and the order of the samples on the data set alone, so that
+    The named steps depend on the architecture alone, and the order of the samples on data set and run alone, so that
     networks and losses are compared on the same minibatches where their batches are of one size. Perceptrons up to
-    10^6 parameters are `short`; nothing else is: on one core in float64 a step of cnn-3c3d takes some 0.2 s, one of
-    all-cnn-c 4 s, and the larger ones are meant for other machines.
+    10^6 parameters, trained for no longer than by the built-in recipe, are `short`; nothing else is: on one core in
+    float64 a step of cnn-3c3d takes some 0.2 s, one of all-cnn-c 4 s, and the larger ones are meant for other machines.
 
     Args:
         architecture: mlp, cnn-3c3d, all-cnn-c, resnet20, resnet20-padded, resnet18, vgg11-bn, vgg16 or vgg16-bn.
@@ -82,9 +94,12 @@ def recipe_for(architecture: str, dataset: str, loss: str, *, widths: tuple[int,
         loss: cross-entropy or squared.
         widths: Hidden units of a perceptron. From 512 units on the rate falls as 1 / width, since the curvature of the
             last layer grows with the width: at width 1024 and rate 0.1 the squared loss diverges.
+        text: What is changed of it; see `hessbench.problems.training.recipe_text`.
+        run: Number of the run, which draws an order of its own; the initial state is the caller's.
+        samples: Samples of an epoch, where the text counts in epochs.
 
     Raises:
-        ValueError: If a name is not known, or a width is below 1.
+        ValueError: If a name is not known, a width is below 1, or the text is not accepted.
     """
     one_of("recipe", "architecture", architecture, _PLANS)
     one_of("recipe", "dataset", dataset, DATASETS)
@@ -100,13 +115,11 @@ def recipe_for(architecture: str, dataset: str, loss: str, *, widths: tuple[int,
         # So are the squared distances of more classes, and units that such a step switches off stay off.
         rate /= images.classes / 10 if loss == SQUARED.name else 1
         rate *= min(1.0, _STABLE_WIDTH / max(widths, default=1))
-    return replace(
-        plan.recipe,
-        learning_rate=rate,
-        loss=loss,
-        seed=("recipe", dataset),
-        short=perceptron and _perceptron_parameters(images, widths) <= SHORT_PARAMETERS,
-    )
+    order = ("recipe", dataset) if run == 0 else ("recipe", dataset, f"run {run}")
+    recipe = read_recipe(text).applied(replace(plan.recipe, learning_rate=rate, loss=loss, seed=order), samples)
+    size = _perceptron_parameters(images, widths) if perceptron else 0
+    work = size * recipe.batch_size * recipe.steps
+    return replace(recipe, short=perceptron and size <= SHORT_PARAMETERS and work <= _SHORT_WORK)
 
 
 def _perceptron_parameters(images: DataSet, widths: tuple[int, ...]) -> int:

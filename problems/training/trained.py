@@ -23,9 +23,10 @@ def trained(
     say: Say | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Tensor]:
-    """Weights and buffers of a named step of a training, in float32.
+    """Weights and buffers of a step of a training, in float32.
 
-    They come from the cache; where they are not there, the training is made up to its last named step and kept. Two
+    They come from the cache; where they are not there, the training is made up to its last named step, or to a step
+    without a name, and kept. Two
     processes that ask for the same at once train it once. A damaged file is made again, with a warning.
 
     Args:
@@ -36,7 +37,7 @@ def trained(
         inputs: Samples (N, ...), floating.
         labels: Class numbers (N,).
         recipe: How it is trained.
-        step: One of `recipe.checkpoints`.
+        step: 0 to `recipe.steps`; those of `recipe.checkpoints` are kept by the way.
         say: Told in words how a training goes on.
         progress: Told the updates made, their number, and the loss of the last minibatch.
 
@@ -44,8 +45,8 @@ def trained(
         Tensor by name, for the names of `initial`.
 
     Raises:
-        ValueError: In one sentence, if the step is not named, if data, state, network and recipe do not fit, or if the
-            loss is not finite.
+        ValueError: In one sentence, if the step is out of range, if data, state, network and recipe do not fit, or if
+            the loss is not finite.
         OSError: In one sentence, if the disk is full or the cache cannot be written; what is there stays valid.
     """
     recipe.check_step(step)
@@ -57,9 +58,10 @@ def trained(
         # Another process may have trained it meanwhile.
         found = store.read(step)
         if found is None:
+            until = recipe.steps if step in recipe.checkpoints else step
             if say:
-                say(f"training {architecture}: {recipe.steps} steps on {inputs.shape[0]} samples")
-            train(model, initial, inputs, labels, recipe, store=store, say=say, progress=progress)
+                say(f"training {architecture}: {until} steps on {inputs.shape[0]} samples")
+            train(model, initial, inputs, labels, recipe, store=store, say=say, progress=progress, until=until)
             found = store.read(step)
     if found is None:
         raise OSError(f"the weights of step {step} were kept and cannot be read back: {store.path(step).name}")
@@ -79,19 +81,24 @@ def is_cached(
         inputs: Samples (N, ...), floating.
         labels: Class numbers (N,).
         recipe: How it is trained.
-        step: One of `recipe.checkpoints`.
+        step: 0 to `recipe.steps`.
 
     Raises:
-        ValueError: If the step is not named.
+        ValueError: If the step is out of range.
     """
     recipe.check_step(step)
     return _store(initial, architecture, inputs, labels, recipe).read(step) is not None
 
 
 def history(
-    initial: Mapping[str, Tensor], architecture: str, inputs: Tensor, labels: Tensor, recipe: Recipe
+    initial: Mapping[str, Tensor],
+    architecture: str,
+    inputs: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    until: int | None = None,
 ) -> list[Point]:
-    """Step, loss and accuracy of every named step that is in the cache, in order; empty where none is.
+    """Step, loss and accuracy of every named step before one, and of that one, as far as they are in the cache.
 
     Args:
         initial: Weights and buffers at step 0, by name.
@@ -99,9 +106,12 @@ def history(
         inputs: Samples (N, ...), floating.
         labels: Class numbers (N,).
         recipe: How it is trained.
+        until: The last step; by default that of the recipe.
     """
     store = _store(initial, architecture, inputs, labels, recipe)
-    found = (store.read(step) for step in recipe.checkpoints)
+    last = recipe.steps if until is None else until
+    steps = (*(step for step in recipe.checkpoints if step < last), last)
+    found = (store.read(step) for step in steps)
     return [checkpoint.point for checkpoint in found if checkpoint is not None]
 
 

@@ -30,10 +30,11 @@ def train(
     say: Say | None = None,
     progress: Progress | None = None,
     save_every: float = SAVE_EVERY_S,
+    until: int | None = None,
 ) -> None:
     """Train a network and keep the weights of every named step that is not kept yet.
 
-    SGD in float64 on one thread, in training mode; the weights are rounded to float32 only where they are kept. It goes
+    In float64 on one thread, in training mode; the weights are rounded to float32 only where they are kept. It goes
     on from where a process that was killed left off, and then ends in the bits of one that was not. The caller holds
     the store's lock. The network handed in, the number of threads and the global generator stay as they are.
 
@@ -47,6 +48,7 @@ def train(
         say: Told now and then in words how far it is.
         progress: Told up to ten times a second the updates made, their number, and the loss of the last minibatch.
         save_every: Seconds after which the state of the training is kept; it also is at each named step.
+        until: The last step that is made and kept, named or not; by default the recipe's last.
 
     Cost: one forward and one backward pass over a minibatch a step, one forward pass over the data a named step.
 
@@ -54,7 +56,9 @@ def train(
         ValueError: In one sentence, if data, state, network and recipe do not fit, or the loss is not finite.
         OSError: In one sentence, if the disk is full or the folder cannot be written; what is there stays valid.
     """
-    missing = [step for step in recipe.checkpoints if store.read(step, warn=True) is None]
+    last = recipe.steps if until is None else until
+    wanted = sorted({*(step for step in recipe.checkpoints if step < last), last})
+    missing = [step for step in wanted if store.read(step, warn=True) is None]
     if missing:
         with one_thread():
             descent = Descent(model, initial, inputs, labels, recipe)
@@ -63,7 +67,10 @@ def train(
             if begun is not None and begun.step <= missing[0]:
                 descent.restore(begun)
             _train(descent, missing, store, _Telling(descent.step, missing[-1], say, progress), save_every)
-    store.drop_resume()
+            if last < recipe.steps and (begun is None or begun.step < descent.step):
+                store.write_resume(descent.snapshot())  # a later step goes on from here
+    if last == recipe.steps:
+        store.drop_resume()
 
 
 def _train(descent: Descent, missing: list[int], store: WeightStore, telling: _Telling, save_every: float) -> None:

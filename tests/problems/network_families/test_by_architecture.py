@@ -211,7 +211,13 @@ def test_trained_weights_are_made_once_and_read_back(tmp_path, monkeypatch):
         ("mlp[per_class=0]", "per_class must be between 1"),
         ("mlp[split=valid]", "split must be one of train, test"),
         ("mlp[weights=mine.pt]", "weights must be trained, random, or a file NAME.npz or NAME.safetensors"),
-        ("mlp[step=7]", "step must be one of 0, 10, 100, 1000, got 7"),
+        ("mlp[step=1001]", "mlp: step must be between 0 and 1000, got 1001"),
+        ("mlp[recipe=steps:50,step=51]", "mlp: step must be between 0 and 50, got 51"),
+        ("mlp[run=-1]", "mlp: run must be between 0 and 1000000, got -1"),
+        ("mlp[train_per_class=0]", "mlp: train_per_class must be between 1 and 10000, got 0"),
+        ("mlp[recipe=sgd]", "mlp: recipe must be built-in, or changes of it joined by"),
+        ("mlp[recipe=momentum:1]", "mlp: recipe: momentum must be in [0, 1), got 1"),
+        ("mlp[recipe=steps:5,weights=random]", "recipe belongs to weights=trained, got weights=random"),
         ("mlp[step=10,weights=random]", "step belongs to weights=trained, got weights=random"),
         ("mlp[loss=hinge]", "loss must be one of cross-entropy, squared"),
         ("mlp[operator=fisher]", "operator must be one of hessian, ggn, residual, gradient-second-moment, "),
@@ -351,3 +357,36 @@ def test_adding_engines_left_names_and_hashes_as_they_were():
     # Of the shipped references, made before there were engines.
     stored = json.loads((FOLDER / "mlp(widths=64-64).json").read_text(encoding="utf-8"))
     assert problem_of("mlp[widths=64-64]").hash == stored["problem_hash"]
+
+
+def test_a_run_a_recipe_and_a_step_of_ones_own_are_other_weights_of_the_same_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
+    told = "per_class=2,widths=3,recipe=steps:20"
+    specs = [
+        f"mlp[{told}]", f"mlp[{told},run=1]", f"mlp[{told},step=7]", f"mlp[{told},train_per_class=50]",
+        f"mlp[{told}+momentum:0]", f"mlp[{told}+optimiser:adam+rate:0.01]", f"mlp[{told},run=1,step=0]",
+        "mlp[per_class=2,widths=3,weights=random]", "mlp[per_class=2,widths=3,weights=random,run=1]",
+    ]  # fmt: skip
+    problems = [problem_of(spec) for spec in specs]
+    assert {problem.dim for problem in problems} == {64 * 3 + 3 + 3 * 10 + 10}
+    hashes = [problem.hash for problem in problems]
+    assert len(set(hashes[:7])) == 7
+    # A run's untrained state is the one that its training starts from.
+    start, untrained = dense_of(specs[6]), dense_of(specs[8])
+    torch.testing.assert_close(start, untrained, rtol=0, atol=1e-12)
+    assert float((start - dense_of(specs[7])).abs().max()) > 1e-3
+    assert [problem_of(spec).hash for spec in specs[:4]] == hashes[:4]
+
+
+def test_a_step_without_a_name_is_one_of_the_same_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
+    short, long = (dense_of(f"mlp[per_class=2,widths=3,recipe=steps:{steps},step=7]") for steps in (7, 20))
+    torch.testing.assert_close(short, long, rtol=0, atol=1e-12)
+
+
+def test_epochs_need_as_many_images_as_they_are_counted_in():
+    assert problem_of("mlp[recipe=epochs:2,train_per_class=50,step=14]").dim == 2410
+    with pytest.raises(ValueError, match="step must be between 0 and 14, got 15"):
+        problem_of("mlp[recipe=epochs:2,train_per_class=50,step=15]")
+    with pytest.raises(ValueError, match="with epochs, train_per_class must be at most that, got 1000"):
+        problem_of("mlp[recipe=epochs:2]").build(CPU, torch.float32)

@@ -121,12 +121,29 @@ def test_another_version_of_the_trainer_finds_nothing(ask, facts, monkeypatch):
     assert not is_cached(**facts, step=40)
 
 
-def test_a_step_without_a_name_is_refused_before_anything_runs(ask, facts, cache):
-    with pytest.raises(ValueError, match=r"^step must be one of 0, 5, 10, 40, got 7$"):
-        ask(7)
-    with pytest.raises(ValueError, match=r"^step must be one of 0, 5, 10, 40, got 7$"):
-        is_cached(**facts, step=7)
+def test_a_step_that_no_training_passes_is_refused_before_anything_runs(ask, facts, cache):
+    with pytest.raises(ValueError, match=r"^step must be between 0 and 40, got 41$"):
+        ask(41)
+    with pytest.raises(ValueError, match=r"^step must be between 0 and 40, got 41$"):
+        is_cached(**facts, step=41)
     assert not cache.exists()
+
+
+def test_a_step_without_a_name_is_trained_up_to_and_is_that_of_the_whole_training(ask, facts, recipe):
+    said = []
+    seventh = ask(7, say=said.append)
+    assert said[0] == "training small-conv: 7 steps on 60 samples"
+    assert is_cached(**facts, step=7)
+    assert [point.step for point in history(**facts, until=7)] == [0, 5, 7]
+    assert not is_cached(**facts, step=10)
+    # What follows goes on from there, and a step before it is still to be had.
+    ninth = ask(9, say=said.append)
+    assert "going on from step 7 of 9" in said
+    third, last = ask(3), ask(40)
+    assert [point.step for point in history(**facts)] == [0, 5, 10, 40]
+    named = {"checkpoints": (0, 3, 5, 7, 9, 10, 40)}
+    for step, found in ((3, third), (7, seventh), (9, ninth), (40, last)):
+        assert equal(found, ask(step, recipe=replace(recipe, **named)))
 
 
 def test_progress_is_told_up_to_the_end(ask):

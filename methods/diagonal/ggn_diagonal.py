@@ -1,69 +1,24 @@
-"""The diagonal: a ratio of probe products for any operator, and per-example squares for a Gauss-Newton matrix."""
+"""The diagonal of a Gauss-Newton matrix from per-example squares."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Protocol, get_args
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import Probe, check_at_least, check_choice
-from hessbench.methods.probes import block_schedule, draw_probes, draw_signs, schedule_widths
-from hessbench.methods.trace import average
+from hessbench.methods.arguments import check_at_least
+from hessbench.methods.probes import block_schedule, draw_signs, schedule_widths
+from hessbench.methods.trace.hutchinson import average
 from hessbench.operators import Factored, LinearOperator
 
 
 class FactoredOperator(LinearOperator, Factored, Protocol):
     """A GGN that offers its factor F, with F F^T the operator."""
-
-
-def hutchinson_diagonal(
-    op: LinearOperator,
-    /,
-    *,
-    num_matvecs: int,
-    generator: torch.Generator,
-    probe: Probe = "signs",
-    block: int = 5,
-) -> Iterator[Estimate]:
-    """Entrywise ratio sum x * A x / sum x * x over random probes.
-
-    With sign probes the denominator is their number and entry i is unbiased with variance sum_{j != i} A_ij^2 a probe.
-
-    Args:
-        op: Symmetric operator of dimension n.
-        num_matvecs: Most products; up to block - 1 may stay unspent (see `block_schedule`).
-        generator: Source of the probes.
-        probe: `signs` or `normal`.
-        block: Probes multiplied at once, after the first `block`, which go one at a time.
-
-    Yields:
-        After each block the diagonal so far, shape (n,).
-
-    Cost:
-        One product per probe in calls of width 1, then `block`.
-
-    Raises:
-        ValueError: If an argument is out of range.
-
-    Source:
-        Bekas, Kokiopoulou and Saad, Appl. Numer. Math. 57 (2007), doi:10.1016/j.apnum.2007.01.003.
-    """
-    check_at_least("num_matvecs", num_matvecs, 1)
-    check_at_least("block", block, 1)
-    check_choice("probe", probe, get_args(Probe))
-    above = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
-    below: Tensor | int = 0
-    for width in block_schedule(num_matvecs, block):
-        X = draw_probes(probe, op.dim, width, op, generator)
-        # New tensors each time: a checkpoint keeps the sums it was made from.
-        above = above + (X * op.matmat(X).detach()).sum(dim=1)
-        below = below + (width if probe == "signs" else (X * X).sum(dim=1))
-        yield Estimate(value=partial(torch.div, above, below))
 
 
 def ggn_diagonal_exact(
@@ -148,11 +103,6 @@ def ggn_diagonal_mc(
         )
 
 
-def _footprint_hutchinson(dim: int, num_matvecs: int, *, block: int, **_: object) -> Footprint:
-    del dim
-    return Footprint(vectors=3 * block + 3, passes=9.0 * num_matvecs)
-
-
 def _footprint_squares(dim: int, num_matvecs: int, *, block: int, **_: object) -> Footprint:
     del dim
     return Footprint(vectors=block + 3, passes=5.0 * num_matvecs)
@@ -163,20 +113,6 @@ def _widths_exact(num_matvecs: int, *, block: int, **_: object) -> tuple[int, ..
 
 
 _BACKPACK = "Dangel, Kunstner and Hennig, BackPACK: Packing more into backprop, ICLR (2020), arXiv:1912.10985"
-
-HUTCHINSON_DIAGONAL = Method(
-    name="hutchinson-diagonal",
-    run=hutchinson_diagonal,
-    estimands=(Diagonal,),
-    citation=(
-        "Bekas, Kokiopoulou and Saad, An estimator for the diagonal of a matrix, Appl. Numer. Math. 57 (2007) "
-        "1214-1229, doi:10.1016/j.apnum.2007.01.003"
-    ),
-    version="1",
-    min_matvecs=1,
-    block_widths=schedule_widths,
-    footprint=_footprint_hutchinson,
-)
 
 GGN_DIAGONAL_EXACT = Method(
     name="ggn-diagonal-exact",
