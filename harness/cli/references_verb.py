@@ -19,13 +19,12 @@ ESTIMANDS = ("top-eigenvalues[k=20]", "trace", "density")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the files.")
 @click.option("--estimand", "texts", multiple=True, default=ESTIMANDS, show_default=True, help="What to answer.")
-@click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Python file with PROBLEMS.")
-def command(specs: tuple[str, ...], out: Path, texts: tuple[str, ...], plugins: tuple[str, ...]) -> None:
+def command(specs: tuple[str, ...], out: Path, texts: tuple[str, ...]) -> None:
     """Compute references of problems and write each problem's as a small JSON file that can ship.
 
     Nothing that ships already is read. Minutes for a network of 10^5 parameters.
     """
-    catalog = load_catalog(plugins)
+    catalog = load_catalog()
     estimands = [parse_estimand(text) for text in texts]
     for selected in [chosen for text in specs for chosen in catalog.problems.select(text)]:
         begin = time.perf_counter()
@@ -35,9 +34,7 @@ def command(specs: tuple[str, ...], out: Path, texts: tuple[str, ...], plugins: 
         reason = problem.refusal
         if reason:
             raise ValueError(f"{problem.name}: {reason}")
-        asked = [word for estimand in estimands for word in ("--estimand", estimand.spec)]
-        files = [word for path in plugins for word in ("--plugin", Path(path).name)]
-        words = [problem.name, *asked, *files]
+        words = [problem.name, *(word for estimand in estimands for word in ("--estimand", estimand.spec))]
         made_by = f"hessbench references {shlex.join(words)} --out problems/references"
         path = write_shipped(problem, estimands, made_by, out)
         click.echo(f"{path.name}: {path.stat().st_size} bytes in {time.perf_counter() - begin:.0f} s")
