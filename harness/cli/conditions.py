@@ -24,7 +24,9 @@ def condition_options(function: F) -> F:
             click.option("--device", help="cpu or cuda; the suite's own by default."),
             click.option("--dtype", help="float32 or float64; the suite's own by default."),
             click.option("--threads", type=int, help="Threads of the tensor library; the suite's own by default."),
-            click.option("--timeout", default="none", show_default=True, help="Limit of a cell: 10s, 5m, 1h or none."),
+            click.option(
+                "--timeout", default="none", show_default=True, help="Limit of a cell: 10s or 10, 5m, 1h or none."
+            ),
             click.option("--memory", default="none", show_default=True, help="Cap of a cell: 500MiB, 2GiB or none."),
             click.option("--shard", default="1/1", show_default=True, help="Run one part of N, as in 1/4."),
         )

@@ -9,9 +9,6 @@ from typing import Any
 
 import click
 import torch
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hessbench.catalog import load_catalog
 from hessbench.cells.cell import MEMORY, Cell
@@ -22,6 +19,7 @@ from hessbench.ledger.record import Status
 from hessbench.operators import info_of
 from hessbench.problems.curvature.engines.by_rules import unknown_node
 from hessbench.problems.curvature.engines.operator import EngineOperator
+from hessbench.reports.writing.terminal import print_table, table_console
 from hessbench.workers.messages import CellJob
 from hessbench.workers.pool import Pool, WorkerConfig
 
@@ -35,7 +33,8 @@ _PROBE = {"problem": "student-t", "method": "hutchinson", "estimand": "trace"}
 @click.option(
     "--seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="How long --self-check goes on."
 )
-def command(spec: str | None, checks: bool, seed: int | None, seconds: float) -> None:
+@click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Python file with METHODS or PROBLEMS.")
+def command(spec: str | None, checks: bool, seed: int | None, seconds: float, plugins: tuple[str, ...]) -> None:
     """Say what this machine can measure, and which problems cannot be built here; exit code 1 on a defect.
 
     With --problem, say which engine makes its products here and which node of its network the rules do not know. With
@@ -44,22 +43,19 @@ def command(spec: str | None, checks: bool, seed: int | None, seconds: float) ->
     if spec is not None and checks:
         raise ValueError("doctor takes --problem or --self-check, not both")
     if checks:
+        if plugins:
+            raise ValueError("doctor takes --plugin or --self-check, not both: the check makes its own cases")
         _check_itself(default_seed() if seed is None else seed, seconds)
         return
     if spec is not None:
-        _print_engine(spec)
+        _print_engine(spec, plugins)
         return
     facts = capture("cuda" if _has_cuda() else "cpu")
-    console = Console(width=None if Console().is_terminal else 160)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column("fact", no_wrap=True)
-    table.add_column("value", overflow="fold")
-    for name, value in facts.items():
-        table.add_row(Text(name), Text(_written(value)))
-    console.print(table)
+    console = table_console()
+    print_table(console, ("", ""), [(name, _written(value)) for name, value in facts.items()])
     console.print()
     defects = 0
-    for name, (passed, detail) in _findings().items():
+    for name, (passed, detail) in _findings(plugins).items():
         defects += passed is False
         mark = {True: "ok     ", False: "DEFECT ", None: "note   "}[passed]
         console.print(f"{mark} {name}: {detail}", markup=False, highlight=False, soft_wrap=True)
@@ -86,9 +82,9 @@ def _check_itself(seed: int, seconds: float) -> None:
         sys.exit(1)
 
 
-def _print_engine(spec: str) -> None:
+def _print_engine(spec: str, plugins: tuple[str, ...]) -> None:
     """Build a problem on the CPU, and say how its products are made."""
-    problem = load_catalog().problem(spec)
+    problem = load_catalog(plugins).problem(spec)
     reason = problem.refusal
     if reason:
         raise ValueError(f"{problem.name}: {reason}")
@@ -100,11 +96,11 @@ def _print_engine(spec: str) -> None:
         click.echo(f"rules   {unknown or 'every node of the network is known'}")
 
 
-def _findings() -> dict[str, tuple[bool | None, str]]:
+def _findings(plugins: tuple[str, ...]) -> dict[str, tuple[bool | None, str]]:
     found: dict[str, tuple[bool | None, str]] = {}
-    catalog = load_catalog()
+    catalog = load_catalog(plugins)
     found["registry"] = (True, f"{len(catalog.problems)} problems, {len(catalog.methods)} methods")
-    found["worker"] = _worker()
+    found["worker"] = _worker(plugins)
     found["load"] = (
         None if is_loaded(1) else True,
         f"{os.getloadavg()[0]:.2f} over the last minute" + ("; times will be marked contended" if is_loaded(1) else ""),
@@ -118,8 +114,8 @@ def _findings() -> dict[str, tuple[bool | None, str]]:
     return found
 
 
-def _worker() -> tuple[bool, str]:
-    """Run one cell in a worker of the memory pass and see what it could measure."""
+def _worker(plugins: tuple[str, ...]) -> tuple[bool, str]:
+    """Run one cell in a worker of the memory pass, the plugins imported, and see what it could measure."""
     catalog = load_catalog()
     problem = catalog.problem(_PROBE["problem"])
     cell = Cell(
@@ -130,7 +126,7 @@ def _worker() -> tuple[bool, str]:
         pass_=MEMORY,
         timeout_s=60.0,
     )
-    with Pool(WorkerConfig()) as pool:
+    with Pool(WorkerConfig(plugins=plugins)) as pool:
         outcome = pool.perform(CellJob(cell), memory=True)
     end = outcome.end
     if end is None or end.status is not Status.OK:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hessbench.catalog import load_catalog
-from hessbench.estimand import ESTIMANDS
+from hessbench.estimand import ESTIMANDS, Estimand
 from hessbench.estimand.base import defaults_of
+from hessbench.reports.writing.terminal import print_table, table_console
 from hessbench.running.suite import Suite, built_in_suites
-from hessbench.specs import Required, Value, format_value
+from hessbench.specs import Required, Value, format_value, suggest
 
 SECTIONS = ("problems", "methods", "estimands", "suites")
 
 
-@click.command("list", epilog="Example: hessbench list methods --plugin my_estimator.py")
+@click.command("list", epilog="Example: hessbench list methods --estimand trace")
 @click.argument("section", type=click.Choice(SECTIONS), required=False)
 @click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Python file with METHODS or PROBLEMS.")
-def command(section: str | None, plugins: tuple[str, ...]) -> None:
+@click.option("--estimand", metavar="ESTIMAND", help="Only methods that answer it, as in trace.")
+def command(section: str | None, plugins: tuple[str, ...], estimand: str | None) -> None:
     """Show what is registered: problems, methods, estimands and suites, with their parameters and defaults."""
     catalog = load_catalog(plugins)
+    if estimand is not None and section not in (None, "methods"):
+        raise ValueError(f"--estimand is accepted with methods, got {section}")
+    section = section if estimand is None else "methods"
+    kind = None if estimand is None else _kind(estimand)
     rows: dict[str, list[tuple[str, str, str]]] = {
         "problems": [(p.name, _parameters(p.defaults), p.summary) for p in catalog.problems],
         "methods": [
@@ -31,19 +34,28 @@ def command(section: str | None, plugins: tuple[str, ...]) -> None:
                 f"{', '.join(kind.key for kind in m.estimands)}. {m.summary or _first(m.run)}",
             )
             for m in catalog.methods
+            if kind is None or kind in m.estimands
         ],
         "estimands": [(key, _parameters(defaults_of(kind)), _first(kind)) for key, kind in ESTIMANDS.items()],
         "suites": [(name, f"version {Suite.load(name).version}", _crosses(name)) for name in built_in_suites()],
     }
-    console = Console(width=None if Console().is_terminal else 160)
+    console = table_console()
     for name in SECTIONS if section is None else (section,):
-        table = Table(title=name, title_justify="left", box=None, pad_edge=False)
-        for head in ("name", "parameters", "what it is"):
-            table.add_column(head, overflow="fold")
-        for row in rows[name]:
-            table.add_row(*map(Text, row))
-        console.print(table)
+        console.print(name, style="italic")
+        print_table(console, ("name", "parameters", "what it is"), rows[name])
         console.print()
+
+
+def _kind(text: str) -> type[Estimand]:
+    """The kind of estimand that a spec or a bare name means.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    name = text.partition("[")[0]
+    if name not in ESTIMANDS:
+        raise ValueError(f"unknown estimand {name!r}{suggest(name, ESTIMANDS)}; accepted: {', '.join(ESTIMANDS)}")
+    return ESTIMANDS[name]
 
 
 def _parameters(defaults: dict[str, Value | Required]) -> str:

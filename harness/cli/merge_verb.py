@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from hessbench.ledger.reading import Ledger, merge
@@ -14,3 +16,4 @@ def command(folders: tuple[str, ...], out: str) -> None:
     """Put the ledgers of several runs, such as shards, into one folder; the sources stay as they are."""
     files = merge(folders, out)
     click.echo(f"{files} ledger files, {len(Ledger.read(out).terminals)} cells in {out}")
+    click.echo(f"next: hessbench report {shlex.quote(out)}")

@@ -6,8 +6,6 @@ import math
 from functools import partial
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from hessbench.catalog import load_catalog
@@ -15,6 +13,7 @@ from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.cli.plan_prices import price_text, say, show_prices
 from hessbench.cli.quantities import parse_seconds, parse_shard
 from hessbench.cli.selecting import selected_suite, selection_options
+from hessbench.reports.writing.terminal import print_table, table_console
 from hessbench.running.plan import PlannedCell, plan, shard
 from hessbench.running.price_pass import price_plan
 from hessbench.running.price_store import PriceStore
@@ -54,7 +53,7 @@ def command(
     conditions = read_conditions(device, dtype, threads, timeout, memory)
     loaded = selected_suite(suite, selection)
     planned = _sharded(plan(loaded, catalog, conditions), shard)
-    console = Console(width=None if Console().is_terminal else 200)
+    console = table_console(200)
     priced, told = None, ""
     if prices and any(not entry.skip_reason for entry in planned):
         limit = parse_seconds(price_limit)
@@ -71,21 +70,19 @@ def command(
             console.print(Text(f"{line}  {entry.skip_reason and 'skipped: ' + entry.skip_reason}"), soft_wrap=True)
         say(console, told)
         return
-    table = Table(box=None, pad_edge=False)
-    for head in ("estimand", "problem", "method", "budgets", "least", "repeats", "skipped because"):
-        table.add_column(head, overflow="fold")
     groups: dict[tuple[str, str, str, str], list[PlannedCell]] = {}
     for entry in planned:
         groups.setdefault((entry.cell.estimand, entry.cell.problem, entry.cell.method, entry.skip_reason), []).append(
             entry
         )
+    rows: list[tuple[str, ...]] = []
     for (estimand, problem, method, reason), group in sorted(groups.items()):
         budgets = sorted({budget for entry in group for budget in entry.cell.budgets})
         least = group[0].bound.min_matvecs(group[0].problem.dim)
         repeats = len({entry.cell.repeat for entry in group})
-        row = (estimand, problem, method, " ".join(map(str, budgets)), str(least), str(repeats), reason)
-        table.add_row(*map(Text, row))
-    console.print(table)
+        rows.append((estimand, problem, method, " ".join(map(str, budgets)), str(least), str(repeats), reason))
+    heads = ("estimand", "problem", "method", "budgets", "least", "repeats", "skipped because")
+    print_table(console, heads, rows, numbers=(4, 5), leads=2)
     timed = [entry.cell for entry in planned if not entry.skip_reason]
     products = sum(cell.budget for cell in timed)
     skipped = len(planned) - len(timed)

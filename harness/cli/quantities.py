@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_TIMES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_TIMES: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZES: Final = {"MiB": 2.0**20, "GiB": 2.0**30}
 _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)")
 
 
 def parse_seconds(text: str) -> float | None:
-    """Read a time such as `10s`, `5m`, `1.5h`; `none` is no limit.
+    """Read a time such as `10s`, `5m`, `1.5h`, or a number of seconds; `none` is no limit.
 
     Raises:
-        ValueError: If it is not a positive number with a unit.
+        ValueError: If it is not a positive number, with a unit or without.
     """
     return _parse(text, _TIMES, "a time such as 10s, 5m, 1.5h or none")
 

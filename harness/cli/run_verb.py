@@ -7,12 +7,14 @@ import sys
 import click
 from rich.console import Console
 
+from hessbench.catalog import load_catalog
 from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.cli.folders import finish
 from hessbench.cli.quantities import parse_shard
 from hessbench.cli.selecting import selected_suite, selection_options
 from hessbench.running.progress import reporter
 from hessbench.running.runner import Options, retry_statuses, run
+from hessbench.running.selection import left_out
 from hessbench.running.suite import Selection
 
 
@@ -62,8 +64,10 @@ def command(
         prices=prices,
     )
     folder = out or f"runs/{loaded.name}"
-    console = Console()
-    summary = run(loaded, folder, options, reporter=reporter(Console(stderr=True)))
+    console, log = Console(), Console(stderr=True)
+    for sentence in left_out(loaded, load_catalog(plugins), plugins):
+        log.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    summary = run(loaded, folder, options, reporter=reporter(log))
     finish(folder, console, report=report, plugins=plugins)
     for reason, cells in summary.reasons.items():
         console.print(f"skipped ({cells}): {reason}", markup=False, highlight=False, soft_wrap=True)

@@ -42,8 +42,9 @@ def _trained(problem: Problem, console: Console) -> Sequence[Mapping[str, float]
         MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("elapsed,"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(problem.name, total=None, loss="")

@@ -21,7 +21,7 @@ from hessbench.problem import FACTOR, NETWORK
 from hessbench.redact import redact
 from hessbench.running.block_prices import seconds_of, working_bytes_of
 from hessbench.running.plan import PlannedCell
-from hessbench.running.price_store import Measured, Place, PlacePrices, PriceStore
+from hessbench.running.price_store import PastPrediction, Place, PlacePrices, PriceStore
 from hessbench.workers.price_messages import Rehearsal
 from hessbench.workers.run_prices import LONG_DIM
 
@@ -121,7 +121,7 @@ class CellPrices:
         """Whether `cell_seconds` rests on a measurement."""
         return self.cell_price(entry).seconds is not None
 
-    def last_miss(self, entry: PlannedCell) -> Measured | None:
+    def last_miss(self, entry: PlannedCell) -> PastPrediction | None:
         """The last prediction of this cell that was followed by a run of it, of whatever repeat; None without one."""
         return self._store.misses.get(miss_key(entry.cell))
 
@@ -143,7 +143,7 @@ class CellPrices:
         price = self.cell_price(entry)
         if price.seconds is None:
             return
-        measured = Measured(
+        measured = PastPrediction(
             predicted_s=price.seconds,
             measured_s=iteration + sum(step for step in steps if step is not None),
             predicted_bytes=price.run_bytes,

@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 from rich.console import Console
 
-from hessbench.running.progress import Bar, Reporter, Silent, State, of_reference
+from hessbench.running.progress import Bar, ProgressState, Reporter, Silent, of_reference
 
 _EVERY_S: Final = 0.5
 
@@ -25,7 +25,7 @@ class ReplacedLine:
     def __init__(self, display: Any) -> None:
         self._display = display
         self._handle: Any = None
-        self._state = State()
+        self._state = ProgressState()
         self._last = 0.0
 
     def phase(self, text: str) -> None:

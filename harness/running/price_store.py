@@ -49,7 +49,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Measured:
+class PastPrediction:
     """A prediction of a cell, and what the cell took; null where one of them was not there."""
 
     predicted_s: float | None = None
@@ -59,7 +59,7 @@ class Measured:
 
     @property
     def seconds_ratio(self) -> float | None:
-        """Measured over predicted: above 1 the prediction was too low."""
+        """PastPrediction over predicted: above 1 the prediction was too low."""
         return None if not self.predicted_s or self.measured_s is None else self.measured_s / self.predicted_s
 
     @property
@@ -113,7 +113,7 @@ class PriceStore:
     def __init__(self, file: Path | None = None) -> None:
         self.file = file or cache_folder("prices") / f"{_machine()}.jsonl"
         self.prices: dict[Place, PlacePrices] = {}
-        self.misses: dict[str, Measured] = {}
+        self.misses: dict[str, PastPrediction] = {}
         self._read()
 
     def of(self, place: Place) -> PlacePrices:
@@ -144,7 +144,7 @@ class PriceStore:
             rows.append({"what": _NAMES[type(price)], "price": plain(price)})
         self._append([{**row, "place": plain(place)} for row in rows])
 
-    def miss(self, key: str, measured: Measured) -> None:
+    def miss(self, key: str, measured: PastPrediction) -> None:
         """Keep what a cell took beside what was predicted."""
         self.misses[key] = measured
         self._append([{"what": "miss", "key": key, "measured": plain(measured)}])
@@ -180,7 +180,7 @@ class PriceStore:
 
     def _take(self, row: Mapping[str, Any]) -> None:
         if row["what"] == "miss":
-            self.misses[row["key"]] = built(Measured, row["measured"])
+            self.misses[row["key"]] = built(PastPrediction, row["measured"])
             return
         place = self.of(built(Place, row["place"]))
         if row["what"] == "job":

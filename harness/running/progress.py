@@ -155,7 +155,7 @@ class Bar:
         self._progress.stop()
 
 
-class State:
+class ProgressState:
     """How far a run is, as one line of text."""
 
     def __init__(self) -> None:
@@ -194,7 +194,7 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._state = State()
+        self._state = ProgressState()
         self._last = time.monotonic()
 
     def phase(self, text: str) -> None:

@@ -133,7 +133,7 @@ class _Side:
         assert asked is not None
         assert answers is not None
         with contextlib.suppress(BrokenPipeError):
-            asked.write(json.dumps(cell.to_json()) + "\n")
+            asked.write(json.dumps(dataclasses.asdict(cell)) + "\n")
             asked.flush()
         return self.said(answers.readline())
 

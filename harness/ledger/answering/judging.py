@@ -21,7 +21,7 @@ CONTENDED: Final = "timed while other work ran"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class AnswerJudgement:
     """What is known of a method at a tolerance, at which budget, and why."""
 
     state: State
@@ -29,7 +29,7 @@ class Judgement:
     reason: str = ""
 
 
-def judge(method: Measured, tolerance: float) -> Judgement:
+def judge(method: Measured, tolerance: float) -> AnswerJudgement:
     """Find the smallest budget from which on every repeat stays within a tolerance.
 
     A budget counts from on which all its cells came to an answer, every answer at it and at all larger budgets is
@@ -38,22 +38,24 @@ def judge(method: Measured, tolerance: float) -> Judgement:
     """
     answered = [budget for budget, at in method.budgets.items() if any(it.is_answered for it in at.values())]
     if not answered:
-        return Judgement(State.FAILED, None, _how_it_ended(method))
+        return AnswerJudgement(State.FAILED, None, _how_it_ended(method))
     largest = answered[-1]
     if all(repeat.shown.value is None and repeat.status is Status.OK for repeat in _answered(method, largest)):
-        return Judgement(State.NOT_JUDGED, largest, _unscored(_answered(method, largest)[0]))
+        return AnswerJudgement(State.NOT_JUDGED, largest, _unscored(_answered(method, largest)[0]))
     if method.bound is not None and method.bound > tolerance:
-        return Judgement(State.NOT_JUDGED, largest, f"the reference itself is known to {percent(method.bound)} only")
+        return AnswerJudgement(
+            State.NOT_JUDGED, largest, f"the reference itself is known to {percent(method.bound)} only"
+        )
     lasting = _lasting(method, tolerance)
     if not lasting:
-        return Judgement(State.NOT_REACHED, largest, _why_not(method, largest, tolerance))
+        return AnswerJudgement(State.NOT_REACHED, largest, _why_not(method, largest, tolerance))
     enough = [budget for budget in lasting if method.is_random is False or _number(method, budget) >= LEAST_REPEATS]
     if not enough:
         budget = max(lasting, key=lambda it: (_number(method, it), -it))
         number = _number(method, budget)
         reason = f"within {percent(tolerance)} in {plural(number, 'repeat')}; {LEAST_REPEATS} are needed"
-        return Judgement(State.NOT_JUDGED, budget, reason)
-    return Judgement(State.REACHED, enough[0], _to_know(method, enough[0]))
+        return AnswerJudgement(State.NOT_JUDGED, budget, reason)
+    return AnswerJudgement(State.REACHED, enough[0], _to_know(method, enough[0]))
 
 
 def entry(method: Measured, name: str, tolerance: float, engine: str, peaks: Sequence[Record]) -> MethodAnswer:

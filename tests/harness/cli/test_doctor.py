@@ -63,3 +63,42 @@ def test_a_share_of_misses_is_broken_only_where_chance_does_not_explain_it():
 def test_families_take_turns_by_the_time_they_took():
     found = list(self_check.self_check(0, 0))
     assert [finding.family for finding in found] == [family.name for family in self_check.FAMILIES]
+
+
+PLUGIN = """
+import torch
+from hessbench import Problem
+
+PROBLEMS = [
+    Problem.of("here", torch.eye(7)),
+    Problem("gone", 5, lambda device, dtype: None, unavailable=lambda: "its file is missing: set OWN_FILE"),
+]
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(PLUGIN)
+    return str(file)
+
+
+def test_problems_of_a_plugin_are_looked_at_too(plugin):
+    result = CliRunner().invoke(main, ["doctor", "--plugin", plugin], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert "note    gone: its file is missing: set OWN_FILE" in lines
+    assert [line for line in lines if line.startswith("ok      worker: a cell ran")]
+    facts = lines[: lines.index("")]
+    assert max(map(len, facts)) <= 80
+
+
+def test_the_products_of_a_plugins_problem_are_told(plugin):
+    result = CliRunner().invoke(main, ["doctor", "--plugin", plugin, "--problem", "here"])
+    assert result.output.splitlines()[0] == "problem here: dimension 7"
+
+
+def test_a_self_check_takes_no_plugin(plugin):
+    result = CliRunner().invoke(main, ["doctor", "--plugin", plugin, "--self-check"])
+    assert result.exit_code == 2
+    assert "doctor takes --plugin or --self-check, not both" in result.output

@@ -12,7 +12,7 @@ from hessbench.cli import main
 from hessbench.cli.plan_prices import SHOWN, misfits, price_lines, price_text, sentences, show_prices
 from hessbench.running.cell_prices import CellPrices, miss_key
 from hessbench.running.plan import plan
-from hessbench.running.price_store import Measured, Place, PriceStore
+from hessbench.running.price_store import PastPrediction, Place, PriceStore
 from hessbench.running.suite import Cross, Suite
 from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
 
@@ -85,7 +85,7 @@ def test_what_the_machine_does_not_hold_is_said(prices, monkeypatch):
 def test_a_cell_shows_its_price_and_how_far_off_the_last_one_was(prices):
     entry = next(entry for entry in planned() if "student-t" in entry.cell.problem)
     assert price_text(entry, prices).startswith("9.00 s, 10")
-    prices._store.miss(miss_key(entry.cell), Measured(9.0, 18.0, MIB, 2 * MIB))
+    prices._store.miss(miss_key(entry.cell), PastPrediction(9.0, 18.0, MIB, 2 * MIB))
     assert "last time 2.00\N{MULTIPLICATION SIGN}, memory 2.00\N{MULTIPLICATION SIGN}" in price_text(entry, prices)
     assert price_lines(planned(), prices)[0].last.startswith("2.00")
 

@@ -6,7 +6,8 @@ from hessbench.cli.quantities import parse_bytes, parse_seconds, parse_shard
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("10s", 10), ("0.5s", 0.5), ("2m", 120), ("1.5h", 5400), (" 3s ", 3), ("none", None)]
+    ("text", "seconds"),
+    [("10s", 10), ("0.5s", 0.5), ("2m", 120), ("1.5h", 5400), ("60", 60), ("0.5", 0.5), (" 3s ", 3), ("none", None)],
 )
 def test_times(text, seconds):
     assert parse_seconds(text) == seconds
@@ -20,7 +21,9 @@ def test_sizes(text, size):
     assert size is None or type(parse_bytes(text)) is int
 
 
-@pytest.mark.parametrize("text", ["", "10", "s", "-1s", "0s", "1d", "1e3s", "10 s", "nones", "inf", "9" * 400 + "s"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "10x", "s", "-1s", "0s", "1d", "1e3s", "10 s", "nones", "inf", "9" * 400 + "s"]
+)
 def test_what_is_no_time_is_refused_with_what_is_accepted(text):
     with pytest.raises(ValueError, match="a time such as 10s"):
         parse_seconds(text)

@@ -1,6 +1,6 @@
 """Remembered prices: round trip, damage, and a cache that cannot be written."""
 
-from hessbench.running.price_store import Measured, Place, PriceStore
+from hessbench.running.price_store import PastPrediction, Place, PriceStore
 from hessbench.workers.price_messages import BlockPrice, BuiltPrice
 
 PLACE = Place("a[n=10]", "cpu", "float32", 2)
@@ -12,7 +12,7 @@ BLOCK = BlockPrice(kind_of_product="ggn", width=4, seconds=0.25, counted_s=None,
 def test_what_is_kept_is_read_again_and_another_place_knows_nothing(tmp_path):
     store = PriceStore(tmp_path / "new" / "prices.jsonl")
     store.add(PLACE, [BUILT, BLOCK], 0.25, [("m", "trace", 4)])
-    store.miss("key", Measured(1.0, 2.0, 10, 5))
+    store.miss("key", PastPrediction(1.0, 2.0, 10, 5))
     again = PriceStore(store.file)
     known = again.of(PLACE)
     assert (known.start_s, known.built, known.blocks) == (0.25, BUILT, {"ggn": {4: BLOCK}})
@@ -43,7 +43,7 @@ def test_a_file_that_grew_long_forgets_its_older_half(tmp_path, monkeypatch):
     monkeypatch.setattr("hessbench.running.price_store._MOST_LINES", 20)
     store = PriceStore(tmp_path / "prices.jsonl")
     for number in range(30):
-        store.miss(str(number), Measured(1.0, 2.0))
+        store.miss(str(number), PastPrediction(1.0, 2.0))
     assert set(PriceStore(store.file).misses) == {str(number) for number in range(20, 30)}
     assert len(store.file.read_text().splitlines()) == 10
 
