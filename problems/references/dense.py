@@ -44,8 +44,8 @@ def dense_ggn(network: Network) -> Array:
 
     J_i (C, n) are explicit Jacobians, H_i (C, C) the Hessians of the losses in the outputs by autograd: no root of the
     loss is used, and any loss that has second derivatives is taken. Where the loss is a sum over rows of the outputs of
-    a sample, the blocks are those of the rows. Samples with many outputs have their Jacobians column by
-    column, where those are fewer than the rows or a loss ties all outputs of a sample together.
+    a sample, the blocks are those of the rows. Samples with many outputs have their Jacobians column by column, where
+    those are fewer than the rows or a loss ties all outputs of a sample together.
     """
     exact = _exact(network)
     n = exact.parameters.numel()
