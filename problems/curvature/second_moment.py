@@ -21,7 +21,8 @@ class SecondMomentOperator:
     `nn.BCEWithLogitsLoss` take, l_i is itself a mean over the outputs, and M is 1 / C of the `EFLinearOperator` of
     curvlinops, which sums a loss over the outputs before it squares: (1 / (N C)) sum_i h_i h_i^T, h_i = C g_i. For
     "squared", half the squared distance (g_i = h_i / 2), M is C / 4 of that operator with `nn.MSELoss()`. With
-    reduction="sum", and of the cross-entropy, both are the same.
+    reduction="sum", and of the cross-entropy, both are the same. A sample is what lies along the first axis of the
+    data: of a sequence the sum over all of its positions, not each position by itself.
 
     Centred it is the covariance sum_i (g_i - g)(g_i - g)^T, g the mean of the gradients: M - g g^T for a mean loss, of
     rank N - 1 at most. Every gradient is centred before it is multiplied, so that no digits cancel where g is large.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hessbench.problems.curvature.engines.micro_batches import pieces
 from hessbench.problems.curvature.matrices import quiet_transforms
+from hessbench.problems.networks.linearisation import Linearisation
 from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.references.rows import outputs_of, smallest
 from hessbench.seeding import derive_seed, make_generator
@@ -21,17 +22,15 @@ _COLUMNS: Final = 64
 _AGREES: Final = 1e-10
 
 
-def ggn_by_columns(network: Network) -> Tensor | None:
+def ggn_by_columns(network: Network) -> Tensor:
     """GGN (n, n) in float64, scale times the sum over samples of J_i^T (H_i J_i), by explicit J_i (D, n).
 
     Columns of J are forward derivatives, and H_i multiplies them by autograd through the loss, so that nothing has the
-    size of a square of the outputs.
+    size of a square of the outputs. Where torch has no forward derivative, or a wrong one, they are those of the
+    backward pass in its weights, one by one.
 
     Args:
         network: The network in float64, each sample by itself.
-
-    Returns:
-        None where torch has no forward derivative, or a wrong one: they are compared with a backward pass.
 
     Cost: n forward derivatives of all data, and as many products with the Hessian of the loss in the outputs.
     """
@@ -42,8 +41,6 @@ def ggn_by_columns(network: Network) -> Tensor | None:
     for batch in network.batches:
         for piece in pieces(batch, size):
             J = _jacobian(network, piece)
-            if J is None:
-                return None
             try:
                 bent = loss.bend(outputs_of(network, piece), piece.targets)(J)
             except ValueError:  # a loss that is linear in the outputs adds nothing
@@ -52,7 +49,7 @@ def ggn_by_columns(network: Network) -> Tensor | None:
     return (G + G.T) / 2
 
 
-def _jacobian(network: Network, batch: Batch) -> Tensor | None:
+def _jacobian(network: Network, batch: Batch) -> Tensor:
     """J (m, D, n) of a batch."""
     parameters = network.parameters.detach()
 
@@ -63,9 +60,11 @@ def _jacobian(network: Network, batch: Batch) -> Tensor | None:
     try:
         with quiet_transforms():
             J = torch.func.vmap(column, out_dims=-1, chunk_size=_COLUMNS)(eye)
+        if _agrees(J, network, batch):
+            return J
     except RuntimeError:
-        return None
-    return J if _agrees(J, network, batch) else None
+        pass  # no forward mode, or an operation that the transforms do not take
+    return Linearisation(replace(network, batched=False, traced=False), network.on(batch)).jvp(eye)
 
 
 def _agrees(J: Tensor, network: Network, batch: Batch) -> bool:

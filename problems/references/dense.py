@@ -21,7 +21,7 @@ from hessbench.seeding import derive_seed, make_generator
 _COLUMNS: Final = 128
 _ROW_ENTRIES: Final = 2**24
 _AGREES: Final = 1e-8
-_MANY_OUTPUTS: Final = 64
+_MANY_OUTPUTS: Final = 512
 """Outputs of a sample up to which its Jacobian is made row by row, however few the parameters."""
 
 
@@ -44,15 +44,14 @@ def dense_ggn(network: Network) -> Array:
 
     J_i (C, n) are explicit Jacobians, H_i (C, C) the Hessians of the losses in the outputs by autograd: no root of the
     loss is used, and any loss that has second derivatives is taken. Where the loss is a sum over rows of the outputs of
-    a sample, the blocks are those of the rows. A sample with more outputs than there are parameters has its Jacobian
-    column by column, in forward mode, where that agrees with a backward pass.
+    a sample, the blocks are those of the rows. Samples with many outputs have their Jacobians column by column, where
+    those are fewer than the rows or a loss ties all outputs of a sample together.
     """
     exact = _exact(network)
     n = exact.parameters.numel()
-    if not exact.group and outputs_of(exact, smallest(exact)).shape[1] > max(n, _MANY_OUTPUTS):
-        found = ggn_by_columns(exact)
-        if found is not None:
-            return found.numpy()
+    outputs = outputs_of(exact, smallest(exact)).shape[1]
+    if not exact.group and outputs > _MANY_OUTPUTS and (outputs > n or exact.loss.width is None):
+        return ggn_by_columns(exact).numpy()
     G = torch.zeros(n, n, dtype=torch.float64)
     jacobian = jacobian_rows(exact)
     bends = torch.cat([output_hessians(exact, batch) for batch in exact.batches])

@@ -31,13 +31,13 @@ def test_it_is_zero_for_a_loss_that_is_linear_in_the_outputs():
 
 
 def many_outputs(function):
-    """70 outputs of 3 parameters: the first dense GGN that is made by columns."""
+    """600 outputs of 3 parameters: the first dense GGN that is made by columns."""
 
     def forward(parameters, inputs):
-        return function(inputs @ parameters[:, None] * torch.linspace(0, 1, 70, dtype=parameters.dtype))
+        return function(inputs @ parameters[:, None] * torch.linspace(0, 1, 600, dtype=parameters.dtype))
 
     inputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return Network(forward, torch.ones(3, dtype=torch.float64), (Batch(inputs, 0 * inputs[:, :1].expand(4, 70)),),
+    return Network(forward, torch.ones(3, dtype=torch.float64), (Batch(inputs, 0 * inputs[:, :1].expand(4, 600)),),
                    Loss("log-cosh", FORMULAS["log-cosh"]))  # fmt: skip
 
 
@@ -81,7 +81,6 @@ class WrongForward(torch.autograd.Function):
 def test_a_dense_ggn_of_many_outputs_is_the_one_by_columns_and_the_one_by_rows(function):
     network = many_outputs(function)
     by_columns = ggn_by_columns(network)
-    assert by_columns is not None
     assert torch.equal(torch.as_tensor(dense_ggn(network)), by_columns)
     J = torch.autograd.functional.jacobian(lambda q: network.forward(q, network.batches[0].inputs), network.parameters)
     bend = torch.autograd.functional.hessian(
@@ -93,8 +92,6 @@ def test_a_dense_ggn_of_many_outputs_is_the_one_by_columns_and_the_one_by_rows(f
 
 
 @pytest.mark.parametrize("function", [NoForward.apply, WrongForward.apply])
-def test_where_forward_mode_is_missing_or_wrong_the_rows_are_taken(function):
-    network = many_outputs(function)
-    assert ggn_by_columns(network) is None
-    found = torch.as_tensor(dense_ggn(network))
-    torch.testing.assert_close(found, torch.as_tensor(dense_ggn(many_outputs(torch.tanh))), rtol=0, atol=1e-12)
+def test_where_forward_mode_is_missing_or_wrong_the_columns_come_from_the_backward_pass(function):
+    found = ggn_by_columns(many_outputs(function))
+    torch.testing.assert_close(found, ggn_by_columns(many_outputs(torch.tanh)), rtol=0, atol=1e-12)
