@@ -12,7 +12,7 @@ from hessbench.reports.error_curves.legend import legend
 from hessbench.reports.error_curves.log_axis import axis_around, products
 from hessbench.reports.error_curves.series_marks import FEW_SERIES, describe, series_group
 from hessbench.reports.error_curves.surroundings import LINE, Upright, bounds, grid, heading, rows_of, uprights
-from hessbench.reports.error_curves.traces import Cost, Trace, trace
+from hessbench.reports.error_curves.traces import Cost, SeriesTrace, trace
 from hessbench.reports.writing import units
 from hessbench.reports.writing.drawing import FONTS, Picture
 from hessbench.reports.writing.palette import FIGURE_STYLE, INK, Look
@@ -44,7 +44,7 @@ class Drawing(Picture):
     """
 
     inline: str
-    traces: tuple[Trace, ...]
+    traces: tuple[SeriesTrace, ...]
     at_floor: int
     zeros: int
     left_out: int
@@ -122,7 +122,7 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
         (place, one.series.label, known[one.series.name], any(len(line) > 1 for line in one.lines))
         for place, one in curves
     ]
-    below, end = legend(entries, name, 14, y.start + 50, WIDTH - 24)
+    below, end = legend(entries, name, 8, y.start + 50, WIDTH - 12)
     picture = _svg("".join([*parts, below]), math.ceil(end + 6), _summary(chart, cost, len(curves)))
     return Drawing(
         svg=picture[0],
@@ -143,13 +143,13 @@ _NO_COST: Final[Mapping[Cost, str]] = {
 }
 
 
-def _sentence(told: Sequence[Trace], wholes: Sequence[Trace], cost: Cost) -> str:
+def _sentence(told: Sequence[SeriesTrace], wholes: Sequence[SeriesTrace], cost: Cost) -> str:
     """What a figure of one point would show."""
     points = ["; ".join(describe(one, one.dots[0])) for one in told]
     return f"One point, so no figure: {'. '.join([*points, *(line.label for line in _wholes(wholes, cost))])}."
 
 
-def _upright_lines(curves: Sequence[Trace], wholes: Sequence[Trace], cost: Cost) -> list[Upright]:
+def _upright_lines(curves: Sequence[SeriesTrace], wholes: Sequence[SeriesTrace], cost: Cost) -> list[Upright]:
     """The whole matrix and the build as vertical lines."""
     lines = _wholes(wholes, cost)
     builds = sorted(one.build for one in curves if one.build is not None) if cost == "seconds" else []
@@ -161,7 +161,7 @@ def _upright_lines(curves: Sequence[Trace], wholes: Sequence[Trace], cost: Cost)
     return lines
 
 
-def _wholes(wholes: Sequence[Trace], cost: Cost) -> list[Upright]:
+def _wholes(wholes: Sequence[SeriesTrace], cost: Cost) -> list[Upright]:
     lines: list[Upright] = []
     for one in wholes:
         spent = sorted(dot.x for dot in one.dots)

@@ -11,7 +11,7 @@ from hessbench.reports.writing.escaping import clean, shorten
 from hessbench.reports.writing.palette import Look
 from hessbench.reports.writing.svg import element, plain, text_width
 
-_MARK: Final = 34.0
+_MARK: Final = 33.0
 _ROW: Final = 18.0
 _COLUMNS: Final = 4
 
@@ -32,7 +32,7 @@ def legend(
         The elements, and the pixel of the lower edge.
     """
     labels = [shorten(clean(label), LABEL_WIDTH) for _, label, _, _ in entries]
-    rows, widths = _columns([text_width(label, SMALL) + _MARK + 8 for label in labels], width)
+    rows, widths = _columns([text_width(label, SMALL) + _MARK + 5 for label in labels], width)
     parts: list[str] = []
     for at, ((place, label, look, is_line), shown) in enumerate(zip(entries, labels, strict=True)):
         x = left + sum(widths[: at // rows])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hessbench.reports.error_curves.log_axis import LogAxis, percent, products
-from hessbench.reports.error_curves.traces import Dot, Place, Trace, thinned
+from hessbench.reports.error_curves.traces import Dot, Place, SeriesTrace, thinned
 from hessbench.reports.writing import units
 from hessbench.reports.writing.escaping import clean, shorten
 from hessbench.reports.writing.palette import INK, Look
@@ -36,7 +36,7 @@ LABEL_WIDTH: Final = 58
 
 
 def series_group(
-    trace: Trace, look: Look, x: LogAxis, y: LogAxis, *, name: str, place: int, crowd: int, gap: float,
+    trace: SeriesTrace, look: Look, x: LogAxis, y: LogAxis, *, name: str, place: int, crowd: int, gap: float,
     builds: bool,
 ) -> str:  # fmt: skip
     """Draw a series.
@@ -83,13 +83,20 @@ def series_group(
 
 
 def key_marks(look: Look, is_line: bool, x: float, y: float) -> str:
-    """What stands before the name of a series in the legend, from x on."""
+    """What stands before the name of a series in the legend.
+
+    Args:
+        look: Of the series.
+        is_line: Whether it has a line.
+        x: Pixel of the left end.
+        y: Pixel of the middle.
+    """
     line = element("path", d=f"M{number(x)} {number(y)}h26", stroke_width="2", stroke_dasharray=look.dashes or None)
     marker = element("path", d=f"M{number(x + 13)} {number(y)}{SHAPES[look.marker]}", fill="currentColor")
     return (line if is_line else "") + marker
 
 
-def describe(trace: Trace, dot: Dot) -> list[str]:
+def describe(trace: SeriesTrace, dot: Dot) -> list[str]:
     """What a dot says of itself, line by line."""
     error = percent(dot.y)
     if dot.at_floor:
@@ -111,7 +118,7 @@ def describe(trace: Trace, dot: Dot) -> list[str]:
     ]
 
 
-def _marker(dot: Dot, place: Place, look: Look, trace: Trace, *, says_cells: bool) -> str:
+def _marker(dot: Dot, place: Place, look: Look, trace: SeriesTrace, *, says_cells: bool) -> str:
     is_open = dot.at_floor or dot.y == 0
     return element(
         "path",
@@ -139,7 +146,7 @@ def _band(line: Sequence[Dot], x: LogAxis, y: LogAxis, opacity: float) -> str:
     )  # fmt: skip
 
 
-def _label(trace: Trace) -> str:
+def _label(trace: SeriesTrace) -> str:
     return shorten(clean(trace.series.label), LABEL_WIDTH)
 
 

@@ -20,6 +20,9 @@ LARGE: Final = 12.5
 LINE: Final = 15.0
 """Pixels of small text, of other text, and from line to line."""
 
+_MOST_BOUNDS: Final = 4
+_MARGIN: Final = 12.0
+
 AXIS_NAMES: Final[Mapping[Cost, str]] = {
     "matvecs": "products with the operator",
     "seconds": "the method's own time, without the build",
@@ -52,7 +55,9 @@ def grid(x: LogAxis, y: LogAxis, cost: Cost) -> str:
     lines = [f"M{number(x.at(value))} {number(y.end)}V{number(y.start)}" for value in upright]
     lines += [f"M{number(x.start)} {number(y.at(value))}H{number(x.end)}" for value in level if not _matters(value)]
     strong = [f"M{number(x.start)} {number(y.at(value))}H{number(x.end)}" for value in TOLERANCES if y.holds(value)]
-    below = [_text(name(value), x.at(value), y.start + 19, anchor="middle") for value in upright]
+    below = [
+        _text(name(value), _inside(name(value), x.at(value), x), y.start + 19, anchor="middle") for value in upright
+    ]
     beside = [_text(percent_tick(value), x.start - 7, y.at(value) + 4, anchor="end") for value in level]
     axis_name = _text(f"{AXIS_NAMES[cost]} (log scale)", (x.start + x.end) / 2, y.start + 37, LARGE, "middle", "ink")
     frame = f"M{number(x.start)} {number(y.end)}V{number(y.start)}H{number(x.end)}"
@@ -65,7 +70,18 @@ def grid(x: LogAxis, y: LogAxis, cost: Cost) -> str:
 
 
 def heading(label: str, sentence: str, left: float, top: float, width: float) -> tuple[str, float]:
-    """What the error is, above its axis: a label, and a sentence in at most three lines; and where they end."""
+    """Write what the error is above its axis.
+
+    Args:
+        label: In a few words, at most two lines.
+        sentence: In one sentence, at most three lines.
+        left: Pixel of the left edge.
+        top: Pixel of the upper edge.
+        width: Pixels there are.
+
+    Returns:
+        The elements, and the pixel where they end.
+    """
     names = _wrapped(label, width, LARGE, 2)
     lines = _wrapped(sentence, width, SMALL, 3)
     tones = [(LARGE, "ink")] * len(names) + [(SMALL, "soft")] * len(lines)
@@ -77,8 +93,18 @@ def heading(label: str, sentence: str, left: float, top: float, width: float) ->
 
 
 def bounds(floors: Mapping[float, str], zero: float | None, x: LogAxis, y: LogAxis) -> str:
-    """Dashed lines for what the reference cannot tell apart, labelled below each at the left."""
-    edges = dict(floors) if zero is None else {**floors, zero: "error 0"}
+    """Dashed lines for what the reference cannot tell apart, labelled below each at the left.
+
+    Args:
+        floors: Bounds with their labels.
+        zero: The error that stands for 0; None where no error is 0.
+        x: Axis of the cost.
+        y: Axis of the error.
+    """
+    shown = dict(floors)
+    if len(floors) > _MOST_BOUNDS:
+        shown = {min(floors): "least reference bound", max(floors): "largest reference bound"}
+    edges = shown if zero is None else {**shown, zero: "error 0"}
     parts: list[str] = []
     labelled: list[float] = []
     for height, label in sorted(edges.items(), reverse=True):
@@ -86,7 +112,7 @@ def bounds(floors: Mapping[float, str], zero: float | None, x: LogAxis, y: LogAx
             continue
         place = y.at(height)
         parts.append(
-            element("path", class_="soft-line", d=f"M{number(x.start)} {number(place)}H{number(x.end)}", fill="none",
+            element("path", class_="bound", d=f"M{number(x.start)} {number(place)}H{number(x.end)}", fill="none",
                     stroke="#767676", stroke_dasharray="4 3")
         )  # fmt: skip
         # Labels closer than a line would be written over each other; the lines are there all the same.
@@ -97,7 +123,15 @@ def bounds(floors: Mapping[float, str], zero: float | None, x: LogAxis, y: LogAx
 
 
 def uprights(lines: Sequence[Upright], x: LogAxis, y: LogAxis, rows: Sequence[int], top: float) -> str:
-    """Vertical lines, each with its label in its row above the axes."""
+    """Vertical lines, each with its label in its row above the axes.
+
+    Args:
+        lines: What to draw.
+        x: Axis of the cost.
+        y: Axis of the error.
+        rows: Row of each label, as `rows_of`.
+        top: Pixel where the rows begin.
+    """
     parts: list[str] = []
     for line, row in zip(lines, rows, strict=True):
         left, right = x.at(line.low), x.at(line.high)
@@ -149,6 +183,11 @@ def _wrapped(words: str, width: float, size: float, most: int) -> list[str]:
 def _label_middle(line: Upright, x: LogAxis) -> float:
     half = text_width(line.label, SMALL) / 2
     return min(max((x.at(line.low) + x.at(line.high)) / 2, x.start + half), max(x.end - half, x.start + half))
+
+
+def _inside(label: str, place: float, x: LogAxis) -> float:
+    """The middle of a label at a place of the axis, kept off the edge of the figure."""
+    return min(place, x.end + _MARGIN - text_width(label, SMALL) / 2)
 
 
 def _apart(one: tuple[float, float], other: tuple[float, float]) -> bool:

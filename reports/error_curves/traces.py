@@ -49,7 +49,7 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Trace:
+class SeriesTrace:
     """A series as it is drawn against one cost.
 
     Attributes:
@@ -80,7 +80,7 @@ class Trace:
         return known[len(known) // 2] if known else None
 
 
-def trace(series: Series, cost: Cost) -> Trace:
+def trace(series: Series, cost: Cost) -> SeriesTrace:
     """What is drawn of a series against a cost; without lines where no point has that cost."""
     left_out = sum(_positive(_cost(point, cost)) is None for point in series.points)
     repeats = [_places(points, cost) for points in series.repeats.values()]
@@ -90,10 +90,10 @@ def trace(series: Series, cost: Cost) -> Trace:
         lines = [line] if line else []
         faint = [places for places in repeats if len(places) > 1][:MOST_REPEATS]
         undrawn = len(repeats) - len(faint) if len(repeats) > MOST_REPEATS else 0
-        return Trace(series, True, tuple(lines), tuple(faint), left_out, undrawn)
+        return SeriesTrace(series, True, tuple(lines), tuple(faint), left_out, undrawn)
     alone = [tuple(_single(point, cost) for point in points) for points in series.repeats.values()]
     kept = [tuple(sorted((dot for dot in dots if dot), key=lambda dot: (dot.x, dot.budget))) for dots in alone]
-    return Trace(series, False, tuple(dots for dots in kept if dots), (), left_out, 0)
+    return SeriesTrace(series, False, tuple(dots for dots in kept if dots), (), left_out, 0)
 
 
 def thinned(places: Sequence[Place], gap: float) -> list[int]:

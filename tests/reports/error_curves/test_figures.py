@@ -10,6 +10,7 @@ from hessbench.reports.error_curves.curves import charts
 from hessbench.reports.error_curves.figures import MOST_SERIES, WIDTH, draw
 from hessbench.reports.error_curves.looks import chart_looks
 from hessbench.reports.error_curves.traces import MOST_REPEATS
+from hessbench.reports.writing.svg import text_width
 
 HOSTILE = (
     "<script>alert(1)</script>", "a--><b>&", r"$\frac{$", "x" * 3000, "日本 \U0001f600", "\x00\x1b", "\ud800", "\uffff",
@@ -68,13 +69,16 @@ def test_a_figure_says_how_large_it_is(builder):
     assert root.get("viewBox") == f"0 0 {drawing.width} {drawing.height}"
 
 
-def test_text_stays_within_the_figure(builder):
+@pytest.mark.parametrize("cost", COSTS)
+def test_text_stays_within_the_figure(builder, cost):
     for number in range(20):
-        builder.cell(method=f"a-method-with-a-name-that-is-long[block=16,number={number}]")
-    drawing = _draw(builder)
+        builder.cell(method=f"a-method-with-a-name-that-is-long[block=16,number={number}]", budgets=(10, 20, 47))
+    drawing = _draw(builder, cost)
     for element in ET.fromstring(drawing.svg).iter():
         if element.tag.endswith("}text"):
             assert 0 <= float(element.get("x")) <= drawing.width
+            if element.get("text-anchor") == "middle":
+                assert float(element.get("x")) + text_width(element.text, 11.5) / 2 <= drawing.width
             assert 0 < float(element.get("y")) <= drawing.height
 
 
@@ -230,6 +234,14 @@ def test_a_bound_far_below_is_left_outside(builder):
     builder.cell(reference_bound=1e-12)
     assert "reference bound" not in _texts(_draw(builder))
     assert "Reference bound (grey dashes where it is in view): 10⁻¹⁰ %" in _caption(builder)
+
+
+def test_of_many_bounds_the_ends_are_drawn(builder):
+    for number in range(9):
+        builder.cell(method=f"m{number}", reference_bound=5e-3 * (1 + number / 10))
+    drawing = _draw(builder)
+    assert "largest reference bound" in _texts(drawing)
+    assert len(_elements(drawing, "bound")) == 2
 
 
 def test_zeros_without_a_bound_are_drawn_at_a_lower_edge(builder):
