@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn, final
 import click
 
 VERBS: Final = (
-    "list", "plan", "train", "run", "report", "compare", "check", "replay",
+    "list", "plan", "train", "run", "answer", "report", "compare", "check", "replay",
     "rescore", "references", "operators", "study", "export", "merge", "doctor",
 )  # fmt: skip
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
 from hessbench.catalog import load_catalog
 from hessbench.ledger.environment import current_command
 from hessbench.ledger.reading import Ledger
+from hessbench.reports.answers.text import summary
 from hessbench.reports.console import print_ledger
 from hessbench.reports.page import render_report
 
+_WITHIN: Final = 0.01
+"""The tolerance of the answers at the end of a run."""
+
 
 def finish(folder: str | Path, console: Console, *, report: bool, plugins: Sequence[str] = ()) -> None:
-    """Print the cost ledger of a run and, when asked, write its report and print its path.
+    """Print what answers within 1 %, then the cost ledger of a run; when asked, write its report and print its path.
 
     Args:
         folder: Folder of the run.
@@ -27,6 +32,9 @@ def finish(folder: str | Path, console: Console, *, report: bool, plugins: Seque
         ValueError: If the folder holds no ledger.
     """
     ledger = Ledger.read(folder)
+    answers = summary(ledger.answer(within=(_WITHIN,)))
+    if answers:
+        console.out(answers + "\n", highlight=False)
     print_ledger(ledger.records, console, ledger.prices)
     if report:
         path = write_report(folder, ledger, plugins=plugins)

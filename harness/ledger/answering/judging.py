@@ -17,7 +17,7 @@ LEAST_REPEATS: Final = 3
 """Repeats that a method with randomness needs to be judged."""
 
 
-CONTENDED: Final = "taken while other work ran on the machine"
+CONTENDED: Final = "timed while other work ran"
 
 
 @dataclass(frozen=True)

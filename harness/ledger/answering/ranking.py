@@ -212,8 +212,9 @@ def _contended(reached: Sequence[MethodAnswer]) -> str:
     busy = [it.method for it in reached if CONTENDED in it.seconds_note]
     if not busy:
         return ""
-    who = "all" if len(busy) == len(reached) else listed(busy)
-    return f"seconds of {who} were {CONTENDED}: products are the surer ranking"
+    who = "all that reached it" if len(busy) == len(reached) > 1 else listed(busy)
+    verb = "was" if len(busy) == 1 else "were"
+    return f"{who} {verb} {CONTENDED}: products are the surer ranking"
 
 
 def _engines(groups: Iterable[Sequence[Answer]]) -> dict[str, int]:

@@ -175,7 +175,7 @@ def test_seconds_of_repeats_that_ran_alone_are_preferred():
     assert (entry.repeats, entry.wall_s.number, entry.wall_s.high) == (3, 2, pytest.approx(0.02))
     assert entry.seconds_note == "of the 2 repeats that ran alone"
     entry = one(repeats(contended=True), tolerance=0.05)
-    assert (entry.wall_s.number, entry.seconds_note) == (3, "taken while other work ran on the machine")
+    assert (entry.wall_s.number, entry.seconds_note) == (3, "timed while other work ran")
 
 
 def test_seconds_of_another_engine_are_not_pooled():

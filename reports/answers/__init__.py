@@ -1,0 +1,1 @@
+"""The answer as it is read: sentences and tables, of what the ledger's `answer` found."""
