@@ -18,6 +18,7 @@ from markupsafe import Markup
 from hessbench.ledger.answering import answer
 from hessbench.ledger.reading import to_frame
 from hessbench.ledger.record import SCHEMA, Kind, Record, Status
+from hessbench.reports.answers.tables import csv as answers_csv
 from hessbench.reports.costs.gradients import unit_frame, unit_prices, unit_sheet
 from hessbench.reports.costs.lines import at_largest, lines_by_budget
 from hessbench.reports.costs.predict import PREDICTED_DIM
@@ -163,6 +164,7 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
     failed = failures(records)
     terminals = [row for row in records if row.kind is Kind.TERMINAL]
     answered = answer(records)
+    write_text(folder / "answers.csv", answers_csv(answered))
     facts = {
         **_scripts(templates()),
         "figure_style": Markup(FIGURE_STYLE),  # our own text, and nothing is put into it

@@ -312,7 +312,7 @@ def test_hostile_names_in_the_comparison_add_no_tag_and_no_handler(builder, scal
 def test_the_page_holds_the_table_in_every_format(folder):
     names = {file.name for file in folder.iterdir() if file.is_file()}
     tables = {"table.md", "table.tex", "table.csv", "gradients.csv"}
-    assert names == {"index.html", *tables, "repeats.csv", "rows.csv", "failures.csv"}
+    assert names == {"index.html", *tables, "answers.csv", "repeats.csv", "rows.csv", "failures.csv"}
 
 
 def test_the_head_answers_and_each_section_answers_again(page):
