@@ -40,9 +40,10 @@ def command(
     if format_ not in PAPER_FORMATS and (columns is not None or within is not None):
         raise ValueError(f"--columns and --within are for the formats {' and '.join(PAPER_FORMATS)}, got {format_}")
     names = PAPER_COLUMNS if columns is None else tuple(name.strip() for name in columns.split(","))
-    tolerances = (None,) if within is None else parse_tolerances(within)
+    tolerances = () if within is None else parse_tolerances(within)
     if len(tolerances) > 1:
         raise ValueError(f"--within takes one tolerance for a table, got {within}")
+    tolerance = next(iter(tolerances), None)
     ledger = Ledger.read(folder)
     for known in FORMATS:
         if known == format_:
@@ -53,7 +54,7 @@ def command(
         text = bibtex(sources((row.method for row in ledger.records), citations))
     else:
         text = "".join(
-            write_paper_table(paper_table(ledger.records, ledger.prices, names, tolerances[0]), known)
+            write_paper_table(paper_table(ledger.records, ledger.prices, names, tolerance), known)
             for known in PAPER_FORMATS
             if known == format_
         )
