@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from hessbench.catalog import load_catalog
-from hessbench.cli.quantities import parse_tolerance
+from hessbench.cli.answer_verb import parse_tolerances
 from hessbench.ledger.reading import Ledger
 from hessbench.reports.export import FORMATS, export
 from hessbench.reports.papers import PAPER_COLUMNS, PAPER_FORMATS, paper_table, write_paper_table
@@ -40,7 +40,10 @@ def command(
     if format_ not in PAPER_FORMATS and (columns is not None or within is not None):
         raise ValueError(f"--columns and --within are for the formats {' and '.join(PAPER_FORMATS)}, got {format_}")
     names = PAPER_COLUMNS if columns is None else tuple(name.strip() for name in columns.split(","))
-    tolerance = None if within is None else parse_tolerance(within)
+    tolerances = () if within is None else parse_tolerances(within)
+    if len(tolerances) > 1:
+        raise ValueError(f"--within takes one tolerance for a table, got {within}")
+    tolerance = next(iter(tolerances), None)
     ledger = Ledger.read(folder)
     for known in FORMATS:
         if known == format_:

@@ -29,22 +29,6 @@ def parse_bytes(text: str) -> int | None:
     return None if size is None else int(size)
 
 
-def parse_tolerance(text: str) -> float:
-    """Read a tolerance such as `1%` or `0.01`, as a part of one.
-
-    Raises:
-        ValueError: If it is not a number above 0 and at most 1.
-    """
-    number, is_percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
-    try:
-        value = float(number) / (100 if is_percent else 1)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
-        raise ValueError(f"a tolerance such as 1% or 0.01 is accepted, got {text!r}")
-    return value
-
-
 def parse_shard(text: str) -> tuple[int, int]:
     """Read a shard such as `1/4`.
 

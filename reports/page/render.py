@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from hessbench.ledger.answering import answer
 from hessbench.ledger.reading import to_frame
 from hessbench.ledger.record import SCHEMA, Kind, Record, Status
+from hessbench.reports.answers.tables import csv as answers_csv
 from hessbench.reports.costs.gradients import unit_frame, unit_prices, unit_sheet
 from hessbench.reports.costs.lines import at_largest, lines_by_budget
 from hessbench.reports.costs.predict import PREDICTED_DIM
@@ -38,7 +40,41 @@ from hessbench.reports.writing.folders import page_folder, templates, write_text
 from hessbench.reports.writing.palette import FIGURE_STYLE
 from hessbench.reports.writing.sheets import to_csv, to_latex, to_markdown
 
+PAGE_LIMIT: Final = 7_600_000
+"""Characters above which a page is written with less in it, so that it opens at once."""
 _SCALE_FILES: Final = ("scale.md", "scale.tex", "scale.csv")
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How much a page holds; what is left out is in the files beside it.
+
+    Attributes:
+        has_inline_figures: Whether figures are in the page, with legends that switch, or shown from their files.
+        has_claims: Whether each section has the table of costs and claims at each tolerance.
+        has_every_budget: Whether tables have a row for every budget, or for the largest of each method.
+        left_out: What the page says of it.
+    """
+
+    has_inline_figures: bool = True
+    has_claims: bool = True
+    has_every_budget: bool = True
+    left_out: str = ""
+
+
+_FEWER: Final = "To keep this page small, figures are shown from their files, so that their legends do not switch"
+DETAILS: Final = (
+    Detail(),
+    Detail(has_inline_figures=False, left_out=f"{_FEWER}."),
+    Detail(has_inline_figures=False, has_claims=False, left_out=f"{_FEWER}, and costs at each tolerance are left out."),
+    Detail(
+        has_inline_figures=False,
+        has_claims=False,
+        has_every_budget=False,
+        left_out=f"{_FEWER}, costs at each tolerance are left out, and so are rows at smaller budgets.",
+    ),
+)
+"""From the whole page to the least; the first that is small enough is written."""
 
 
 class ReadableLedger(Protocol):
@@ -125,10 +161,10 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
         for chart in drawn
     }
     methods = sorted({line.key.method for line in every})
-    shown = sections(every, answer(records), pictures, methods)
     failed = failures(records)
     terminals = [row for row in records if row.kind is Kind.TERMINAL]
-    data = _data(shown, methods)
+    answered = answer(records)
+    write_text(folder / "answers.csv", answers_csv(answered))
     facts = {
         **_scripts(templates()),
         "figure_style": Markup(FIGURE_STYLE),  # our own text, and nothing is put into it
@@ -139,12 +175,6 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
         "torn": ledger.torn,
         "schema": SCHEMA,
         "command": command,
-        "sections": shown,
-        "said_of_all": said_of_all([question for section in shown for question in section.questions]),
-        "data": data,
-        "problems": list(dict.fromkeys(section.problem for section in shown)),
-        "estimands": sorted({section.estimand for section in shown}),
-        "budgets": sorted({row.budget for section in shown for row in section.rows}),
         "methods": methods,
         "first": FIRST,
         "heads": HEADS,
@@ -158,7 +188,25 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
         "scale_figures": draw_scales(compared, ladders(prices), looks, folder),
         "sources": [(name, linked(citation)) for name, citation in cited],
     }
-    write_text(folder / "index.html", templates().get_template("index.html").render(facts))
+    page = ""
+    for detail in DETAILS:
+        shown = sections(every if detail.has_every_budget else made, answered, pictures, methods)
+        page = templates().get_template("index.html").render(facts | _sections(shown, methods) | {"detail": detail})
+        if len(page) < PAGE_LIMIT:
+            break
+    write_text(folder / "index.html", page)
+
+
+def _sections(shown: Sequence[Section], methods: Sequence[str]) -> dict[str, Any]:
+    """The sections, and what the filters and the script take from them."""
+    return {
+        "sections": shown,
+        "said_of_all": said_of_all([question for section in shown for question in section.questions]),
+        "data": _data(shown, methods),
+        "problems": list(dict.fromkeys(section.problem for section in shown)),
+        "estimands": sorted({section.estimand for section in shown}),
+        "budgets": sorted({row.budget for section in shown for row in section.rows}),
+    }
 
 
 def _scripts(pages: Environment) -> dict[str, Any]:
@@ -179,8 +227,9 @@ def _data(shown: Sequence[Section], methods: Sequence[str]) -> Markup:
 
 def _encodable(row: Record) -> Record:
     """The row with lone surrogates replaced: undecodable bytes of a file name, which no file or frame takes."""
-    texts = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
-    return dataclasses.replace(row, **{name: _text(value) for name, value in texts.items() if type(value) is str})
+    texts = {name: value for name, value in vars(row).items() if type(value) is str}
+    changed = {name: written for name, value in texts.items() if (written := _text(value)) != value}
+    return dataclasses.replace(row, **changed) if changed else row
 
 
 def _text(value: Any) -> Any:

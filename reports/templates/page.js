@@ -83,7 +83,7 @@
   const behind = (head) => {
     const row = head.closest("tr");
     const [ids, lines] = data.cells[+head.closest("section").dataset.n];
-    return [`${one(".spec", head).textContent}, budget ${(+row.dataset.b).toLocaleString("en")}`,
+    return [`${head.firstChild.textContent}, budget ${(+row.dataset.b).toLocaleString("en")}`,
       ...lines[+head.dataset.i].map(([repeat, cell, error, took, products, status]) => [
         `repeat ${repeat}:`, error === null ? "no error," : `error ${share(error)},`,
         took === null ? "not timed," : `${seconds(took)},`, `${products.toLocaleString("en")} products,`,

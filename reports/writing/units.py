@@ -58,7 +58,7 @@ def share(value: float) -> str:
     if value >= 1000:
         return f"{value:.1e}"
     percent = value * 100
-    if percent >= 0.0095:
+    if percent >= 0.00095:
         return f"{percent:.2g} %" if percent < 99.5 else f"{percent:,.0f} %"
     return f"{value:.1e}"
 

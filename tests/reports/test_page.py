@@ -312,7 +312,7 @@ def test_hostile_names_in_the_comparison_add_no_tag_and_no_handler(builder, scal
 def test_the_page_holds_the_table_in_every_format(folder):
     names = {file.name for file in folder.iterdir() if file.is_file()}
     tables = {"table.md", "table.tex", "table.csv", "gradients.csv"}
-    assert names == {"index.html", *tables, "repeats.csv", "rows.csv", "failures.csv"}
+    assert names == {"index.html", *tables, "answers.csv", "repeats.csv", "rows.csv", "failures.csv"}
 
 
 def test_the_head_answers_and_each_section_answers_again(page):
@@ -395,3 +395,18 @@ def test_the_errors_that_tables_and_answers_show_are_the_same(builder, tmp_path)
     assert "Within 10 %: lanczos" in page.text
     assert "Within 1 %: not reached; nearest lanczos: 2 % at worst" in page.text
     assert 'data-s="0.02">2 %' in text
+
+
+def test_a_page_that_would_be_large_says_what_it_leaves_to_its_files(monkeypatch, ledger, folder, tmp_path):
+    whole = (folder / "index.html").read_text(encoding="utf-8")
+    monkeypatch.setattr("hessbench.reports.page.render.PAGE_LIMIT", len(whole) - 1000)
+    fewer = render_report(ledger, tmp_path / "fewer", "c").read_text(encoding="utf-8")
+    assert "figures are shown from their files, so that their legends do not switch." in fewer
+    assert fewer.count("<img") == 8
+    assert 'class="less"' in fewer
+    monkeypatch.setattr("hessbench.reports.page.render.PAGE_LIMIT", 1)
+    least = render_report(ledger, tmp_path / "least", "c").read_text(encoding="utf-8")
+    assert "costs at each tolerance are left out, and so are rows at smaller budgets." in least
+    assert 'class="less"' not in least
+    assert "Within 1 %: <b" in least
+    assert "To keep this page small" not in whole

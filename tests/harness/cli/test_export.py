@@ -51,8 +51,8 @@ def test_bibtex_has_the_sources_of_the_ledger(folder):
     ("arguments", "says"),
     [
         (("--within", "1%"), "--columns and --within are for the formats latex and markdown, got csv"),
-        (("--format", "latex", "--within", "none"), "a tolerance such as 1% or 0.01 is accepted, got 'none'"),
-        (("--format", "latex", "--within", "200%"), "a tolerance such as 1% or 0.01 is accepted, got '200%'"),
+        (("--format", "latex", "--within", "none"), "within takes shares above 0 such as 1% or 0.01"),
+        (("--format", "latex", "--within", "1%,2%"), "--within takes one tolerance for a table, got 1%,2%"),
         (("--format", "latex", "--columns", "prise"), "columns must be some of problem, estimand, method"),
     ],
 )

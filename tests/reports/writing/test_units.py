@@ -52,3 +52,12 @@ def test_errors_have_two_digits(value, text):
 def test_conditions_count_their_threads():
     assert units.conditions("cpu", "float32", 1) == "cpu, float32, 1 thread"
     assert units.conditions("cuda", "float64", 8) == "cuda, float64, 8 threads"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.024, "2.4 %"), (0.001, "0.1 %"), (1.0, "100 %"), (6.2, "620 %"), (8.9e-05, "0.0089 %"),
+     (1.2e-07, "1.2e-07"), (5e6, "5.0e+06")],
+)  # fmt: skip
+def test_an_error_is_written_as_it_is_compared_with_a_tolerance(value, text):
+    assert units.share(value) == text
