@@ -14,8 +14,8 @@ from hessbench.running.cell_prices import CellPrices, guessed_seconds
 from hessbench.running.plan import PlannedCell
 from hessbench.running.price_store import Place, PriceStore
 from hessbench.workers.messages import Outcome, RunPriceJob
-from hessbench.workers.pool import Pool, WorkerConfig
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.pool import COUNTING, Pool, WorkerConfig
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, MemoryPassPrice, Rehearsal
 from hessbench.workers.rehearsal import MOST_DIM
 
 LIMIT_S: Final = 30.0
@@ -93,7 +93,7 @@ def price_plan(
     lacking = _lacking(timed, store, summary)
     if lacking and limit_s > 0:
         begin = time.perf_counter()
-        modules = tuple(sorted({module for entry in timed for module in entry.problem.modules}))
+        modules = tuple(sorted({*COUNTING, *(module for entry in timed for module in entry.problem.modules)}))
         spawn = any(not entry.cell.device.startswith("cpu") for entry in timed)
         summary.contended = is_loaded(max(entry.cell.threads for entry in timed))
         shared = _Shared(store)
@@ -212,5 +212,5 @@ def _keep(place: Place, outcome: Outcome, store: PriceStore) -> str:
     # One that failed among them is not asked for again; those that the limit cut off are.
     last = rehearsed[-1] if rehearsed else None
     tried = asked[: asked.index((last.method, last.estimand, last.budget)) + 1] if last else []
-    store.add(place, [*built, *blocks, *rehearsed], start_s, tried)
+    store.add(place, [*built, *blocks, *outcome.of_type(MemoryPassPrice), *rehearsed], start_s, tried)
     return ""

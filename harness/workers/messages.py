@@ -13,7 +13,15 @@ from hessbench.cells.cell import Cell
 from hessbench.cells.messages import Checkpoint, End
 from hessbench.estimand import Arrays, Reference, Source, parse_estimand
 from hessbench.ledger.typed_fields import APART
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice, refuse_negative
+from hessbench.workers.price_messages import (
+    BlockPrice,
+    BuiltPrice,
+    MemoryPassPrice,
+    Price,
+    Rehearsal,
+    UnitPrice,
+    refuse_negative,
+)
 
 M = TypeVar("M")
 
@@ -211,6 +219,7 @@ Message: TypeAlias = (
     | UnitPrice
     | BuiltPrice
     | BlockPrice
+    | MemoryPassPrice
     | Rehearsal
     | Law
 )
