@@ -120,6 +120,8 @@ def test_the_command_measures_within_its_limit_or_not_at_all(monkeypatch, tmp_pa
     assert "in all" not in without.output
     nothing = runner.invoke(main, ["plan", "mine.toml", "--price-limit", "0.001s"])
     assert "no cell has a price" in nothing.output
+    refused = runner.invoke(main, ["plan", "mine.toml", "--price-limit", "none"])
+    assert "--no-prices measures nothing" in str(refused.exception) + refused.output
     measured = runner.invoke(main, ["plan", "mine.toml"])
     assert measured.exit_code == 0, measured.output
     assert "1 measured now" in measured.output
