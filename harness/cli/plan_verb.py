@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import click
+from rich.console import Console
 from rich.text import Text
 
 from hessbench.catalog import load_catalog
@@ -27,9 +27,7 @@ from hessbench.running.suite import Selection
 @selection_options
 @click.option("--cells", is_flag=True, help="One line per cell, with its id.")
 @click.option("--prices/--no-prices", default=True, show_default=True, help="Say what cells will take.")
-@click.option(
-    "--price-limit", default="30s", show_default=True, help="Time to measure what is not remembered; none measures all."
-)
+@click.option("--price-limit", default="30s", show_default=True, help="Time to measure prices that are not remembered.")
 def command(
     suite: str,
     plugins: tuple[str, ...],
@@ -56,9 +54,10 @@ def command(
     console = table_console(200)
     priced, told = None, ""
     if prices and any(not entry.skip_reason for entry in planned):
-        limit = parse_seconds(price_limit)
+        limit_s = parse_seconds(price_limit)
+        if limit_s is None:
+            raise ValueError("--price-limit takes a time such as 30s or 5m, got 'none'; --no-prices measures nothing")
         progress = partial(say, Console(stderr=True))
-        limit_s = math.inf if limit is None else limit
         priced, summary = price_plan(planned, PriceStore(), limit_s, progress, plugins=plugins)
         told = summary.text
     if cells:

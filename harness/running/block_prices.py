@@ -6,24 +6,46 @@ from collections.abc import Mapping
 
 from hessbench.running.price_store import PlacePrices
 
+Blocks = Mapping[tuple[str, int], float]
+"""Numbers of products, by kind and width."""
 
-def seconds_of(known: PlacePrices, blocks: Mapping[tuple[str, int], float], *, counted: bool) -> float | None:
-    """Seconds of products, whose numbers are given by kind and width, plain or while FLOPs are counted."""
+
+def seconds_of(known: PlacePrices, blocks: Blocks) -> float | None:
+    """Seconds of products."""
     total = 0.0
     for (kind, width), number in blocks.items():
-        points = known.blocks.get(kind, {})
-        one = points.get(1)
-        if one is None:
+        points = {at: price.seconds for at, price in known.blocks.get(kind, {}).items()}
+        if not points:
             return None
-        seconds = _at({at: price.seconds for at, price in points.items()}, width)
-        if counted:
-            # Counting takes its time for each operation, whatever its width.
-            seconds += max(0.0, (one.counted_s or one.seconds) - one.seconds)
-        total += number * seconds
+        total += number * _at(points, width)
     return total
 
 
-def working_bytes_of(known: PlacePrices, blocks: Mapping[tuple[str, int], float]) -> int | None:
+def counted_seconds_of(known: PlacePrices, blocks: Blocks) -> float | None:
+    """Seconds of products in the memory pass, while FLOPs are counted."""
+    total = 0.0
+    for (kind, width), number in blocks.items():
+        points = {at: price.counted_s for at, price in known.memory_pass.get(kind, {}).items()}
+        plain = known.blocks.get(kind, {})
+        if not points or not plain:
+            return None
+        # Counting takes its time for each operation, of which a looped block has more and a vectorised one has not.
+        least = _at({at: price.seconds for at, price in plain.items()}, width)
+        total += number * max(_at(points, width) if len(points) > 1 else points[min(points)], least)
+    return total
+
+
+def memory_pass_factor(known: PlacePrices, kind: str) -> float:
+    """How many times as long a product takes under the settings of the memory pass; at least 1.
+
+    Memory that is given back at once has to be cleared anew for every large tensor.
+    """
+    plain, settled = known.blocks.get(kind, {}), known.memory_pass.get(kind, {})
+    both = [at for at in settled if at in plain and plain[at].seconds > 0]
+    return max([1.0, *(settled[at].seconds / plain[at].seconds for at in both[:1])])
+
+
+def working_bytes_of(known: PlacePrices, blocks: Blocks) -> int | None:
     """Memory of the product that takes most."""
     found: list[float] = []
     for kind, width in blocks:

@@ -1,7 +1,8 @@
 """What a cell will take: from the price of its products, what its method does beside them, and what its operator keeps.
 
 Seconds = start of a process + build + warm-up + sum over blocks of (price of a product of that width) + the method's
-own arithmetic; in the memory pass once more, at the prices that products have while FLOPs are counted.
+own arithmetic; in the memory pass once more, at the prices that products have while FLOPs are counted, and all of it
+under the allocator settings of that pass.
 Bytes = the larger of the peak of the build, and operator + product + the vectors that the method holds.
 """
 
@@ -19,7 +20,7 @@ from hessbench.method import Footprint
 from hessbench.operators import ProductKind
 from hessbench.problem import FACTOR, NETWORK
 from hessbench.redact import redact
-from hessbench.running.block_prices import seconds_of, working_bytes_of
+from hessbench.running.block_prices import counted_seconds_of, memory_pass_factor, seconds_of, working_bytes_of
 from hessbench.running.plan import PlannedCell
 from hessbench.running.price_store import PastPrediction, Place, PlacePrices, PriceStore
 from hessbench.workers.price_messages import Rehearsal
@@ -171,13 +172,14 @@ def price_of(entry: PlannedCell, known: PlacePrices) -> CellPrice:
     if built is None:
         return CellPrice(reasons=("no price was measured",))
     blocks, own_s, counted_own_s, reasons = _asked_for(entry, known)
-    products_s = seconds_of(known, blocks, counted=False)
+    products_s = seconds_of(known, blocks)
     if products_s is None:
         reasons.append("no price of some of its products was measured")
-    counted_s: float | None = 0.0
+    slower, counted_s = 1.0, 0.0
     if cell.pass_ == MEMORY:
-        counted = seconds_of(known, blocks, counted=True)
-        counted_s = None if counted is None or counted_own_s is None else built.counting_s + counted + counted_own_s
+        slower = memory_pass_factor(known, built.kind_of_product)
+        counted = counted_seconds_of(known, blocks)
+        counted_s = None if counted is None or counted_own_s is None else counted + counted_own_s
     widths = bound.block_widths(cell.budget)
     before: dict[tuple[str, int], float] = {(built.kind_of_product, _CHECK_WIDTH): 1}
     for width in (*widths, 1, 1):
@@ -190,9 +192,9 @@ def price_of(entry: PlannedCell, known: PlacePrices) -> CellPrice:
         reasons.append("the method does not declare the vectors it holds")
     return CellPrice(
         start_s=known.start_s,
-        build_s=built.build_s,
-        warmup_s=seconds_of(known, before, counted=False),
-        products_s=products_s,
+        build_s=built.build_s * slower,
+        warmup_s=_times(seconds_of(known, before), slower),
+        products_s=_times(products_s, slower),
         own_s=own_s,
         counted_s=counted_s,
         base_bytes=built.base_bytes,
@@ -254,6 +256,10 @@ def _longer_vectors_s(entry: PlannedCell, known: PlacePrices, rehearsal: Rehears
 
 _CACHED_BANDWIDTH: Final = 1e10
 """Bytes a second where vectors are short and their bandwidth was not measured."""
+
+
+def _times(seconds: float | None, factor: float) -> float | None:
+    return None if seconds is None else seconds * factor
 
 
 def _footprint(entry: PlannedCell, dim: int, budget: int) -> Footprint | None:

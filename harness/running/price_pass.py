@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,8 +13,8 @@ from hessbench.running.cell_prices import CellPrices, guessed_seconds
 from hessbench.running.plan import PlannedCell
 from hessbench.running.price_store import Place, PriceStore
 from hessbench.workers.messages import Outcome, RunPriceJob
-from hessbench.workers.pool import Pool, WorkerConfig
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.pool import COUNTING, Pool, WorkerConfig
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, MemoryPassPrice, Rehearsal
 from hessbench.workers.rehearsal import MOST_DIM
 
 LIMIT_S: Final = 30.0
@@ -37,7 +36,7 @@ class PassSummary:
         limit_s: Seconds it was allowed.
         remembered: Problems, under their conditions, whose prices were there.
         measured: Those that were measured now.
-        seconds: What that took.
+        seconds: What the measurements took, beside the start of a worker.
         missing: Why others have no price.
         contended: Whether other work ran on the machine meanwhile.
     """
@@ -92,26 +91,25 @@ def price_plan(
     summary = PassSummary(limit_s)
     lacking = _lacking(timed, store, summary)
     if lacking and limit_s > 0:
-        begin = time.perf_counter()
-        modules = tuple(sorted({module for entry in timed for module in entry.problem.modules}))
+        modules = tuple(sorted({*COUNTING, *(module for entry in timed for module in entry.problem.modules)}))
         spawn = any(not entry.cell.device.startswith("cpu") for entry in timed)
         summary.contended = is_loaded(max(entry.cell.threads for entry in timed))
         shared = _Shared(store)
         with Pool(WorkerConfig(plugins=plugins, modules=modules, spawn=spawn, catalog=catalog)) as pool:
             for done, (place, runs) in enumerate(lacking):
-                left = limit_s - (time.perf_counter() - begin)
+                left = limit_s - summary.seconds
                 if left <= 0:
                     summary.missing[place.problem] = f"not reached within {limit_s:g} s"
                     continue
                 say(f"price of the products of {place.problem}")
                 share = max(left / (len(lacking) - done), min(_LEAST_S, left))
                 outcome = pool.perform(_job(place, runs, shared.lacking(place, runs), share, min(left, 3 * share)))
+                summary.seconds += outcome.elapsed_s  # without the start of a server
                 if why := _keep(place, outcome, store):
                     summary.missing[place.problem] = why
                 else:
                     summary.measured += 1
                     shared.spread(place, runs)
-        summary.seconds = time.perf_counter() - begin
     elif lacking:
         summary.missing = {place.problem: "none is remembered" for place, _ in lacking}
     return CellPrices(store), summary
@@ -212,5 +210,5 @@ def _keep(place: Place, outcome: Outcome, store: PriceStore) -> str:
     # One that failed among them is not asked for again; those that the limit cut off are.
     last = rehearsed[-1] if rehearsed else None
     tried = asked[: asked.index((last.method, last.estimand, last.budget)) + 1] if last else []
-    store.add(place, [*built, *blocks, *rehearsed], start_s, tried)
+    store.add(place, [*built, *blocks, *outcome.of_type(MemoryPassPrice), *rehearsed], start_s, tried)
     return ""

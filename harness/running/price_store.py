@@ -17,9 +17,14 @@ from hessbench.cells.cell import Cell
 from hessbench.files import cache_folder, write_whole
 from hessbench.ledger.environment import capture
 from hessbench.ledger.typed_fields import built, plain
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, MemoryPassPrice, Rehearsal
 
-_KINDS: Final[Mapping[str, type]] = {"built": BuiltPrice, "block": BlockPrice, "rehearsal": Rehearsal}
+_KINDS: Final[Mapping[str, type]] = {
+    "built": BuiltPrice,
+    "block": BlockPrice,
+    "memory-pass": MemoryPassPrice,
+    "rehearsal": Rehearsal,
+}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _FACTS: Final = ("cpu", "cpus_usable", "memory_bytes", "python", "versions", "device")
 """What of the environment a price depends on."""
@@ -30,7 +35,7 @@ START_S: Final = 0.1
 _MOST_LINES: Final = 50_000
 """Lines of the file from which its older half is forgotten."""
 
-Priced: TypeAlias = BuiltPrice | BlockPrice | Rehearsal
+Priced: TypeAlias = BuiltPrice | BlockPrice | MemoryPassPrice | Rehearsal
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class PlacePrices:
         start_s: Seconds of a job beside what it does.
         built: What its build takes.
         blocks: Prices of products, by kind and width.
+        memory_pass: Those under the settings of the memory pass.
         rehearsals: By method, estimand and budget.
         tried: Runs whose rehearsal was asked for, in vain or not.
     """
@@ -85,6 +91,7 @@ class PlacePrices:
     start_s: float = START_S
     built: BuiltPrice | None = None
     blocks: dict[str, dict[int, BlockPrice]] = field(default_factory=dict[str, dict[int, BlockPrice]])
+    memory_pass: dict[str, dict[int, MemoryPassPrice]] = field(default_factory=dict[str, dict[int, MemoryPassPrice]])
     rehearsals: dict[tuple[str, str, int], Rehearsal] = field(
         default_factory=dict[tuple[str, str, int], Rehearsal]
     )  # fmt: skip
@@ -96,8 +103,11 @@ class PlacePrices:
         if isinstance(price, BuiltPrice):
             self.built = price
             self.blocks.clear()  # of another engine, maybe
+            self.memory_pass.clear()
         elif isinstance(price, BlockPrice):
             self.blocks.setdefault(price.kind_of_product, {})[price.width] = price
+        elif isinstance(price, MemoryPassPrice):
+            self.memory_pass.setdefault(price.kind_of_product, {})[price.width] = price
         else:
             self.rehearsals[price.method, price.estimand, price.budget] = price
 

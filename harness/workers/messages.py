@@ -11,7 +11,14 @@ from typing import TypeAlias, TypeVar, cast
 
 from hessbench.cells.cell import Cell
 from hessbench.cells.messages import Checkpoint, End
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice
+from hessbench.workers.price_messages import (
+    BlockPrice,
+    BuiltPrice,
+    MemoryPassPrice,
+    Price,
+    Rehearsal,
+    UnitPrice,
+)
 from hessbench.workers.reference_messages import BuiltReference, NoReference, ProblemHash, ReferenceProgress
 
 M = TypeVar("M")
@@ -174,6 +181,7 @@ Message: TypeAlias = (
     | UnitPrice
     | BuiltPrice
     | BlockPrice
+    | MemoryPassPrice
     | Rehearsal
     | Law
 )

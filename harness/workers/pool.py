@@ -15,7 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, final
 
@@ -23,13 +23,14 @@ import torch
 
 from hessbench.catalog import Catalog
 from hessbench.workers import empty_folder, processes
+from hessbench.workers.allocator import MEMORY_ALLOCATOR
 from hessbench.workers.messages import Cause, Ended, Failed, Job, Message, Outcome, Ready, Stop
 from hessbench.workers.server import MESSAGE_LIMIT, PROGRESS, Server, prepare
 from hessbench.workers.setup import Setup
 from hessbench.workers.wire import Decoder, packet, read_packet
 
-MEMORY_ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""Settings under which freed memory goes back at once, so that a resident peak is a true peak. They slow the clock."""
+COUNTING: Final = ("torch._dynamo",)
+"""Modules that the first count of FLOPs in a process imports, for seconds."""
 
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
 _READY_S: Final = 300.0
@@ -346,7 +347,9 @@ class Pool:
                     watch(slot.outcome.messages)
 
     def _slot(self, memory: bool) -> Slot:
-        return Slot(self._config, MEMORY_ALLOCATOR if memory else {})
+        if not memory:
+            return Slot(self._config, {})
+        return Slot(replace(self._config, modules=(*self._config.modules, *COUNTING)), MEMORY_ALLOCATOR)
 
     def close(self) -> None:
         """End every server."""

@@ -59,7 +59,6 @@ class BuiltPrice:
         operator_bytes: Memory that the operator keeps, likewise.
         base_bytes: Resident memory of the process before the build, likewise.
         bandwidth: Bytes a second, read and written; null where vectors are short.
-        counting_s: Seconds that counting FLOPs takes once in a process, when it begins.
     """
 
     kind_of_product: str
@@ -70,24 +69,35 @@ class BuiltPrice:
     operator_bytes: int | None
     base_bytes: int | None
     bandwidth: float | None
-    counting_s: float
 
     def __post_init__(self) -> None:
-        refuse_negative(dim=self.dim, build_s=self.build_s, counting_s=self.counting_s)
+        refuse_negative(dim=self.dim, build_s=self.build_s)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockPrice:
-    """What one product with a block takes: seconds, those with FLOPs counted, and memory at the peak."""
+    """What one product with a block takes: seconds, and memory at the peak."""
 
     kind_of_product: str
     width: int
     seconds: float
-    counted_s: float | None
     working_bytes: int | None
 
     def __post_init__(self) -> None:
         refuse_negative(width=self.width, seconds=self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPassPrice:
+    """Seconds of a product under the allocator settings of the memory pass, and those with FLOPs counted."""
+
+    kind_of_product: str
+    width: int
+    seconds: float
+    counted_s: float
+
+    def __post_init__(self) -> None:
+        refuse_negative(width=self.width, seconds=self.seconds, counted_s=self.counted_s)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import statistics
 import time
@@ -21,8 +22,9 @@ from hessbench.method import BoundMethod
 from hessbench.operators import Factored, LinearOperator, ProductKind, info_of
 from hessbench.problem import FACTOR, Problem
 from hessbench.seeding import derive_seed, make_generator
+from hessbench.workers.allocator import MEMORY_ALLOCATOR
 from hessbench.workers.messages import RunPriceJob
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, MemoryPassPrice, Rehearsal
 from hessbench.workers.prices import copy_bandwidth
 from hessbench.workers.rehearsal import rehearse
 
@@ -33,7 +35,12 @@ _WIDER: Final = 4
 """Factor between the widths of blocks that are timed, up to the widest that a method asks for."""
 
 _BLOCKS: Final = 0.5
-"""Share of the limit that products may take; rehearsals take the rest."""
+_REHEARSALS: Final = 0.9
+"""Share of the limit at which no wider block is timed, and at which no other run is rehearsed."""
+
+_MALLOPT: Final = {-3: "MALLOC_MMAP_THRESHOLD_", -1: "MALLOC_TRIM_THRESHOLD_"}
+"""Parameters of the C library's `mallopt`, by the variables that set them."""
+
 
 _BATCH_S: Final = 0.01
 _TIMES: Final = 5
@@ -45,7 +52,7 @@ Multiply = Callable[[Tensor], Tensor]
 
 def run_prices(
     job: RunPriceJob, problem: Problem, runs: Sequence[tuple[BoundMethod, int]]
-) -> Iterator[BuiltPrice | BlockPrice | Rehearsal]:
+) -> Iterator[BuiltPrice | BlockPrice | Rehearsal | MemoryPassPrice]:
     """Measure what the runs on a problem take, what matters most first, until the limit of the job.
 
     Args:
@@ -77,7 +84,6 @@ def run_prices(
         operator_bytes=keeps.kept_bytes(),
         base_bytes=base,
         bandwidth=copy_bandwidth(device) if op.dim >= LONG_DIM else None,
-        counting_s=_first_count_s(device),
     )
     single = _block_price(op, info.kind, op.matmat, op.dim, 1)
     yield single
@@ -97,28 +103,27 @@ def run_prices(
         seconds, last = price.seconds, width
         yield price
     like = torch.empty(0, dtype=dtype, device=device)
+    with counting_flops():
+        like.add(like)  # the first count in a process imports what it needs
     for (bound, budget), is_asked in zip(runs, job.rehearsed, strict=True):
         if not is_asked:
             continue
-        if time.perf_counter() - begin > build_s + job.limit_s:
+        if time.perf_counter() - begin > build_s + _REHEARSALS * job.limit_s:
             break
         # A method that fails on it does so in its cell, or has no rehearsal.
         with contextlib.suppress(Exception):
             yield rehearse(bound, budget, op.dim, like, factor if FACTOR in bound.method.requires else None)
-
-
-def _first_count_s(device: torch.device) -> float:
-    """Seconds of the first count of FLOPs in this process, which imports what it needs."""
-    one = torch.ones(1, device=device)
-    watch = Stopwatch()
-    watch.start()
-    with counting_flops():
-        one.add(one)
-    return watch.seconds
+    # Last, since these settings cannot be taken back.
+    _allocate_as_in_the_memory_pass()
+    if factor is not None and isinstance(op, Factored):
+        yield _memory_price(op, ProductKind.VJP, op.factor.rmatmat, op.factor.num_columns, 1)
+        yield _memory_price(op, ProductKind.PER_EXAMPLE_SQUARE, op.factor.squared_sum, op.factor.num_columns, 1)
+    for width in sorted({1, min(_WIDER, widest)}):
+        yield _memory_price(op, info.kind, op.matmat, op.dim, width)
 
 
 def _block_price(op: LinearOperator, kind: ProductKind, multiply: Multiply, rows: int, width: int) -> BlockPrice:
-    """Time a product with a block, then its memory, and for a single column the time with FLOPs counted."""
+    """Time a product with a block, and then its memory."""
     generator = make_generator(derive_seed("run-price"), op.device)
     block = torch.randn(rows, width, generator=generator, device=op.device, dtype=op.dtype)
     product = partial(multiply, block)
@@ -128,13 +133,31 @@ def _block_price(op: LinearOperator, kind: ProductKind, multiply: Multiply, rows
     peaks.start()
     product()
     peak = peaks.device_peak() if op.device.type == "cuda" else peaks.host_peak()
-    counted = None
-    if width == 1:
-        with counting_flops():
-            counted = min(seconds_a_call(product, op.device) for _ in range(1 if seconds > _LONG_S else 2))
     return BlockPrice(
-        kind_of_product=kind, width=width, seconds=seconds, counted_s=counted, working_bytes=peak
+        kind_of_product=kind, width=width, seconds=seconds, working_bytes=peak
     )  # fmt: skip
+
+
+def _memory_price(
+    op: LinearOperator, kind: ProductKind, multiply: Multiply, rows: int, width: int
+) -> MemoryPassPrice:  # fmt: skip
+    """Time a product as the memory pass makes it, plain and counted."""
+    generator = make_generator(derive_seed("run-price"), op.device)
+    block = torch.randn(rows, width, generator=generator, device=op.device, dtype=op.dtype)
+    product = partial(multiply, block)
+    with counting_flops():
+        product()
+        counted_s = seconds_a_call(product, op.device)
+    seconds = _seconds(product, seconds_a_call(product, op.device), op.device)
+    return MemoryPassPrice(kind_of_product=kind, width=width, seconds=seconds, counted_s=counted_s)
+
+
+def _allocate_as_in_the_memory_pass() -> None:
+    """Give this process the allocator settings of the memory pass, which come with the environment there."""
+    setting = getattr(ctypes.CDLL(None), "mallopt", None)
+    if setting is not None:
+        for parameter, variable in _MALLOPT.items():
+            setting(parameter, int(MEMORY_ALLOCATOR[variable]))
 
 
 def _seconds(product: Callable[[], object], first: float, device: torch.device) -> float:

@@ -38,7 +38,7 @@ from hessbench.workers.messages import (
     UnitJob,
     Word,
 )
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, MemoryPassPrice, Price, Rehearsal, UnitPrice
 
 _SIZES: Final = struct.Struct(">QQ")
 _LIMIT: Final = 1 << 34
@@ -64,6 +64,7 @@ MESSAGES: Final[Mapping[str, type]] = {
     "unit-price": UnitPrice,
     "built-price": BuiltPrice,
     "block-price": BlockPrice,
+    "memory-pass-price": MemoryPassPrice,
     "rehearsal": Rehearsal,
     "law": Law,
 }

@@ -9,7 +9,7 @@ import torch
 
 from hessbench.cells import meter
 from hessbench.cells.meter import KeptMeter, PeakMeter
-from hessbench.workers.pool import MEMORY_ALLOCATOR
+from hessbench.workers.allocator import MEMORY_ALLOCATOR
 
 MIB = 2**20
 # One process: a peak of 64 MiB that is gone when the peak is read, then one of 16 MiB, then none.

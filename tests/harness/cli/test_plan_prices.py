@@ -14,7 +14,7 @@ from hessbench.running.cell_prices import CellPrices, miss_key
 from hessbench.running.plan import plan
 from hessbench.running.price_store import PastPrediction, Place, PriceStore
 from hessbench.running.suite import Cross, Suite
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, MemoryPassPrice, Rehearsal
 
 MIB = 1 << 20
 
@@ -35,8 +35,9 @@ def prices(tmp_path):
             [
                 BuiltPrice(kind_of_product="product", dim=entry.problem.dim, engine="", build_s=1.0 if cheap else 8.5,
                            build_peak_bytes=MIB, operator_bytes=MIB if cheap else 100 * MIB, base_bytes=MIB,
-                           bandwidth=None, counting_s=0.0),
-                BlockPrice(kind_of_product="product", width=1, seconds=0.0, counted_s=0.0, working_bytes=MIB),
+                           bandwidth=None),
+                BlockPrice(kind_of_product="product", width=1, seconds=0.0, working_bytes=MIB),
+                MemoryPassPrice(kind_of_product="product", width=1, seconds=0.0, counted_s=0.0),
                 Rehearsal(method="hutchinson", estimand="trace", budget=4, dim=entry.problem.dim, allowed=4, spent=4,
                           own_s=0.0, counted_own_s=0.0, blocks={"product 1": 4}),
             ],
@@ -119,6 +120,8 @@ def test_the_command_measures_within_its_limit_or_not_at_all(monkeypatch, tmp_pa
     assert "in all" not in without.output
     nothing = runner.invoke(main, ["plan", "mine.toml", "--price-limit", "0.001s"])
     assert "no cell has a price" in nothing.output
+    refused = runner.invoke(main, ["plan", "mine.toml", "--price-limit", "none"])
+    assert "--no-prices measures nothing" in str(refused.exception) + refused.output
     measured = runner.invoke(main, ["plan", "mine.toml"])
     assert measured.exit_code == 0, measured.output
     assert "1 measured now" in measured.output

@@ -11,15 +11,20 @@ from hessbench.running.cell_prices import CellPrices, guessed_seconds, remembere
 from hessbench.running.plan import plan
 from hessbench.running.price_store import Place, PriceStore
 from hessbench.running.suite import Cross, Suite
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, MemoryPassPrice, Rehearsal
 
 PROBLEM, DIM, MIB = "student-t[n=2000]", 2000, 1 << 20
 BUILT = BuiltPrice(kind_of_product="product", dim=DIM, engine="any", build_s=3.0, build_peak_bytes=5 * MIB,
-                   operator_bytes=2 * MIB, base_bytes=300 * MIB, bandwidth=None, counting_s=0.5)  # fmt: skip
+                   operator_bytes=2 * MIB, base_bytes=300 * MIB, bandwidth=None)  # fmt: skip
 # 0.25 s a call and 0.25 s a column; 1 MiB for each column.
 BLOCKS = [
-    BlockPrice(kind_of_product="product", width=1, seconds=0.5, counted_s=1.5, working_bytes=MIB),
-    BlockPrice(kind_of_product="product", width=5, seconds=1.5, counted_s=None, working_bytes=5 * MIB),
+    BlockPrice(kind_of_product="product", width=1, seconds=0.5, working_bytes=MIB),
+    BlockPrice(kind_of_product="product", width=5, seconds=1.5, working_bytes=5 * MIB),
+]
+# A product takes twice as long in the memory pass, and counting 1 s for each.
+COUNTED = [
+    MemoryPassPrice(kind_of_product="product", width=1, seconds=1.0, counted_s=2.0),
+    MemoryPassPrice(kind_of_product="product", width=5, seconds=3.0, counted_s=4.0),
 ]
 REHEARSAL = Rehearsal(method="sketch", estimand="trace", budget=20, dim=DIM, allowed=20, spent=20, own_s=0.125,
                       counted_own_s=0.25, blocks={"product 5": 3, "product 3": 2})  # fmt: skip
@@ -37,7 +42,7 @@ def cells(method="sketch", budgets=(20,), problem=PROBLEM, estimand="trace", rep
 
 
 def planted(store, entry, *found, start_s=0.0625):
-    store.add(Place.of(entry.cell), [BUILT, *BLOCKS, *found], start_s)
+    store.add(Place.of(entry.cell), [BUILT, *BLOCKS, *COUNTED, *found], start_s)
     return CellPrices(store)
 
 
@@ -51,10 +56,20 @@ def test_seconds_are_those_of_the_start_the_build_the_warm_up_the_blocks_and_the
     assert price.seconds == 0.0625 + 3.0 + 7.25 + 6.5 + 0.125
 
 
-def test_the_memory_pass_runs_a_second_time_with_what_counting_adds_to_each_call(store):
+def test_the_memory_pass_runs_a_second_time_with_flops_counted_and_all_under_its_own_settings(store):
     entry = cells()[MEMORY]
     price = planted(store, entry, REHEARSAL).cell_price(entry)
-    assert price.counted_s == 0.5 + 3 * 2.5 + 2 * 2.0 + 0.25
+    assert price.counted_s == 3 * 4.0 + 2 * 3.0 + 0.25
+    assert (price.build_s, price.products_s, price.own_s) == (2 * 3.0, 2 * 6.5, 0.125)
+    assert price.warmup_s == 2 * 7.25
+
+
+def test_without_a_price_under_the_settings_of_the_memory_pass_its_cells_have_none(store):
+    found = cells()
+    store.add(Place.of(found[TIME].cell), [BUILT, *BLOCKS, REHEARSAL])
+    prices = CellPrices(store)
+    assert prices.is_measured(found[TIME])
+    assert not prices.is_measured(found[MEMORY])
 
 
 def test_bytes_are_those_of_the_operator_the_widest_product_and_the_method_s_vectors(store):

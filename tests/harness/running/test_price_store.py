@@ -5,8 +5,8 @@ from hessbench.workers.price_messages import BlockPrice, BuiltPrice
 
 PLACE = Place("a[n=10]", "cpu", "float32", 2)
 BUILT = BuiltPrice(kind_of_product="ggn", dim=10, engine="rules", build_s=0.5, build_peak_bytes=None, operator_bytes=8,
-                   base_bytes=None, bandwidth=1e9, counting_s=0.5)  # fmt: skip
-BLOCK = BlockPrice(kind_of_product="ggn", width=4, seconds=0.25, counted_s=None, working_bytes=8)
+                   base_bytes=None, bandwidth=1e9)  # fmt: skip
+BLOCK = BlockPrice(kind_of_product="ggn", width=4, seconds=0.25, working_bytes=8)
 
 
 def test_what_is_kept_is_read_again_and_another_place_knows_nothing(tmp_path):
@@ -24,7 +24,7 @@ def test_what_is_kept_is_read_again_and_another_place_knows_nothing(tmp_path):
 def test_a_later_measurement_takes_the_place_of_the_one_before(tmp_path):
     store = PriceStore(tmp_path / "prices.jsonl")
     store.add(PLACE, [BUILT, BLOCK])
-    other = BlockPrice(kind_of_product="ggn", width=1, seconds=1.0, counted_s=2.0, working_bytes=None)
+    other = BlockPrice(kind_of_product="ggn", width=1, seconds=1.0, working_bytes=None)
     store.add(PLACE, [BUILT, other])
     assert PriceStore(store.file).of(PLACE).blocks == {"ggn": {1: other}}
 

@@ -5,9 +5,10 @@ import torch
 
 from hessbench.catalog import load_catalog
 from hessbench.estimand import parse_estimand
+from hessbench.workers import run_prices
 from hessbench.workers.jobs import perform
 from hessbench.workers.messages import RunPriceJob
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Rehearsal
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, MemoryPassPrice, Rehearsal
 from hessbench.workers.rehearsal import MOST_PRODUCTS, SlowlyDecaying, rehearse
 
 CATALOG = load_catalog(())
@@ -15,7 +16,9 @@ LIKE = torch.empty(0)
 
 
 @pytest.fixture(autouse=True)
-def threads():
+def settings(monkeypatch):
+    """A job sets the number of threads and the allocator of its process."""
+    monkeypatch.setattr(run_prices, "_allocate_as_in_the_memory_pass", lambda: None)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -43,13 +46,15 @@ def test_a_problem_is_built_blocks_are_timed_up_to_the_widest_and_runs_are_rehea
     blocks = [one for one in rest if isinstance(one, BlockPrice)]
     assert [one.width for one in blocks] == [1, 4, 16, 20]
     assert all(one.seconds > 0 for one in blocks)
-    assert [one.counted_s is None for one in blocks] == [False, True, True, True]
+    counted = [one for one in rest if isinstance(one, MemoryPassPrice)]
+    assert [one.width for one in counted] == [1, 4]
+    assert all(one.counted_s > 0 for one in counted)
     assert [one.method for one in rest if isinstance(one, Rehearsal)] == ["sketch", "hutchinson"]
 
 
 def test_runs_that_were_rehearsed_before_say_only_how_wide_blocks_are():
     messages = said("student-t[n=300]", ("sketch", "trace", 20), rehearsed=False)
-    assert [type(one) for one in messages] == [BuiltPrice, *[BlockPrice] * 4]
+    assert [type(one) for one in messages] == [BuiltPrice, *[BlockPrice] * 4, *[MemoryPassPrice] * 2]
 
 
 def test_the_factor_is_priced_where_a_method_needs_it():
@@ -63,7 +68,7 @@ def test_the_factor_is_priced_where_a_method_needs_it():
 
 def test_what_the_limit_leaves_no_time_for_is_left_out():
     messages = said("student-t[n=300]", ("sketch", "trace", 200), limit_s=0.0)
-    assert [type(one) for one in messages] == [BuiltPrice, BlockPrice]
+    assert [type(one) for one in messages] == [BuiltPrice, BlockPrice, *[MemoryPassPrice] * 2]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from hessbench.workers.messages import (
     Stop,
     UnitJob,
 )
-from hessbench.workers.price_messages import BlockPrice, BuiltPrice, Price, Rehearsal, UnitPrice
+from hessbench.workers.price_messages import BlockPrice, BuiltPrice, MemoryPassPrice, Price, Rehearsal, UnitPrice
 from hessbench.workers.wire import JOBS, MESSAGES, WORDS, Decoder, frame, packet, read_packet
 
 SPENT = Costs(matvecs=3, calls=2, counts={"ggn": 3}, gradient_equivalents=4.0, samples=30, operator_s=0.1, wall_s=0.25)
@@ -53,8 +53,9 @@ SAID = [
     UnitPrice(**PRICED, nominal=2.0, in_gradients=1.5, in_gradients_min=1.0, in_gradients_max=2.0, column_seconds=3.0,
               gradient_seconds=2.0),
     BuiltPrice(kind_of_product="ggn", dim=10, engine="rules", build_s=0.5, build_peak_bytes=1 << 40, operator_bytes=0,
-               base_bytes=None, bandwidth=None, counting_s=0.5),
-    BlockPrice(kind_of_product="ggn", width=4, seconds=0.25, counted_s=None, working_bytes=8),
+               base_bytes=None, bandwidth=None),
+    BlockPrice(kind_of_product="ggn", width=4, seconds=0.25, working_bytes=8),
+    MemoryPassPrice(kind_of_product="ggn", width=4, seconds=0.25, counted_s=0.5),
     Rehearsal(method="m", estimand="trace", budget=9, dim=5, allowed=9, spent=8, own_s=0.5, counted_own_s=1.0,
               blocks={"product 4": 2}),
     Law("lives by its budget", passed=False, detail="it does not"),
