@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Array
+from hessbench.estimand.work import advance, part
 from hessbench.problems.curvature.matrices import quiet_transforms
 from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
 from hessbench.problems.curvature.residual import residual_network
@@ -31,8 +32,9 @@ def dense_hessian(network: Network) -> Array:
     exact = _exact(network)
     n = exact.parameters.numel()
     H = torch.zeros(n, n, dtype=torch.float64)
-    for batch in exact.batches:
-        H.add_(_hessian_of(exact, batch), alpha=exact.scale)
+    for place, batch in enumerate(exact.batches):
+        with part(place / len(exact.batches), (place + 1) / len(exact.batches)):
+            H.add_(_hessian_of(exact, batch), alpha=exact.scale)
     return ((H + H.T) / 2).numpy()
 
 
@@ -50,6 +52,7 @@ def dense_ggn(network: Network) -> Array:
     classes = bends.shape[1]
     step = max(1, _ROW_ENTRIES // (n * classes))
     for start in range(0, exact.num_samples, step):
+        advance(start, exact.num_samples)
         stop = min(start + step, exact.num_samples)
         J = jacobian.make(start * classes, stop * classes)
         G.addmm_(J.T, torch.bmm(bends[start:stop], J.view(-1, classes, n)).view(-1, n), alpha=exact.scale)
@@ -153,9 +156,12 @@ def _column_by_column(total: Callable[[Tensor], Tensor], parameters: Tensor) -> 
     def column(direction: Tensor) -> Tensor:
         return torch.func.jvp(slope, (parameters,), (direction,))[1]
 
-    eye = torch.eye(parameters.numel(), dtype=torch.float64)
+    pieces: list[Tensor] = []
     with quiet_transforms():
-        return torch.func.vmap(column, chunk_size=_COLUMNS)(eye)
+        for columns in torch.eye(parameters.numel(), dtype=torch.float64).split(_COLUMNS):
+            advance(len(pieces) * _COLUMNS, parameters.numel())
+            pieces.append(torch.func.vmap(column)(columns))
+    return torch.cat(pieces)
 
 
 def _row_by_row(total: Callable[[Tensor], Tensor], parameters: Tensor) -> Tensor:
@@ -165,6 +171,7 @@ def _row_by_row(total: Callable[[Tensor], Tensor], parameters: Tensor) -> Tensor
         gradient = gradient + 0.0 * tracked  # entries that do not depend on the parameters have rows of 0
     H = torch.zeros(tracked.numel(), tracked.numel(), dtype=torch.float64)
     if gradient.requires_grad:
-        for row, entry in zip(H, gradient.unbind(), strict=True):
+        for place, (row, entry) in enumerate(zip(H, gradient.unbind(), strict=True)):
+            advance(place, len(H))
             row.copy_(torch.autograd.grad(entry, tracked, retain_graph=True)[0])
     return H

@@ -545,4 +545,4 @@ def test_a_reference_of_numbers_that_cannot_be_costs_itself_and_says_so(tmp_path
     catalog.add(problems=[odd], source="here")
     perform(job, catalog, emitted.append, lambda _: None)
     assert [type(message) for message in emitted] == [ProblemHash, ReferenceProgress, NoReference, End]
-    assert f"{next(iter(number))} of a reference must be finite" in emitted[1].reason
+    assert f"{next(iter(number))} of a reference must be finite" in emitted[2].reason
