@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Array
+from hessbench.estimand.work import advance, part
 from hessbench.problems.curvature.matrices import quiet_transforms
 from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
 from hessbench.problems.curvature.residual import residual_network
@@ -34,8 +35,9 @@ def dense_hessian(network: Network) -> Array:
     exact = _exact(network)
     n = exact.parameters.numel()
     H = torch.zeros(n, n, dtype=torch.float64)
-    for batch in exact.batches:
-        H.add_(_hessian_of(exact, batch), alpha=exact.scale)
+    for place, batch in enumerate(exact.batches):
+        with part(place / len(exact.batches), (place + 1) / len(exact.batches)):
+            H.add_(_hessian_of(exact, batch), alpha=exact.scale)
     return ((H + H.T) / 2).numpy()
 
 
@@ -57,8 +59,14 @@ def dense_ggn(network: Network) -> Array:
     bends = torch.cat([output_hessians(exact, batch) for batch in exact.batches])
     blocks, classes = bends.shape[:2]
     step = max(1, _ROW_ENTRIES // (n * classes))
+<<<<<<< HEAD
     for start in range(0, blocks, step):
         stop = min(start + step, blocks)
+=======
+    for start in range(0, exact.num_samples, step):
+        advance(start, exact.num_samples)
+        stop = min(start + step, exact.num_samples)
+>>>>>>> r
         J = jacobian.make(start * classes, stop * classes)
         G.addmm_(J.T, torch.bmm(bends[start:stop], J.view(-1, classes, n)).view(-1, n), alpha=exact.scale)
     return ((G + G.T) / 2).numpy()
@@ -166,9 +174,12 @@ def _column_by_column(total: Callable[[Tensor], Tensor], parameters: Tensor) -> 
     def column(direction: Tensor) -> Tensor:
         return torch.func.jvp(slope, (parameters,), (direction,))[1]
 
-    eye = torch.eye(parameters.numel(), dtype=torch.float64)
+    pieces: list[Tensor] = []
     with quiet_transforms():
-        return torch.func.vmap(column, chunk_size=_COLUMNS)(eye)
+        for columns in torch.eye(parameters.numel(), dtype=torch.float64).split(_COLUMNS):
+            advance(len(pieces) * _COLUMNS, parameters.numel())
+            pieces.append(torch.func.vmap(column)(columns))
+    return torch.cat(pieces)
 
 
 def _row_by_row(total: Callable[[Tensor], Tensor], parameters: Tensor) -> Tensor:
@@ -178,6 +189,7 @@ def _row_by_row(total: Callable[[Tensor], Tensor], parameters: Tensor) -> Tensor
         gradient = gradient + 0.0 * tracked  # entries that do not depend on the parameters have rows of 0
     H = torch.zeros(tracked.numel(), tracked.numel(), dtype=torch.float64)
     if gradient.requires_grad:
-        for row, entry in zip(H, gradient.unbind(), strict=True):
+        for place, (row, entry) in enumerate(zip(H, gradient.unbind(), strict=True)):
+            advance(place, len(H))
             row.copy_(torch.autograd.grad(entry, tracked, retain_graph=True)[0])
     return H

@@ -20,7 +20,7 @@ from hessbench.operators import FunctionOperator, ProductKind
 from hessbench.problem import Problem
 from hessbench.seeding import make_generator
 from hessbench.workers.jobs import perform
-from hessbench.workers.messages import CellJob, NoReference, Outcome, ProblemHash, ReferenceJob
+from hessbench.workers.messages import CellJob, NoReference, Outcome, ProblemHash, ReferenceJob, ReferenceProgress
 from hessbench.workers.wire import Decoder, frame
 
 N = 8
@@ -588,5 +588,5 @@ def test_a_reference_of_numbers_that_cannot_be_costs_itself_and_says_so(tmp_path
     job = ReferenceJob("odd", ("trace",), str(tmp_path), threads=1)
     catalog.add(problems=[odd], source="here")
     perform(job, catalog, emitted.append, lambda _: None)
-    assert [type(message) for message in emitted] == [ProblemHash, NoReference, End]
-    assert f"{next(iter(number))} of a reference must be finite" in emitted[1].reason
+    assert [type(message) for message in emitted] == [ProblemHash, ReferenceProgress, NoReference, End]
+    assert f"{next(iter(number))} of a reference must be finite" in emitted[2].reason
