@@ -59,14 +59,9 @@ def dense_ggn(network: Network) -> Array:
     bends = torch.cat([output_hessians(exact, batch) for batch in exact.batches])
     blocks, classes = bends.shape[:2]
     step = max(1, _ROW_ENTRIES // (n * classes))
-<<<<<<< HEAD
     for start in range(0, blocks, step):
+        advance(start, blocks)
         stop = min(start + step, blocks)
-=======
-    for start in range(0, exact.num_samples, step):
-        advance(start, exact.num_samples)
-        stop = min(start + step, exact.num_samples)
->>>>>>> r
         J = jacobian.make(start * classes, stop * classes)
         G.addmm_(J.T, torch.bmm(bends[start:stop], J.view(-1, classes, n)).view(-1, n), alpha=exact.scale)
     return ((G + G.T) / 2).numpy()
