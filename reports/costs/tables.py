@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import pandas as pd
 
 from hessbench.ledger.costs import MEMORY_PASS, REPEATED
 from hessbench.ledger.record import SCHEMA
+from hessbench.ledger.shown_errors import error_definition, shown_error
 from hessbench.reports.costs.lines import CostLine
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction
 from hessbench.reports.costs.shown_names import asked, where
@@ -45,8 +47,10 @@ def repeats_frame(lines: Sequence[CostLine]) -> pd.DataFrame:
                 "build_s": answer.build_s,
                 "wall_s": answer.wall_s,
                 "operator_s": answer.terminal.operator_s,
-                "error": answer.error,
-                "reference_bound": answer.row.reference_bound,
+                "error": shown_error(answer.row).value,
+                "error_name": shown_error(answer.row).name,
+                "primary_error": answer.error,
+                "reference_bound": shown_error(answer.row).bound,
                 "reference_source": answer.row.reference_source,
                 "contended": answer.terminal.contended,
             }
@@ -64,8 +68,25 @@ def status_text(line: CostLine) -> str:
 
 
 def error_cell(line: CostLine) -> Shown:
-    """The error, marked where it is at or below what its reference can tell."""
-    return spread_cell(line.error, units.error, "at the bound" if line.is_at_bound else "")
+    """The error, marked where it is at or below what its reference can tell; of a trace with the scaled one."""
+    badge = "useless, at the bound" if line.is_useless else "at the bound" if line.is_at_bound else ""
+    cell = spread_cell(line.error, units.error, badge)
+    if line.scaled_error is None:
+        return cell
+    scaled = f"scaled {units.error(line.scaled_error.median)}"
+    if scaled == f"scaled {cell.text}":
+        return cell
+    return dataclasses.replace(cell, detail="; ".join(filter(None, [cell.detail, scaled])))
+
+
+def error_sentences(lines: Iterable[CostLine]) -> tuple[str, ...]:
+    """What the errors of some lines are, one sentence for each estimand and error."""
+    found: dict[str, None] = {}
+    for line in lines:
+        if line.error is not None:
+            key = line.key.estimand.partition("[")[0]
+            found[f"{key}: {error_definition(line.key.estimand, line.error_name).sentence}"] = None
+    return tuple(sorted(found))
 
 
 def predicted_time(prediction: Prediction) -> Shown:
@@ -111,6 +132,10 @@ def _numbers(line: CostLine) -> dict[str, Any]:
         row[name] = None if value is None else value.median
         row[f"{name}_min"] = None if value is None else value.low
         row[f"{name}_max"] = None if value is None else value.high
+    row |= {
+        "error_name": line.error_name,
+        "scaled_error": None if line.scaled_error is None else line.scaled_error.median,
+    }
     return row | {
         "repeats_with_error": 0 if line.error is None else line.error.number,
         "reference_bound": line.bound,
