@@ -15,7 +15,7 @@ from hessbench.ledger.shown_errors import error_definition, shown_error, shown_n
 from hessbench.ledger.spreads import Spread
 from hessbench.reports.costs.lines import CostLine, at_largest
 from hessbench.reports.costs.shown_names import where
-from hessbench.reports.costs.tables import COLUMNS, error, reasons, seconds
+from hessbench.reports.costs.tables import COLUMNS, reasons, seconds
 from hessbench.reports.page.answer_cells import QuestionShown, shown_questions
 from hessbench.reports.page.pictures import Pictures
 from hessbench.reports.writing.escaping import short_hash
@@ -139,19 +139,16 @@ def _section(
 
 
 def _columns(lines: Sequence[CostLine]) -> tuple[Column[CostLine], ...]:
-    """The columns that say something here: a line on the host has one peak, and few traces are shown two ways."""
+    """The columns that say something here: a line on the host has one peak."""
     left_out = {"problem", "estimand"}
     if all(line.key.device == "cpu" for line in lines):
         left_out |= {"host_peak_bytes", "device_peak_bytes"}
-    scaled = next(column for column in COLUMNS if column.field == "scaled_error")
-    if not any(scaled.show(line).text for line in lines):
-        left_out.add("scaled_error")
     return tuple(column for column in COLUMNS if column.field not in left_out)
 
 
 def _order(line: CostLine) -> tuple[float, float, str, int, Key]:
     """Least error first, then least time; what has none comes last."""
-    return _median(error(line)), _median(seconds(line)), line.method, line.budget, line.key
+    return _median(line.error), _median(seconds(line)), line.method, line.budget, line.key
 
 
 def _with_conditions(sheet: Sheet, lines: Iterable[CostLine]) -> Sheet:
