@@ -12,7 +12,7 @@ from hessbench.ledger.record import Record, Status
 from hessbench.reports.costs.engines import mixed_engines
 from hessbench.reports.costs.gradients import PriceInGradients, unit_prices
 from hessbench.reports.costs.lines import CostLine, lines
-from hessbench.reports.costs.tables import status_text
+from hessbench.reports.costs.tables import error_sentences, status_text
 from hessbench.reports.scale.checks import Check, checks
 from hessbench.reports.scale.table import sizes
 from hessbench.reports.writing import units
@@ -50,6 +50,8 @@ def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[M
         console.out("no finished cells", highlight=False)
         return
     _print(console, _COLUMNS, made, lambda line: set(line.statuses) == {Status.OK.value}, leads=2)
+    for says in error_sentences(made):
+        _say(console, f"error of {clean(says)}")
     for says in mixed_engines(records).values():
         console.out(f"wall: {clean(says)}", highlight=False)
     priced = unit_prices(records, prices)
@@ -63,6 +65,14 @@ def print_ledger(records: Sequence[Record], console: Console, prices: Iterable[M
         for reason in dict.fromkeys(check.reasons.get("predicted_s", "") for check in compared):
             if reason:
                 console.out(f"predicted: {clean(reason)}", highlight=False)
+
+
+def _say(console: Console, sentence: str) -> None:
+    """A sentence, on as many lines as a terminal needs for it and on one line elsewhere."""
+    if console.is_terminal:
+        console.print(sentence, markup=False, highlight=False)
+    else:
+        console.out(sentence, highlight=False)
 
 
 def _print(
@@ -103,7 +113,9 @@ def _median(value: Spread | None, write: Callable[[float], str]) -> str:
 
 def _error(line: CostLine) -> str:
     text = _median(line.error, units.error)
-    return f"\N{LESS-THAN OR EQUAL TO}{units.error(line.bound)}" if line.is_at_bound and line.bound else text
+    if line.is_at_bound and line.bound:
+        return f"\N{LESS-THAN OR EQUAL TO}{units.error(line.bound)}{' useless' if line.is_useless else ''}"
+    return text
 
 
 def _peak(line: CostLine) -> str:

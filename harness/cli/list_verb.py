@@ -36,7 +36,9 @@ def command(section: str | None, plugins: tuple[str, ...], estimand: str | None)
             for m in catalog.methods
             if kind is None or kind in m.estimands
         ],
-        "estimands": [(key, _parameters(defaults_of(kind)), _first(kind)) for key, kind in ESTIMANDS.items()],
+        "estimands": [
+            (key, _parameters(defaults_of(kind)), f"{_first(kind)} {_errors(kind)}") for key, kind in ESTIMANDS.items()
+        ],
         "suites": [(name, f"version {Suite.load(name).version}", _crosses(name)) for name in built_in_suites()],
     }
     console = table_console()
@@ -63,6 +65,12 @@ def _parameters(defaults: dict[str, Value | Required]) -> str:
         f"{key} (required)" if isinstance(value, Required) else f"{key}={format_value(value)}"
         for key, value in defaults.items()
     )
+
+
+def _errors(kind: type[Estimand]) -> str:
+    """What its errors are: the one that ranks, and of a trace the one that is shown where it is not near zero."""
+    shown = [kind.primary, *(["relative"] if "relative" in kind.definitions else [])]
+    return " ".join(f"Error {name}: {kind.definitions[name].sentence}" for name in shown)
 
 
 def _first(thing: object) -> str:

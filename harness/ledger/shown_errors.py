@@ -18,6 +18,9 @@ from hessbench.ledger.record import Record
 NEAR_ZERO: Final = 0.01
 """A trace below this share of the sum of the absolute eigenvalues is near zero: no error is taken relative to it."""
 
+USELESS: Final = 0.1
+"""A reference that is known to this error only, or worse, makes an error at its bound say nothing of use."""
+
 
 @dataclass(frozen=True)
 class ShownError:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from hessbench.ledger.grouping import Answer, Key, answers, timed_or_all
 from hessbench.ledger.record import Record, Status
+from hessbench.ledger.shown_errors import USELESS, shown_error, shown_name
 from hessbench.reports.costs.engines import conditions_of, mixed_engines
 from hessbench.reports.costs.growth import needs_at
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction, predict
@@ -45,8 +46,10 @@ class CostLine:
         build_s: Seconds to build the operator.
         operator_s: Seconds inside products.
         operator_bytes: Memory that the built operator keeps.
-        error: Primary error.
-        bound: Error bound of the reference, in the unit of the error.
+        error: The error that is shown: the primary one, but of a trace that is not near zero relative to |trace|.
+        error_name: Which error that is.
+        scaled_error: The primary error of a trace where it is not the one shown.
+        bound: Error bound of the reference, on the scale of the error.
         bound_source: Where the reference comes from.
         memory: The row of the memory pass at this budget.
         prediction: Cost at `PREDICTED_DIM`.
@@ -68,6 +71,8 @@ class CostLine:
     operator_s: Spread | None
     operator_bytes: Spread | None
     error: Spread | None
+    error_name: str
+    scaled_error: Spread | None
     bound: float | None
     bound_source: str
     memory: Record | None
@@ -88,6 +93,11 @@ class CostLine:
     def is_at_bound(self) -> bool:
         """Whether the median error is at or below what the reference can tell."""
         return self.error is not None and self.bound is not None and self.error.median <= self.bound
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether the error is at a bound that is itself too large to say anything of use."""
+        return self.is_at_bound and self.bound is not None and self.bound >= USELESS
 
 
 def lines(records: Sequence[Record], prices: Iterable[Mapping[str, Any]] = ()) -> tuple[CostLine, ...]:
@@ -218,7 +228,10 @@ def _line(
 ) -> CostLine:
     peak, peak_reasons = _peaks(memory, budget)
     timed = [answer for answer in group if answer.terminal.pass_ == "time"]
-    bounds = [answer.row.reference_bound for answer in group if answer.row.reference_bound is not None]
+    shown = [shown_error(answer.row) for answer in group]
+    bounds = [error.bound for error in shown if error.bound is not None]
+    error_name = shown_name(answer.row for answer in group)
+    primary = spread(answer.error for answer in group)
     sources = sorted({answer.row.reference_source for answer in group} - {""})
     problem, method = names
     line = CostLine(
@@ -236,7 +249,9 @@ def _line(
         build_s=spread(answer.build_s for answer in timed),
         operator_s=spread(answer.terminal.operator_s for answer in timed),
         operator_bytes=spread(answer.terminal.operator_bytes for answer in group),
-        error=spread(answer.error for answer in group),
+        error=spread(error.value for error in shown),
+        error_name=error_name,
+        scaled_error=primary if error_name == "relative" else None,
         bound=max(bounds, default=None),
         bound_source=", ".join(sources),
         memory=peak,
@@ -288,6 +303,9 @@ def _reasons(line: CostLine, peak_reasons: Mapping[str, str]) -> dict[str, str]:
         reasons["error"] = notes.get("error", "not scored: no reference")
     elif line.error is not None and line.error.number < len(line.answers):
         reasons["error"] = f"median over the {line.error.number} of {len(line.answers)} repeats that have an error"
+    if line.is_useless and line.bound is not None:
+        useless = f"useless: the reference itself is known to an error of {line.bound:.2g} only"
+        reasons["error"] = "; ".join(filter(None, [reasons.get("error", ""), useless]))
     if line.bound is None:
         reasons["bound"] = notes.get("reference_bound", "no reference")
     if any(answer.row.contended or answer.terminal.contended for answer in line.answers):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import pandas as pd
 
 from hessbench.ledger.costs import MEMORY_PASS, REPEATED
 from hessbench.ledger.record import SCHEMA
-from hessbench.ledger.shown_errors import shown_error
+from hessbench.ledger.shown_errors import error_definition, shown_error
 from hessbench.reports.costs.lines import CostLine
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction
 from hessbench.reports.costs.shown_names import asked, where
 from hessbench.reports.writing import units
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, Spread, lay_out, single_cell, spread, spread_cell
-
-_USELESS: Final = 0.1
-"""A reference that cannot tell errors below this apart judges nothing."""
 
 
 def sheet(lines: Sequence[CostLine]) -> Sheet:
@@ -56,8 +54,10 @@ def repeats_frame(lines: Sequence[CostLine]) -> pd.DataFrame:
                 "build_s": answer.build_s,
                 "wall_s": answer.wall_s,
                 "operator_s": answer.terminal.operator_s,
-                "error": answer.error,
-                "reference_bound": answer.row.reference_bound,
+                "error": shown_error(answer.row).value,
+                "error_name": shown_error(answer.row).name,
+                "primary_error": answer.error,
+                "reference_bound": shown_error(answer.row).bound,
                 "reference_source": answer.row.reference_source,
                 "contended": answer.terminal.contended,
             }
@@ -83,29 +83,31 @@ def seconds(line: CostLine) -> Spread | None:
     )
 
 
-def error(line: CostLine) -> Spread | None:
-    """The error that is shown: that of a trace relative to |trace|, unless it is near zero; else the primary one."""
-    return spread(shown_error(answer.row).value for answer in line.answers)
-
-
-def bound(line: CostLine) -> float | None:
-    """What the references can tell, on the scale of the error that is shown."""
-    known = [shown_error(answer.row).bound for answer in line.answers]
-    return max((value for value in known if value is not None), default=None)
-
-
 def peak_bytes(line: CostLine) -> int | None:
     """Memory above the built operator: that of the device where the line ran on one."""
     return line.host_peak_bytes if line.key.device == "cpu" else line.device_peak_bytes
 
 
 def error_cell(line: CostLine) -> Shown:
-    """The error, marked where it is at or below what its reference can tell, and where it says nothing."""
-    known, least = error(line), bound(line)
-    badge = ""
-    if known is not None and least is not None and known.median <= least:
-        badge = "at the bound" if least < _USELESS else "useless: the reference cannot tell"
-    return spread_cell(known, units.share, badge)
+    """The error, marked where it is at or below what its reference can tell; of a trace with the scaled one."""
+    badge = "useless, at the bound" if line.is_useless else "at the bound" if line.is_at_bound else ""
+    cell = spread_cell(line.error, units.share, badge)
+    if line.scaled_error is None:
+        return cell
+    scaled = f"scaled {units.share(line.scaled_error.median)}"
+    if scaled == f"scaled {cell.text}":
+        return cell
+    return dataclasses.replace(cell, detail="; ".join(filter(None, [cell.detail, scaled])))
+
+
+def error_sentences(lines: Iterable[CostLine]) -> tuple[str, ...]:
+    """What the errors of some lines are, one sentence for each estimand and error."""
+    found: dict[str, None] = {}
+    for line in lines:
+        if line.error is not None:
+            key = line.key.estimand.partition("[")[0]
+            found[f"{key}: {error_definition(line.key.estimand, line.error_name).sentence}"] = None
+    return tuple(sorted(found))
 
 
 def predicted_time(prediction: Prediction) -> Shown:
@@ -128,15 +130,8 @@ def _method(line: CostLine) -> Shown:
     return Shown(line.method, "" if len(line.statuses) == 1 and "ok" in line.statuses else status_text(line))
 
 
-def _scaled(line: CostLine) -> Shown:
-    """The error of a trace by the sum of the absolute eigenvalues, where another is shown; else nothing."""
-    if all(shown_error(answer.row).value == answer.error for answer in line.answers):
-        return Shown("")
-    return spread_cell(line.error, units.share)
-
-
 def _bound(line: CostLine) -> Shown:
-    return single_cell(bound(line), units.error, line.bound_source)
+    return single_cell(line.bound, units.error, line.bound_source)
 
 
 def _median(value: Spread | None) -> float | None:
@@ -159,7 +154,12 @@ def _numbers(line: CostLine) -> dict[str, Any]:
         row[name] = None if value is None else value.median
         row[f"{name}_min"] = None if value is None else value.low
         row[f"{name}_max"] = None if value is None else value.high
-    row |= {"shown_error": _median(error(line)), "seconds": _median(seconds(line)), "peak_bytes": peak_bytes(line)}
+    row |= {
+        "error_name": line.error_name,
+        "scaled_error": None if line.scaled_error is None else line.scaled_error.median,
+        "seconds": _median(seconds(line)),
+        "peak_bytes": peak_bytes(line),
+    }
     return row | {
         "repeats_with_error": 0 if line.error is None else line.error.number,
         "reference_bound": line.bound,
@@ -196,7 +196,6 @@ COLUMNS: Final[tuple[Column[CostLine], ...]] = (
     Column("operator_bytes", "Operator", "bytes kept", lambda line: spread_cell(line.operator_bytes, units.size)),
     Column("host_peak_bytes", "Host peak", "bytes", lambda line: single_cell(line.host_peak_bytes, units.size)),
     Column("device_peak_bytes", "GPU peak", "bytes", lambda line: single_cell(line.device_peak_bytes, units.size)),
-    Column("scaled_error", "Scaled error", "of a trace", _scaled),
     Column("bound", "Reference bound", "source", _bound),
     Column("predicted_s", "Time at P = 10^7", "predicted", lambda line: predicted_time(line.prediction)),
     Column(

@@ -53,12 +53,14 @@ class Detail:
         has_inline_figures: Whether figures are in the page, with legends that switch, or shown from their files.
         has_claims: Whether each section has the table of costs and claims at each tolerance.
         has_every_budget: Whether tables have a row for every budget, or for the largest of each method.
+        has_every_column: Whether tables have the columns that come on request.
         left_out: What the page says of it.
     """
 
     has_inline_figures: bool = True
     has_claims: bool = True
     has_every_budget: bool = True
+    has_every_column: bool = True
     left_out: str = ""
 
 
@@ -72,6 +74,13 @@ DETAILS: Final = (
         has_claims=False,
         has_every_budget=False,
         left_out=f"{_FEWER}, costs at each tolerance are left out, and so are rows at smaller budgets.",
+    ),
+    Detail(
+        has_inline_figures=False,
+        has_claims=False,
+        has_every_budget=False,
+        has_every_column=False,
+        left_out=f"{_FEWER}, and costs at each tolerance, rows at smaller budgets and further columns are left out.",
     ),
 )
 """From the whole page to the least; the first that is small enough is written."""
@@ -190,7 +199,8 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
     }
     page = ""
     for detail in DETAILS:
-        shown = sections(every if detail.has_every_budget else made, answered, pictures, methods)
+        lines = every if detail.has_every_budget else made
+        shown = sections(lines, answered, pictures, methods, every_column=detail.has_every_column)
         page = templates().get_template("index.html").render(facts | _sections(shown, methods) | {"detail": detail})
         if len(page) < PAGE_LIMIT:
             break

@@ -15,7 +15,7 @@ from hessbench.ledger.shown_errors import error_definition, shown_error, shown_n
 from hessbench.ledger.spreads import Spread
 from hessbench.reports.costs.lines import CostLine, at_largest
 from hessbench.reports.costs.shown_names import where
-from hessbench.reports.costs.tables import COLUMNS, error, reasons, seconds
+from hessbench.reports.costs.tables import COLUMNS, reasons, seconds
 from hessbench.reports.page.answer_cells import QuestionShown, shown_questions
 from hessbench.reports.page.pictures import Pictures
 from hessbench.reports.writing.escaping import short_hash
@@ -23,6 +23,7 @@ from hessbench.reports.writing.sheets import Column, Sheet, lay_out
 
 FIRST: Final = ("method", "budget", "error", "seconds", "matvecs", "peak_bytes")
 """Columns a table shows at once; the others come with all columns."""
+_FIRST_COLUMNS: Final = tuple(column for column in COLUMNS if column.field in FIRST)
 Place: TypeAlias = tuple[str, str, str]
 """Name and hash of a problem, and an estimand."""
 
@@ -72,7 +73,12 @@ class Section:
 
 
 def sections(
-    every: Sequence[CostLine], answered: Sequence[Answered], pictures: dict[Place, Pictures], methods: Sequence[str]
+    every: Sequence[CostLine],
+    answered: Sequence[Answered],
+    pictures: Mapping[Place, Pictures],
+    methods: Sequence[str],
+    *,
+    every_column: bool = True,
 ) -> tuple[Section, ...]:
     """The sections, by problem and estimand; in each table the least error comes first.
 
@@ -81,6 +87,7 @@ def sections(
         answered: Answers to every question at every tolerance.
         pictures: Figures by place.
         methods: Specs of all methods, to which rows refer by place.
+        every_column: Whether tables have more than the first columns.
     """
     groups: dict[Place, list[CostLine]] = defaultdict(list)
     for line in every:
@@ -93,7 +100,7 @@ def sections(
     for place, lines in sorted(groups.items()):
         _, problem_hash, estimand = place
         known = asked.get((problem_hash or lines[0].key.problem, estimand), [])
-        made.append(_section(place, lines, known, pictures.get(place), places))
+        made.append(_section(place, lines, known, pictures.get(place), places, every_column))
     return tuple(made)
 
 
@@ -103,12 +110,13 @@ def _section(
     answered: Sequence[Answered],
     pictures: Pictures | None,
     places: Mapping[str, int],
+    every_column: bool,
 ) -> Section:
     problem, _, estimand = place
     largest = {id(line) for line in at_largest(lines)}
     ordered = sorted(lines, key=_order)
     conditions = dict.fromkeys(f"n = {line.dim:,}, {where(line.key)}" for line in lines)
-    sheet = lay_out(_columns(lines), ordered, reasons)
+    sheet = lay_out(_columns(lines) if every_column else _FIRST_COLUMNS, ordered, reasons)
     if len(conditions) > 1:
         sheet = _with_conditions(sheet, ordered)
     name = shown_name(answer.row for line in lines for answer in line.answers)
@@ -131,19 +139,16 @@ def _section(
 
 
 def _columns(lines: Sequence[CostLine]) -> tuple[Column[CostLine], ...]:
-    """The columns that say something here: a line on the host has one peak, and few traces are shown two ways."""
+    """The columns that say something here: a line on the host has one peak."""
     left_out = {"problem", "estimand"}
     if all(line.key.device == "cpu" for line in lines):
         left_out |= {"host_peak_bytes", "device_peak_bytes"}
-    scaled = next(column for column in COLUMNS if column.field == "scaled_error")
-    if not any(scaled.show(line).text for line in lines):
-        left_out.add("scaled_error")
     return tuple(column for column in COLUMNS if column.field not in left_out)
 
 
 def _order(line: CostLine) -> tuple[float, float, str, int, Key]:
     """Least error first, then least time; what has none comes last."""
-    return _median(error(line)), _median(seconds(line)), line.method, line.budget, line.key
+    return _median(line.error), _median(seconds(line)), line.method, line.budget, line.key
 
 
 def _with_conditions(sheet: Sheet, lines: Iterable[CostLine]) -> Sheet:

@@ -406,7 +406,8 @@ def test_a_page_that_would_be_large_says_what_it_leaves_to_its_files(monkeypatch
     assert 'class="less"' in fewer
     monkeypatch.setattr("hessbench.reports.page.render.PAGE_LIMIT", 1)
     least = render_report(ledger, tmp_path / "least", "c").read_text(encoding="utf-8")
-    assert "costs at each tolerance are left out, and so are rows at smaller budgets." in least
+    assert "costs at each tolerance, rows at smaller budgets and further columns are left out." in least
     assert 'class="less"' not in least
+    assert "Gradient-equivalents" not in least
     assert "Within 1 %: <b" in least
     assert "To keep this page small" not in whole

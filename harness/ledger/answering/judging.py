@@ -11,6 +11,7 @@ from hessbench.ledger.answering.entries import MethodAnswer, State
 from hessbench.ledger.answering.measured import Measured, Repeat, tally
 from hessbench.ledger.answering.words import percent, plural
 from hessbench.ledger.record import Record, Status
+from hessbench.ledger.shown_errors import USELESS
 from hessbench.ledger.spreads import spread
 
 LEAST_REPEATS: Final = 3
@@ -43,9 +44,9 @@ def judge(method: Measured, tolerance: float) -> AnswerJudgement:
     if all(repeat.shown.value is None and repeat.status is Status.OK for repeat in _answered(method, largest)):
         return AnswerJudgement(State.NOT_JUDGED, largest, _unscored(_answered(method, largest)[0]))
     if method.bound is not None and method.bound > tolerance:
-        return AnswerJudgement(
-            State.NOT_JUDGED, largest, f"the reference itself is known to {percent(method.bound)} only"
-        )
+        useless = "useless: " if method.bound >= USELESS else ""
+        reason = f"{useless}the reference itself is known to {percent(method.bound)} only"
+        return AnswerJudgement(State.NOT_JUDGED, largest, reason)
     lasting = _lasting(method, tolerance)
     if not lasting:
         return AnswerJudgement(State.NOT_REACHED, largest, _why_not(method, largest, tolerance))

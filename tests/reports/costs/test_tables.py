@@ -4,10 +4,12 @@ import csv
 import io
 import math
 
+import pytest
+
 from hessbench.ledger.costs import MEMORY_PASS
 from hessbench.ledger.record import Status
 from hessbench.reports.costs.lines import lines
-from hessbench.reports.costs.tables import frame, repeats_frame, sheet
+from hessbench.reports.costs.tables import error_sentences, frame, repeats_frame, sheet
 from hessbench.reports.writing import units
 from hessbench.reports.writing.sheets import to_csv, to_latex, to_markdown
 
@@ -77,7 +79,7 @@ def test_markdown_has_as_many_cells_in_every_row_whatever_the_names(builder):
     table = [line for line in text.splitlines() if line.startswith("|")]
     unescaped = {line.replace(r"\|", "").count("|") for line in table}
     assert len(table) == 3
-    assert unescaped == {22}
+    assert unescaped == {21}
     assert "<i>" not in text
     assert "`c`" not in text
 
@@ -86,9 +88,9 @@ def test_latex_has_as_many_cells_in_every_row_and_no_foreign_command(builder):
     builder.cell(HOSTILE + "&%", HOSTILE, "trace")
     text = to_latex(sheet(lines(builder.rows)))
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {line.replace(r"\&", "").count("&") for line in rows} == {20}
+    assert {line.replace(r"\&", "").count("&") for line in rows} == {19}
     assert r"\input" not in text
-    assert text.startswith("% needs \\usepackage{booktabs}\n\\begin{tabular}{lllrrrrrrrrrrrrrrrrrl}")
+    assert text.startswith("% needs \\usepackage{booktabs}\n\\begin{tabular}{lllrrrrrrrrrrrrrrrl}")
 
 
 def test_csv_has_no_formula(builder):
@@ -113,3 +115,21 @@ def test_what_the_memory_pass_measured_is_in_the_frame_and_null_without_one(buil
         assert name in rows.columns
     assert rows.loc["lanczos", "peak_s"] == 0.25
     assert math.isnan(rows.loc["other", "peak_s"])
+
+
+def test_a_trace_is_shown_relative_to_itself_with_the_scaled_error_beside_it(builder):
+    for repeat in range(3):
+        builder.cell(repeat=repeat, error=lambda budget: 0.01, errors={"relative": 0.1}, reference_bound=1e-6)
+    (line,) = lines(builder.rows)
+    assert (line.error.median, line.error_name, line.scaled_error.median) == (0.1, "relative", 0.01)
+    assert line.bound == pytest.approx(1e-5)
+    assert _cells(sheet([line]))["error"].detail == "scaled 1 %"
+    assert error_sentences([line]) == ("trace: Difference to the true trace, over its magnitude: zero scores 1.",)
+
+
+def test_an_error_at_a_bound_that_is_itself_large_is_useless(builder):
+    for repeat in range(3):
+        builder.cell(repeat=repeat, estimand="density", error=lambda budget: 0.3, reference_bound=0.42)
+    (line,) = lines(builder.rows)
+    assert _cells(sheet([line]))["error"].badge == "useless, at the bound"
+    assert line.reasons["error"] == "useless: the reference itself is known to an error of 0.42 only"

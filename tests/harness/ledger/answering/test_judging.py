@@ -132,6 +132,7 @@ def test_a_tolerance_below_the_bound_of_the_reference_is_not_judged():
     entry = one(repeats(reference_bound=0.02), tolerance=0.01)
     assert (entry.state, entry.reason) == (State.NOT_JUDGED, "the reference itself is known to 2 % only")
     assert one(repeats(reference_bound=0.02), tolerance=0.1).state is State.REACHED
+    assert one(repeats(reference_bound=0.42)).reason == "useless: the reference itself is known to 42 % only"
 
 
 def test_without_a_reference_nothing_is_judged():
