@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from hessbench.cli.folders import write_report
+from hessbench.cli.folders import print_run, write_report
 from hessbench.ledger.reading import Ledger
-from hessbench.reports.console import print_ledger
 
 
 @click.command("report", epilog="Example: hessbench report runs/demo")
@@ -17,5 +16,5 @@ def command(folder: str, out: str | None) -> None:
     """Write the report of a run: one static folder with the cost ledger, the figures and their data."""
     console = Console()
     ledger = Ledger.read(folder)
-    print_ledger(ledger.records, console, ledger.prices)
+    print_run(ledger, console)
     console.print(f"report: {write_report(folder, ledger, out)}", highlight=False, soft_wrap=True)
