@@ -32,13 +32,18 @@ def finish(folder: str | Path, console: Console, *, report: bool, plugins: Seque
         ValueError: If the folder holds no ledger.
     """
     ledger = Ledger.read(folder)
+    print_run(ledger, console)
+    if report:
+        path = write_report(folder, ledger, plugins=plugins)
+        console.print(f"report: {path}", highlight=False, soft_wrap=True)
+
+
+def print_run(ledger: Ledger, console: Console) -> None:
+    """Print what answers within 1 %, then the cost ledger."""
     answers = summary(ledger.answer(within=(_WITHIN,)))
     if answers:
         console.out(answers + "\n", highlight=False)
     print_ledger(ledger.records, console, ledger.prices)
-    if report:
-        path = write_report(folder, ledger, plugins=plugins)
-        console.print(f"report: {path}", highlight=False, soft_wrap=True)
 
 
 def write_report(

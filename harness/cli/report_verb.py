@@ -7,9 +7,8 @@ import webbrowser
 import click
 from rich.console import Console
 
-from hessbench.cli.folders import write_report
+from hessbench.cli.folders import print_run, write_report
 from hessbench.ledger.reading import Ledger
-from hessbench.reports.console import print_ledger
 
 
 @click.command("report", epilog="Example: hessbench report runs/demo --open")
@@ -20,7 +19,7 @@ def command(folder: str, out: str | None, opens: bool) -> None:
     """Write the report of a run: one static folder with the answers, the cost ledger, the figures and their data."""
     console = Console()
     ledger = Ledger.read(folder)
-    print_ledger(ledger.records, console, ledger.prices)
+    print_run(ledger, console)
     page = write_report(folder, ledger, out)
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
     if opens and not webbrowser.open(page.resolve().as_uri()):

@@ -83,9 +83,16 @@ def _block(answered: Answered) -> list[str]:
 
 def _wrapped(said: str, first: str = "", rest: str = "") -> list[str]:
     """Lines of at most 80 columns; a word is broken only where it alone is longer."""
-    return textwrap.wrap(
-        said, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=True
+    # A number is not parted from its percent sign.
+    lines = textwrap.wrap(
+        said.replace(" %", "\N{NO-BREAK SPACE}%"),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+        break_long_words=True,
     )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _median(value: Spread | None, write: Callable[[float], str]) -> str:
