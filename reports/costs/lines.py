@@ -13,11 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hessbench.ledger.grouping import Answer, Key, answers, timed_or_all
+from hessbench.ledger.grouping import Answer, Key, timed_or_all
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.shown_errors import USELESS, shown_error, shown_name
 from hessbench.reports.costs.engines import conditions_of, mixed_engines
 from hessbench.reports.costs.growth import needs_at
+from hessbench.reports.costs.peaks import memory_cells, peaks, run_key
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction, predict
 from hessbench.reports.costs.prices import Ladder, ladders
 from hessbench.reports.costs.shown_names import namer
@@ -133,7 +134,7 @@ def lines_by_budget(
             spent by then, and no prediction.
     """
     known = ladders(prices)
-    memory = _memory_cells(records)
+    memory = memory_cells(records)
     engines = mixed_engines(records)
     groups = timed_or_all(records)
     name = namer(groups)
@@ -150,7 +151,7 @@ def lines_by_budget(
                 own = [_by_then(answer) for answer in there]
             if not own:
                 continue
-            line = _line(key, budget, own, name(key), memory.get(_run(key)), predicted)
+            line = _line(key, budget, own, name(key), memory.get(run_key(key)), predicted)
             made.append(_with_reason(line, "wall_s", engines.get(conditions_of(key), "")))
     return tuple(sorted(made, key=lambda line: (line.problem, line.key.estimand, line.method, line.key, line.budget)))
 
@@ -226,7 +227,7 @@ def _line(
     memory: Sequence[Record] | None,
     prediction: Prediction,
 ) -> CostLine:
-    peak, peak_reasons = _peaks(memory, budget)
+    peak, peak_reasons = peaks(memory, budget)
     timed = [answer for answer in group if answer.terminal.pass_ == "time"]
     shown = [shown_error(answer.row) for answer in group]
     bounds = [error.bound for error in shown if error.bound is not None]
@@ -259,34 +260,6 @@ def _line(
         reasons={},
     )
     return dataclasses.replace(line, reasons=_reasons(line, peak_reasons))
-
-
-def _run(key: Key) -> Key:
-    """The key of the run an answer comes from."""
-    return dataclasses.replace(key, estimand=key.source)
-
-
-def _memory_cells(records: Sequence[Record]) -> dict[Key, list[Record]]:
-    cells: dict[Key, list[Record]] = defaultdict(list)
-    for answer in answers(records, ("memory",)):
-        if answer.key.estimand == answer.key.source and answer.row.budget == answer.terminal.budget:
-            cells[answer.key].append(answer.terminal)
-    return cells
-
-
-def _peaks(cells: Sequence[Record] | None, budget: int) -> tuple[Record | None, dict[str, str]]:
-    """The memory-pass row at this budget, and why a peak is missing."""
-    names = ("host_peak_bytes", "device_peak_bytes")
-    if not cells:
-        return None, dict.fromkeys(names, "no memory pass in this ledger")
-    fitting = [row for row in cells if row.budget == budget]
-    if not fitting:
-        seen = ", ".join(str(size) for size in sorted({row.budget for row in cells}))
-        return None, dict.fromkeys(names, f"the memory pass ran at budget {seen}, not {budget}")
-    row = min(fitting, key=lambda it: (it.status is not Status.OK, it.repeat))
-    fallback = "not measured" if row.status is Status.OK else f"the memory pass ended with {row.status.value}"
-    reasons = {name: row.notes.get(name, fallback) for name in names if getattr(row, name) is None}
-    return row, reasons
 
 
 def _reasons(line: CostLine, peak_reasons: Mapping[str, str]) -> dict[str, str]:
