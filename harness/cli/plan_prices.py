@@ -8,10 +8,9 @@ from typing import Final
 
 import psutil
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hessbench.reports.writing import units
+from hessbench.reports.writing.terminal import print_table
 from hessbench.running.cell_prices import CellPrice, CellPrices
 from hessbench.running.plan import PlannedCell
 
@@ -83,16 +82,13 @@ def show_prices(
         told: Where the prices come from, in a sentence.
     """
     lines = price_lines(planned, prices)
-    table = Table(box=None, pad_edge=False)
-    for head in ("problem", "method", "estimand"):
-        table.add_column(head, overflow="fold")
-    for head in ("cells", "a cell", "in all", "memory", "last time"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for line in lines[:SHOWN]:
-        row = (line.problem, line.method, line.estimand, str(line.cells), _seconds(line.seconds),
-               _seconds(line.total_s), _size(line.held_bytes), line.last)  # fmt: skip
-        table.add_row(*map(Text, row))
-    console.print(table)
+    heads = ("estimand", "problem", "method", "cells", "a cell", "in all", "memory", "last time")
+    rows = [
+        (line.estimand, line.problem, line.method, str(line.cells), _seconds(line.seconds), _seconds(line.total_s),
+         _size(line.held_bytes), line.last)
+        for line in lines[:SHOWN]
+    ]  # fmt: skip
+    print_table(console, heads, rows, numbers=range(3, 8))
     for sentence in sentences(planned, lines, prices, cap_bytes):
         say(console, sentence)
     say(console, told)

@@ -86,10 +86,10 @@ def command(
     products = sum(cell.budget for cell in timed)
     skipped = len(planned) - len(timed)
     console.print(f"{len(timed)} cells to run, at most {products} products; {skipped} skipped", highlight=False)
-    for sentence in left_out(loaded, catalog, plugins):
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     if priced is not None:
         show_prices(console, planned, priced, conditions.memory_cap_bytes, told)
+    for sentence in left_out(loaded, catalog, plugins):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _sharded(planned: list[PlannedCell], text: str) -> list[PlannedCell]:

@@ -87,7 +87,7 @@ PLANTS: Final = (
     ),
     Plant(
         "hutchpp-with-a-quarter-of-its-sketch",
-        "methods/trace.py",
+        "methods/trace/hutchpp.py",
         "    s = min(num_matvecs // 3, op.dim)\n    probes",
         "    s = min(num_matvecs // 12, op.dim)\n    probes",
     ),

@@ -244,7 +244,7 @@ def test_a_folder_without_a_ledger_is_refused(arguments, folder, refused):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["bogus"], "unknown verb 'bogus'; accepted: list, plan, train, run, report"),
+        (["bogus"], "unknown verb 'bogus'; accepted: list, plan, train, run, answer"),
         (["reprot"], "unknown verb 'reprot' (did you mean 'report'?)"),
         (["--bogus"], "'--bogus'"),
         (["run"], "Missing argument 'SUITE'; `hessbench run --help` shows what is accepted"),

@@ -46,7 +46,7 @@ def test_plan_says_that_the_method_of_a_plugin_is_in_no_cross_and_how_to_put_it_
     assert (
         said.splitlines()[-1] == "my-method is in no cross of quick: --add my-method puts it into every cross of trace"
     )
-    said = hessbench("plan", "quick", "--plugin", "own.py", "--add", "my-method").stdout
+    said = hessbench("plan", "quick", "--no-prices", "--plugin", "own.py", "--add", "my-method").stdout
     assert "in no cross" not in said
     rows = [line for line in said.splitlines() if " my-method " in line]
     traces = [cross for cross in Suite.load("quick").crosses if cross.estimand == "trace"]
@@ -80,7 +80,7 @@ def test_a_run_grows_by_what_is_added_and_keeps_the_rest(files):
 
 @pytest.mark.parametrize("suite", ["quick", "eigenvalues"])
 def test_the_plan_fits_80_columns(suite):
-    assert max(map(len, hessbench("plan", suite, columns="80").stdout.splitlines())) <= 80
+    assert max(map(len, hessbench("plan", suite, "--no-prices", columns="80").stdout.splitlines())) <= 80
 
 
 def test_merge_says_what_to_do_next(files):

@@ -90,7 +90,7 @@ def test_latex_has_as_many_cells_in_every_row_and_no_foreign_command(builder):
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {line.replace(r"\&", "").count("&") for line in rows} == {19}
     assert r"\input" not in text
-    assert text.startswith("% needs \\usepackage{booktabs}\n\\begin{tabular}{lllrrrrrrrrrrrrrrrl}")
+    assert text.startswith("% needs \\usepackage{booktabs}\n\\begin{tabular}{lllrrrrrrrrrrrrrrrrl}")
 
 
 def test_csv_has_no_formula(builder):
