@@ -20,7 +20,7 @@ from hessbench.ledger.record import Record, Status
 from hessbench.ledger.stored_references import Truth
 from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
 from hessbench.running.cell_prices import remembered
-from hessbench.running.options import Options
+from hessbench.running.options import Options as Options
 from hessbench.running.plan import PlannedCell, plan, prepare, shard
 from hessbench.running.pricing import measure_prices
 from hessbench.running.progress import Reporter, Silent

@@ -19,7 +19,10 @@ from hessbench.workers.price_messages import (
     Rehearsal,
     UnitPrice,
 )
-from hessbench.workers.reference_messages import BuiltReference, NoReference, ProblemHash, ReferenceProgress
+from hessbench.workers.reference_messages import BuiltReference as BuiltReference
+from hessbench.workers.reference_messages import NoReference as NoReference
+from hessbench.workers.reference_messages import ProblemHash as ProblemHash
+from hessbench.workers.reference_messages import ReferenceProgress as ReferenceProgress
 
 M = TypeVar("M")
 

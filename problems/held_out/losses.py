@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hessbench.problems.user_model.loss import UserLoss
+from hessbench.problems.user_model.layout import UserLoss
 
 Targets = Callable[[Tensor, bool, torch.Generator], Tensor]
 """Targets that fit outputs (m, C): near them where the second argument holds, as of a network that fitted its data."""
