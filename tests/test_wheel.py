@@ -76,7 +76,8 @@ def test_the_wheel_works_without_the_checkout(python: Path, tmp_path: Path) -> N
     assert "run" in run(python, "-m", "hessbench", "--help", cwd=elsewhere)
     assert "lanczos" in run(python, "-m", "hessbench", "list", cwd=elsewhere)
     # A copy, so that neither the checkout's settings nor its folders are found by accident.
-    shutil.copytree(ROOT / "tests" / "harness", elsewhere / "tests" / "harness")
+    for folder in ("harness", "support"):
+        shutil.copytree(ROOT / "tests" / folder, elsewhere / "tests" / folder)
     shutil.copy(ROOT / "tests" / "conftest.py", elsewhere / "tests")
     shutil.copy(ROOT / "pyproject.toml", elsewhere)
     arguments = ("-x", "-q", "-m", "not slow", "tests/harness")
