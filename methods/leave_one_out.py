@@ -8,6 +8,11 @@ import numpy as np
 
 from hessbench.estimand import Array
 
+CITATION: Final = (
+    "Epperly, Tropp and Webber, XTrace: Making the most of every sample in stochastic trace estimation, SIAM J. "
+    "Matrix Anal. Appl. 45 (2024) 1-23, arXiv:2301.07825"
+)
+
 _TINY: Final = 1e-300
 
 
@@ -19,6 +24,11 @@ class LeftOut(NamedTuple):
 
     S: Array
     couplings: Array
+
+
+def half_widths(num_matvecs: int, **_: object) -> tuple[int, ...]:
+    """Block widths of a method that multiplies half of its budget as probes, and their range after that."""
+    return (num_matvecs // 2,)
 
 
 def left_out(R: Array, eps: float) -> LeftOut:

@@ -7,7 +7,7 @@ import torch
 from hessbench.estimand import Diagonal, Estimate
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.probes import draw_signs
+from hessbench.methods.probes import sketched_range, sketched_widths
 from hessbench.operators import LinearOperator
 
 
@@ -38,20 +38,14 @@ def diagpp(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generato
         arXiv:2201.10684.
     """
     check_at_least("num_matvecs", num_matvecs, 3)
-    s = min(num_matvecs // 3, op.dim)
-    probes = num_matvecs - 2 * s if s < op.dim else 0
-    Q = torch.linalg.qr(op.matmat(draw_signs(op.dim, s, op, generator)).detach()).Q
-    G = draw_signs(op.dim, probes, op, generator)
+    Q, G = sketched_range(op, num_matvecs, generator)
+    s, probes = Q.shape[1], G.shape[1]
     products = op.matmat(torch.cat([Q, G], dim=1)).detach()
     diagonal = (Q * products[:, :s]).sum(dim=1)
     if probes:
         AG = products[:, s:]
         diagonal = diagonal + (G * (AG - Q @ (Q.T @ AG))).mean(dim=1)
     return Estimate(diagonal, diagnostics={"sketched": s, "probes": probes})
-
-
-def _widths(num_matvecs: int, **_: object) -> tuple[int, ...]:
-    return (num_matvecs // 3, num_matvecs - num_matvecs // 3)
 
 
 def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:
@@ -69,6 +63,6 @@ DIAGPP = Method(
     ),
     version="1",
     min_matvecs=3,
-    block_widths=_widths,
+    block_widths=sketched_widths,
     footprint=_footprint,
 )

@@ -7,7 +7,7 @@ import torch
 from hessbench.estimand import Diagonal, Estimate
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.leave_one_out import left_out
+from hessbench.methods.leave_one_out import CITATION, half_widths, left_out
 from hessbench.methods.probes import draw_signs
 from hessbench.methods.small_dense import to_device, to_host
 from hessbench.operators import LinearOperator
@@ -57,10 +57,6 @@ def xdiag(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generator
     return Estimate(known + each.mean(dim=1), diagnostics=said)
 
 
-def _widths(num_matvecs: int, **_: object) -> tuple[int, ...]:
-    return (num_matvecs // 2,)
-
-
 def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:
     k = min(num_matvecs // 2, dim)
     return Footprint(vectors=6.0 * k, passes=2.0 * k * k + 14.0 * k)
@@ -70,12 +66,9 @@ XDIAG = Method(
     name="xdiag",
     run=xdiag,
     estimands=(Diagonal,),
-    citation=(
-        "Epperly, Tropp and Webber, XTrace: Making the most of every sample in stochastic trace estimation, SIAM J. "
-        "Matrix Anal. Appl. 45 (2024) 1-23, arXiv:2301.07825"
-    ),
+    citation=CITATION,
     version="1",
     min_matvecs=2,
-    block_widths=_widths,
+    block_widths=half_widths,
     footprint=_footprint,
 )

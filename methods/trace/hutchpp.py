@@ -7,7 +7,7 @@ import torch
 from hessbench.estimand import Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.probes import draw_signs
+from hessbench.methods.probes import sketched_range, sketched_widths
 from hessbench.methods.small_dense import mean_and_stderr
 from hessbench.operators import LinearOperator
 
@@ -39,10 +39,8 @@ def hutchpp(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generat
         Meyer, Musco, Musco and Woodruff, Hutch++ (2021), arXiv:2010.09649.
     """
     check_at_least("num_matvecs", num_matvecs, 3)
-    s = min(num_matvecs // 3, op.dim)
-    probes = num_matvecs - 2 * s if s < op.dim else 0
-    Q = torch.linalg.qr(op.matmat(draw_signs(op.dim, s, op, generator)).detach()).Q
-    G = draw_signs(op.dim, probes, op, generator)
+    Q, G = sketched_range(op, num_matvecs, generator)
+    s, probes = Q.shape[1], G.shape[1]
     X = torch.cat([Q, G - Q @ (Q.T @ G)], dim=1)
     forms = torch.linalg.vecdot(X, op.matmat(X).detach(), dim=0).cpu().double().numpy()
     said = {"sketched": s, "probes": probes}
@@ -51,10 +49,6 @@ def hutchpp(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generat
         return Estimate(known, stderr=0.0, diagnostics=said)
     rest, stderr = mean_and_stderr(forms[s:])
     return Estimate(known + rest, stderr=stderr, diagnostics=said)
-
-
-def _widths(num_matvecs: int, **_: object) -> tuple[int, ...]:
-    return (num_matvecs // 3, num_matvecs - num_matvecs // 3)
 
 
 def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:
@@ -71,6 +65,6 @@ HUTCHPP = Method(
     ),
     version="1",
     min_matvecs=3,
-    block_widths=_widths,
+    block_widths=sketched_widths,
     footprint=_footprint,
 )

@@ -9,6 +9,7 @@ import torch
 from hessbench.estimand import Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
+from hessbench.methods.leave_one_out import CITATION
 from hessbench.methods.probes import draw_sphere
 from hessbench.methods.small_dense import cholesky, mean_and_stderr, to_host
 from hessbench.operators import LinearOperator
@@ -82,10 +83,7 @@ XNYSTRACE = Method(
     run=xnystrace,
     estimands=(Trace,),
     requires=(PSD,),
-    citation=(
-        "Epperly, Tropp and Webber, XTrace: Making the most of every sample in stochastic trace estimation, SIAM J. "
-        "Matrix Anal. Appl. 45 (2024) 1-23, arXiv:2301.07825"
-    ),
+    citation=CITATION,
     version="1",
     min_matvecs=1,
     block_widths=_widths,

@@ -10,7 +10,7 @@ import torch
 from hessbench.estimand import Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least, check_choice
-from hessbench.methods.leave_one_out import left_out
+from hessbench.methods.leave_one_out import CITATION, half_widths, left_out
 from hessbench.methods.probes import draw_probes
 from hessbench.methods.small_dense import mean_and_stderr, to_host
 from hessbench.operators import LinearOperator
@@ -66,10 +66,6 @@ def xtrace(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generato
     return Estimate(value, stderr=stderr, diagnostics=said)
 
 
-def _widths(num_matvecs: int, **_: object) -> tuple[int, ...]:
-    return (num_matvecs // 2,)
-
-
 def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:
     k = min(num_matvecs // 2, dim)
     return Footprint(vectors=4.0 * k, passes=2.0 * k * k + 8.0 * k)
@@ -79,12 +75,9 @@ XTRACE = Method(
     name="xtrace",
     run=xtrace,
     estimands=(Trace,),
-    citation=(
-        "Epperly, Tropp and Webber, XTrace: Making the most of every sample in stochastic trace estimation, SIAM J. "
-        "Matrix Anal. Appl. 45 (2024) 1-23, arXiv:2301.07825"
-    ),
+    citation=CITATION,
     version="1",
     min_matvecs=2,
-    block_widths=_widths,
+    block_widths=half_widths,
     footprint=_footprint,
 )

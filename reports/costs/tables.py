@@ -151,12 +151,12 @@ def _numbers(line: CostLine) -> dict[str, Any]:
     }
     for name in (*REPEATED, "error"):
         value: Spread | None = getattr(line, name)
-        row[name] = None if value is None else value.median
+        row[name] = _median(value)
         row[f"{name}_min"] = None if value is None else value.low
         row[f"{name}_max"] = None if value is None else value.high
     row |= {
         "error_name": line.error_name,
-        "scaled_error": None if line.scaled_error is None else line.scaled_error.median,
+        "scaled_error": _median(line.scaled_error),
         "seconds": _median(seconds(line)),
         "peak_bytes": peak_bytes(line),
     }
