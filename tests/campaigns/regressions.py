@@ -87,9 +87,9 @@ PLANTS: Final = (
     ),
     Plant(
         "hutchpp-with-a-quarter-of-its-sketch",
-        "methods/trace/hutchpp.py",
-        "    s = min(num_matvecs // 3, op.dim)\n    probes",
-        "    s = min(num_matvecs // 12, op.dim)\n    probes",
+        "methods/probes.py",
+        "    s = min(num_matvecs // 3, op.dim)\n    Q",
+        "    s = min(num_matvecs // 12, op.dim)\n    Q",
     ),
     Plant(
         "sketch-four-times-smaller",
