@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hessbench.method import Method
 from hessbench.methods.dense import DENSE
+from hessbench.methods.density.kpm import KPM
+from hessbench.methods.density.slq import SLQ
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
 from hessbench.methods.diagonal.diagpp import DIAGPP
 from hessbench.methods.diagonal.xdiag import XDIAG
@@ -16,8 +18,6 @@ from hessbench.methods.eigenvalues.single_pass import SINGLE_PASS
 from hessbench.methods.eigenvalues.sketch import RANDOMIZED_EIGH, SKETCH
 from hessbench.methods.eigenvalues.sketch_and_refine import SKETCH_AND_REFINE
 from hessbench.methods.eigenvalues.thick_restart import THICK_RESTART_LANCZOS
-from hessbench.methods.kpm import KPM
-from hessbench.methods.slq import SLQ
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
 from hessbench.methods.trace.xnystrace import XNYSTRACE
 from hessbench.methods.trace.xtrace import XTRACE

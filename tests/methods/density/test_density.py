@@ -6,7 +6,7 @@ import torch
 
 from hessbench.estimand import Density, Source, Trace
 from hessbench.estimand.density import density_reference
-from hessbench.methods.kpm import Interval, chebyshev_moments, find_interval, jackson_kernel
+from hessbench.methods.density.kpm import Interval, chebyshev_moments, find_interval, jackson_kernel
 from hessbench.methods.krylov.vectors import norm
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
