@@ -4,8 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from hessbench.cli import main
-from hessbench.ledger.reading import LedgerWriter
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.ledger.writing import LedgerWriter
 
 
 @pytest.fixture
