@@ -52,6 +52,24 @@ def test_slq_needs_no_more_steps_than_the_dimension(run, rotated):
     assert np.allclose(np.unique(outcome.last.value[0].round(9)), values)
 
 
+@pytest.mark.parametrize(("reorth", "held"), [("full", 25), ("none", 7), ("window", 15), ("selective", 35)])
+def test_slq_in_chunks_multiplies_no_wider_than_its_vectors_hold(run, student, reorth, held):
+    outcome = run("slq", student(n=100)[1], 105, reorth=reorth, max_vectors=2 * held + 1)
+    assert (outcome.op.matvecs, outcome.op.calls) == (100, 60)
+    nodes, weights = outcome.last.value
+    assert weights.sum() == pytest.approx(1)
+    assert nodes.size == 100
+    with pytest.raises(ValueError, match=f"max_vectors must be 0 or at least {held}, which one start holds, got 6"):
+        run("slq", student(n=100)[1], 105, reorth=reorth, max_vectors=6)
+
+
+@pytest.mark.parametrize("reorth", ["none", "window", "periodic", "selective"])
+def test_slq_is_hardly_moved_by_how_it_reorthogonalises(run, student, reorth):
+    values, A = student(n=300)
+    plain, other = (run("slq", A.float(), 90, steps=30, reorth=way).last for way in ("full", reorth))
+    assert error(other, values) == pytest.approx(error(plain, values), rel=0.25)
+
+
 def test_the_trace_of_slq_with_signs_is_that_of_hutchinson_on_the_same_probes(run, rotated):
     A = rotated(np.linspace(-1, 4, 40))
     X = 2 * torch.randint(0, 2, (40, 3), generator=make_generator(0), dtype=torch.float64) - 1
