@@ -54,6 +54,8 @@ SPECS = [
     "slq[probe=sphere,reorth=window]",
     "kpm",
     "kpm[bounds=tight,num_probes=2]",
+    "kpm[damping=lanczos]",
+    "kpm[damping=lorentz]",
     "hutchinson-diagonal",
     "hutchinson-diagonal[probe=normal]",
     "ggn-diagonal-exact",
