@@ -11,7 +11,7 @@ from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.leave_one_out import CITATION
 from hessbench.methods.probes import draw_sphere
-from hessbench.methods.small_dense import cholesky, mean_and_stderr, to_host
+from hessbench.methods.small_dense import cholesky, freedom, mean_and_stderr, to_host
 from hessbench.operators import LinearOperator
 from hessbench.problem import PSD
 
@@ -66,7 +66,7 @@ def xnystrace(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Gener
     # w_i has the squared length 1 / |T^-T e_i|^2 outside of the other probes.
     outside = (n - m + 1) * (inverse * inverse).sum(axis=0)
     value, stderr = mean_and_stderr((B * B).sum() - lost + outside / weights - n * shift)
-    return Estimate(value, stderr=stderr, diagnostics={"shift": shift})
+    return Estimate(value, stderr=stderr, stderr_dof=freedom(m), diagnostics={"shift": shift})
 
 
 def _widths(num_matvecs: int, **_: object) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least, check_choice
 from hessbench.methods.leave_one_out import CITATION, half_widths, left_out
 from hessbench.methods.probes import draw_probes
-from hessbench.methods.small_dense import mean_and_stderr, to_host
+from hessbench.methods.small_dense import freedom, mean_and_stderr, to_host
 from hessbench.operators import LinearOperator
 
 
@@ -63,7 +63,7 @@ def xtrace(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generato
         left = n - (W * W).sum(axis=0) + along**2
         rest *= (n - k + 1) / np.maximum(left, np.finfo(np.float64).tiny)
     value, stderr = mean_and_stderr(H.trace() - (S * (H @ S)).sum(axis=0) + rest)
-    return Estimate(value, stderr=stderr, diagnostics=said)
+    return Estimate(value, stderr=stderr, stderr_dof=freedom(k), diagnostics=said)
 
 
 def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:
