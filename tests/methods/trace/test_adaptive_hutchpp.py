@@ -1,4 +1,4 @@
-"""Adaptive Hutch++: its bounds, a literal twin on the same probes, and how often a tolerance said to be met is missed."""
+"""Adaptive Hutch++: its bounds, a literal twin on the same probes, and how often a tolerance met is missed."""
 
 import math
 
