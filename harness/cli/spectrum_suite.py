@@ -12,7 +12,7 @@ from hessbench.estimand.from_dense import DENSE_LIMIT
 from hessbench.problem import Problem
 from hessbench.reports.writing import units
 from hessbench.running.block_prices import seconds_of
-from hessbench.running.cell_prices import CellPrices
+from hessbench.running.cell_prices import CellPrice
 from hessbench.running.plan import PlannedCell
 from hessbench.running.price_pass import LIMIT_S, price_plan
 from hessbench.running.price_store import Place, PriceStore
@@ -39,7 +39,8 @@ class SuitePrice:
     """What a suite is predicted to take.
 
     Attributes:
-        seconds: In all; None where a cell has no price.
+        seconds: In all; None where the products of a cell have no price.
+        is_whole: Whether the methods' own arithmetic is in it.
         held_bytes: Most memory of a cell; None where nothing is known.
         products: Products in all.
         misfits: Why a cell may not fit into the memory.
@@ -48,6 +49,7 @@ class SuitePrice:
     """
 
     seconds: float | None
+    is_whole: bool
     held_bytes: int | None
     products: int
     misfits: tuple[str, ...]
@@ -57,7 +59,9 @@ class SuitePrice:
     @property
     def text(self) -> str:
         """In one sentence."""
-        took = "a time that could not be predicted" if self.seconds is None else f"about {units.seconds(self.seconds)}"
+        took = "a time that could not be predicted"
+        if self.seconds is not None:
+            took = f"{'about' if self.is_whole else 'at least'} {units.seconds(self.seconds)}"
         held = "" if self.held_bytes is None else f" and {units.size(self.held_bytes)}"
         return f"{self.products:,} products, {took}{held}"
 
@@ -109,13 +113,14 @@ def price_suite(planned: Sequence[PlannedCell], target: ProblemTarget, say: Call
     store = PriceStore()
     prices, summary = price_plan(planned, store, LIMIT_S, say, plugins=target.plugins)
     found = [prices.cell_price(entry) for entry in planned]
-    seconds = [price.seconds for price in found if price.seconds is not None]
+    seconds = [it for price in found if (it := _seconds(price)) is not None]
     held = [price.held_bytes for price in found if price.held_bytes is not None]
     return SuitePrice(
         seconds=sum(seconds) if len(seconds) == len(found) else None,
+        is_whole=all(price.seconds is not None for price in found),
         held_bytes=max(held, default=None),
         products=sum(entry.cell.budget for entry in planned),
-        misfits=tuple(_unfit(planned, prices)),
+        misfits=tuple(misfits(planned, prices, None)),
         reference_s=_reference_s(planned[0], store),
         told=summary.text,
     )
@@ -148,8 +153,11 @@ def makes_references(problem: Problem, price: SuitePrice) -> bool:
     return problem.dim <= DENSE_LIMIT and price.reference_s is not None and price.reference_s <= _REFERENCE_S
 
 
-def _unfit(planned: Sequence[PlannedCell], prices: CellPrices) -> list[str]:
-    return misfits(planned, prices, None)
+def _seconds(price: CellPrice) -> float | None:
+    """What is known of the time of a cell: with its products, and without its method's own arithmetic if need be."""
+    parts = (price.start_s, price.build_s, price.warmup_s, price.products_s)
+    known = [part for part in parts if part is not None]
+    return sum(known) + (price.own_s or 0.0) if len(known) == len(parts) else None
 
 
 def _reference_s(entry: PlannedCell, store: PriceStore) -> float | None:

@@ -164,7 +164,7 @@ def _unit(values: Array, size: float, floor: float) -> float:
     least = max(floor, size * 10.0**-_DECADES)
     told = np.abs(values)[np.abs(values) > least]
     # As many as one in a thousand may be smaller: one stray value must not take the decades of all the others.
-    smallest = float(np.quantile(told, 1e-3)) if told.size else size
+    smallest = float(np.quantile(told, 1e-3, method="lower")) if told.size else size
     return 10.0 ** math.floor(math.log10(max(smallest, least)) + 1e-9)
 
 

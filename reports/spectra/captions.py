@@ -85,7 +85,7 @@ def _around(spectrum: KeptSpectrum, ground: Ground) -> list[str]:
         f"The axis goes {ends}{', the range of the reference with room around it' if truth is not None else ''}."
     )
     known = [("the reference", truth)] if truth is not None else []
-    known += [(answer.spent.method, answer.mean) for answer in spectrum.densities[: MOST_PANELS if not known else 0]]
+    known += [(answer.spent.method, answer.mean) for answer in spectrum.densities]
     if axis.scale == "log":
         shares = [f"{name} {stated(measure.below(axis.unit))}" for name, measure in known[:_NAMED]]
         told.append(
