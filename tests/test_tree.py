@@ -73,9 +73,10 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.error_curves": ("estimand", "ledger", "reports.writing", "reports.costs"),
     "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs"),
     "reports.sketch": ("estimand", "reports.writing"),
+    "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
-        "reports.sketch",
+        "reports.sketch", "reports.spectra",
     ),
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.sketch",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, cast, final
 
@@ -105,6 +105,10 @@ def _needs_parameters(kind: type[Estimand]) -> bool:
     return kind not in ESTIMANDS.values() or kind.default() is None
 
 
+def _are_numbers(values: Sequence[object]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
 def _number(value: Any) -> float | None:
     """A number that a method says of itself; None for one that is not finite, which says nothing."""
     return None if value is None or not math.isfinite(value) else float(value)
@@ -118,7 +122,10 @@ def _count(value: Any) -> int | None:
 
 
 def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
-    """The first hundred diagnostics as JSON values: tensors of one number are read, anything larger is dropped."""
+    """The first hundred diagnostics as JSON values.
+
+    A tensor of one number is read, of a list of numbers the first hundred are kept, a larger tensor is dropped.
+    """
     plain: dict[str, Any] = {}
     for name, value in islice(diagnostics.items(), _MOST_DIAGNOSTICS):
         key = str(name)[:200]
@@ -127,6 +134,8 @@ def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
                 plain[key] = float(value)
         elif value is None or isinstance(value, bool | int | float):
             plain[key] = value
+        elif isinstance(value, list | tuple) and _are_numbers(cast("Sequence[object]", value)):
+            plain[key] = list(cast("Sequence[object]", value)[:_MOST_DIAGNOSTICS])
         else:
             plain[key] = redact(str(value)[:400])[:200]
     return cast("dict[str, Any]", finite_or_null(plain))
