@@ -10,8 +10,11 @@ from types import MappingProxyType
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from hessbench.reports.claims.claim import PublishedClaim
+from hessbench.reports.one_vector.page import write_one_vector_study
+from hessbench.reports.one_vector.verdicts import CLAIMS as ONE_VECTOR_CLAIMS
 from hessbench.reports.sketch.page import write_sketch_study
 from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
+from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
 from hessbench.studies.sketch import Design, run_study
 
 Say: TypeAlias = Callable[[str], None]
@@ -47,6 +50,15 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
             claims=SKETCH_CLAIMS,
             run=partial(run_study, Design()),
             write=write_sketch_study,
+        ),
+        Study(
+            name="one-vector",
+            summary="how the error of Lanczos quadrature with a single random vector falls as the matrix grows, from "
+            "10^3 to 10^6 and on networks of growing width, and what more vectors would gain. Some eight minutes on "
+            "two cores.",
+            claims=ONE_VECTOR_CLAIMS,
+            run=partial(run_one_vector, OneVectorDesign()),
+            write=write_one_vector_study,
         ),
     )
 })  # fmt: skip
