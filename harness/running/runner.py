@@ -174,7 +174,8 @@ class _Run:
             threads = 1 if self._config.catalog else os.cpu_count() or 1
             limits = ReferenceLimits(self._options.conditions.timeout_s, self._options.conditions.memory_cap_bytes)
             others = sorted(beside[spec] - asked[spec])
-            truth = find_truth(pool, out, spec, estimands, threads, self._reporter, limits, others)
+            kept_only = not self._options.references
+            truth = find_truth(pool, out, spec, estimands, threads, self._reporter, limits, others, kept_only=kept_only)
             truths[spec] = truth
             self._summary.missing |= {f"{estimand} of {spec}": why for estimand, why in truth.missing.items()}
         return truths
