@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, cast, final
 
@@ -65,7 +65,8 @@ class Answers:
         if not finite and estimand is self._bound.estimand:
             said = str(answer.diagnostics.get("reason", ""))
             self.diverged = redact(said) or "the estimate is not finite"
-        diagnostics = _plain(answer.diagnostics)
+        freedom = {} if answer.stderr_dof is None else {"stderr_dof": answer.stderr_dof}
+        diagnostics = _plain({**freedom, **answer.diagnostics})
         self._emit(
             Checkpoint(
                 budget=budget,
@@ -104,6 +105,10 @@ def _needs_parameters(kind: type[Estimand]) -> bool:
     return kind not in ESTIMANDS.values() or kind.default() is None
 
 
+def _are_numbers(values: Sequence[object]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
 def _number(value: Any) -> float | None:
     """A number that a method says of itself; None for one that is not finite, which says nothing."""
     return None if value is None or not math.isfinite(value) else float(value)
@@ -117,7 +122,10 @@ def _count(value: Any) -> int | None:
 
 
 def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
-    """The first hundred diagnostics as JSON values: tensors of one number are read, anything larger is dropped."""
+    """The first hundred diagnostics as JSON values.
+
+    A tensor of one number is read, of a list of numbers the first hundred are kept, a larger tensor is dropped.
+    """
     plain: dict[str, Any] = {}
     for name, value in islice(diagnostics.items(), _MOST_DIAGNOSTICS):
         key = str(name)[:200]
@@ -126,6 +134,8 @@ def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
                 plain[key] = float(value)
         elif value is None or isinstance(value, bool | int | float):
             plain[key] = value
+        elif isinstance(value, list | tuple) and _are_numbers(cast("Sequence[object]", value)):
+            plain[key] = list(cast("Sequence[object]", value)[:_MOST_DIAGNOSTICS])
         else:
             plain[key] = redact(str(value)[:400])[:200]
     return cast("dict[str, Any]", finite_or_null(plain))
