@@ -143,7 +143,7 @@ def test_captions_say_what_lines_and_bands_are(builder):
     assert "fewer than 3 repeats: each line is one repeat" in _caption(builder)
 
 
-@pytest.mark.parametrize(("methods", "says"), [(8, "Faint lines: single repeats."), (9, "Single repeats are not drawn")])
+@pytest.mark.parametrize(("methods", "says"), [(8, "Faint lines: single repeats."), (9, "repeats are not drawn")])
 def test_a_caption_says_when_single_repeats_are_left_out(builder, methods, says):
     for number in range(methods):
         for repeat in range(3):
