@@ -75,14 +75,16 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.claims": ("estimand", "reports.writing"),
     "reports.sketch": ("estimand", "reports.writing", "reports.claims"),
     "reports.one_vector": ("estimand", "reports.writing", "reports.claims"),
+    "reports.density": ("estimand", "reports.writing", "reports.claims"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
-        "reports.claims", "reports.sketch", "reports.one_vector", "reports.spectra",
+        "reports.claims", "reports.sketch", "reports.one_vector", "reports.density",
+        "reports.spectra",
     ),
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.claims",
-        "reports.sketch", "reports.one_vector",
+        "reports.sketch", "reports.one_vector", "reports.density",
     ),
     # These two run cells, as no other study does: by two checkouts in turns.
     "studies.interleaved": ("catalog", "cells", "running", "reports"),

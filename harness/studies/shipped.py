@@ -10,10 +10,13 @@ from types import MappingProxyType
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from hessbench.reports.claims.claim import PublishedClaim
+from hessbench.reports.density.page import write_density_study
+from hessbench.reports.density.verdicts import CLAIMS as DENSITY_CLAIMS
 from hessbench.reports.one_vector.page import write_one_vector_study
 from hessbench.reports.one_vector.verdicts import CLAIMS as ONE_VECTOR_CLAIMS
 from hessbench.reports.sketch.page import write_sketch_study
 from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
+from hessbench.studies.density import DensityDesign, run_density
 from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
 from hessbench.studies.sketch import Design, run_study
 
@@ -59,6 +62,15 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
             claims=ONE_VECTOR_CLAIMS,
             run=partial(run_one_vector, OneVectorDesign()),
             write=write_one_vector_study,
+        ),
+        Study(
+            name="density",
+            summary="Lanczos quadrature, KPM and the forms with deflation at equal products over every made-up "
+            "spectrum of the registry and a network at four steps of its training: who wins by which distance, and "
+            "whether KPM is temperamental, and when. Some eight minutes on two cores.",
+            claims=DENSITY_CLAIMS,
+            run=partial(run_density, DensityDesign()),
+            write=write_density_study,
         ),
     )
 })  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from hessbench.estimand.base import Array
 from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict, PublishedClaim
 from hessbench.reports.claims.rules import Exponent, Size, deviation, fitted_exponent, typical, usually
-from hessbench.reports.one_vector.results import KS, MOMENTS, WASSERSTEIN, OneVectorResults, SpectrumLadder
+from hessbench.reports.one_vector.results import KS, MOMENTS, WASSERSTEIN, LadderRung, OneVectorResults, SpectrumLadder
 
 FALLS: Final = -0.3
 """Exponent of n down from which an error is said to fall; the law of a quadratic form gives -1/2 at best."""
@@ -35,13 +35,27 @@ def exponent_of(ladder: SpectrumLadder, measure: str, size: Size, *, alone: bool
     Args:
         ladder: A family of matrices.
         measure: Name of the error.
-        size: Its median or its deviation over starts.
+        size: Its median or its deviation over starts. The deviation of a distance is that within draws: what the steps
+            miss of one draw and not of another is no scatter between starts.
         alone: Whether that of the probe without truncation is meant.
     """
     samples = [(rung.alone if alone else rung.single)[measure] for rung in ladder.rungs]
+    if size is deviation and measure not in MOMENTS and not alone:
+        samples = [_within_draws(ladder, rung, measure) for rung in ladder.rungs]
     if len(samples) < 2 or any(each.size < 2 or not float(size(each)) > _ROUNDING for each in samples):
         return None
     return fitted_exponent(_dimensions(ladder), samples, size)
+
+
+def _within_draws(ladder: SpectrumLadder, rung: LadderRung, measure: str) -> Array:
+    """Errors less the mean of their draw, scaled so that their mean square is that of an error in its draw."""
+    errors = rung.single[measure]
+    draws = rung.pooled[measure].size if "{draw}" in ladder.spec else 1
+    groups = errors.reshape(draws, -1)
+    number = groups.shape[1]
+    if draws == 1 or number < 2:
+        return errors
+    return ((groups - groups.mean(axis=1, keepdims=True)) * np.sqrt(number / (number - 1))).ravel()
 
 
 def predicted_exponent(ladder: SpectrumLadder, moment: str) -> float | None:
@@ -97,11 +111,12 @@ def _minimal_difference(measure: str, subject: str, results: OneVectorResults) -
     gains = {ladder.name: gain(ladder, measure) for ladder in results.ladders}
     known = {name: it for name, it in gains.items() if np.isfinite(it)}
     agreeing = sum(it <= MINIMAL for it in known.values())
-    beyond = [f"{name} ({it:.2f})" for name, it in known.items() if it > MINIMAL]
+    own = {ladder.name: float(np.median(np.abs(ladder.rungs[-1].single[measure]))) for ladder in results.ladders}
+    beyond = [f"{name} ({it:.2f}, {own[name]:.1g})" for name, it in known.items() if it > MINIMAL]
     detail = f"at most {MINIMAL} in {agreeing} of {len(known)} families at their largest dimension"
-    return ClaimVerdict(
-        usually(agreeing, len(known)), detail + (f"; above: {', '.join(beyond)}" if beyond else ""), subject
-    )
+    if beyond:
+        detail += f"; above (factor, error of one probe): {', '.join(beyond)}"
+    return ClaimVerdict(usually(agreeing, len(known)), detail, subject)
 
 
 def _few_probes_do(results: OneVectorResults) -> tuple[ClaimVerdict, ...]:
