@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias, cast, final, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, cast, final, runtime_checkable
 
 import numpy as np
 import scipy.sparse.linalg
@@ -211,6 +211,15 @@ class Multiplies:
     def shape(self) -> tuple[int, int]:
         """Number of rows and of columns, both `dim`."""
         return self.dim, self.dim
+
+    @property
+    def T(self) -> Self:  # noqa: N802 -- as NumPy, SciPy and torch name it
+        """The transpose: the operator itself, since it is symmetric."""
+        return self
+
+    def adjoint(self) -> Self:
+        """The adjoint: the operator itself, since it is real and symmetric."""
+        return self
 
     def __matmul__(self, x: Tensor) -> Tensor:
         return multiply(self, x)

@@ -19,6 +19,7 @@ from hessbench.methods.eigenvalues.sketch import RANDOMIZED_EIGH, SKETCH
 from hessbench.methods.eigenvalues.sketch_and_refine import SKETCH_AND_REFINE
 from hessbench.methods.eigenvalues.thick_restart import THICK_RESTART_LANCZOS
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
+from hessbench.methods.trace.adaptive_hutchpp import ADAPTIVE_HUTCHPP
 from hessbench.methods.trace.xnystrace import XNYSTRACE
 from hessbench.methods.trace.xtrace import XTRACE
 
@@ -35,6 +36,7 @@ METHODS: list[Method] = [
     SKETCH_AND_REFINE,
     HUTCHINSON,
     HUTCHPP,
+    ADAPTIVE_HUTCHPP,
     XTRACE,
     XNYSTRACE,
     SLQ,

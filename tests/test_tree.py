@@ -72,14 +72,17 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.costs": ("estimand", "ledger", "reports.writing"),
     "reports.error_curves": ("estimand", "ledger", "reports.writing", "reports.costs"),
     "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs"),
-    "reports.sketch": ("estimand", "reports.writing"),
+    "reports.claims": ("estimand", "reports.writing"),
+    "reports.sketch": ("estimand", "reports.writing", "reports.claims"),
+    "reports.one_vector": ("estimand", "reports.writing", "reports.claims"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
-        "reports.sketch", "reports.spectra",
+        "reports.claims", "reports.sketch", "reports.one_vector", "reports.spectra",
     ),
     "studies": (
-        "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.sketch",
+        "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.claims",
+        "reports.sketch", "reports.one_vector",
     ),
     # These two run cells, as no other study does: by two checkouts in turns.
     "studies.interleaved": ("catalog", "cells", "running", "reports"),

@@ -65,7 +65,8 @@ class Answers:
         if not finite and estimand is self._bound.estimand:
             said = str(answer.diagnostics.get("reason", ""))
             self.diverged = redact(said) or "the estimate is not finite"
-        diagnostics = _plain(answer.diagnostics)
+        freedom = {} if answer.stderr_dof is None else {"stderr_dof": answer.stderr_dof}
+        diagnostics = _plain({**freedom, **answer.diagnostics})
         self._emit(
             Checkpoint(
                 budget=budget,

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
 from hessbench.specs import REQUIRED, Required, Spec, Value, canonical
@@ -82,6 +83,8 @@ class Estimate:
             needs: it is called when spending reaches a budget, which may be after the generator has moved on.
         vectors: Eigenvectors (n, k), where there are any.
         stderr: Standard error the method claims for its value.
+        stderr_dof: Degrees of freedom of `stderr` where it is the spread of few samples, one less than these: with
+            them an interval takes Student's t in place of the normal quantile; see `half_width`.
         converged: Whether the method says it has converged.
         diagnostics: Small numbers and texts worth keeping.
         also: Answers to other estimands from the same run.
@@ -90,9 +93,26 @@ class Estimate:
     value: Any
     vectors: Tensor | None = None
     stderr: float | None = None
+    stderr_dof: float | None = None
     converged: bool | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     also: Mapping[type[Estimand], Estimate] = field(default_factory=dict[Any, Any])
+
+    def half_width(self, confidence: float = 0.95) -> float | None:
+        """Half the width of the interval that the standard error stands for; None where there is none.
+
+        Args:
+            confidence: Between 0 and 1. The quantile is Student's t where `stderr_dof` is known, and normal elsewhere.
+
+        Raises:
+            ValueError: If `confidence` is out of range.
+        """
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence must be above 0 and below 1, got {confidence}")
+        if self.stderr is None:
+            return None
+        p = (1 + confidence) / 2
+        return self.stderr * float(ndtri(p) if self.stderr_dof is None else stdtrit(self.stderr_dof, p))
 
     def resolve(self, wanted: Callable[[type[Estimand]], bool] | None = None) -> Estimate:
         """Call a lazy value, here and in `also`.

@@ -93,6 +93,8 @@ def evaluate(
         raise ValueError(f"rows takes one of {', '.join(ROWS)}, got {rows!r}")
     _check_timeout(timeout_s)
     asked = _estimand(estimand)
+    if not isinstance(f, Method) and not callable(f):
+        raise ValueError(f"a function f(op, /, *, num_matvecs, generator) or a Method is accepted, got {f!r}")
     method = f if isinstance(f, Method) else Method(name=_name(f), run=f, estimands=(type(asked),))
     catalog = load_catalog()
     chosen = PROBLEMS[asked.key] if problems is None else problems
