@@ -19,8 +19,10 @@ from hessbench.cells.execute import classify, execute
 from hessbench.estimand import ESTIMANDS, Estimand, parse_estimand
 from hessbench.ledger.answer_rows import answer_rows
 from hessbench.ledger.environment import capture, environment_hash
-from hessbench.ledger.reading import Ledger, LedgerWriter, to_frame
+from hessbench.ledger.frame import to_frame
+from hessbench.ledger.reading import Ledger
 from hessbench.ledger.stored_references import Truth
+from hessbench.ledger.writing import LedgerWriter
 from hessbench.method import Method
 from hessbench.problem import Problem
 from hessbench.running.notebook_progress import reporter_here

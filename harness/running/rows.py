@@ -10,10 +10,10 @@ from hessbench.cells.messages import Checkpoint
 from hessbench.estimand import parse_estimand
 from hessbench.ledger.costs import columns_of
 from hessbench.ledger.environment import library_version
-from hessbench.ledger.reading import LedgerWriter, now
 from hessbench.ledger.record import Kind, Record, Status
 from hessbench.ledger.scoring import scored, with_errors_of
 from hessbench.ledger.stored_references import Truth
+from hessbench.ledger.writing import LedgerWriter, now
 from hessbench.method import BoundMethod, Footprint
 from hessbench.problem import Problem
 from hessbench.redact import redact

@@ -16,7 +16,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from hessbench.ledger.answering import answer
-from hessbench.ledger.reading import to_frame
+from hessbench.ledger.frame import to_frame
 from hessbench.ledger.record import SCHEMA, Kind, Record, Status
 from hessbench.reports.answers.tables import csv as answers_csv
 from hessbench.reports.costs.gradients import unit_frame, unit_prices, unit_sheet

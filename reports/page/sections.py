@@ -148,7 +148,7 @@ def _columns(lines: Sequence[CostLine]) -> tuple[Column[CostLine], ...]:
 
 def _order(line: CostLine) -> tuple[float, float, str, int, Key]:
     """Least error first, then least time; what has none comes last."""
-    return _median(line.error), _median(seconds(line)), line.method, line.budget, line.key
+    return _or_last(line.error), _or_last(seconds(line)), line.method, line.budget, line.key
 
 
 def _with_conditions(sheet: Sheet, lines: Iterable[CostLine]) -> Sheet:
@@ -186,5 +186,6 @@ def _short(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
 
 
-def _median(value: Spread | None) -> float:
+def _or_last(value: Spread | None) -> float:
+    """The median as a key of order, in which what is unknown comes last."""
     return math.inf if value is None or math.isnan(value.median) else value.median

@@ -9,7 +9,7 @@ from planted_ledgers import repeats
 from hessbench.cli import main
 from hessbench.cli.answer_verb import RANKINGS, parse_tolerances
 from hessbench.ledger import answering
-from hessbench.ledger.reading import LedgerWriter
+from hessbench.ledger.writing import LedgerWriter
 
 
 @pytest.fixture

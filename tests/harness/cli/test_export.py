@@ -9,8 +9,9 @@ from planted_ledgers import cell
 
 from hessbench.cli import main
 from hessbench.cli.selecting import Part
-from hessbench.ledger.reading import Ledger, LedgerWriter
+from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.ledger.writing import LedgerWriter
 
 
 @pytest.fixture

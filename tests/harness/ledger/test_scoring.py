@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from hessbench.estimand.base import Reference, Source
-from hessbench.ledger.reading import Ledger, LedgerWriter
+from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record, Status
 from hessbench.ledger.scoring import rescore, scored, with_errors_of
 from hessbench.ledger.shown_errors import shown_error
 from hessbench.ledger.stored_references import ReferenceStore
+from hessbench.ledger.writing import LedgerWriter
 
 BASE = Record(Kind.TERMINAL, "c0", "p", "m", "trace", Status.OK, problem_hash="h0", time="2024-01-01")
 ROW = dataclasses.replace(BASE, kind=Kind.CHECKPOINT)
