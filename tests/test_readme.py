@@ -26,7 +26,7 @@ README = ROOT / "README.md"
 SHELL = frozenset({"bash", "console"})
 # Written to the file a block names, as in "python file=mine.py", and run where it is Python.
 FILES = frozenset({"python", "toml"})
-LONG = frozenset({"check", "train", "operators"})
+LONG = frozenset({"check", "train", "operators", "spectrum"})
 SHOWN = frozenset({"text"})  # output and formulas: nothing to run
 
 

@@ -111,9 +111,9 @@ def kept_spectra(records: Sequence[Record], folder: str | Path) -> tuple[KeptSpe
         several = len(conditions[place]) > 1
 
         def label(key: Key, several: bool = several) -> str:
-            return name(key)[1] + (f", {_where(key)}" if several else "")
+            return _encodable(name(key)[1] + (f", {_where(key)}" if several else ""))
 
-        found = _spectrum(keys, groups, label, base, name(keys[0])[0])
+        found = _spectrum(keys, groups, label, base, _encodable(name(keys[0])[0]))
         if not found.is_empty or found.lost:
             made.append(found)
     return tuple(made)
@@ -233,6 +233,11 @@ def _longest(values: Iterable[ValuesAnswer]) -> list[ValuesAnswer]:
 
 def _best_first(found: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(sorted(found, key=lambda it: (it.spent.error is None, it.spent.error, it.spent.method)))
+
+
+def _encodable(text: str) -> str:
+    """The text with lone surrogates replaced, which no file takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _where(key: Key) -> str:

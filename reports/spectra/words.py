@@ -133,12 +133,14 @@ def _signs(trust: Trust) -> list[Told]:
     found = [share for share in trust.shares if share.runs]
     if not found:
         return []
-    # The first with a spread; the table has all of them.
-    best = next((share for share in found if share.negative.stderr is not None), found[0])
+    # The first with a bound, else with a spread; the table has all of them.
+    best = next((it for it in found if it.bracket is not None), None)
+    best = best or next((it for it in found if it.negative.stderr is not None), found[0])
+    known = [f"The reference has {stated(it.negative.mean)}." for it in trust.shares if not it.runs]
     near = tick_label(float(f"{trust.near:.2g}"))
     what = f"negative mass {share_text(best.negative)} below {_MINUS}{near}, by {best.method}"
     zero = f"{share_text(best.zero)} lies within {_PLUS_MINUS}{near} of zero, where the sign of a node says nothing."
-    told_of = [Told(what, _sign_verdict(best), f"{_sign_reason(best)} {zero}")]
+    told_of = [Told(what, _sign_verdict(best), " ".join([_sign_reason(best), zero, *known]))]
     if trust.least is not None:
         least = value_text(trust.least)
         if trust.least < 0:
@@ -158,18 +160,15 @@ def _signs(trust: Trust) -> list[Told]:
 
 
 def _sign_verdict(shares: SignShares) -> str:
-    """How far a negative mass may be trusted: as far as the quadrature holds it, or as the spread between runs goes."""
+    """How far a negative mass may be trusted: as far as the quadrature holds it, else it has no bound."""
     if shares.bracket is not None:
         least, most = (max(share.mean, 0.0) for share in shares.bracket)
         if most <= 1e-12:
             return "none seen"
         return f"between {stated(least)} and {stated(most)}"
-    stderr = shares.negative.stderr
-    if stderr is None:
-        return "spread not known"
     if shares.negative.mean <= 1e-12:
         return "none seen"
-    return "above 0 by 2 standard errors" if shares.negative.mean > 2 * stderr else "not told from 0"
+    return "no bound" if shares.negative.stderr is None else "spread only, no bound"
 
 
 def _sign_reason(shares: SignShares) -> str:
@@ -180,5 +179,8 @@ def _sign_reason(shares: SignShares) -> str:
             "are the least and the most that it leaves, in the mean over the runs."
         )
     else:
-        said.append("How far the nodes stand apart limits it as well, which no standard error shows.")
+        said.append(
+            "How far the nodes stand apart limits it more, which no standard error shows: `slq` with one start a run "
+            "bounds it."
+        )
     return " ".join(said)

@@ -106,7 +106,6 @@ def test_a_file_names_its_problem(tmp_path):
         (["mine.py:one", "--axis", "polar"], "axis takes linear, log, symlog, with commas between them, got 'polar'"),
         (["mine.py:one", "--limit", "soon"], "a time such as 10s, 5m, 1.5h or none is accepted"),
         (["mine.py:one", "--dtype", "float16"], "dtype must be float32 or float64"),
-        (["digits-mlp[step=3]"], "step"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(arguments, said, tmp_path, monkeypatch, capfd):

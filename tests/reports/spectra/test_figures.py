@@ -88,7 +88,7 @@ def test_more_methods_than_panels_are_named_in_the_numbers(planted, drawn, tmp_p
 HOSTILE = ["<script>alert(1)</script>", "a\x00b\u202ec", "x" * 300, "=1+1", "&amp;\"'", "\ud800"]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", HOSTILE, ids=["script", "controls", "long", "formula", "entity", "surrogate"])
 def test_hostile_names_are_text(name, planted, tmp_path):
     planted.density([1.0, 2.0], method=name, problem=name, **DIM)
     planted.spectra()

@@ -62,7 +62,15 @@ def test_the_spread_of_shares_is_over_repeats(planted):
 def test_one_run_has_no_spread(planted):
     spectrum = planted.density([-1.0, 1.0], method="kpm", **DIM).spectrum()
     assert trust_of(spectrum).shares[0].negative.stderr is None
-    assert any(line.verdict == "spread not known" for line in told(trust_of(spectrum)))
+    assert "no bound" in [line.verdict for line in told(trust_of(spectrum))]
+
+
+def test_a_bound_goes_before_a_spread(planted):
+    for repeat in range(2):
+        planted.density([-1.0, 1.0], method="kpm", repeat=repeat, **DIM)
+    planted.density([-1.0, 1.0], diagnostics={"starts": 1}, **DIM)
+    (line,) = [line for line in told(trust_of(planted.spectrum())) if line.what.startswith("negative mass")]
+    assert line.verdict == "between 0 % and 100 %"
 
 
 def test_a_quadrature_of_one_start_brackets_the_negative_mass(planted):
