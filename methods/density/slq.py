@@ -39,8 +39,8 @@ def slq(
         probe: Distribution of the starts before normalisation: `normal` (uniform on the sphere) or `signs`.
 
     Returns:
-        (nodes, weights), the weights summing to one; in `also` the trace, n times the mean, with its standard error
-        over the starts. Diagnostics: `starts`.
+        (nodes, weights), the weights summing to one, and from which start each node is; in `also` the trace, n times
+        the mean, with its standard error over the starts. Diagnostics: `starts`.
 
     Cost:
         min(steps, n) calls, each as wide as there are starts; own work 2 n steps^2 multiplications a start and pass.
@@ -65,6 +65,7 @@ def slq(
         value=(nodes, weights),
         diagnostics={"starts": starts},
         also={Trace: Estimate(trace, stderr=stderr)},
+        starts=np.repeat(np.arange(starts), [values.size for values, _ in rules]),
     )
 
 
