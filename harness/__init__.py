@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from hessbench.counting import BudgetExceeded, CountingOperator
     from hessbench.estimand import (
+        CountAbove,
         Density,
         Diagonal,
         Estimand,
         Estimate,
+        LogDeterminant,
+        Mass,
         Reference,
         Source,
         TopEigenspace,
         TopEigenvalues,
         Trace,
+        TraceFunction,
     )
     from hessbench.ledger.reading import Ledger
     from hessbench.ledger.record import Record, Status
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BudgetExceeded",
+    "CountAbove",
     "CountingOperator",
     "Density",
     "Diagonal",
@@ -42,6 +47,8 @@ __all__ = [
     "Footprint",
     "Ledger",
     "LinearOperator",
+    "LogDeterminant",
+    "Mass",
     "Method",
     "OperatorInfo",
     "Options",
@@ -56,6 +63,7 @@ __all__ = [
     "TopEigenspace",
     "TopEigenvalues",
     "Trace",
+    "TraceFunction",
     "__version__",
     "evaluate",
     "run",
@@ -64,7 +72,10 @@ __all__ = [
 
 _NAMES: Final = {
     "counting": "BudgetExceeded CountingOperator",
-    "estimand": "Density Diagonal Estimand Estimate Reference Source TopEigenspace TopEigenvalues Trace",
+    "estimand": (
+        "CountAbove Density Diagonal Estimand Estimate LogDeterminant Mass Reference Source TopEigenspace "
+        "TopEigenvalues Trace TraceFunction"
+    ),
     "ledger.reading": "Ledger",
     "ledger.record": "Record Status",
     "method": "Footprint Method",

@@ -28,12 +28,14 @@ class Answers:
     Args:
         bound: The method, bound to the cell's own estimand.
         dim: Dimension of the operator.
+        dtype: Name of the dtype the operator computes in.
         emit: Where messages go.
     """
 
-    def __init__(self, bound: BoundMethod, dim: int, emit: Emit) -> None:
+    def __init__(self, bound: BoundMethod, dim: int, dtype: str, emit: Emit) -> None:
         self._bound = bound
         self._dim = dim
+        self._dtype = dtype
         self._emit = emit
         self._pending: list[tuple[int, Estimand, Estimate, Costs]] = []
         self.diverged = ""
@@ -47,7 +49,8 @@ class Answers:
         Raises:
             ValueError: If it lacks an answer to the cell's own estimand.
         """
-        self._pending += [(budget, estimand, answer, costs) for estimand, answer in _answers(estimate, self._bound)]
+        found = _answers(estimate, self._bound, self._dim, self._dtype)
+        self._pending += [(budget, estimand, answer, costs) for estimand, answer in found]
         self.last = costs
 
     def flush(self) -> None:
@@ -84,21 +87,21 @@ class Answers:
 
 def is_wanted(kind: type[Estimand], bound: BoundMethod) -> bool:
     """Whether an answer is scored; what nobody asked for, such as a basis of long vectors, is not computed."""
-    return kind is type(bound.estimand) or not _needs_parameters(kind)
+    return kind is type(bound.run_for) or not _needs_parameters(kind)
 
 
-def _answers(estimate: Estimate, bound: BoundMethod) -> list[tuple[Estimand, Estimate]]:
+def _answers(estimate: Estimate, bound: BoundMethod, dim: int, dtype: str) -> list[tuple[Estimand, Estimate]]:
     """The cell's own estimand first, then the others the same run answered.
 
     Raises:
         ValueError: If the own one was not answered.
     """
-    own = bound.estimand
+    own = bound.answer(estimate, dim, dtype)
+    if own is None:
+        raise ValueError(f"the method gave no {bound.run_for.key}; it must be in `also`")
     known: dict[type[Estimand], Estimate] = {bound.method.estimands[0]: estimate, **estimate.also}
-    if type(own) not in known:
-        raise ValueError(f"the method gave no {own.key}; it must be in `also`")
-    others = [kind for kind in known if kind is not type(own) and not _needs_parameters(kind)]
-    return [(own, known[type(own)]), *((kind(), known[kind]) for kind in others)]
+    others = [kind for kind in known if kind is not type(bound.estimand) and not _needs_parameters(kind)]
+    return [(bound.estimand, own), *((kind(), known[kind]) for kind in others)]
 
 
 def _needs_parameters(kind: type[Estimand]) -> bool:

@@ -59,7 +59,7 @@ def execute(
     # What the problem and the method take; the rest of a cell's time is the harness's own.
     busy = Stopwatch()
     peaks = PeakMeter(device)
-    answers = Answers(bound, problem.dim, emit)
+    answers = Answers(bound, problem.dim, cell.dtype, emit)
     # What is known when it ends, however far it came.
     seconds: dict[str, float] = {}
     measured: dict[str, int | None] = {}

@@ -59,6 +59,7 @@ class Reference:
         bound: Error bound of the eigenvalues (or trace, or diagonal entries) themselves, absolute, before rounding.
         rounding: Constant c in the operator's own rounding, c eps(dtype) norm.
         note: What a reader of the report must know.
+        dim: Dimension n of the operator; 0 where it is not said.
     """
 
     arrays: Arrays
@@ -67,6 +68,7 @@ class Reference:
     bound: float = 0.0
     rounding: float = 10.0
     note: str = ""
+    dim: int = 0
 
     def bound_in(self, dtype: str) -> float:
         """The absolute bound, the rounding of the operator in `dtype` included."""
@@ -88,6 +90,9 @@ class Estimate:
         converged: Whether the method says it has converged.
         diagnostics: Small numbers and texts worth keeping.
         also: Answers to other estimands from the same run.
+        starts: Of a density, from which of several independent starts each node is, (m,) integers from 0, and -1 for a
+            node that all of them share; the weights of a start, times the number of starts, and of what is shared add
+            up to one. What is read from the density has its standard error from them.
     """
 
     value: Any
@@ -97,6 +102,7 @@ class Estimate:
     converged: bool | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     also: Mapping[type[Estimand], Estimate] = field(default_factory=dict[Any, Any])
+    starts: NDArray[np.int64] | None = None
 
     def half_width(self, confidence: float = 0.95) -> float | None:
         """Half the width of the interval that the standard error stands for; None where there is none.
@@ -151,8 +157,12 @@ class Estimand(ABC):
     primary: ClassVar[str]
     definitions: ClassVar[Mapping[str, ErrorDefinition]] = {}
     """What each error is that may be shown by itself, by its name; the primary one is among them."""
+    side_by_side: ClassVar[tuple[str, ...]] = ()
+    """Errors that a reader should see together, since one alone may mislead."""
     trivial_answer: ClassVar[str] = "zero"
     """The answer that takes no product."""
+    read_from: ClassVar[type[Estimand] | None] = None
+    """The estimand from any answer to which it is read; a method that answers that one answers it too."""
     asks: ClassVar[Mapping[str, Value]] = {}
     """Keywords beside the fields that a method which declares them is handed, such as one that costs memory."""
 

@@ -31,6 +31,8 @@ def scored(record: Record, arrays: Arrays, reference: Reference | None) -> Recor
     if reference is None:
         return record
     estimand = parse_estimand(record.estimand)
+    # What was kept before references told the dimension is scored by that of the row.
+    reference = dataclasses.replace(reference, dim=reference.dim or record.dim)
     errors = estimand.errors(arrays, reference, record.dtype)
     error = errors[estimand.primary]
     return dataclasses.replace(

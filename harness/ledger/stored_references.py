@@ -150,4 +150,5 @@ def _reference(header: dict[str, Any], arrays: Arrays) -> Reference:
         bound=header["bound"],
         rounding=header["rounding"],
         note=header["note"],
+        dim=header.get("dim", 0),
     )

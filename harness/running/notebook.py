@@ -189,7 +189,7 @@ def _name(f: Callable[..., Any]) -> str:
 
 
 def _truth(problem: Problem, estimand: Estimand) -> Truth:
-    build, spec = problem.references.get(type(estimand)), estimand.spec
+    build, spec = problem.finder(type(estimand)), estimand.spec
     try:
         return Truth(problem.hash, {spec: build(estimand)} if build else {})
     except Exception as failure:  # noqa: BLE001 -- a reference that fails must not cost the rows

@@ -104,7 +104,7 @@ def _checkpoint(context: Context, number: int, said: Checkpoint, truth: Truth, w
         diagnostics=said.diagnostics,
         **columns_of(said.costs),
     )
-    if row.estimand not in truth.references and type(parse_estimand(row.estimand)) in context.problem.references:
+    if row.estimand not in truth.references and context.problem.finder(type(parse_estimand(row.estimand))):
         row = replace(row, notes={"error": truth.missing.get(row.estimand) or _unasked(row)})
     if said.finite:
         try:
