@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Estimand,
         Estimate,
         Reference,
+        Solve,
         Source,
         TopEigenspace,
         TopEigenvalues,
@@ -50,6 +51,7 @@ __all__ = [
     "ProductKind",
     "Record",
     "Reference",
+    "Solve",
     "Source",
     "Status",
     "Suite",
@@ -64,7 +66,7 @@ __all__ = [
 
 _NAMES: Final = {
     "counting": "BudgetExceeded CountingOperator",
-    "estimand": "Density Diagonal Estimand Estimate Reference Source TopEigenspace TopEigenvalues Trace",
+    "estimand": "Density Diagonal Estimand Estimate Reference Solve Source TopEigenspace TopEigenvalues Trace",
     "ledger.reading": "Ledger",
     "ledger.record": "Record Status",
     "method": "Footprint Method",

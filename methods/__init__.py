@@ -18,6 +18,8 @@ from hessbench.methods.eigenvalues.single_pass import SINGLE_PASS
 from hessbench.methods.eigenvalues.sketch import RANDOMIZED_EIGH, SKETCH
 from hessbench.methods.eigenvalues.sketch_and_refine import SKETCH_AND_REFINE
 from hessbench.methods.eigenvalues.thick_restart import THICK_RESTART_LANCZOS
+from hessbench.methods.functions.cg import CG
+from hessbench.methods.functions.nystrom_cg import NYSTROM_CG
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
 from hessbench.methods.trace.xnystrace import XNYSTRACE
 from hessbench.methods.trace.xtrace import XTRACE
@@ -44,6 +46,8 @@ METHODS: list[Method] = [
     XDIAG,
     GGN_DIAGONAL_EXACT,
     GGN_DIAGONAL_MC,
+    CG,
+    NYSTROM_CG,
     DENSE,
 ]
 """The built-in methods, in the order they are listed."""

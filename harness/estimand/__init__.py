@@ -5,6 +5,7 @@ from hessbench.estimand.density import Density
 from hessbench.estimand.diagonal import Diagonal
 from hessbench.estimand.eigenspace import TopEigenspace
 from hessbench.estimand.eigenvalues import TopEigenvalues
+from hessbench.estimand.solve import Solve
 from hessbench.estimand.table import ESTIMANDS, parse_estimand
 from hessbench.estimand.trace import Trace
 
@@ -17,6 +18,7 @@ __all__ = [
     "Estimand",
     "Estimate",
     "Reference",
+    "Solve",
     "Source",
     "TopEigenspace",
     "TopEigenvalues",

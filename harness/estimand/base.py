@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hessbench.operators import LinearOperator
 from hessbench.specs import REQUIRED, Required, Spec, Value, canonical
 
 Array: TypeAlias = NDArray[np.float64]
@@ -135,6 +136,8 @@ class Estimand(ABC):
     """The answer that takes no product."""
     asks: ClassVar[Mapping[str, Value]] = {}
     """Keywords beside the fields that a method which declares them is handed, such as one that costs memory."""
+    hands: ClassVar[tuple[str, ...]] = ()
+    """Keywords of the tensors that `handed` makes for a method."""
 
     @property
     def spec(self) -> str:
@@ -176,6 +179,35 @@ class Estimand(ABC):
     def of_size(cls, k: int) -> Self:
         """The first `k` of what is counted; all of anything else."""
         return cast("Callable[..., Self]", cls)(k=k) if "k" in defaults_of(cls) else cls()
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether it can be asked only of a problem that is made of a network."""
+        return False
+
+    def handed(self, dim: int, network: Callable[[], object] | None = None) -> dict[str, Array]:
+        """Vectors that are part of the question, by the keyword a method gets each as: of length `dim`, in float64.
+
+        Args:
+            dim: Dimension of the operator.
+            network: Makes the network that the problem is made of, where it is.
+
+        Raises:
+            ValueError: If they cannot be made.
+        """
+        del dim, network
+        return {}
+
+    def observed(self, value: Any, op: LinearOperator, handed: Mapping[str, Tensor]) -> Arrays:
+        """What only the operator tells of an estimate, as further arrays for its errors.
+
+        Args:
+            value: The estimate's value.
+            op: The operator, whose products are neither timed nor charged here.
+            handed: The vectors of `handed` in its dtype.
+        """
+        del value, op, handed
+        return {}
 
     def check(self, dim: int) -> None:  # noqa: B027 -- most estimands fit every dimension
         """Refuse a dimension the estimand does not fit.

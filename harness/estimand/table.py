@@ -10,11 +10,12 @@ from hessbench.estimand.density import Density
 from hessbench.estimand.diagonal import Diagonal
 from hessbench.estimand.eigenspace import TopEigenspace
 from hessbench.estimand.eigenvalues import TopEigenvalues
+from hessbench.estimand.solve import Solve
 from hessbench.estimand.trace import Trace
 from hessbench.specs import canonical, parse_one, suggest
 
 ESTIMANDS: Final[dict[str, type[Estimand]]] = {
-    kind.key: kind for kind in (TopEigenvalues, Trace, Density, Diagonal, TopEigenspace)
+    kind.key: kind for kind in (TopEigenvalues, Trace, Density, Diagonal, TopEigenspace, Solve)
 }
 
 

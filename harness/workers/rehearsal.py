@@ -51,12 +51,19 @@ def rehearse(bound: BoundMethod, budget: int, dim: int, like: Tensor, factor: tu
     allowed = max(allowed, bound.min_matvecs(size))
     cell = Cell("rehearsal", str(bound.spec), bound.estimand.spec, (allowed,), device=str(like.device))
     seconds: list[float] = []
-    op = SlowlyDecaying(size, like, signs=PSD not in bound.method.requires, factor=factor)
-    run = CountedRun(op, cell, bound)
+    # A system to be solved is definite: an indefinite one ends a run at once.
+    signs = PSD not in bound.method.requires and not bound.estimand.hands
+    op = SlowlyDecaying(size, like, signs=signs, factor=factor)
+    generator = make_generator(derive_seed("rehearsal", "handed"), like.device)
+    handed = {
+        name: torch.randn(size, generator=generator, device=like.device, dtype=like.dtype)
+        for name in bound.estimand.hands
+    }
+    run = CountedRun(op, cell, bound, handed=handed)
     with counting_flops():
         seconds.append(_own_seconds(run))
     op.blocks.clear()
-    run = CountedRun(op, cell, bound)
+    run = CountedRun(op, cell, bound, handed=handed)
     seconds.append(_own_seconds(run))
     blocks = {f"{kind} {width}": number for (kind, width), number in op.blocks.items()}
     return Rehearsal(
