@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final, cast
 import torch
 from torch import Tensor
 
+from hessbench.code_text import code_text, fixed, stable
 from hessbench.counting import CountingOperator
 from hessbench.estimand import ESTIMANDS, Estimand
 from hessbench.estimand.base import defaults_of
@@ -124,9 +124,9 @@ class Method:
             if file and Path(file).is_file():
                 source = b"\0".join(path.read_bytes() for path in source_files(Path(file)))
             else:
-                source = _code_text(function).encode()
+                source = code_text(function).encode()
             # A partial is told from its function by what it fixes.
-            source += "".join(f"\0{name}={_stable(value)}" for name, value in _fixed(self.run)).encode()
+            source += "".join(f"\0{name}={stable(value)}" for name, value in fixed(self.run)).encode()
         return hashlib.sha256(source).hexdigest()[:16]
 
     def spec(self, asked: Spec | str) -> Spec:
@@ -282,36 +282,3 @@ def _function(run: Callable[..., Any]) -> Callable[..., Any]:
             break
         run = inner
     return run if inspect.isroutine(run) else type(run).__call__
-
-
-def _fixed(run: Callable[..., Any]) -> list[tuple[str, Any]]:
-    """Arguments fixed by partials, outermost last."""
-    found: list[tuple[str, Any]] = []
-    while isinstance(run, functools.partial):
-        numbered = ((str(position), value) for position, value in enumerate(run.args))
-        found = [*numbered, *sorted(run.keywords.items()), *found]
-        run = run.func
-    return found
-
-
-def _code_text(function: Callable[..., Any]) -> str:
-    """What a function without a source file does: byte code, names, constants and defaults, not where it was typed."""
-    code: types.CodeType = function.__code__
-    defaults = [(name, _stable(value)) for name, value in keyword_defaults(function).items()]
-    return f"{_instructions(code)} {defaults}"
-
-
-def _instructions(code: types.CodeType) -> str:
-    constants = [_instructions(c) if isinstance(c, types.CodeType) else _stable(c) for c in code.co_consts]
-    return f"{code.co_code!r} {code.co_names} {code.co_freevars} {constants}"
-
-
-def _stable(value: object) -> str:
-    """A text that is the same in every process: no address, and no order that depends on a hash seed."""
-    if isinstance(value, tuple | list):
-        return str([_stable(inner) for inner in cast("tuple[object, ...]", value)])
-    if isinstance(value, frozenset | set):
-        return str(sorted(_stable(inner) for inner in cast("set[object]", value)))
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        return repr(value)
-    return str(getattr(value, "__qualname__", type(value).__qualname__))

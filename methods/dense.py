@@ -43,8 +43,8 @@ def dense(
 
     Returns:
         The first k eigenvalues, and in `also` the trace, the density (every eigenvalue with weight 1/n), the diagonal
-        and, computed when they are asked for, the space of the first k eigenvectors and, with b, the solution. What error there is comes from the
-        products.
+        and, computed when they are asked for, the space of the first k eigenvectors and, with b, the solution. What
+        error there is comes from the products.
 
     Cost:
         n products in ceil(n / 256) calls; own work of order n^3, and n^2 numbers of memory.
@@ -83,7 +83,8 @@ def _solution(A: Array, eigenvalues: Array, estimand: Solve, b: Array) -> Array:
     if not np.isfinite(A).all():
         return np.full(b.size, np.nan)
     refuse_singular(estimand, eigenvalues + estimand.damping)
-    return np.linalg.solve((A + A.T) / 2 + estimand.damping * np.eye(b.size), b)
+    solution = np.linalg.solve((A + A.T) / 2 + estimand.damping * np.eye(b.size), b)
+    return solution.astype(np.float64, copy=False)
 
 
 def _least(dim: int, **_: object) -> int:

@@ -18,7 +18,7 @@ FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("pr
 
 PROTOCOL = (
     "operators", "transforms", "clock", "counting", "tally", "specs", "registry", "seeding", "flops", "files",
-    "source_files", "exceptions", "redact", "estimand",
+    "source_files", "code_text", "exceptions", "redact", "estimand",
 )  # fmt: skip
 
 # Who may import whom: a room, and the rooms it sees beside itself. A module belongs to the longest name it begins with.

@@ -186,26 +186,12 @@ class Estimand(ABC):
         return False
 
     def handed(self, dim: int, network: Callable[[], object] | None = None) -> dict[str, Array]:
-        """Vectors that are part of the question, by the keyword a method gets each as: of length `dim`, in float64.
-
-        Args:
-            dim: Dimension of the operator.
-            network: Makes the network that the problem is made of, where it is.
-
-        Raises:
-            ValueError: If they cannot be made.
-        """
+        """Vectors (dim,) that are part of the question, by keyword; `network` makes what the problem is made of."""
         del dim, network
         return {}
 
     def observed(self, value: Any, op: LinearOperator, handed: Mapping[str, Tensor]) -> Arrays:
-        """What only the operator tells of an estimate, as further arrays for its errors.
-
-        Args:
-            value: The estimate's value.
-            op: The operator, whose products are neither timed nor charged here.
-            handed: The vectors of `handed` in its dtype.
-        """
+        """What only the operator tells of an estimate, by products neither timed nor charged: arrays for its errors."""
         del value, op, handed
         return {}
 

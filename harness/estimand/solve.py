@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, Protocol, Self, TypeAlias, cast, final, get_args
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, cast, final, get_args
 
 import numpy as np
 import scipy.linalg
@@ -29,9 +29,6 @@ from hessbench.operators import LinearOperator
 from hessbench.seeding import derive_seed
 
 RightSide: TypeAlias = Literal["normal", "gradient", "example"]
-
-_CHECKED_DAMPING: Final = 2.5
-"""Damping that makes the small indefinite operators on which laws are checked definite: their norm is 2."""
 
 
 class HasGradients(Protocol):
@@ -87,6 +84,8 @@ class Solve(Estimand):
         ),
     }
     hands: ClassVar[tuple[str, ...]] = ("b",)
+    example: ClassVar[Mapping[str, float]] = {"damping": 2.5}
+    """A damping that makes the small indefinite operators on which laws are checked definite: their norm is 2."""
     damping: float
     rhs: RightSide = "normal"
     instance: int = 0
@@ -108,7 +107,7 @@ class Solve(Estimand):
     @classmethod
     def of_size(cls, k: int) -> Self:
         del k
-        return cls(damping=_CHECKED_DAMPING)
+        return cls(cls.example["damping"])
 
     @property
     @override

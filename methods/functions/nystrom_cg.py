@@ -103,8 +103,7 @@ def _least(dim: int, *, rank: int, **_: object) -> int:
 
 
 def _widths(num_matvecs: int, *, rank: int, **_: object) -> tuple[int, ...]:
-    del num_matvecs
-    return (1,) if rank == 1 else (1, rank)
+    return (1,) if rank == 1 else (1, min(rank, num_matvecs))
 
 
 def _footprint(dim: int, num_matvecs: int, *, rank: int, reorth: str, **_: object) -> Footprint:

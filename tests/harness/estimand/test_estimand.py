@@ -16,6 +16,7 @@ from hessbench.estimand import (
     Diagonal,
     Estimate,
     Reference,
+    Solve,
     Source,
     TopEigenspace,
     TopEigenvalues,
@@ -311,8 +312,9 @@ def test_more_eigenvalues_than_the_dimension_are_refused():
 @pytest.mark.parametrize("kind", ESTIMANDS.values(), ids=lambda kind: kind.key)
 def test_an_estimand_is_made_without_parameters_where_it_has_none_to_give(kind):
     counts = kind in (TopEigenvalues, TopEigenspace)
-    assert kind.default() == (None if counts else kind())
-    assert kind.of_size(7) == (kind(k=7) if counts else kind())
+    needs = counts or kind is Solve
+    assert kind.default() == (None if needs else kind())
+    assert kind.of_size(7) == (kind(k=7) if counts else kind(**getattr(kind, "example", {})))
 
 
 def test_every_estimand_is_exported_by_the_package_and_by_its_own():
@@ -321,7 +323,7 @@ def test_every_estimand_is_exported_by_the_package_and_by_its_own():
 
 
 def test_estimands_are_the_published_ones():
-    assert list(ESTIMANDS) == ["top-eigenvalues", "trace", "density", "diagonal", "top-eigenspace"]
+    assert list(ESTIMANDS) == ["top-eigenvalues", "trace", "density", "diagonal", "top-eigenspace", "solve"]
 
 
 def test_a_lazy_value_is_called_only_when_resolved_and_what_goes_beside_it_too():
