@@ -8,6 +8,7 @@ from hessbench.methods.density.kpm import KPM
 from hessbench.methods.density.slq import SLQ
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
 from hessbench.methods.diagonal.diagpp import DIAGPP
+from hessbench.methods.diagonal.exact_diagonal import DIAGONAL_EXACT
 from hessbench.methods.diagonal.xdiag import XDIAG
 from hessbench.methods.eigenvalues.block_krylov import BLOCK_KRYLOV
 from hessbench.methods.eigenvalues.lanczos import LANCZOS
@@ -44,6 +45,7 @@ METHODS: list[Method] = [
     HUTCHINSON_DIAGONAL,
     DIAGPP,
     XDIAG,
+    DIAGONAL_EXACT,
     GGN_DIAGONAL_EXACT,
     GGN_DIAGONAL_MC,
     CG,

@@ -145,3 +145,9 @@ class _Factor:
         """Some vectors of the right shape."""
         self._op.blocks[ProductKind.PER_EXAMPLE_SQUARE, block.shape[1]] += 1
         return block[:1].square().expand(self._op.dim, -1).clone()
+
+    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
+        """Some vectors of the right shape, after the draw of a label for each sample."""
+        self._op.blocks[ProductKind.PER_EXAMPLE_SQUARE, number] += 1
+        drawn = torch.rand(self.num_samples, number, generator=generator, dtype=self._op.dtype, device=self._op.device)
+        return drawn[:1].square().expand(self._op.dim, -1).clone()

@@ -131,6 +131,7 @@ def test_the_registry_holds_the_agreed_names():
         "hutchinson-diagonal",
         "diagpp",
         "xdiag",
+        "diagonal-exact",
         "ggn-diagonal-exact",
         "ggn-diagonal-mc",
         "cg",

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-import hessbench
 from hessbench.catalog import load_catalog
+from hessbench.cells.cell import Cell
+from hessbench.cells.execute import execute
 from hessbench.estimand import Solve, Source, parse_estimand
 from hessbench.estimand.from_dense import dense_references
 from hessbench.estimand.solve import damping_of, refined_solution, solve_reference
+from hessbench.ledger.record import Status
 from hessbench.operators import dense_operator, to_dense
 from hessbench.problem import Problem
 
@@ -156,12 +158,16 @@ def test_a_right_hand_side_of_zero_is_solved_by_zero():
     assert wrong["relative_norm"] == pytest.approx(3**0.5)
 
 
-def test_cells_score_the_residual_of_the_operator_itself_uncharged():
-    A = matrix(np.linspace(1, 3, 20))
-    found = hessbench.evaluate("cg", Problem.of("own", A), "solve[damping=0.5]", num_matvecs=[3, 6])
-    rows = [row for row in found.records if row.kind == "checkpoint"]
-    assert [row.matvecs for row in rows] == [3, 6]
-    for row in rows:
-        assert row.errors["residual"] == pytest.approx(row.diagnostics["residual"], rel=1e-3)
-        assert row.errors["energy"] < row.errors["residual"] * 2
-    assert rows[1].error < rows[0].error < 1
+def test_cells_observe_the_residual_with_the_operator_itself_uncharged():
+    A, estimand, emitted = matrix(np.linspace(1, 3, 20)), Solve(0.5), []
+    problem = Problem.of("own", A)
+    cell = Cell("own", "cg", estimand.spec, (3, 6), dtype="float64")
+    execute(cell, problem, CATALOG.method("cg", estimand), emitted.append)
+    *rows, end = emitted
+    assert (end.status, end.costs.matvecs, end.notes.get("matvecs")) == (Status.OK, 6, None)
+    reference = problem.references[Solve](estimand)
+    found = [estimand.errors(row.arrays, reference, "float64") for row in rows]
+    for row, errors in zip(rows, found, strict=True):
+        assert errors["residual"] == pytest.approx(row.diagnostics["residual"], rel=1e-8)
+        assert errors["energy"] < 2 * errors["residual"]
+    assert found[1]["relative_norm"] < found[0]["relative_norm"] < 1
