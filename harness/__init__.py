@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         LogDeterminant,
         Mass,
         Reference,
+        Solve,
         Source,
         TopEigenspace,
         TopEigenvalues,
@@ -57,6 +58,7 @@ __all__ = [
     "ProductKind",
     "Record",
     "Reference",
+    "Solve",
     "Source",
     "Status",
     "Suite",
@@ -73,8 +75,8 @@ __all__ = [
 _NAMES: Final = {
     "counting": "BudgetExceeded CountingOperator",
     "estimand": (
-        "CountAbove Density Diagonal Estimand Estimate LogDeterminant Mass Reference Source TopEigenspace "
-        "TopEigenvalues Trace TraceFunction"
+        "CountAbove Density Diagonal Estimand Estimate LogDeterminant Mass Reference Solve Source "
+        "TopEigenspace TopEigenvalues Trace TraceFunction"
     ),
     "ledger.reading": "Ledger",
     "ledger.record": "Record Status",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
+from torch import Tensor
 
 from hessbench.code_text import code_text, fixed, stable
 from hessbench.counting import CountingOperator
@@ -18,6 +19,7 @@ from hessbench.estimand import ESTIMANDS, Estimand, Estimate
 from hessbench.estimand.base import defaults_of
 from hessbench.estimand.spectral import SpectralQuantity, read_from_density
 from hessbench.exceptions import asked_of
+from hessbench.operators import LinearOperator
 from hessbench.problem import Problem
 from hessbench.source_files import source_files
 from hessbench.specs import (
@@ -107,7 +109,7 @@ class Method:
     @property
     def defaults(self) -> dict[str, Value | Required]:
         """The method's own parameters with their defaults."""
-        handed = _HANDED.union(*(defaults_of(kind) for kind in self.estimands))
+        handed = _HANDED.union(*((*defaults_of(kind), *kind.hands) for kind in self.estimands))
         return {name: value for name, value in keyword_defaults(self.run).items() if name not in handed}
 
     @functools.cached_property
@@ -213,9 +215,40 @@ class BoundMethod:
         filled = {k: v for k, v in known.items() if not isinstance(v, Required) and k not in _HANDED}
         return {**filled, **self.keywords}
 
-    def run(self, op: CountingOperator, num_matvecs: int, generator: torch.Generator) -> Any:
-        """Start the estimator: an `Estimate`, or an iterator of them."""
-        return self.method.run(op, num_matvecs=num_matvecs, generator=generator, **self.keywords)
+    def handed(self, op: LinearOperator, network: Callable[[], object] | None = None) -> dict[str, Tensor]:
+        """The vectors that are part of the question, in an operator's dtype and where it lives.
+
+        Args:
+            op: The operator.
+            network: Makes the network it belongs to, where there is one.
+
+        Raises:
+            ValueError: If they cannot be made.
+        """
+        if not self.estimand.hands:
+            return {}
+        made = self.estimand.handed(op.dim, network)
+        return {name: torch.as_tensor(array).to(device=op.device, dtype=op.dtype) for name, array in made.items()}
+
+    def run(
+        self,
+        op: CountingOperator,
+        num_matvecs: int,
+        generator: torch.Generator,
+        handed: Mapping[str, Tensor] | None = None,
+    ) -> Any:
+        """Start the estimator: an `Estimate`, or an iterator of them.
+
+        Args:
+            op: The operator.
+            num_matvecs: Budget.
+            generator: Source of randomness.
+            handed: From `handed`; made here where it is not given.
+        """
+        vectors = self.handed(op) if handed is None else handed
+        declared = inspect.signature(self.method.run).parameters if vectors else {}
+        own = {name: vector for name, vector in vectors.items() if name in declared}
+        return self.method.run(op, num_matvecs=num_matvecs, generator=generator, **self.keywords, **own)
 
     def min_matvecs(self, dim: int) -> int:
         """Least budget for dimension `dim`.
@@ -263,6 +296,8 @@ class BoundMethod:
             asked = self.run_for.fields[name]
             if name not in declared and not isinstance(default, Required) and asked != default and name in _ORDERS:
                 return f"{self.method.name} answers {name}={default} only, {asked} is asked for"
+        if self.estimand.needs_network and problem.network is None:
+            return f"{self.estimand.spec} needs a problem that is made of a network, which {problem.name} is not"
         lacking = [trait for trait in self.method.requires if trait not in problem.traits]
         if lacking:
             return f"{self.method.name} requires the trait {lacking[0]!r}, which {problem.name} does not declare"

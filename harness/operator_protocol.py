@@ -118,6 +118,18 @@ class Factor(Protocol):
 
 
 @runtime_checkable
+class DrawsTargets(Protocol):
+    """A factor of a loss that is the log-likelihood of a distribution of targets."""
+
+    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
+        """Sum over samples of squared gradients of the loss at targets drawn from the prediction: (dim, number).
+
+        Entry (p, j) is an unbiased estimate of that of the diagonal of F F^T; one per-example square per column.
+        """
+        ...
+
+
+@runtime_checkable
 class Factored(Protocol):
     """An operator that offers its factor."""
 
@@ -147,6 +159,17 @@ class Cancelling(Protocol):
     def rounding_size(self) -> float:
         """What its products round by, in units of eps: the norm of what cancels in them; costs some products."""
         ...
+
+
+def drawn_squares(factor: Factor, number: int, generator: torch.Generator) -> Tensor:
+    """The squares of `DrawsTargets`.
+
+    Raises:
+        ValueError: If no targets can be drawn.
+    """
+    if not isinstance(factor, DrawsTargets):
+        raise ValueError("the factor of this operator draws no targets: take draw=signs")
+    return factor.drawn_squares(number, generator)
 
 
 def info_of(op: LinearOperator) -> OperatorInfo:

@@ -19,11 +19,13 @@ from hessbench.operator_checks import plain_block as plain_block
 from hessbench.operator_protocol import Cancelling as Cancelling
 from hessbench.operator_protocol import Described as Described
 from hessbench.operator_protocol import Differentiable as Differentiable
+from hessbench.operator_protocol import DrawsTargets as DrawsTargets
 from hessbench.operator_protocol import Factor as Factor
 from hessbench.operator_protocol import Factored as Factored
 from hessbench.operator_protocol import LinearOperator as LinearOperator
 from hessbench.operator_protocol import OperatorInfo as OperatorInfo
 from hessbench.operator_protocol import ProductKind as ProductKind
+from hessbench.operator_protocol import drawn_squares as drawn_squares
 from hessbench.operator_protocol import info_of as info_of
 
 Matmat: TypeAlias = Callable[[Tensor], Tensor]

@@ -16,6 +16,7 @@ from hessbench.ledger.costs import Costs
 from hessbench.ledger.record import finite_or_null
 from hessbench.ledger.typed_fields import INT64
 from hessbench.method import BoundMethod
+from hessbench.operators import LinearOperator
 from hessbench.redact import redact
 
 _MOST_DIAGNOSTICS: Final = 100
@@ -38,10 +39,21 @@ class Answers:
         self._dtype = dtype
         self._emit = emit
         self._pending: list[tuple[int, Estimand, Estimate, Costs]] = []
+        self._op: LinearOperator | None = None
+        self._handed: Mapping[str, Tensor] = {}
         self.diverged = ""
-        """Why the cell's own estimate is not finite; empty while it is."""
+        """Why the cell's own estimate is no answer, not finite or broken down; empty while it is one."""
         self.last: Costs | None = None
         """What the last estimate cost."""
+
+    def observe(self, op: LinearOperator, handed: Mapping[str, Tensor]) -> None:
+        """Ask an operator for what only it tells of the estimates, off the clock and uncharged.
+
+        Args:
+            op: The operator, not the one that counts.
+            handed: The vectors that are part of the question.
+        """
+        self._op, self._handed = op, handed
 
     def take(self, budget: int, estimate: Estimate, costs: Costs) -> None:
         """Take the estimate of one budget.
@@ -64,9 +76,12 @@ class Answers:
 
     def _emit_one(self, budget: int, estimand: Estimand, answer: Estimate, costs: Costs) -> None:
         arrays = estimand.to_arrays(answer.value, self._dim)
+        if self._op is not None and estimand is self._bound.estimand:
+            arrays |= estimand.observed(answer.value, self._op, self._handed)
         finite = all(bool(np.isfinite(array).all()) for array in arrays.values())
-        if not finite and estimand is self._bound.estimand:
-            said = str(answer.diagnostics.get("reason", ""))
+        broken = str(answer.diagnostics.get("breakdown", ""))
+        if (broken or not finite) and estimand is self._bound.estimand:
+            said = broken or str(answer.diagnostics.get("reason", ""))
             self.diverged = redact(said) or "the estimate is not finite"
         freedom = {} if answer.stderr_dof is None else {"stderr_dof": answer.stderr_dof}
         diagnostics = _plain({**freedom, **answer.diagnostics})

@@ -6,6 +6,7 @@ from hessbench.estimand.density import Density
 from hessbench.estimand.diagonal import Diagonal
 from hessbench.estimand.eigenspace import TopEigenspace
 from hessbench.estimand.eigenvalues import TopEigenvalues
+from hessbench.estimand.solve import Solve
 from hessbench.estimand.table import ESTIMANDS, parse_estimand
 from hessbench.estimand.trace import Trace
 from hessbench.estimand.trace_function import LogDeterminant, TraceFunction
@@ -22,6 +23,7 @@ __all__ = [
     "LogDeterminant",
     "Mass",
     "Reference",
+    "Solve",
     "Source",
     "TopEigenspace",
     "TopEigenvalues",

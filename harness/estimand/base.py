@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
+from hessbench.operators import LinearOperator
 from hessbench.specs import REQUIRED, Required, Spec, Value, canonical
 
 Array: TypeAlias = NDArray[np.float64]
@@ -165,6 +166,8 @@ class Estimand(ABC):
     """The estimand from any answer to which it is read; a method that answers that one answers it too."""
     asks: ClassVar[Mapping[str, Value]] = {}
     """Keywords beside the fields that a method which declares them is handed, such as one that costs memory."""
+    hands: ClassVar[tuple[str, ...]] = ()
+    """Keywords of the tensors that `handed` makes for a method."""
 
     @property
     def spec(self) -> str:
@@ -206,6 +209,21 @@ class Estimand(ABC):
     def of_size(cls, k: int) -> Self:
         """The first `k` of what is counted; all of anything else."""
         return cast("Callable[..., Self]", cls)(k=k) if "k" in defaults_of(cls) else cls()
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether it can be asked only of a problem that is made of a network."""
+        return False
+
+    def handed(self, dim: int, network: Callable[[], object] | None = None) -> dict[str, Array]:
+        """Vectors (dim,) that are part of the question, by keyword; `network` makes what the problem is made of."""
+        del dim, network
+        return {}
+
+    def observed(self, value: Any, op: LinearOperator, handed: Mapping[str, Tensor]) -> Arrays:
+        """What only the operator tells of an estimate, by products neither timed nor charged: arrays for its errors."""
+        del value, op, handed
+        return {}
 
     def check(self, dim: int) -> None:  # noqa: B027 -- most estimands fit every dimension
         """Refuse a dimension the estimand does not fit.

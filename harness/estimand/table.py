@@ -11,6 +11,7 @@ from hessbench.estimand.density import Density
 from hessbench.estimand.diagonal import Diagonal
 from hessbench.estimand.eigenspace import TopEigenspace
 from hessbench.estimand.eigenvalues import TopEigenvalues
+from hessbench.estimand.solve import Solve
 from hessbench.estimand.trace import Trace
 from hessbench.estimand.trace_function import LogDeterminant, TraceFunction
 from hessbench.specs import canonical, parse_one, suggest
@@ -27,6 +28,7 @@ ESTIMANDS: Final[dict[str, type[Estimand]]] = {
         TraceFunction,
         Mass,
         CountAbove,
+        Solve,
     )
 }
 

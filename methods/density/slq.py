@@ -54,7 +54,8 @@ def slq(
 
     Returns:
         (nodes, weights), the weights summing to one, nodes of a start ascending and next to one another, and from which
-        start each node is; in `also` the trace, n times the mean, with its standard error over the starts. Diagnostics: `starts`.
+        start each node is; in `also` the trace, n times the mean, with its standard error over the starts.
+        Diagnostics: `starts`.
 
     Cost:
         min(steps, n) calls for each chunk of starts, as wide as the chunk; own work 2 n steps^2 multiplications a start

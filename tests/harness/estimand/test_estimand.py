@@ -16,6 +16,7 @@ from hessbench.estimand import (
     Diagonal,
     Estimate,
     Reference,
+    Solve,
     Source,
     TopEigenspace,
     TopEigenvalues,
@@ -314,7 +315,7 @@ def test_more_eigenvalues_than_the_dimension_are_refused():
 @pytest.mark.parametrize("kind", ESTIMANDS.values(), ids=lambda kind: kind.key)
 def test_an_estimand_is_made_without_parameters_where_it_has_none_to_give(kind):
     counts = kind in (TopEigenvalues, TopEigenspace)
-    needs = counts or kind.read_from is not None
+    needs = counts or kind is Solve or kind.read_from is not None
     assert kind.default() == (None if needs else kind())
     assert kind.of_size(7) == (kind(k=7) if counts else kind(**getattr(kind, "example", {})))
 
@@ -327,7 +328,7 @@ def test_every_estimand_is_exported_by_the_package_and_by_its_own():
 def test_estimands_are_the_published_ones():
     assert list(ESTIMANDS) == [
         "top-eigenvalues", "trace", "density", "diagonal", "top-eigenspace",
-        "log-determinant", "trace-function", "mass", "count-above",
+        "log-determinant", "trace-function", "mass", "count-above", "solve",
     ]  # fmt: skip
 
 
