@@ -1,12 +1,15 @@
-"""What a function without a source file does, as a text that is the same in every process."""
+"""What a function does, as a text that is the same in every process: its source, or its code where it has none."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
+from hessbench.source_files import source_files
 from hessbench.specs import keyword_defaults
 
 
@@ -41,3 +44,25 @@ def stable(value: object) -> str:
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return repr(value)
     return str(getattr(value, "__qualname__", type(value).__qualname__))
+
+
+def function_of(run: Callable[..., Any]) -> Callable[..., Any]:
+    """The function behind partials, decorators and objects that can be called."""
+    while True:
+        inner = run.func if isinstance(run, functools.partial) else inspect.unwrap(run)
+        if inner is run:
+            break
+        run = inner
+    return run if inspect.isroutine(run) else type(run).__call__
+
+
+def source_of(run: Callable[..., Any]) -> bytes:
+    """What a callable does: its source file and the files beside it that it imports, and what partials fix."""
+    function = function_of(run)
+    file = inspect.getsourcefile(function)
+    if file and Path(file).is_file():
+        source = b"\0".join(path.read_bytes() for path in source_files(Path(file)))
+    else:
+        source = code_text(function).encode()
+    # A partial is told from its function by what it fixes.
+    return source + "".join(f"\0{name}={stable(value)}" for name, value in fixed(run)).encode()

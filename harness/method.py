@@ -7,13 +7,12 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
 from torch import Tensor
 
-from hessbench.code_text import code_text, fixed, stable
+from hessbench.code_text import function_of, source_of
 from hessbench.counting import CountingOperator
 from hessbench.estimand import ESTIMANDS, Estimand, Estimate
 from hessbench.estimand.base import defaults_of
@@ -21,7 +20,6 @@ from hessbench.estimand.spectral import SpectralQuantity, read_from_density
 from hessbench.exceptions import asked_of
 from hessbench.operators import LinearOperator
 from hessbench.problem import Problem
-from hessbench.source_files import source_files
 from hessbench.specs import (
     Required,
     Spec,
@@ -104,7 +102,7 @@ class Method:
     @property
     def is_anytime(self) -> bool:
         """Whether `run` is a generator function."""
-        return inspect.isgeneratorfunction(_function(self.run))
+        return inspect.isgeneratorfunction(function_of(self.run))
 
     @property
     def defaults(self) -> dict[str, Value | Required]:
@@ -118,16 +116,7 @@ class Method:
 
         Read once, since every row asks for it.
         """
-        source = f"{self.name}\0{self.version}".encode()
-        if not self.version:
-            function = _function(self.run)
-            file = inspect.getsourcefile(function)
-            if file and Path(file).is_file():
-                source = b"\0".join(path.read_bytes() for path in source_files(Path(file)))
-            else:
-                source = code_text(function).encode()
-            # A partial is told from its function by what it fixes.
-            source += "".join(f"\0{name}={stable(value)}" for name, value in fixed(self.run)).encode()
+        source = f"{self.name}\0{self.version}".encode() if self.version else source_of(self.run)
         return hashlib.sha256(source).hexdigest()[:16]
 
     def answers(self, kind: type[Estimand]) -> bool:
@@ -302,13 +291,3 @@ class BoundMethod:
         if lacking:
             return f"{self.method.name} requires the trait {lacking[0]!r}, which {problem.name} does not declare"
         return ""
-
-
-def _function(run: Callable[..., Any]) -> Callable[..., Any]:
-    """The function behind partials, decorators and objects that can be called."""
-    while True:
-        inner = run.func if isinstance(run, functools.partial) else inspect.unwrap(run)
-        if inner is run:
-            break
-        run = inner
-    return run if inspect.isroutine(run) else type(run).__call__

@@ -91,9 +91,7 @@ class Estimate:
         converged: Whether the method says it has converged.
         diagnostics: Small numbers and texts worth keeping.
         also: Answers to other estimands from the same run.
-        starts: Of a density, from which of several independent starts each node is, (m,) integers from 0, and -1 for a
-            node that all of them share; the weights of a start, times the number of starts, and of what is shared add
-            up to one. What is read from the density has its standard error from them.
+        starts: Of a density, the start each node is from, (m,) from 0, or -1; see `spectral.read_from_density`.
     """
 
     value: Any
@@ -161,7 +159,6 @@ class Estimand(ABC):
     side_by_side: ClassVar[tuple[str, ...]] = ()
     """Errors that a reader should see together, since one alone may mislead."""
     trivial_answer: ClassVar[str] = "zero"
-    """The answer that takes no product."""
     read_from: ClassVar[type[Estimand] | None] = None
     """The estimand from any answer to which it is read; a method that answers that one answers it too."""
     asks: ClassVar[Mapping[str, Value]] = {}
@@ -181,7 +178,7 @@ class Estimand(ABC):
 
     @classmethod
     def trivial_error(cls, name: str, errors: Mapping[str, float | None]) -> float | None:
-        """Error of the answer that takes no product.
+        """Error of the answer that takes no product, `trivial_answer`.
 
         Args:
             name: Which error.
@@ -264,28 +261,6 @@ def defaults_of(kind: type[Estimand]) -> dict[str, Value | Required]:
         f.name: REQUIRED if f.default is dataclasses.MISSING else cast("Value", f.default)
         for f in dataclasses.fields(kind)
     }
-
-
-def check_leading(key: str, k: int, which: Which) -> None:
-    """Refuse a number of eigenvalues or an order that no matrix has.
-
-    Raises:
-        ValueError: Naming what is accepted.
-    """
-    if k < 1:
-        raise ValueError(f"{key}: k must be at least 1, got {k}")
-    if which not in ORDERS:
-        raise ValueError(f"{key}: which must be {', '.join(ORDERS[:-1])} or {ORDERS[-1]}, got {which!r}")
-
-
-def check_fits(key: str, k: int, dim: int) -> None:
-    """Refuse more eigenvalues than the dimension has.
-
-    Raises:
-        ValueError: Naming the accepted range.
-    """
-    if k > dim:
-        raise ValueError(f"{key}: k must be between 1 and the dimension {dim}, got {k}")
 
 
 def spectral_norm(eigenvalues: Array) -> float:

@@ -19,12 +19,11 @@ from hessbench.estimand.base import (
     Reference,
     Source,
     Which,
-    check_fits,
-    check_leading,
     real_array,
     sort_key,
     spectral_norm,
 )
+from hessbench.estimand.numbers import check_fits, check_leading
 from hessbench.specs import Value
 
 BASIS_LIMIT: Final = 125_000

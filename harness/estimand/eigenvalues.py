@@ -19,12 +19,11 @@ from hessbench.estimand.base import (
     Reference,
     Source,
     Which,
-    check_fits,
-    check_leading,
     real_vector,
     sort_key,
     spectral_norm,
 )
+from hessbench.estimand.numbers import check_fits, check_leading
 
 WITHIN: Final[Mapping[str, float]] = {
     "values_within_10pct": 0.1,

@@ -169,7 +169,7 @@ def read_from_density(estimand: SpectralQuantity, density: Estimate, dim: int, d
 
     Where the density says which start each node is from, the number is also read from each start alone, with the nodes
     that all of them share: its standard error is that of the mean of these, the sample standard deviation over the root
-    of the number of starts.
+    of the number of starts. The weights of a start, times their number, and of what is shared add up to one.
 
     Args:
         estimand: What is asked for.
@@ -197,7 +197,8 @@ def read_from_density(estimand: SpectralQuantity, density: Estimate, dim: int, d
         said = {**density.diagnostics, "reason": str(undefined)}
         return Estimate(float("nan"), converged=False, diagnostics=said)
     stderr = float(np.std(each, ddof=1)) / len(each) ** 0.5 if each else None
-    return Estimate(value, stderr=stderr, converged=density.converged, diagnostics=density.diagnostics)
+    dof = len(each) - 1.0 if each else None
+    return Estimate(value, stderr=stderr, stderr_dof=dof, converged=density.converged, diagnostics=density.diagnostics)
 
 
 def _each_start(whole: Atoms, starts: Any) -> list[Atoms]:
