@@ -144,9 +144,10 @@ def conjugate_gradients(
         broken = ~(curvature > _FLAT * eps * scale)
         alpha = torch.where(done | broken, zero, rz / pAp)
         x = torch.addcmul(x, alpha, p)  # a new tensor: a checkpoint keeps the one it was made from
-        r = torch.addcmul(r, -alpha, Ap)
+        earlier_r, r = r, torch.addcmul(r, -alpha, Ap)
         if kept is not None:
             kept.take_out(r, on_host=on_host)
+            r = torch.where(alpha == 0, earlier_r, r)  # where no step was made, it is the last one that is kept
         largest = torch.maximum(largest, norm(x))
         latest = _Numbers(norm(r), eps * scale * largest, curvature, scale)
         numbers = latest if on_host else _Numbers(*map(partial(torch.where, done), numbers, latest))
@@ -211,14 +212,15 @@ def _answer(system: System, x: Tensor, size: Tensor, numbers: _Numbers, done: Te
     residual, attainable, curvature, scale = (float(number) for number in numbers)
     flat = _FLAT * torch.finfo(x.dtype).eps * scale
     said: dict[str, float | str] = {"residual": residual, "attainable": attainable}
-    converged = max(residual, attainable) <= system.tolerance
-    if converged:
+    broken = not curvature > flat
+    converged = not broken and max(residual, attainable) <= system.tolerance
+    if broken:
+        said["breakdown"] = said["stopped"] = _breakdown(curvature, flat, spent)
+    elif converged:
         said["stopped"] = f"the residual reached {system.tolerance:g}"
-    elif bool(done) and curvature > flat:
+    elif bool(done):
         dtype = str(x.dtype).removeprefix("torch.")
         said["stopped"] = f"the residual reached {attainable:.1e}, what rounding in {dtype} leaves of it"
-    elif bool(done):
-        said["breakdown"] = said["stopped"] = _breakdown(curvature, flat, spent)
     return Estimate(x * size, converged=converged, diagnostics=said)
 
 

@@ -147,9 +147,15 @@ def test_a_consistent_singular_system_is_solved_and_an_inconsistent_one_says_so(
     assert outside[-1].converged is False
 
 
-def test_negative_curvature_ends_a_run_with_its_number(rotated):
+@pytest.mark.parametrize("reorth", ["none", "full"])
+def test_negative_curvature_ends_a_run_with_its_number(rotated, reorth):
     A = rotated(np.concatenate([np.geomspace(1, 1e-2, 20), [-0.1]]))
-    found, _ = solved(cg, A, vector(21), damping=0.05)
+    for B in (-torch.eye(3, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)):
+        at_once, spent = solved(cg, B, vector(3), damping=0.0, reorth=reorth)
+        assert (spent, at_once[-1].converged, bool(at_once[-1].value.any())) == (1, False, False)
+        assert "breakdown" in at_once[-1].diagnostics
+    found, _ = solved(cg, A, vector(21), damping=0.05, reorth=reorth)
+    assert found[-1].converged is False
     assert "negative curvature" in found[-1].diagnostics["breakdown"]
     assert "breakdown" not in found[0].diagnostics
     above, _ = solved(cg, A, vector(21), damping=0.2)
