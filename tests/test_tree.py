@@ -72,13 +72,15 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.costs": ("estimand", "ledger", "reports.writing"),
     "reports.error_curves": ("estimand", "ledger", "reports.writing", "reports.costs"),
     "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs"),
+    "reports.calibration": ("estimand", "reports.writing"),
     "reports.sketch": ("estimand", "reports.writing"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
-        "reports.sketch",
+        "reports.sketch", "reports.calibration",
     ),
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.sketch",
+        "reports.calibration",
     ),
     # These two run cells, as no other study does: by two checkouts in turns.
     "studies.interleaved": ("catalog", "cells", "running", "reports"),
