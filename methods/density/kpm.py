@@ -14,6 +14,7 @@ from torch import Tensor
 from hessbench.estimand import Array, Density, Estimate
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Bounds, Probe, check_at_least, check_choice
+from hessbench.methods.density.damping import Damping, damping_factors
 from hessbench.methods.krylov.recurrence import lanczos_steps
 from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
 from hessbench.methods.krylov.vectors import norm
@@ -56,15 +57,19 @@ def kpm(
     bounds: Bounds = "safe",
     num_probes: int = 1,
     probe: Probe = "normal",
+    damping: Damping = "jackson",
 ) -> Estimate:
-    """Kernel polynomial method: Chebyshev moments of random probes, damped by Jackson's kernel.
+    """Kernel polynomial method: Chebyshev moments of random probes, damped by a kernel.
 
     Bounds come first and from the same budget: min(bound_steps, n) Lanczos steps, the extreme Ritz values moved out and
     the interval widened by 1 %. `safe` moves them by the norm of the last residual, which hardly ever fails but may
     widen the interval by a third; `tight` by their own residuals, which resolves finer and misses now and then. What
     remains is shared by the probes, p products each. They give moments 0 to 2p, because T_j x yields moment 2j as
-    2 |T_j x|^2 - mu_0 and moment 2j - 1 as 2 <T_j x, T_(j-1) x> - mu_1. The damped series is a non-negative measure;
-    its Gauss-Chebyshev quadrature on twice as many nodes as moments is what is returned.
+    2 |T_j x|^2 - mu_0 and moment 2j - 1 as 2 <T_j x, T_(j-1) x> - mu_1. What is returned is the Gauss-Chebyshev
+    quadrature of the damped series, on twice as many nodes as moments.
+
+    With `jackson` and `lorentz` the series is non-negative. With `lanczos`, which is narrower, it is not: negative
+    weights are set to zero, the others scaled to sum to one, and `clipped` says how much that was.
 
     A moment above mu_0 = 1 shows an eigenvalue outside the bounds. The vector that shows it is dominated by that
     eigenvalue, so once the bounds are found again, `safe` ones, by Lanczos steps from there, and the moments restart
@@ -77,12 +82,13 @@ def kpm(
         bound_steps: Lanczos steps that bound the spectrum.
         bounds: `safe` or `tight`.
         num_probes: Probes, multiplied as one block.
-        probe: Distribution of the probes before normalisation: `normal` or `signs`.
+        probe: Distribution of the probes before normalisation: `normal`, `sphere` or `signs`.
+        damping: `jackson`, `lorentz` or `lanczos` (sigma factors).
 
     Returns:
-        (nodes, weights), the weights summing to one. Where the bounds show a multiple of the identity, that point.
-        Where the bounds failed, NaN and why in `diagnostics["reason"]`. Other diagnostics: `low`, `high`, `moments`,
-        `bounded`, how often bounds were computed.
+        (nodes, weights), none negative, the weights summing to one. Where the bounds show a multiple of the identity,
+        that point. Where the bounds failed, NaN and why in `diagnostics["reason"]`. Other diagnostics: `low`, `high`, `moments`;
+        `bounded`, how often bounds were computed; `clipped`, the mass below zero that was cut off.
 
     Cost:
         min(bound_steps, n) calls of width 1, then calls of width `num_probes`; own work of five passes over the block a
@@ -98,6 +104,7 @@ def kpm(
     check_at_least("bound_steps", bound_steps, 1)
     check_at_least("num_probes", num_probes, 1)
     check_choice("bounds", bounds, get_args(Bounds))
+    check_choice("damping", damping, get_args(Damping))
     depth = min(bound_steps, op.dim)
     check_at_least("num_matvecs", num_matvecs, depth + num_probes)
     probes = draw_probes(probe, op.dim, num_probes, op, generator)
@@ -113,11 +120,12 @@ def kpm(
         size = max(abs(interval.low), abs(interval.high))
         if exhausted and interval.half <= 32 * torch.finfo(op.dtype).eps * size:
             said = {"low": interval.low, "high": interval.high, "moments": 0, "bounded": bounded}
+            said["clipped"] = 0.0
             return Estimate((np.asarray([interval.center]), np.ones(1)), diagnostics=said)
         moments, spent, outlier = chebyshev_moments(op, X, interval, left // num_probes)
         left -= spent
         if outlier is None:
-            return _density(moments, interval, bounded)
+            return _density(moments, interval, bounded, damping)
         depth = min(depth, left - num_probes)
         if bounded == 2 or depth < 1:
             return _diverged("a Chebyshev moment exceeds 1: an eigenvalue is outside the bounds", interval, bounded)
@@ -194,25 +202,27 @@ def chebyshev_moments(
     return moments.mean(axis=1), degree * X.shape[1], None
 
 
-def jackson_kernel(count: int) -> Array:
-    """Jackson's damping factors g_0 = 1 to g_(count-1), which make the truncated series non-negative."""
-    k = np.arange(count)
-    angle = np.pi / (count + 1)
-    return ((count - k + 1) * np.cos(k * angle) + np.sin(k * angle) / np.tan(angle)) / (count + 1)
-
-
-def _density(moments: Array, interval: Interval, bounded: int) -> Estimate:
+def _density(moments: Array, interval: Interval, bounded: int, damping: str) -> Estimate:
     """Sum the damped series on Gauss-Chebyshev nodes, where its quadrature is exact."""
+    x, weights = damped_density(moments, damping)
+    kept = np.maximum(weights, 0.0)
+    nodes = interval.center + interval.half * x
+    said = {"low": interval.low, "high": interval.high, "moments": moments.size, "bounded": bounded}
+    return Estimate((nodes, kept / kept.sum()), diagnostics={**said, "clipped": float((kept - weights).sum())})
+
+
+def damped_density(moments: Array, damping: str) -> tuple[Array, Array]:
+    """Gauss-Chebyshev quadrature of the damped series of moments (m,): 2 m nodes in [-1, 1], and weights of any sign.
+
+    The weights sum to the first moment, and give back every damped moment.
+    """
     count = moments.size
     points = 2 * count
     padded = np.zeros(points)
-    padded[:count] = moments * jackson_kernel(count)
+    padded[:count] = moments * damping_factors(damping, count)
     series = np.asarray(scipy.fft.dct(padded, type=3), dtype=np.float64)
-    weights = np.maximum(series / points, 0.0)  # below zero by rounding only
     x = np.cos(np.pi * (np.arange(points) + 0.5) / points)
-    nodes = interval.center + interval.half * x
-    said = {"low": interval.low, "high": interval.high, "moments": count, "bounded": bounded}
-    return Estimate((nodes[::-1].copy(), (weights / weights.sum())[::-1].copy()), diagnostics=said)
+    return x[::-1].copy(), (series / points)[::-1].copy()
 
 
 def _diverged(reason: str, interval: Interval, bounded: int) -> Estimate:
@@ -249,5 +259,5 @@ KPM = Method(
     min_matvecs=_least,
     block_widths=_widths,
     footprint=_footprint,
-    presets=("kpm", "kpm[bounds=tight]"),
+    presets=("kpm", "kpm[bounds=tight]", "kpm[damping=lorentz]", "kpm[damping=lanczos]"),
 )

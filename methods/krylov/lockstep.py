@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final, get_args
+
 import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Array
-from hessbench.methods.arguments import check_at_least
-from hessbench.methods.krylov.guards import FullInLockstep
-from hessbench.methods.krylov.recurrence import Recurrence
+from hessbench.methods.arguments import Reorth, check_at_least, check_choice
+from hessbench.methods.krylov.guards import FullInLockstep, Guard, Window
+from hessbench.methods.krylov.recurrence import KEEPING, Recurrence
+from hessbench.methods.krylov.semiorthogonal import Periodic, Selective, SemiorthogonalInLockstep, Watch
 from hessbench.operators import LinearOperator
+
+WINDOW: Final = 10
 
 
 def lanczos_lockstep(
-    op: LinearOperator, starts: Tensor, num_steps: int, *, on_host: bool | None = None
+    op: LinearOperator,
+    starts: Tensor,
+    num_steps: int,
+    *,
+    reorth: str = "full",
+    window: int = WINDOW,
+    on_host: bool | None = None,
 ) -> list[tuple[Array, Array]]:
-    """Run the Lanczos recurrence from several starts at once, fully reorthogonalised, each against its own basis.
+    """Run the Lanczos recurrence from several starts at once, each against its own basis.
 
     A start whose subspace is exhausted stands still: its next beta is an exact zero and what follows has no meaning.
 
@@ -23,25 +35,47 @@ def lanczos_lockstep(
         op: Operator A.
         starts: Directions as columns, shape (n, p), none zero; left as they are.
         num_steps: Number of steps, at most n.
-        on_host: Whether the host decides on second passes; by default only where the operator lives on the CPU.
+        reorth: `full`, `periodic`, `selective`, `window` or `none`, as in `lanczos_steps`; the last two keep no basis.
+        window: Vectors of each start that `window` keeps, at least 2.
+        on_host: Whether the host decides on second passes of `full`; by default only where the operator lives on the
+            CPU. With `periodic` and `selective` it always decides.
 
     Returns:
         For each start the alphas and betas, float64 of shape (num_steps,) each.
 
     Cost:
-        p * num_steps products in num_steps calls of width p.
+        p * num_steps products in num_steps calls of width p. Memory: p times what `kept_rows` says, and 4 p vectors.
 
     Raises:
-        ValueError: If `num_steps` is below 1 or above n.
+        ValueError: If `num_steps` is below 1 or above n, or another argument is out of range.
     """
+    check_choice("reorth", reorth, get_args(Reorth))
     check_at_least("num_steps", num_steps, 1)
+    check_at_least("window", window, 2)
     if num_steps > op.dim:
         raise ValueError(f"num_steps must be at most the dimension {op.dim}, got {num_steps}")
     n, p = starts.shape
-    on_host = op.device.type == "cpu" if on_host is None else on_host
-    Q = torch.empty(p, num_steps, n, dtype=op.dtype, device=op.device)
-    run = Recurrence(op, starts.T.contiguous(), Q, FullInLockstep(op, num_steps, on_host=on_host))
-    while not run.ended:
+    Q = torch.empty(p, kept_rows(reorth, num_steps, window), n, dtype=op.dtype, device=op.device)
+    run = Recurrence(op, starts.T.contiguous(), Q, _guard(op, p, num_steps, reorth, on_host))
+    for _ in range(num_steps):
         run.advance()
     alphas, betas = run.matrix().read()
     return [(alphas[:, i], betas[:, i]) for i in range(p)]
+
+
+def kept_rows(reorth: str, num_steps: int, window: int = WINDOW) -> int:
+    """Lanczos vectors of one start that are kept: all, the last `window`, or the last two."""
+    if reorth in KEEPING:
+        return num_steps
+    return 2 if reorth == "none" else min(window, max(num_steps, 2))
+
+
+def _guard(op: LinearOperator, starts: int, num_steps: int, reorth: str, on_host: bool | None) -> Guard:
+    if reorth == "full":
+        on_host = op.device.type == "cpu" if on_host is None else on_host
+        return FullInLockstep(op, num_steps, on_host=on_host)
+    if reorth not in KEEPING:
+        return Window(op, on_host=False, passes=0 if reorth == "none" else 1)  # nobody looks, each stands still
+    eps = torch.finfo(op.dtype).eps
+    make: Callable[[], Watch] = (lambda: Periodic(eps)) if reorth == "periodic" else lambda: Selective(eps, num_steps)
+    return SemiorthogonalInLockstep(op, [make() for _ in range(starts)], num_steps)

@@ -6,6 +6,7 @@ Ritz values are as good as after full reorthogonalisation and no copies appear, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Array
-from hessbench.methods.krylov.guards import Guarded, cost_of, spanned
+from hessbench.methods.krylov.guards import Guarded, cost_of, spanned, stand_still
 from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
 from hessbench.methods.krylov.vectors import norm, project_out
 from hessbench.methods.probes import draw_direction
@@ -213,29 +214,79 @@ class Semiorthogonal:
         self._scale = max(self._scale, *np.abs(seen[:, j]))
         against, operations, broken = self._watch.rows(basis, seen[0], seen[1], self._scale), 0, False
         if against.shape[0]:
-            size, operations = self._take_out(against, r)
+            size, operations = take_out(against, r, self._eps)
         if float(size) <= 100 * self._eps * self._scale:
-            size, spent = self._take_out(basis, r)
+            size, spent = take_out(basis, r, self._eps)
             operations += spent
             broken = float(size) <= 10 * self._eps * self._scale
             if broken:
                 r = draw_direction(self._op, self._generator)
-                size, spent = self._take_out(basis, r)
+                size, spent = take_out(basis, r, self._eps)
                 operations += spent
         seen[1, j] = 0.0 if broken else float(size)
         beta = torch.zeros_like(size) if broken else size
         return Guarded(r, size, beta, operations + self._watch.operations - before)
 
-    def _take_out(self, rows: Tensor, r: Tensor) -> tuple[Tensor, int]:
-        """Orthogonalise r, in place, against rows that are orthonormal to sqrt(eps) only: its norm, and the cost.
 
-        A pass leaves sqrt(eps) of what it took out, so it is repeated where that was more than sqrt(eps) of what was
-        left.
-        """
-        passes, size, clean = 0, norm(r), False
-        while not clean and passes < _MOST_PASSES:
-            components = project_out(rows, r)
-            size, taken = norm(r), norm(components)
-            clean = bool(taken <= 10 * self._eps**0.5 * size)
-            passes += 1
-        return size, passes * cost_of(rows)
+class SemiorthogonalInLockstep:
+    """`Semiorthogonal` for several starts at once, a watch each; one whose space is exhausted stands still.
+
+    Args:
+        op: Operator A.
+        watches: Decide what the residual of each start is orthogonalised against.
+        num_steps: Number of steps.
+    """
+
+    def __init__(self, op: LinearOperator, watches: Sequence[Watch], num_steps: int) -> None:
+        self._watches = watches
+        self._num_steps = num_steps
+        self._eps = torch.finfo(op.dtype).eps
+        self._seen = np.zeros((len(watches), 2, num_steps))
+        self._scales = np.zeros(len(watches))
+        self._still = np.zeros(len(watches), dtype=bool)
+
+    def __call__(self, basis: Tensor, r: Tensor, alpha: Tensor, size: Tensor) -> Guarded:
+        """Take in a step; see `Guard`."""
+        j = basis.shape[-2] - 1
+        if j + 1 == self._num_steps:
+            return Guarded(r, size, size, ends=True)
+        read = torch.stack([alpha, size], dim=1).cpu().double().numpy()
+        self._seen[:, :, j] = read
+        self._scales = np.maximum(self._scales, np.abs(read).max(axis=1))
+        operations = 0
+        for i, watch in enumerate(self._watches):
+            if not self._still[i]:
+                operations += self._guard_start(i, watch, basis[i], r[i])
+        # A residual that has not been passed over is unchanged: its norm is the one that was handed in.
+        sizes = torch.from_numpy(self._seen[:, 1, j]).to(size)
+        broken = torch.from_numpy(self._still.copy()).to(r.device)
+        return stand_still(r, sizes, broken, operations // len(self._watches))
+
+    def _guard_start(self, i: int, watch: Watch, basis: Tensor, r: Tensor) -> int:
+        """Take out of one residual, in place, what its watch asks for; return the vector operations spent."""
+        j, before = basis.shape[0] - 1, watch.operations
+        seen, limit = self._seen[i, :, : j + 1], self._eps * self._scales[i]
+        against, operations = watch.rows(basis, seen[0], seen[1], float(self._scales[i])), 0
+        if against.shape[0]:
+            size, operations = take_out(against, r, self._eps)
+            seen[1, j] = float(size)
+        if seen[1, j] <= 100 * limit:
+            size, spent = take_out(basis, r, self._eps)
+            seen[1, j] = float(size)
+            operations += spent
+            self._still[i] = seen[1, j] <= 10 * limit
+        return operations + watch.operations - before
+
+
+def take_out(rows: Tensor, r: Tensor, eps: float) -> tuple[Tensor, int]:
+    """Orthogonalise r, in place, against rows that are orthonormal to sqrt(eps) only: its norm, and the cost.
+
+    A pass leaves sqrt(eps) of what it took out, so it is repeated where that was more than sqrt(eps) of what was left.
+    """
+    passes, size, clean = 0, norm(r), False
+    while not clean and passes < _MOST_PASSES:
+        components = project_out(rows, r)
+        size, taken = norm(r), norm(components)
+        clean = bool(taken <= 10 * eps**0.5 * size)
+        passes += 1
+    return size, passes * cost_of(rows)

@@ -10,6 +10,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from hessbench.reports.claims.claim import JudgedClaim, claims_frame
+from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, study_folder
 from hessbench.reports.sketch.figures import (
     Bands,
     draw_by_rank,
@@ -19,27 +21,16 @@ from hessbench.reports.sketch.figures import (
     over_realisations,
 )
 from hessbench.reports.sketch.results import SketchResults
-from hessbench.reports.sketch.verdicts import RACE_RULE, PublishedClaim, Win, judge, wins
-from hessbench.reports.writing.drawing import Picture
+from hessbench.reports.sketch.verdicts import RACE_RULE, Win, judge, wins
 from hessbench.reports.writing.escaping import clean
-from hessbench.reports.writing.folders import check_folder, page_folder, templates, write_text
+from hessbench.reports.writing.folders import templates, write_text
 from hessbench.reports.writing.median_intervals import median_interval
 from hessbench.reports.writing.sheets import to_csv
 
-_MARK: Final = "<title>sketch-study"
+NAME: Final = "sketch"
+"""Of the study."""
+
 _PANELS: Final = 6  # of the race, in one file
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure on the page."""
-
-    title: str
-    file: str
-    alt: str
-    caption: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -47,18 +38,7 @@ class DesignSection:
     """Figures of one basis and design."""
 
     title: str
-    figures: tuple[Figure, ...]
-
-
-def claim_folder(out: Path | str) -> Path:
-    """Make the folder of a study, where it may be written; what an earlier study left in it stays until then.
-
-    Raises:
-        ValueError: If `out` is a file, or a folder that holds something other than a sketch study.
-    """
-    folder = check_folder(out, "sketch study", _MARK)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    figures: tuple[PageFigure, ...]
 
 
 def write_sketch_study(results: SketchResults, out: Path | str, command: str) -> Path:
@@ -73,19 +53,18 @@ def write_sketch_study(results: SketchResults, out: Path | str, command: str) ->
         The page, `index.html` in `out`.
 
     Raises:
-        ValueError: As `claim_folder`.
+        ValueError: If `out` is a file, or a folder that holds something other than a sketch study.
     """
-    with page_folder(out, "sketch study", _MARK, own=("figures/*.svg",)) as folder:
+    with study_folder(NAME, out) as folder:
         _write(results, folder, command)
     return Path(out) / "index.html"
 
 
 def _write(results: SketchResults, folder: Path, command: str) -> None:
     """Write the page and all its files into an empty folder."""
-    (folder / "figures").mkdir()
     claims, won = judge(results), wins(results)
     write_text(folder / "errors.csv", to_csv(errors_frame(results)))
-    write_text(folder / "verdicts.csv", to_csv(_verdicts_frame(claims)))
+    write_text(folder / "verdicts.csv", to_csv(claims_frame(claims)))
     write_text(folder / "race.csv", to_csv(_race_frame(results)))
     first = next(iter(results.errors.values()))
     page = templates().get_template("sketch_study.html").render(
@@ -110,29 +89,22 @@ def errors_frame(results: SketchResults) -> pd.DataFrame:
                 "zero_fraction": results.zero_fractions[zero],
                 "sketch_ratio": results.ratios[ratio],
                 "rank": rank + 1,
-                "median_error_percent": _digits(interval.median),
-                "low_percent": _digits(interval.low),
-                "high_percent": _digits(interval.high),
-                "share_negative": _digits(float((errors[zero, ratio, :, :, rank] < 0).mean())),
-                "document_median_percent": _digits(float(document.middle[zero, ratio, rank])),
-                "document_least_percent": _digits(float(document.low[zero, ratio, rank])),
-                "document_largest_percent": _digits(float(document.high[zero, ratio, rank])),
+                "median_error_percent": short(interval.median),
+                "low_percent": short(interval.low),
+                "high_percent": short(interval.high),
+                "share_negative": short(float((errors[zero, ratio, :, :, rank] < 0).mean())),
+                "document_median_percent": short(float(document.middle[zero, ratio, rank])),
+                "document_least_percent": short(float(document.low[zero, ratio, rank])),
+                "document_largest_percent": short(float(document.high[zero, ratio, rank])),
             })  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _verdicts_frame(claims: Sequence[PublishedClaim]) -> pd.DataFrame:
-    return pd.DataFrame([
-        {"claim": claim.text, "basis": v.basis, "verdict": v.outcome, "seen": v.detail, "rule": claim.rule}
-        for claim in claims for v in claim.verdicts
-    ])  # fmt: skip
 
 
 def _race_frame(results: SketchResults) -> pd.DataFrame:
     return pd.DataFrame([
         {
             "problem": race.problem, "method": method, "products": budget, "start": start,
-            "error": _digits(float(errors[start, place])), "floor": _digits(race.floor),
+            "error": short(float(errors[start, place])), "floor": short(race.floor),
         }
         for race in results.races for method, errors in race.errors.items()
         for start in range(errors.shape[0]) for place, budget in enumerate(race.budgets)
@@ -150,13 +122,13 @@ def _sections(results: SketchResults, folder: Path) -> list[DesignSection]:
             "95 % interval over the matrices. The axis is linear within 10 % and logarithmic beyond."
         )
         file = f"figures/{basis}-size.svg"
-        drawn = _save(draw_sizes(results, basis), folder / file)
         alt = f"Size of the error against sketch ratio and against share of zeros, {basis}"
         caption = (
             f"Median |error| over the ranks and sketches of a matrix; curves: median over {number} matrices, shaded: "
             "its 95 % interval. All axes but that of the share of zeros are logarithmic."
         )
-        size = Figure("Size of the error against both parameters", file, alt, caption, drawn.width, drawn.height)
+        title = "Size of the error against both parameters"
+        size = keep_figure(draw_sizes(results, basis), folder, file, title=title, alt=alt, caption=caption)
         families = [
             _family(results, bands, folder, f"{basis}-matrices", seen, by_zeros=by_zeros) for by_zeros in (True, False)
         ]
@@ -173,48 +145,43 @@ def _sections(results: SketchResults, folder: Path) -> list[DesignSection]:
     return sections
 
 
-def _family(results: SketchResults, bands: Bands, folder: Path, stem: str, seen: str, *, by_zeros: bool) -> Figure:
+def _family(results: SketchResults, bands: Bands, folder: Path, stem: str, seen: str, *, by_zeros: bool) -> PageFigure:
     """Draw one family: a panel for each share of zeros, or for each ratio."""
     which, numbers = ("zero fraction", "7 to 12") if by_zeros else ("sketch ratio", "13 to 18")
     file = f"figures/{stem}-by-{which.replace(' ', '-')}.svg"
-    drawn = _save(draw_by_rank(results, bands, by_zeros=by_zeros), folder / file)
     alt = f"Signed error of the top eigenvalues against rank, one panel a {which}, {stem}"
     title = f"One panel a {which}, as figures {numbers}"
-    return Figure(title, file, alt, seen, drawn.width, drawn.height)
+    drawn = draw_by_rank(results, bands, by_zeros=by_zeros)
+    return keep_figure(drawn, folder, file, title=title, alt=alt, caption=seen)
 
 
-def _race_pictures(results: SketchResults, folder: Path) -> list[Figure]:
+def _race_pictures(results: SketchResults, folder: Path) -> list[PageFigure]:
     caption = (
         f"Median over {_starts(results)} starts, shaded from the least to the largest; grey dashes, where in view: "
         "the bound of the reference, on which is drawn what lies below. The error axis is logarithmic."
     )
     alt = "Error against products, Lanczos and sketch-and-refine, by problem"
-    made: list[Figure] = []
+    made: list[PageFigure] = []
     for part in range(0, len(results.races), _PANELS):
         file = f"figures/race-{part // _PANELS + 1}.svg"
-        drawn = _save(draw_race(results.races[part : part + _PANELS]), folder / file)
-        made.append(Figure("race", file, alt, caption, drawn.width, drawn.height))
+        drawn = draw_race(results.races[part : part + _PANELS])
+        made.append(keep_figure(drawn, folder, file, title="race", alt=alt, caption=caption))
     return made
-
-
-def _save(drawn: Picture, file: Path) -> Picture:
-    file.write_bytes(drawn.svg)
-    return drawn
 
 
 def _starts(results: SketchResults) -> int:
     return next(iter(results.races[0].errors.values())).shape[0] if results.races else 0
 
 
-def _bases(claims: Sequence[PublishedClaim]) -> str:
+def _bases(claims: Sequence[JudgedClaim]) -> str:
     """Which basis bears out what, in one sentence a basis."""
     sentences: list[str] = []
     for place, verdict in enumerate(claims[0].verdicts):
         outcomes: dict[str, list[str]] = {}
-        for claim in claims:
-            outcomes.setdefault(claim.verdicts[place].outcome, []).append(claim.text.lower())
+        for judged in claims:
+            outcomes.setdefault(judged.verdicts[place].text, []).append(judged.claim.title.lower())
         told = "; ".join(f"{outcome}: {', '.join(texts)}" for outcome, texts in outcomes.items())
-        sentences.append(f"{verdict.basis.capitalize()}: {told}.")
+        sentences.append(f"{verdict.subject.capitalize()}: {told}.")
     return " ".join(sentences)
 
 
@@ -232,8 +199,3 @@ def _answer(results: SketchResults, won: Sequence[Win]) -> str:
         f"products; the smallest error reached in such a place is {least:.2g}, so what it wins are coarse answers. "
         f"On the other {rest} Lanczos is never behind from every start."
     )
-
-
-def _digits(value: float) -> float:
-    """Five significant digits, enough for a figure and short in a file."""
-    return float(f"{value:.5g}")

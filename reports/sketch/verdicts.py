@@ -4,53 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 import numpy as np
 from scipy import stats
 
 from hessbench.estimand.base import Array
+from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict, JudgedClaim, PublishedClaim, judge_all
 from hessbench.reports.sketch.results import SketchResults
 from hessbench.reports.writing.median_intervals import can_cover, median_interval
 
 LEVEL: Final = 0.95
 _BASELINE: Final = "lanczos"
-BORNE_OUT: Final = "borne out"
-IN_THE_MEAN: Final = "borne out in the mean only"
-REFUTED: Final = "refuted"
-UNDECIDED: Final = "undecided"
+IN_THE_MEAN: Final = "in the mean only"
 
 _ROUNDING: Final = 1e-9
 """Relative differences below this are rounding: neither an error nor a change of the trace."""
 
 
-@dataclass(frozen=True)
-class ClaimVerdict:
-    """What became of a claim in one basis."""
-
-    basis: str
-    outcome: str
-    detail: str
+_Judge: TypeAlias = Callable[[SketchResults, str], ClaimVerdict]
 
 
-@dataclass(frozen=True)
-class PublishedClaim:
-    """A published claim, the rule, and its verdict in every basis."""
-
-    text: str
-    rule: str
-    verdicts: tuple[ClaimVerdict, ...]
-
-
-Judge: TypeAlias = Callable[[SketchResults, str], ClaimVerdict]
-
-
-def judge(results: SketchResults) -> tuple[PublishedClaim, ...]:
+def judge(results: SketchResults) -> tuple[JudgedClaim, ...]:
     """Judge every claim in every basis."""
-    return tuple(
-        PublishedClaim(text, rule, tuple(verdict(results, basis) for basis in results.errors))
-        for text, rule, verdict in _CLAIMS
-    )
+    return judge_all(CLAIMS, results)
+
+
+def _in_every_basis(verdict: _Judge, results: SketchResults) -> tuple[ClaimVerdict, ...]:
+    return tuple(verdict(results, basis) for basis in results.errors)
 
 
 def matrix_errors(errors: Array) -> Array:
@@ -76,7 +58,11 @@ def _falling(
     number = changes.shape[0] * changes.shape[1]
     level = 1 - (1 - LEVEL) / number
     if not can_cover(changes.shape[2], level):
-        return ClaimVerdict(basis, UNDECIDED, f"{changes.shape[2]} matrices are too few for {number} intervals at once")
+        return ClaimVerdict(
+            ClaimOutcome.UNDECIDED,
+            f"{changes.shape[2]} matrices are too few for {number} intervals at once",
+            subject=basis,
+        )
     falls = rises = 0
     unclear: list[str] = []
     for step in range(changes.shape[0]):
@@ -89,7 +75,7 @@ def _falling(
                     f"{steps[step]:g} to {steps[step + 1]:g} at {across} {others[other]:g} "
                     f"(x{np.exp(interval.median):.2g}, {np.exp(interval.low):.2g} to {np.exp(interval.high):.2g})"
                 )
-    outcome = BORNE_OUT if falls == number else REFUTED if rises else UNDECIDED
+    outcome = ClaimOutcome.BORNE_OUT if falls == number else ClaimOutcome.REFUTED if rises else ClaimOutcome.UNDECIDED
     ends = np.exp(np.median(changes.sum(axis=0), axis=1))
     detail = (
         f"the error falls in {falls} of {number} steps of the {along} and rises in {rises}; from {steps[0]:g} to "
@@ -97,7 +83,7 @@ def _falling(
     )
     if unclear:
         detail += f"; not seen to fall: {', '.join(unclear[:4])}" + (" and more" if len(unclear) > 4 else "")
-    return ClaimVerdict(basis, outcome, detail)
+    return ClaimVerdict(outcome, detail, subject=basis)
 
 
 def _positive(results: SketchResults, basis: str) -> ClaimVerdict:
@@ -110,14 +96,14 @@ def _positive(results: SketchResults, basis: str) -> ClaimVerdict:
         f"{below.shape[0] * below.shape[1]} combinations; the least is {errors.min():.3g} %; "
         f"in the document's design ({results.document_matrices} matrices) {100 * document.mean():.2g} %"
     )
-    return ClaimVerdict(basis, REFUTED if below.any() else BORNE_OUT, detail)
+    return ClaimVerdict(ClaimOutcome.REFUTED if below.any() else ClaimOutcome.BORNE_OUT, detail, subject=basis)
 
 
 def _trace(results: SketchResults, basis: str) -> ClaimVerdict:
     shifts = results.traces[basis]
     largest = float(np.abs(shifts).max())
     if largest <= _ROUNDING:
-        return ClaimVerdict(basis, BORNE_OUT, f"in every sketch, to {largest:.1g} of the trace")
+        return ClaimVerdict(ClaimOutcome.BORNE_OUT, f"in every sketch, to {largest:.1g} of the trace", subject=basis)
     means = shifts.mean(axis=3)
     number = means.shape[0] * means.shape[1]
     m = means.shape[2]
@@ -129,7 +115,9 @@ def _trace(results: SketchResults, basis: str) -> ClaimVerdict:
         f"off by {typical[0]:.2g} % (ratio {results.ratios[0]:g}) to {typical[-1]:.2g} % (ratio "
         f"{results.ratios[-1]:g}) in the median, by {100 * largest:.3g} % at most"
     )
-    return ClaimVerdict(basis, REFUTED if biased.any() else IN_THE_MEAN, detail)
+    if biased.any():
+        return ClaimVerdict(ClaimOutcome.REFUTED, detail, subject=basis)
+    return ClaimVerdict(ClaimOutcome.BORNE_OUT, detail, subject=basis, qualifier=IN_THE_MEAN)
 
 
 def _negatives(results: SketchResults, basis: str) -> ClaimVerdict:
@@ -141,7 +129,7 @@ def _negatives(results: SketchResults, basis: str) -> ClaimVerdict:
         f"{int(more.sum())} of {more.size} sketches of signed matrices have more negative eigenvalues than the matrix; "
         f"they have {share.min():.2g} to {share.max():.2g} of its number"
     )
-    return ClaimVerdict(basis, REFUTED if more.any() else BORNE_OUT, detail)
+    return ClaimVerdict(ClaimOutcome.REFUTED if more.any() else ClaimOutcome.BORNE_OUT, detail, subject=basis)
 
 
 _STEPS: Final = (
@@ -150,32 +138,63 @@ _STEPS: Final = (
     "median (order statistics) covers all steps at once with 95 %. Borne out: every interval lies below 0. Refuted: "
     "one lies above 0. Undecided otherwise."
 )
-_CLAIMS: Final[tuple[tuple[str, str, Judge], ...]] = (
-    ("Errors fall as the sketch grows", _STEPS.format(along="sketch ratios", across="zero fraction"), _with_size),
-    (
-        "Errors fall as the matrix gets more singular",
-        _STEPS.format(along="zero fractions", across="sketch ratio"),
-        _with_zeros,
+_ERROR: Final = "Signed error 100 (theta_i - lambda_i) / lambda_i of each of the top eigenvalues."
+_BESIDE_7_TO_12: Final = "Hessian Sketching, beside figures 7 to 12"
+
+CLAIMS: Final[tuple[PublishedClaim[SketchResults], ...]] = (
+    PublishedClaim(
+        title="Errors fall as the sketch grows",
+        sentence="one very clear trend is that as the sketch size increases, the eigenvalue estimates become more "
+        "accurate",
+        seed="004",
+        place=_BESIDE_7_TO_12,
+        measure=_ERROR,
+        rule=_STEPS.format(along="sketch ratios", across="zero fraction"),
+        judge=partial(_in_every_basis, _with_size),
     ),
-    (
-        "Every error is positive",
-        "Borne out: no error of any rank of any sketch lies below 0 by more than rounding. Refuted: one does.",
-        _positive,
+    PublishedClaim(
+        title="Errors fall as the matrix gets more singular",
+        sentence="At all sketching levels, as the Hessian becomes more singular, the error decreases.",
+        seed="004",
+        place="Hessian Sketching, before figures 13 to 18",
+        measure=_ERROR,
+        rule=_STEPS.format(along="zero fractions", across="sketch ratio"),
+        judge=partial(_in_every_basis, _with_zeros),
     ),
-    (
-        "The trace is preserved",
-        "Borne out: tr(S^T A S) = tr(A) in every sketch, to rounding. In the mean only: it is not, but for no "
+    PublishedClaim(
+        title="Every error is positive",
+        sentence="all of the errors were positive, meaning that in all realizations of all of the sketches, the top "
+        "eigenvalues were always over-estimated and never under-estimated",
+        seed="004",
+        place=_BESIDE_7_TO_12,
+        measure=_ERROR,
+        rule="Borne out: no error of any rank of any sketch lies below 0 by more than rounding. Refuted: one does.",
+        judge=partial(_in_every_basis, _positive),
+    ),
+    PublishedClaim(
+        title="The trace is preserved",
+        sentence="First, this sketch is trace preserving.",
+        seed="004",
+        place="Hessian Sketching, first of the sketch's attractive properties",
+        measure="tr(S^T A S) / tr(A) - 1 of each sketch.",
+        rule="Borne out: tr(S^T A S) = tr(A) in every sketch, to rounding. In the mean only: it is not, but for no "
         "combination of zero fraction and ratio does the interval of the mean over matrices (Student's t, 95 % for "
         "all at once) leave out 0. Refuted: one does.",
-        _trace,
+        judge=partial(_in_every_basis, _trace),
     ),
-    (
-        "Negative eigenvalues of the sketch never outnumber the matrix's",
-        "Matrices of the same eigenvalues with random signs. Borne out: no sketch has more eigenvalues below rounding "
-        "than its matrix has negative ones. Refuted: one has.",
-        _negatives,
+    PublishedClaim(
+        title="Negative eigenvalues of the sketch never outnumber the matrix's",
+        sentence="Secondly, this sketch seems to maintain the positive semi-definiteness of the Hessian to a large "
+        "extent.",
+        seed="004",
+        place="Hessian Sketching, second of the sketch's attractive properties",
+        measure="Negative eigenvalues of the sketch and of the matrix.",
+        rule="Matrices of the same eigenvalues with random signs. Borne out: no sketch has more eigenvalues below "
+        "rounding than its matrix has negative ones. Refuted: one has.",
+        judge=partial(_in_every_basis, _negatives),
     ),
 )
+"""What the document says of the sketch on made-up matrices."""
 
 
 @dataclass(frozen=True)

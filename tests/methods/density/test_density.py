@@ -6,7 +6,8 @@ import torch
 
 from hessbench.estimand import Density, Source, Trace
 from hessbench.estimand.density import density_reference
-from hessbench.methods.density.kpm import Interval, chebyshev_moments, find_interval, jackson_kernel
+from hessbench.methods.density.damping import damping_factors, jackson_kernel, lorentz_kernel
+from hessbench.methods.density.kpm import Interval, chebyshev_moments, damped_density, find_interval
 from hessbench.methods.krylov.vectors import norm
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
@@ -52,6 +53,24 @@ def test_slq_needs_no_more_steps_than_the_dimension(run, rotated):
     assert np.allclose(np.unique(outcome.last.value[0].round(9)), values)
 
 
+@pytest.mark.parametrize(("reorth", "held"), [("full", 25), ("none", 7), ("window", 15), ("selective", 35)])
+def test_slq_in_chunks_multiplies_no_wider_than_its_vectors_hold(run, student, reorth, held):
+    outcome = run("slq", student(n=100)[1], 105, reorth=reorth, max_vectors=2 * held + 1)
+    assert (outcome.op.matvecs, outcome.op.calls) == (100, 60)
+    nodes, weights = outcome.last.value
+    assert weights.sum() == pytest.approx(1)
+    assert nodes.size == 100
+    with pytest.raises(ValueError, match=f"max_vectors must be 0 or at least {held}, which one start holds, got 6"):
+        run("slq", student(n=100)[1], 105, reorth=reorth, max_vectors=6)
+
+
+@pytest.mark.parametrize("reorth", ["none", "window", "periodic", "selective"])
+def test_slq_is_hardly_moved_by_how_it_reorthogonalises(run, student, reorth):
+    values, A = student(n=300)
+    plain, other = (run("slq", A.float(), 90, steps=30, reorth=way).last for way in ("full", reorth))
+    assert error(other, values) == pytest.approx(error(plain, values), rel=0.25)
+
+
 def test_the_trace_of_slq_with_signs_is_that_of_hutchinson_on_the_same_probes(run, rotated):
     A = rotated(np.linspace(-1, 4, 40))
     X = 2 * torch.randint(0, 2, (40, 3), generator=make_generator(0), dtype=torch.float64) - 1
@@ -90,13 +109,51 @@ def test_moments_are_those_of_chebyshev_polynomials_at_twice_the_products(rotate
     assert outlier is None
 
 
-def test_jacksons_kernel_starts_at_one_falls_and_keeps_the_series_positive():
-    g = jackson_kernel(25)
+@pytest.mark.parametrize("damping", ["jackson", "lorentz", "lanczos"])
+def test_damping_starts_at_one_and_falls(damping):
+    g = damping_factors(damping, 25)
     assert g[0] == pytest.approx(1)
     assert (np.diff(g) < 0).all()
-    x = np.linspace(0, np.pi, 500)
-    delta = g[0] + 2 * np.cos(np.outer(x, np.arange(1, 25))) @ (g[1:] * np.cos(np.arange(1, 25) * 0.7))
-    assert delta.min() > -1e-12
+    assert g[-1] > 0
+
+
+@pytest.mark.parametrize("damping", ["jackson", "lorentz", "lanczos"])
+def test_the_damped_density_gives_back_the_damped_moments_of_a_dense_measure(damping):
+    eigenvalues, mass = np.array([-0.9, -0.2, 0.0, 0.75]), np.array([0.1, 0.2, 0.6, 0.1])
+    moments = np.array([mass @ np.cos(k * np.arccos(eigenvalues)) for k in range(12)])
+    x, weights = damped_density(moments, damping)
+    found = [weights @ np.cos(k * np.arccos(x)) for k in range(12)]
+    assert np.allclose(found, moments * damping_factors(damping, 12), atol=1e-14)
+
+
+def series_of_a_point(g, at):
+    angles = np.linspace(0, np.pi, 500)
+    return g[0] + 2 * np.cos(np.outer(angles, np.arange(1, g.size))) @ (g[1:] * np.cos(np.arange(1, g.size) * at))
+
+
+@pytest.mark.parametrize("kernel", [jackson_kernel, lorentz_kernel])
+@pytest.mark.parametrize("count", [1, 2, 25, 200])
+def test_the_kernels_of_jackson_and_lorentz_keep_the_series_non_negative(kernel, count):
+    assert min(series_of_a_point(kernel(count), at).min() for at in (0.0, 0.7, 1.5)) > -1e-12
+
+
+def test_the_kernel_of_lanczos_does_not_and_what_is_clipped_is_said(run, rotated):
+    assert series_of_a_point(damping_factors("lanczos", 25), 0.7).min() < -0.1
+    A = rotated(np.concatenate([np.zeros(40), [1.0, 2.0]]))
+    clipped = {}
+    for damping in ("jackson", "lorentz", "lanczos"):
+        estimate = run("kpm", A, 30, damping=damping).last
+        assert estimate.value[1].min() >= 0
+        assert estimate.value[1].sum() == pytest.approx(1)
+        clipped[damping] = estimate.diagnostics["clipped"]
+    assert clipped["jackson"] < 1e-12
+    assert clipped["lorentz"] < 1e-12
+    assert clipped["lanczos"] > 0.01
+
+
+def test_an_unknown_damping_is_refused(run, rotated):
+    with pytest.raises(ValueError, match="damping must be jackson or lorentz or lanczos, got 'other'"):
+        run("kpm", rotated(np.ones(4)), 20, damping="other")
 
 
 @pytest.mark.parametrize("bounds", ["safe", "tight"])

@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 
 from hessbench.reports.sketch.results import Race, SketchResults
-from hessbench.reports.sketch.verdicts import BORNE_OUT, IN_THE_MEAN, REFUTED, UNDECIDED, judge, wins
+from hessbench.reports.sketch.verdicts import judge, wins
 
+BORNE_OUT, REFUTED, UNDECIDED = "borne out", "refuted", "undecided"
+IN_THE_MEAN = "borne out in the mean only"
 ZEROS, RATIOS, MATRICES, SKETCHES, RANKS = (0.1, 0.5, 0.9), (0.1, 0.2, 0.4), 20, 4, 5
 
 
@@ -23,7 +25,7 @@ def made(scale=lambda z, r: 0.5**z * 0.5**r, noise=0.05, trace=0.0, negatives=0)
 
 
 def outcomes(results):
-    return [claim.verdicts[0].outcome for claim in judge(results)]
+    return [claim.verdicts[0].text for claim in judge(results)]
 
 
 def test_errors_that_fall_with_both_bear_out_everything():

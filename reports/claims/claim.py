@@ -1,0 +1,101 @@
+"""What a claim is: a sentence of a document, what is measured, the rule fixed before the run, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Generic, TypeVar
+
+import pandas as pd
+
+DOCUMENTS: Final = ("000", "001", "002", "003", "004")
+"""The documents that claims are taken from, by number."""
+
+ResultsT = TypeVar("ResultsT")
+
+
+class ClaimOutcome(StrEnum):
+    """What can become of a claim."""
+
+    BORNE_OUT = "borne out"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+    NOT_TESTABLE = "not testable here"
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """What became of a claim in one place where it was looked at.
+
+    Attributes:
+        outcome: The verdict.
+        detail: What was seen, with its numbers.
+        subject: Where it was looked at, such as a basis or an error; empty where there is one place only.
+        qualifier: What the verdict holds of, where not of the whole claim, such as `in the mean only`.
+    """
+
+    outcome: ClaimOutcome
+    detail: str
+    subject: str = ""
+    qualifier: str = ""
+
+    @property
+    def text(self) -> str:
+        """The verdict in words."""
+        return f"{self.outcome} {self.qualifier}".rstrip()
+
+
+@dataclass(frozen=True)
+class PublishedClaim(Generic[ResultsT]):
+    """A published claim and how it is judged.
+
+    Attributes:
+        title: The claim in a few words.
+        sentence: The document's own words.
+        seed: Number of the document.
+        place: Where in the document the sentence stands.
+        measure: What is measured.
+        rule: What decides, written before the run.
+        judge: The rule as a function of what a study measured; a verdict for each subject.
+    """
+
+    title: str
+    sentence: str
+    seed: str
+    place: str
+    measure: str
+    rule: str
+    judge: Callable[[ResultsT], tuple[ClaimVerdict, ...]]
+
+    def __post_init__(self) -> None:
+        if self.seed not in DOCUMENTS:
+            raise ValueError(f"seed must be one of {', '.join(DOCUMENTS)}, got {self.seed!r}")
+        for name in ("title", "sentence", "place", "measure", "rule"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} of a claim must not be empty")
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim with its verdicts, one for each subject."""
+
+    claim: PublishedClaim[Any]
+    verdicts: tuple[ClaimVerdict, ...]
+
+
+def judge_all(claims: Sequence[PublishedClaim[ResultsT]], results: ResultsT) -> tuple[JudgedClaim, ...]:
+    """Judge every claim on what a study measured."""
+    return tuple(JudgedClaim(claim, claim.judge(results)) for claim in claims)
+
+
+def claims_frame(judged: Sequence[JudgedClaim]) -> pd.DataFrame:
+    """A row for each verdict."""
+    return pd.DataFrame([
+        {
+            "claim": it.claim.title, "document": it.claim.seed, "place": it.claim.place, "sentence": it.claim.sentence,
+            "subject": verdict.subject, "verdict": verdict.text, "seen": verdict.detail,
+            "measure": it.claim.measure, "rule": it.claim.rule,
+        }
+        for it in judged for verdict in it.verdicts
+    ])  # fmt: skip

@@ -1,0 +1,71 @@
+"""What every study's page is made of: its folder, its figures, the table of its claims."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hessbench.reports.writing.drawing import Picture
+from hessbench.reports.writing.folders import check_folder, page_folder
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure on the page."""
+
+    title: str
+    file: str
+    alt: str
+    caption: str
+    width: int
+    height: int
+
+
+def claim_folder(study: str, out: Path | str) -> Path:
+    """Make the folder of a study, where it may be written; what an earlier study left in it stays until then.
+
+    Raises:
+        ValueError: If `out` is a file, or a folder that holds something other than this study.
+    """
+    folder = check_folder(out, f"{study} study", _mark(study))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def study_folder(study: str, out: Path | str) -> Generator[Path, None, None]:
+    """An empty folder to write a study into, with a place for its figures; they take their places when all are there.
+
+    Raises:
+        ValueError: As `claim_folder`.
+    """
+    with page_folder(out, f"{study} study", _mark(study), own=("figures/*.svg",)) as folder:
+        (folder / "figures").mkdir()
+        yield folder
+
+
+def keep_figure(drawn: Picture, folder: Path, file: str, *, title: str, alt: str, caption: str) -> PageFigure:
+    """Write a figure, and say how it stands on the page.
+
+    Args:
+        drawn: The figure.
+        folder: Of the page.
+        file: Its name in the folder.
+        title: Its heading.
+        alt: What it shows, for who does not see it.
+        caption: What its marks mean.
+    """
+    (folder / file).write_bytes(drawn.svg)
+    return PageFigure(title, file, alt, caption, drawn.width, drawn.height)
+
+
+def short(value: float) -> float:
+    """Five significant digits, enough for a figure and short in a file."""
+    return float(f"{value:.5g}")
+
+
+def _mark(study: str) -> str:
+    """The beginning of the title of a study's page, by which its folder is known again."""
+    return f"<title>{study}-study"

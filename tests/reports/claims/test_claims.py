@@ -1,0 +1,88 @@
+"""Claims and the rules they share, on numbers where the right verdict is known."""
+
+import numpy as np
+import pytest
+
+from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict, PublishedClaim, claims_frame, judge_all
+from hessbench.reports.claims.rules import at_least, at_most, deviation, fitted_exponent, typical, usually
+
+
+def claim(**changes):
+    said = {
+        "title": "It grows", "sentence": "it grows as 1 + 1", "seed": "002", "place": "section 3", "measure": "Size.",
+        "rule": "Borne out above 2.", "judge": lambda n: (ClaimVerdict(at_least(n, 2, 1), f"{n}", "here", "in part"),),
+    }  # fmt: skip
+    return PublishedClaim(**(said | changes))
+
+
+def test_a_claim_is_judged_by_its_own_rule_on_the_results():
+    assert [judge_all([claim()], n)[0].verdicts[0].outcome for n in (3, 1.5, 0)] == [
+        ClaimOutcome.BORNE_OUT, ClaimOutcome.UNDECIDED, ClaimOutcome.REFUTED,
+    ]  # fmt: skip
+
+
+def test_the_frame_has_a_row_for_each_verdict_with_the_words_and_their_place():
+    two = claim(judge=lambda _: (ClaimVerdict(ClaimOutcome.REFUTED, "a"), ClaimVerdict(ClaimOutcome.NOT_TESTABLE, "b")))
+    frame = claims_frame(judge_all([claim(), two], 3))
+    assert list(frame.verdict) == ["borne out in part", "refuted", "not testable here"]
+    assert (frame.document == "002").all()
+    assert (frame.place == "section 3").all()
+    assert list(frame.subject) == ["here", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"), [({"seed": "005"}, "000, 001"), ({"place": " "}, "place"), ({"rule": ""}, "rule")]
+)
+def test_a_claim_without_its_document_place_or_rule_is_refused(changes, says):
+    with pytest.raises(ValueError, match=says):
+        claim(**changes)
+
+
+@pytest.mark.parametrize(
+    ("agreeing", "units", "outcome"),
+    [(9, 10, "borne out"), (8, 10, "undecided"), (2, 10, "undecided"), (1, 10, "refuted"), (5, 5, "borne out"),
+     (4, 5, "undecided"), (1, 5, "undecided"), (0, 5, "refuted"), (0, 0, "undecided")],
+)  # fmt: skip
+def test_usually_is_nine_of_ten_or_five_of_five(agreeing, units, outcome):
+    assert usually(agreeing, units) == outcome
+
+
+def test_more_units_that_agree_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="agreeing must be from 0 to the 5 units"):
+        usually(6, 5)
+
+
+def test_a_number_between_the_bounds_or_none_decides_nothing():
+    assert [at_most(x, 0.05, 0.15) for x in (0.05, 0.1, 0.15)] == ["borne out", "undecided", "refuted"]
+    assert at_least(float("nan"), 2, 1) == at_most(float("nan"), 1, 2) == "undecided"
+    for rule in (at_least, at_most):
+        with pytest.raises(ValueError, match="must be below"):
+            rule(0.0, *((1, 1)))
+
+
+@pytest.mark.parametrize("power", [-0.5, 0.0, 1.0])
+def test_an_exponent_is_found_within_its_interval_by_median_and_by_deviation(power):
+    rng = np.random.default_rng(3)
+    x = np.array([1e3, 1e4, 1e5, 1e6])
+    spread = [place**power * rng.standard_normal(40) for place in x]
+    for size, samples in ((typical, [np.abs(each) for each in spread]), (deviation, spread)):
+        found = fitted_exponent(x, samples, size)
+        assert found.low <= power <= found.high
+        assert found.low < found.value < found.high
+        assert found.high - found.low < 0.3
+
+
+def test_an_exponent_of_exact_powers_has_no_width_and_no_error():
+    x = np.array([1.0, 10.0, 100.0])
+    found = fitted_exponent(x, [np.full(3, place**-0.5) for place in x], typical)
+    assert (found.low, found.value, found.high) == pytest.approx((-0.5, -0.5, -0.5), abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("x", "samples", "says"),
+    [([1.0, 1.0], [[1.0], [1.0]], "two different places"), ([1.0, 2.0], [[1.0]], "two different places"),
+     ([1.0, 2.0], [[1.0], [0.0]], "above 0"), ([1.0, 2.0], [[1.0], [np.nan]], "finite")],
+)  # fmt: skip
+def test_what_has_no_power_law_is_refused(x, samples, says):
+    with pytest.raises(ValueError, match=says):
+        fitted_exponent(np.array(x), [np.array(each) for each in samples], typical)
