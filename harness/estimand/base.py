@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, cast, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
