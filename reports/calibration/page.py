@@ -12,7 +12,7 @@ import pandas as pd
 from hessbench.reports.calibration import verdicts
 from hessbench.reports.calibration.figures import draw_coverage, draw_widths
 from hessbench.reports.calibration.results import LEVELS, CalibrationResults
-from hessbench.reports.calibration.verdicts import KINDS, CellCoverage, Trust, all_coverage, all_trust
+from hessbench.reports.calibration.verdicts import KINDS, Believed, CellCoverage, all_coverage, all_trust
 from hessbench.reports.writing.drawing import Picture
 from hessbench.reports.writing.escaping import clean
 from hessbench.reports.writing.folders import check_folder, page_folder, templates, write_text
@@ -35,13 +35,13 @@ _NOTES: Final = {
 
 
 @dataclass(frozen=True)
-class TrustRow:
+class BelievedRow:
     """A line of the table: a method and a kind, with an answer for each number of probes."""
 
     method: str
     kind: str
     note: str
-    answers: tuple[Trust | None, ...]
+    answers: tuple[Believed | None, ...]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def coverage_frame(found: Sequence[CellCoverage]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def trust_frame(trust: Sequence[Trust]) -> pd.DataFrame:
+def trust_frame(trust: Sequence[Believed]) -> pd.DataFrame:
     """One row for each method, number of probes and kind of interval."""
     return pd.DataFrame([
         {
@@ -123,15 +123,15 @@ def trust_frame(trust: Sequence[Trust]) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def _rows(trust: Sequence[Trust], probes: Sequence[int]) -> list[TrustRow]:
+def _rows(trust: Sequence[Believed], probes: Sequence[int]) -> list[BelievedRow]:
     known = {(one.method, one.kind, one.probes): one for one in trust}
     return [
-        TrustRow(method, kind, _NOTES.get(method, ""), tuple(known.get((method, kind, number)) for number in probes))
+        BelievedRow(method, kind, _NOTES.get(method, ""), tuple(known.get((method, kind, number)) for number in probes))
         for method in dict.fromkeys(one.method for one in trust) for kind in KINDS
     ]  # fmt: skip
 
 
-def _answer(trust: Sequence[Trust]) -> list[str]:
+def _answer(trust: Sequence[Believed]) -> list[str]:
     """The answer in words, from the table alone."""
     sentences: list[str] = []
     for kind in KINDS:

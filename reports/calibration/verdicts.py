@@ -67,7 +67,7 @@ class CellCoverage:
 
 
 @dataclass(frozen=True)
-class Trust:
+class Believed:
     """The answer for a method, a kind of interval and a number of probes.
 
     Attributes:
@@ -115,18 +115,18 @@ def coverage_of(cell: CalibrationCell, kind: str) -> CellCoverage:
     return CellCoverage(cell, kind, tuple(found), ratio)
 
 
-def judge(cells: Sequence[CellCoverage]) -> Trust:
+def judge(cells: Sequence[CellCoverage]) -> Believed:
     """The answer from all problems of one method, kind and number of probes."""
     first = cells[0]
     real = [found for found in cells if found.ratio is not None]
     if not real:
-        return Trust(first.cell.method, first.cell.probes, first.kind, "exact", None, "", None, 0, 0)
+        return Believed(first.cell.method, first.cell.probes, first.kind, "exact", None, "", None, 0, 0)
     short = sum(found.is_short for found in real)
     near = all(c.share >= least for found in real for c, least in zip(found.coverage, NEARLY, strict=True))
     answer = "yes" if not short else "nearly" if near else "no"
     ratio = float(np.median([found.ratio for found in real if found.ratio is not None]))
     worst = min(real, key=lambda found: found.coverage[-1].share)
-    return Trust(
+    return Believed(
         first.cell.method, first.cell.probes, first.kind,
         f"{answer}, wide" if answer != "no" and ratio > WIDE else answer,
         worst.coverage[-1].share, worst.cell.problem, ratio, short, len(real),
@@ -138,7 +138,7 @@ def all_coverage(cells: Sequence[CalibrationCell]) -> list[CellCoverage]:
     return [coverage_of(cell, kind) for cell in cells for kind in KINDS]
 
 
-def all_trust(found: Sequence[CellCoverage]) -> list[Trust]:
+def all_trust(found: Sequence[CellCoverage]) -> list[Believed]:
     """The answers, in the order of methods, probes and kinds."""
     groups: dict[tuple[str, int, str], list[CellCoverage]] = {}
     for one in found:
