@@ -24,6 +24,12 @@ def check_at_least(name: str, value: int, least: int) -> None:
 def check_inside(name: str, value: float, low: float, high: float) -> None:
     """Refuse a number that does not lie inside of its range.
 
+    Args:
+        name: Of the argument.
+        value: What was handed in.
+        low: Below the accepted range.
+        high: Above it.
+
     Raises:
         ValueError: If `value` is not above `low` and below `high`.
     """

@@ -73,6 +73,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.error_curves": ("estimand", "ledger", "reports.writing", "reports.costs"),
     "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs"),
     "reports.claims": ("estimand", "reports.writing"),
+    "reports.calibration": ("estimand", "reports.writing"),
     "reports.sketch": ("estimand", "reports.writing", "reports.claims"),
     "reports.one_vector": ("estimand", "reports.writing", "reports.claims"),
     "reports.density": ("estimand", "reports.writing", "reports.claims"),
@@ -80,10 +81,11 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
         "reports.claims", "reports.sketch", "reports.one_vector", "reports.density",
-        "reports.spectra",
+        "reports.spectra", "reports.calibration",
     ),
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.claims",
+        "reports.calibration",
         "reports.sketch", "reports.one_vector", "reports.density",
     ),
     # These two run cells, as no other study does: by two checkouts in turns.

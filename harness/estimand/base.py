@@ -13,11 +13,12 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, cast, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
+from hessbench.estimand.interval import half_width
+from hessbench.estimand.real_arrays import real_array as real_array
+from hessbench.estimand.real_arrays import real_vector as real_vector
 from hessbench.operators import LinearOperator
 from hessbench.specs import REQUIRED, Required, Spec, Value, canonical
 
@@ -104,20 +105,8 @@ class Estimate:
     starts: NDArray[np.int64] | None = None
 
     def half_width(self, confidence: float = 0.95) -> float | None:
-        """Half the width of the interval that the standard error stands for; None where there is none.
-
-        Args:
-            confidence: Between 0 and 1. The quantile is Student's t where `stderr_dof` is known, and normal elsewhere.
-
-        Raises:
-            ValueError: If `confidence` is out of range.
-        """
-        if not 0 < confidence < 1:
-            raise ValueError(f"confidence must be above 0 and below 1, got {confidence}")
-        if self.stderr is None:
-            return None
-        p = (1 + confidence) / 2
-        return self.stderr * float(ndtri(p) if self.stderr_dof is None else stdtrit(self.stderr_dof, p))
+        """Half the width of the interval that the standard error stands for; see `interval.half_width`."""
+        return half_width(self.stderr, self.stderr_dof, confidence)
 
     def resolve(self, wanted: Callable[[type[Estimand]], bool] | None = None) -> Estimate:
         """Call a lazy value, here and in `also`.
@@ -266,35 +255,3 @@ def defaults_of(kind: type[Estimand]) -> dict[str, Value | Required]:
 def spectral_norm(eigenvalues: Array) -> float:
     """The largest magnitude of eigenvalues (n,)."""
     return float(np.abs(eigenvalues).max())
-
-
-def real_array(value: Any) -> Array:
-    """A value as a float64 array.
-
-    Raises:
-        ValueError: If it is not made of real numbers.
-    """
-    if isinstance(value, Tensor):
-        if value.dtype.is_complex:
-            raise ValueError(f"a real value is accepted, got {value.dtype}")
-        return value.detach().to("cpu", torch.float64).numpy()
-    try:
-        found = np.asarray(value)
-    except (TypeError, ValueError):
-        found = np.empty(0, dtype=object)
-    # Asked for float64 at once, NumPy would make NaN of None and drop an imaginary part.
-    if found.dtype.kind not in "biuf":
-        raise ValueError(f"a tensor or real numbers are accepted, got {type(value).__name__}")
-    return found.astype(np.float64)
-
-
-def real_vector(value: Any, what: str) -> Array:
-    """A value as a float64 vector, `what` naming it in the message.
-
-    Raises:
-        ValueError: If it is not made of real numbers, or is not one-dimensional.
-    """
-    values = real_array(value)
-    if values.ndim != 1:
-        raise ValueError(f"{what} must be one-dimensional, got shape {values.shape}")
-    return values

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
+from hessbench.reports.calibration.page import write_calibration_study
 from hessbench.reports.claims.claim import PublishedClaim
 from hessbench.reports.density.page import write_density_study
 from hessbench.reports.density.verdicts import CLAIMS as DENSITY_CLAIMS
@@ -16,6 +17,7 @@ from hessbench.reports.one_vector.page import write_one_vector_study
 from hessbench.reports.one_vector.verdicts import CLAIMS as ONE_VECTOR_CLAIMS
 from hessbench.reports.sketch.page import write_sketch_study
 from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
+from hessbench.studies.calibration import CalibrationDesign, run_calibration
 from hessbench.studies.density import DensityDesign, run_density
 from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
 from hessbench.studies.sketch import Design, run_study
@@ -71,6 +73,14 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
             claims=DENSITY_CLAIMS,
             run=partial(run_density, DensityDesign()),
             write=write_density_study,
+        ),
+        Study(
+            name="calibration",
+            summary="how often the interval of every method that claims a standard error of the trace holds the truth, "
+            "from 2 to 30 probes, and which of them can be believed. Some five minutes on two cores.",
+            claims=(),
+            run=partial(run_calibration, CalibrationDesign()),
+            write=write_calibration_study,
         ),
     )
 })  # fmt: skip

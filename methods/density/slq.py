@@ -13,7 +13,7 @@ from hessbench.methods.arguments import Probe, Reorth, check_at_least, check_cho
 from hessbench.methods.krylov.lockstep import kept_rows, lanczos_lockstep
 from hessbench.methods.krylov.tridiagonal import quadrature
 from hessbench.methods.probes import draw_probes
-from hessbench.methods.small_dense import mean_and_stderr
+from hessbench.methods.small_dense import freedom, mean_and_stderr
 from hessbench.operators import LinearOperator
 
 _WORK: Final = 5  # vectors of a start beside its basis, as measured: start, residual, block, product, one in between
@@ -87,7 +87,7 @@ def slq(
     return Estimate(
         value=(nodes, weights),
         diagnostics={"starts": starts},
-        also={Trace: Estimate(trace, stderr=stderr)},
+        also={Trace: Estimate(trace, stderr=stderr, stderr_dof=freedom(starts))},
         starts=np.repeat(np.arange(starts), [values.size for values, _ in rules]),
     )
 

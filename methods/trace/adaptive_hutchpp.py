@@ -93,7 +93,7 @@ class _Tolerance(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Sketch:
+class _SketchedRange:
     """An orthonormal basis Q, with columns of zeros where the range had no further direction, and tr(Q^T A Q)."""
 
     basis: Tensor
@@ -103,7 +103,7 @@ class _Sketch:
 
 def _sketch(
     op: LinearOperator, rounds: int, width: int, generator: torch.Generator, tolerance: _Tolerance, price: float
-) -> _Sketch:
+) -> _SketchedRange:
     """Sketch until a block saved fewer probes than it cost products, the range is exhausted, or `rounds` are done.
 
     How many probes a unit of ||B||_F^2 costs depends on the tolerance, and a relative one on the trace, of which the
@@ -130,7 +130,7 @@ def _sketch(
         worthwhile = price**2 * gained > 2 * width * allowed**2
         if directions < width - 0.5 or not worthwhile:
             break
-    return _Sketch(basis, trace, rank)
+    return _SketchedRange(basis, trace, rank)
 
 
 def _directions(Y: Tensor, Q: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ class _Looks(NamedTuple):
 
 
 def _probe(
-    op: LinearOperator, sketch: _Sketch, looks: _Looks, generator: torch.Generator, tolerance: _Tolerance
+    op: LinearOperator, sketch: _SketchedRange, looks: _Looks, generator: torch.Generator, tolerance: _Tolerance
 ) -> Estimate:
     """Draw probes up to the first look at which the tolerance is reached, or the last."""
     Q, places = sketch.basis, set(looks.places)

@@ -1,0 +1,1 @@
+"""Calibration of standard errors: coverage, verdicts, figures and the page."""
