@@ -119,6 +119,7 @@ class _Draw:
 class _Run:
     errors: dict[str, float]
     clipped: float
+    escaped: bool
     reason: str
     rule: Arrays | None
 
@@ -145,6 +146,7 @@ def _case(catalog: Catalog, case: DensityCase, design: DensityDesign) -> CaseRun
         largest_atom=float(weights.max()),
         errors={spec: {name: _column(each, name) for name in metrics} for spec, each in runs.items()},
         clipped={spec: np.asarray([run.clipped for run in each]) for spec, each in runs.items()},
+        escaped={spec: np.asarray([run.escaped for run in each]) for spec, each in runs.items()},
         reasons={spec: tuple(dict.fromkeys(run.reason for run in each if run.reason)) for spec, each in runs.items()},
         truth=dict(truth),
         rules={spec: first.rule for spec, (first, *_) in runs.items() if first.rule is not None},
@@ -161,8 +163,9 @@ def _run(method: BoundMethod, draw: _Draw, repeat: int, budget: int) -> _Run:
     generator = make_generator(cell_seed(draw.seeded_as, Density().spec, repeat))
     estimate = last_estimate(method, draw.operator, min(budget, dim), generator)
     said: dict[str, Any] = dict(estimate.diagnostics)
+    escaped = int(said.get("bounded", 1)) > 1
     arrays = Density().to_arrays(estimate.value, dim)
     if not all(bool(np.isfinite(it).all()) for it in arrays.values()):
-        return _Run({}, 0.0, str(said.get("reason", "not finite")), None)
+        return _Run({}, 0.0, escaped, str(said.get("reason", "not finite")), None)
     errors = Density().errors(arrays, draw.reference, "float64")
-    return _Run(errors, float(said.get("clipped", 0.0)), "", arrays)
+    return _Run(errors, float(said.get("clipped", 0.0)), escaped, "", arrays)
