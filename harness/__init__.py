@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from hessbench.counting import BudgetExceeded, CountingOperator
     from hessbench.estimand import (
+        CountAbove,
         Density,
         Diagonal,
         Estimand,
         Estimate,
+        LogDeterminant,
+        Mass,
         Reference,
+        Solve,
         Source,
         TopEigenspace,
         TopEigenvalues,
         Trace,
+        TraceFunction,
     )
     from hessbench.ledger.reading import Ledger
     from hessbench.ledger.record import Record, Status
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BudgetExceeded",
+    "CountAbove",
     "CountingOperator",
     "Density",
     "Diagonal",
@@ -42,6 +48,8 @@ __all__ = [
     "Footprint",
     "Ledger",
     "LinearOperator",
+    "LogDeterminant",
+    "Mass",
     "Method",
     "OperatorInfo",
     "Options",
@@ -50,12 +58,14 @@ __all__ = [
     "ProductKind",
     "Record",
     "Reference",
+    "Solve",
     "Source",
     "Status",
     "Suite",
     "TopEigenspace",
     "TopEigenvalues",
     "Trace",
+    "TraceFunction",
     "__version__",
     "evaluate",
     "run",
@@ -64,7 +74,10 @@ __all__ = [
 
 _NAMES: Final = {
     "counting": "BudgetExceeded CountingOperator",
-    "estimand": "Density Diagonal Estimand Estimate Reference Source TopEigenspace TopEigenvalues Trace",
+    "estimand": (
+        "CountAbove Density Diagonal Estimand Estimate LogDeterminant Mass Reference Solve Source "
+        "TopEigenspace TopEigenvalues Trace TraceFunction"
+    ),
     "ledger.reading": "Ledger",
     "ledger.record": "Record Status",
     "method": "Footprint Method",

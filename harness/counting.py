@@ -21,6 +21,7 @@ from hessbench.operators import (
     ProductKind,
     check_block,
     check_product,
+    drawn_squares,
     info_of,
     plain_block,
 )
@@ -275,6 +276,14 @@ class CountingFactor(_Single):
     def squared_sum(self, block: Tensor, /) -> Tensor:
         """Charge and compute the per-sample squares: (num_columns, k) -> (dim, k), k per-example squares."""
         return self._charged(ProductKind.PER_EXAMPLE_SQUARE, self._inner.squared_sum, block)
+
+    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
+        """Charge and compute `number` columns of per-sample squares at drawn targets: (dim, number)."""
+        self._spending.charge(ProductKind.PER_EXAMPLE_SQUARE, number, self.num_samples, self._population)
+        witness = torch.zeros(1, dtype=self._dtype, device=self._device)
+        product = self._spending.timed(lambda _: drawn_squares(self._inner, number, generator), witness)
+        self._spending.watch(witness, product)
+        return product.detach()
 
     def _charged(self, kind: ProductKind, compute: Callable[[Tensor], Tensor], block: Tensor) -> Tensor:
         block = plain_block(block, "factor")

@@ -5,18 +5,21 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
+from torch import Tensor
 
+from hessbench.code_text import code_text, fixed, stable
 from hessbench.counting import CountingOperator
-from hessbench.estimand import ESTIMANDS, Estimand
+from hessbench.estimand import ESTIMANDS, Estimand, Estimate
 from hessbench.estimand.base import defaults_of
+from hessbench.estimand.spectral import SpectralQuantity, read_from_density
 from hessbench.exceptions import asked_of
+from hessbench.operators import LinearOperator
 from hessbench.problem import Problem
 from hessbench.source_files import source_files
 from hessbench.specs import (
@@ -106,7 +109,7 @@ class Method:
     @property
     def defaults(self) -> dict[str, Value | Required]:
         """The method's own parameters with their defaults."""
-        handed = _HANDED.union(*(defaults_of(kind) for kind in self.estimands))
+        handed = _HANDED.union(*((*defaults_of(kind), *kind.hands) for kind in self.estimands))
         return {name: value for name, value in keyword_defaults(self.run).items() if name not in handed}
 
     @functools.cached_property
@@ -122,10 +125,14 @@ class Method:
             if file and Path(file).is_file():
                 source = b"\0".join(path.read_bytes() for path in source_files(Path(file)))
             else:
-                source = _code_text(function).encode()
+                source = code_text(function).encode()
             # A partial is told from its function by what it fixes.
-            source += "".join(f"\0{name}={_stable(value)}" for name, value in _fixed(self.run)).encode()
+            source += "".join(f"\0{name}={stable(value)}" for name, value in fixed(self.run)).encode()
         return hashlib.sha256(source).hexdigest()[:16]
+
+    def answers(self, kind: type[Estimand]) -> bool:
+        """Whether it answers an estimand of a kind: itself, or by what that is read from."""
+        return kind in self.estimands or kind.read_from in self.estimands
 
     def spec(self, asked: Spec | str) -> Spec:
         """Canonical spec of one of this method, each parameter that `run` annotates with a Literal one of its choices.
@@ -154,7 +161,7 @@ class Method:
         Raises:
             ValueError: If a parameter is not accepted, or the method does not answer the estimand.
         """
-        if type(estimand) not in self.estimands:
+        if not self.answers(type(estimand)):
             accepted = ", ".join(kind.key for kind in self.estimands)
             raise ValueError(f"method {self.name} does not answer {estimand.key}; it answers: {accepted}")
         return BoundMethod(self, self.spec(asked), estimand)
@@ -169,11 +176,36 @@ class BoundMethod:
     estimand: Estimand
 
     @property
+    def run_for(self) -> Estimand:
+        """What `run` is asked for: the estimand, or the one that it is read from."""
+        source = type(self.estimand).read_from
+        if type(self.estimand) in self.method.estimands or source is None:
+            return self.estimand
+        return source.default() or source.of_size(1)
+
+    def answer(self, estimate: Estimate, dim: int, dtype: str) -> Estimate | None:
+        """The answer to the estimand in an evaluated estimate of `run`; None where there is none.
+
+        Args:
+            estimate: Evaluated.
+            dim: Dimension n of the operator.
+            dtype: Name of the dtype the operator computed in.
+
+        Raises:
+            ValueError: If what the answer is read from has another shape than its estimand.
+        """
+        known: dict[type[Estimand], Estimate] = {self.method.estimands[0]: estimate, **estimate.also}
+        found = known.get(type(self.run_for))
+        if found is None or self.run_for is self.estimand or not isinstance(self.estimand, SpectralQuantity):
+            return found
+        return read_from_density(self.estimand, found, dim, dtype)
+
+    @property
     def keywords(self) -> dict[str, Value]:
         """Keywords of `run` beside `num_matvecs` and `generator`."""
         declared = inspect.signature(self.method.run).parameters
-        fields = {name: value for name, value in self.estimand.fields.items() if name in declared}
-        asked = {name: value for name, value in self.estimand.asks.items() if name in declared}
+        fields = {name: value for name, value in self.run_for.fields.items() if name in declared}
+        asked = {name: value for name, value in self.run_for.asks.items() if name in declared}
         return {**fields, **self.spec.as_dict, **asked}
 
     @property
@@ -183,9 +215,40 @@ class BoundMethod:
         filled = {k: v for k, v in known.items() if not isinstance(v, Required) and k not in _HANDED}
         return {**filled, **self.keywords}
 
-    def run(self, op: CountingOperator, num_matvecs: int, generator: torch.Generator) -> Any:
-        """Start the estimator: an `Estimate`, or an iterator of them."""
-        return self.method.run(op, num_matvecs=num_matvecs, generator=generator, **self.keywords)
+    def handed(self, op: LinearOperator, network: Callable[[], object] | None = None) -> dict[str, Tensor]:
+        """The vectors that are part of the question, in an operator's dtype and where it lives.
+
+        Args:
+            op: The operator.
+            network: Makes the network it belongs to, where there is one.
+
+        Raises:
+            ValueError: If they cannot be made.
+        """
+        if not self.estimand.hands:
+            return {}
+        made = self.estimand.handed(op.dim, network)
+        return {name: torch.as_tensor(array).to(device=op.device, dtype=op.dtype) for name, array in made.items()}
+
+    def run(
+        self,
+        op: CountingOperator,
+        num_matvecs: int,
+        generator: torch.Generator,
+        handed: Mapping[str, Tensor] | None = None,
+    ) -> Any:
+        """Start the estimator: an `Estimate`, or an iterator of them.
+
+        Args:
+            op: The operator.
+            num_matvecs: Budget.
+            generator: Source of randomness.
+            handed: From `handed`; made here where it is not given.
+        """
+        vectors = self.handed(op) if handed is None else handed
+        declared = inspect.signature(self.method.run).parameters if vectors else {}
+        own = {name: vector for name, vector in vectors.items() if name in declared}
+        return self.method.run(op, num_matvecs=num_matvecs, generator=generator, **self.keywords, **own)
 
     def min_matvecs(self, dim: int) -> int:
         """Least budget for dimension `dim`.
@@ -222,17 +285,19 @@ class BoundMethod:
         declared = self.method.refuses
         if declared is None:
             return ""
-        return str(asked_of(f"method {self.spec}", "refuses", lambda: declared(type(self.estimand), **self.settings)))
+        return str(asked_of(f"method {self.spec}", "refuses", lambda: declared(type(self.run_for), **self.settings)))
 
     def skip_reason(self, problem: Problem) -> str:
         """Why this method cannot run on this problem; empty when it can."""
         if self.refusal:
             return f"{self.spec} does not answer {self.estimand.key}: {self.refusal}"
         declared = inspect.signature(self.method.run).parameters
-        for name, default in defaults_of(type(self.estimand)).items():
-            asked = self.estimand.fields[name]
+        for name, default in defaults_of(type(self.run_for)).items():
+            asked = self.run_for.fields[name]
             if name not in declared and not isinstance(default, Required) and asked != default and name in _ORDERS:
                 return f"{self.method.name} answers {name}={default} only, {asked} is asked for"
+        if self.estimand.needs_network and problem.network is None:
+            return f"{self.estimand.spec} needs a problem that is made of a network, which {problem.name} is not"
         lacking = [trait for trait in self.method.requires if trait not in problem.traits]
         if lacking:
             return f"{self.method.name} requires the trait {lacking[0]!r}, which {problem.name} does not declare"
@@ -247,36 +312,3 @@ def _function(run: Callable[..., Any]) -> Callable[..., Any]:
             break
         run = inner
     return run if inspect.isroutine(run) else type(run).__call__
-
-
-def _fixed(run: Callable[..., Any]) -> list[tuple[str, Any]]:
-    """Arguments fixed by partials, outermost last."""
-    found: list[tuple[str, Any]] = []
-    while isinstance(run, functools.partial):
-        numbered = ((str(position), value) for position, value in enumerate(run.args))
-        found = [*numbered, *sorted(run.keywords.items()), *found]
-        run = run.func
-    return found
-
-
-def _code_text(function: Callable[..., Any]) -> str:
-    """What a function without a source file does: byte code, names, constants and defaults, not where it was typed."""
-    code: types.CodeType = function.__code__
-    defaults = [(name, _stable(value)) for name, value in keyword_defaults(function).items()]
-    return f"{_instructions(code)} {defaults}"
-
-
-def _instructions(code: types.CodeType) -> str:
-    constants = [_instructions(c) if isinstance(c, types.CodeType) else _stable(c) for c in code.co_consts]
-    return f"{code.co_code!r} {code.co_names} {code.co_freevars} {constants}"
-
-
-def _stable(value: object) -> str:
-    """A text that is the same in every process: no address, and no order that depends on a hash seed."""
-    if isinstance(value, tuple | list):
-        return str([_stable(inner) for inner in cast("tuple[object, ...]", value)])
-    if isinstance(value, frozenset | set):
-        return str(sorted(_stable(inner) for inner in cast("set[object]", value)))
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        return repr(value)
-    return str(getattr(value, "__qualname__", type(value).__qualname__))

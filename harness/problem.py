@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Array, Estimand, Reference
+from hessbench.estimand.density import Density
 from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_references
+from hessbench.estimand.from_density import ReadReference
 from hessbench.exceptions import asked_of
 from hessbench.operators import FunctionOperator, LinearOperator, check_symmetric, dense_operator, from_scipy, to_dense
 from hessbench.seeding import derive_seed, make_generator
@@ -88,6 +90,14 @@ class Problem:
         """SHA-256 over the name and the content, 16 hex digits."""
         content = self.fingerprint() if self.fingerprint else product_hash(self.build, self.dim)
         return hashlib.sha256(f"{self.name}\0{content}".encode()).hexdigest()[:16]
+
+    def finder(self, kind: type[Estimand]) -> Callable[[Any], Reference] | None:
+        """What finds the truth of an estimand of a kind: its own reference, or the density that it is read from."""
+        own = self.references.get(kind)
+        density = self.references.get(Density)
+        if own is not None or density is None or kind.read_from is not Density:
+            return own
+        return ReadReference(self.name, self.dim, density)
 
     def split(self, vector: Tensor) -> dict[str, Tensor]:
         """Cut a vector (n,), or a block (n, k), into the named pieces it is made of, as views.

@@ -107,8 +107,8 @@ class Registry(Generic[E]):
         found: list[Spec] = []
         for entry in self:
             offered = entry.presets or (entry.name,)
-            whole = _matches(entry.name, pattern)
-            found += [entry.spec(text) for text in offered if whole or _matches(text, pattern)]
+            whole = matches_glob(entry.name, pattern)
+            found += [entry.spec(text) for text in offered if whole or matches_glob(text, pattern)]
         if not found:
             raise ValueError(f"no {self.what} matches {pattern!r}; `hessbench list` shows what is registered")
         return [Selected(spec, by_glob=True) for spec in _unique(found)]
@@ -124,11 +124,11 @@ class Registry(Generic[E]):
             ValueError: If it is no glob, and its name or a parameter is not accepted.
         """
         if "*" in pattern or "?" in pattern:
-            return _matches(spec.name, pattern) or _matches(str(spec), pattern)
+            return matches_glob(spec.name, pattern) or matches_glob(str(spec), pattern)
         return self[pattern].name == spec.name if "[" not in pattern else spec in (c.spec for c in self.select(pattern))
 
 
-def _matches(text: str, pattern: str) -> bool:
+def matches_glob(text: str, pattern: str) -> bool:
     """Whether a glob matches; a bracket stands for itself, not for a set of characters."""
     return fnmatch.fnmatchcase(text.replace("[", "<"), pattern.replace("[", "<"))
 

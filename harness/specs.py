@@ -142,6 +142,8 @@ def spec_of(asked: Spec | str) -> Spec:
 def parse_value(raw: str, text: str) -> Value:
     """Read one value: true, false, an integer, a finite number or a word, such as `full`, `32-16` or `0:100`.
 
+    The words `inf` and `-inf` are numbers to a parameter that is infinite by default.
+
     Raises:
         ValueError: If `raw` is none of these.
     """
@@ -155,7 +157,7 @@ def parse_value(raw: str, text: str) -> Value:
         if math.isfinite(float(raw)):
             return float(raw)
         raise ValueError(_malformed(text, f"{raw!r} is too large for a number"))
-    if _WORD.fullmatch(raw):
+    if _WORD.fullmatch(raw) or raw == "-inf":
         return raw
     raise ValueError(_malformed(text, f"{raw!r} is not a number, true, false or a word"))
 
@@ -223,6 +225,8 @@ def _coerce(name: str, key: str, value: Value, default: Value) -> Value:
         return value  # a default such as None says nothing about the type
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted is float and numeric:
+        return float(value)
+    if isinstance(default, float) and math.isinf(default) and value in ("inf", "-inf"):
         return float(value)
     if wanted is int and isinstance(value, float) and value.is_integer():
         return int(value)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, final
 
+import torch
 from torch import Tensor
 
-from hessbench.operators import Factor, LinearOperator
+from hessbench.operators import Factor, LinearOperator, drawn_squares
 
 
 @final
@@ -54,3 +55,7 @@ class _TalliedFactor:
     def squared_sum(self, block: Tensor, /) -> Tensor:
         self._tally.columns += block.shape[1]
         return self._inner.squared_sum(block)
+
+    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
+        self._tally.columns += number
+        return drawn_squares(self._inner, number, generator)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hessbench.operators import Cancelling, Factor, Factored, LinearOperator, Multiplies, info_of
+from hessbench.operators import Cancelling, Factor, Factored, LinearOperator, Multiplies, drawn_squares, info_of
 
 
 class AffineOperator(Multiplies):
@@ -65,6 +65,10 @@ class ScaledFactor:
     def squared_sum(self, block: Tensor, /) -> Tensor:
         """Sum over samples of the squared per-sample products: (num_columns, k) -> (dim, k)."""
         return self._factor.squared_sum(block) * self._scale
+
+    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
+        """Sum over samples of squared gradients at drawn targets: (dim, number)."""
+        return drawn_squares(self._factor, number, generator) * self._scale
 
 
 class DeflatedOperator(Multiplies):

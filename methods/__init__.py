@@ -8,6 +8,7 @@ from hessbench.methods.density.kpm import KPM
 from hessbench.methods.density.slq import SLQ
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
 from hessbench.methods.diagonal.diagpp import DIAGPP
+from hessbench.methods.diagonal.exact_diagonal import DIAGONAL_EXACT
 from hessbench.methods.diagonal.xdiag import XDIAG
 from hessbench.methods.eigenvalues.block_krylov import BLOCK_KRYLOV
 from hessbench.methods.eigenvalues.lanczos import LANCZOS
@@ -18,7 +19,10 @@ from hessbench.methods.eigenvalues.single_pass import SINGLE_PASS
 from hessbench.methods.eigenvalues.sketch import RANDOMIZED_EIGH, SKETCH
 from hessbench.methods.eigenvalues.sketch_and_refine import SKETCH_AND_REFINE
 from hessbench.methods.eigenvalues.thick_restart import THICK_RESTART_LANCZOS
+from hessbench.methods.functions.cg import CG
+from hessbench.methods.functions.nystrom_cg import NYSTROM_CG
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
+from hessbench.methods.trace.adaptive_hutchpp import ADAPTIVE_HUTCHPP
 from hessbench.methods.trace.xnystrace import XNYSTRACE
 from hessbench.methods.trace.xtrace import XTRACE
 
@@ -35,6 +39,7 @@ METHODS: list[Method] = [
     SKETCH_AND_REFINE,
     HUTCHINSON,
     HUTCHPP,
+    ADAPTIVE_HUTCHPP,
     XTRACE,
     XNYSTRACE,
     SLQ,
@@ -42,8 +47,11 @@ METHODS: list[Method] = [
     HUTCHINSON_DIAGONAL,
     DIAGPP,
     XDIAG,
+    DIAGONAL_EXACT,
     GGN_DIAGONAL_EXACT,
     GGN_DIAGONAL_MC,
+    CG,
+    NYSTROM_CG,
     DENSE,
 ]
 """The built-in methods, in the order they are listed."""

@@ -21,6 +21,16 @@ def check_at_least(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
+def check_inside(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a number that does not lie inside of its range.
+
+    Raises:
+        ValueError: If `value` is not above `low` and below `high`.
+    """
+    if not low < value < high:
+        raise ValueError(f"{name} must be above {low:g} and below {high:g}, got {value}")
+
+
 def check_choice(name: str, value: str, accepted: tuple[str, ...]) -> None:
     """Refuse a word that is not offered.
 

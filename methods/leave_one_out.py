@@ -14,6 +14,7 @@ CITATION: Final = (
 )
 
 _TINY: Final = 1e-300
+_DEPENDENT: Final = 1e-10  # a sine squared below this says that two directions left out are one
 
 
 class LeftOut(NamedTuple):
@@ -48,3 +49,39 @@ def left_out(R: Array, eps: float) -> LeftOut:
     inverse = U @ (Vt / np.maximum(sizes, max(eps * sizes[0], _TINY))[:, None] * max(sizes[0], _TINY))
     S = inverse / np.linalg.norm(inverse, axis=0)
     return LeftOut(S, (S * R).sum(axis=0))
+
+
+def sines(G: Array) -> Array:
+    """Squared sines (k, k) of the angles between directions with the positive inner products G; 1 on the diagonal."""
+    squares = 1 - G * G / np.outer(np.diagonal(G), np.diagonal(G))
+    np.fill_diagonal(squares, 1.0)
+    return squares
+
+
+def jackknife(pairs: Array, squares: Array, estimates: Array) -> float | None:
+    """Standard error of a mean over k estimates, each with its own probe left out, by leaving out a second one.
+
+    The estimates share all probes but two, so that their spread misses what they have in common. The estimator itself
+    without probe i is the mean over j of the estimates without i and j, and the jackknife of these k values is too
+    large in the mean, if anything.
+
+    Args:
+        pairs: Entry (i, j): the estimate of probe j without i and j; its diagonal is not read.
+        squares: Squared sines between the two directions that a pair leaves out.
+        estimates: The k estimates. Where two directions are one to rounding, the range has been exhausted, a second
+            probe cannot be left out of what was computed, and their spread is returned.
+
+    Returns:
+        The standard error; None for k = 1.
+
+    Source:
+        Efron and Stein, The jackknife estimate of variance, Ann. Stat. 9 (1981), doi:10.1214/aos/1176345462.
+    """
+    k = estimates.size
+    if k < 2:
+        return None
+    if not squares.min() > _DEPENDENT:
+        return float(estimates.std(ddof=1)) / k**0.5
+    others = pairs.copy()
+    np.fill_diagonal(others, 0.0)
+    return float(others.sum(axis=1).std() / (k - 1)) * (k - 1) ** 0.5

@@ -53,6 +53,11 @@ def mean_and_stderr(samples: Array) -> tuple[float, float | None]:
     return mean, float(samples.std(ddof=1)) / samples.size**0.5
 
 
+def freedom(samples: int) -> float | None:
+    """Degrees of freedom of the standard error of so many samples; None for a single one."""
+    return samples - 1.0 if samples > 1 else None
+
+
 def eigenpairs_of(B: Array) -> tuple[Array, Array]:
     """Eigenvalues, ascending, and eigenvectors of the symmetric part of B; all NaN where an entry is not finite."""
     if not np.isfinite(B).all():

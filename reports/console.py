@@ -17,7 +17,7 @@ from hessbench.reports.scale.checks import Check, checks
 from hessbench.reports.scale.table import sizes
 from hessbench.reports.writing import units
 from hessbench.reports.writing.escaping import clean
-from hessbench.reports.writing.sheets import Row, Spread
+from hessbench.reports.writing.sheets import Row
 from hessbench.reports.writing.terminal import print_table
 
 
@@ -107,12 +107,8 @@ def _plain(columns: Sequence[_Column[Row]], rows: Sequence[Sequence[str]]) -> st
     return "\n".join("  ".join(row).rstrip() for row in aligned)
 
 
-def _median(value: Spread | None, write: Callable[[float], str]) -> str:
-    return units.DASH if value is None else write(value.median)
-
-
 def _error(line: CostLine) -> str:
-    text = _median(line.error, units.error)
+    text = units.median_text(line.error, units.error)
     if line.is_at_bound and line.bound:
         return f"\N{LESS-THAN OR EQUAL TO}{units.error(line.bound)}{' useless' if line.is_useless else ''}"
     return text
@@ -131,10 +127,10 @@ _COLUMNS: Final[tuple[_Column[CostLine], ...]] = (
     _Column("problem", False, lambda line: line.problem),
     _Column("estimand", False, lambda line: line.key.estimand),
     _Column("method", False, lambda line: line.method),
-    _Column("matvecs", True, lambda line: _median(line.matvecs, units.count)),
-    _Column("calls", True, lambda line: _median(line.calls, units.count)),
-    _Column("grad-eq", True, lambda line: _median(line.gradient_equivalents, units.count)),
-    _Column("wall", True, lambda line: _median(line.wall_s, units.seconds)),
+    _Column("matvecs", True, lambda line: units.median_text(line.matvecs, units.count)),
+    _Column("calls", True, lambda line: units.median_text(line.calls, units.count)),
+    _Column("grad-eq", True, lambda line: units.median_text(line.gradient_equivalents, units.count)),
+    _Column("wall", True, lambda line: units.median_text(line.wall_s, units.seconds)),
     _Column("peak", True, _peak),
     _Column("error", True, _error),
     _Column("status", False, status_text),
@@ -144,8 +140,8 @@ _UNIT_COLUMNS: Final[tuple[_Column[PriceInGradients], ...]] = (
     _Column("problem", False, lambda price: price.problem),
     _Column("product", False, lambda price: price.kind),
     _Column("nominal", True, lambda price: _or_dash(price.nominal, "{:.2f}".format)),
-    _Column("measured", True, lambda price: _median(price.measured, "{:.2f}".format)),
-    _Column("in the runs", True, lambda price: _median(price.in_runs, "{:.2f}".format)),
+    _Column("measured", True, lambda price: units.median_text(price.measured, "{:.2f}".format)),
+    _Column("in the runs", True, lambda price: units.median_text(price.in_runs, "{:.2f}".format)),
 )
 
 _SCALE_COLUMNS: Final[tuple[_Column[Check], ...]] = (
@@ -155,7 +151,7 @@ _SCALE_COLUMNS: Final[tuple[_Column[Check], ...]] = (
     ),
     _Column("P", True, lambda check: f"{check.line.dim:,}"),
     _Column("time pred.", True, lambda check: _or_dash(check.prediction.seconds, units.seconds)),
-    _Column("measured", True, lambda check: _median(check.measured_s, units.seconds)),
+    _Column("measured", True, lambda check: units.median_text(check.measured_s, units.seconds)),
     _Column("ratio", True, lambda check: _or_dash(check.time_ratio, units.ratio)),
     _Column("mem. pred.", True, lambda check: _or_dash(check.prediction.memory_bytes, units.size)),
     _Column("measured", True, lambda check: _or_dash(check.measured_bytes, units.size)),

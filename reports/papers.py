@@ -46,6 +46,7 @@ def paper_table(
     prices: Iterable[Mapping[str, Any]] = (),
     columns: Sequence[str] = PAPER_COLUMNS,
     within: float | None = None,
+    asks: Callable[[str], bool] | None = None,
 ) -> Sheet:
     """A table with chosen columns.
 
@@ -55,6 +56,7 @@ def paper_table(
         columns: Columns by their fields, in the order wanted; where a tolerance is given, of `WITHIN_COLUMNS`.
         within: Tolerance as a part of one: each method is then at the smallest budget from which on every repeat stays
             within it, best first, and one that does not reach it says so.
+        asks: Whether an estimand has lines in the table; every one by default.
 
     Returns:
         The table, one row per problem, estimand and method.
@@ -63,8 +65,11 @@ def paper_table(
         ValueError: If a column is not one of them or is asked twice, or the tolerance is not above 0.
     """
     if within is None:
-        return choose(sheet(lines(records, prices)), columns)
-    rows = [_Row(one.question, entry) for one in answer(records, (within,)) for entry in one.entries]
+        return choose(
+            sheet([line for line in lines(records, prices) if asks is None or asks(line.key.estimand)]), columns
+        )
+    found = [one for one in answer(records, (within,)) if asks is None or asks(one.question.estimand)]
+    rows = [_Row(one.question, entry) for one in found for entry in one.entries]
     return choose(lay_out(WITHIN_COLUMNS, rows, lambda row: {"budget": row.entry.reason}), columns)
 
 

@@ -94,11 +94,12 @@ def draw_operators(rows: Sequence[TimingRow]) -> Picture:
     widths = sorted({int(row["width"]) for row in rows})
     ways = list(dict.fromkeys(str(row["way"]) for row in rows))
     with style.context(["default", RC]):
-        figure = Figure(figsize=(3.9 * len(matrices) + 0.9, 0.34 * len(ways) + 1.25), layout="constrained")
-        grid = figure.subplots(1, len(matrices), sharex=True, sharey=True, squeeze=False)
+        figure = Figure(figsize=(5.0, (0.3 * len(ways) + 0.75) * len(matrices) + 0.4), layout="constrained")
+        grid = figure.subplots(len(matrices), 1, sharex=True, sharey=True, squeeze=False)
         for axes, matrix in zip(grid.flat, matrices, strict=True):
             _draw_panel(axes, [row for row in rows if row["matrix"] == matrix], ways, widths)
             axes.set_title(_MATRICES[matrix], fontsize=9, loc="left")
+            axes.label_outer()
         figure.legend(
             handles=_handles(widths), loc="outside lower center", ncols=len(widths), frameon=False, fontsize=8
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, cast, final
 
@@ -16,6 +16,7 @@ from hessbench.ledger.costs import Costs
 from hessbench.ledger.record import finite_or_null
 from hessbench.ledger.typed_fields import INT64
 from hessbench.method import BoundMethod
+from hessbench.operators import LinearOperator
 from hessbench.redact import redact
 
 _MOST_DIAGNOSTICS: Final = 100
@@ -28,18 +29,31 @@ class Answers:
     Args:
         bound: The method, bound to the cell's own estimand.
         dim: Dimension of the operator.
+        dtype: Name of the dtype the operator computes in.
         emit: Where messages go.
     """
 
-    def __init__(self, bound: BoundMethod, dim: int, emit: Emit) -> None:
+    def __init__(self, bound: BoundMethod, dim: int, dtype: str, emit: Emit) -> None:
         self._bound = bound
         self._dim = dim
+        self._dtype = dtype
         self._emit = emit
         self._pending: list[tuple[int, Estimand, Estimate, Costs]] = []
+        self._op: LinearOperator | None = None
+        self._handed: Mapping[str, Tensor] = {}
         self.diverged = ""
-        """Why the cell's own estimate is not finite; empty while it is."""
+        """Why the cell's own estimate is no answer, not finite or broken down; empty while it is one."""
         self.last: Costs | None = None
         """What the last estimate cost."""
+
+    def observe(self, op: LinearOperator, handed: Mapping[str, Tensor]) -> None:
+        """Ask an operator for what only it tells of the estimates, off the clock and uncharged.
+
+        Args:
+            op: The operator, not the one that counts.
+            handed: The vectors that are part of the question.
+        """
+        self._op, self._handed = op, handed
 
     def take(self, budget: int, estimate: Estimate, costs: Costs) -> None:
         """Take the estimate of one budget.
@@ -47,7 +61,8 @@ class Answers:
         Raises:
             ValueError: If it lacks an answer to the cell's own estimand.
         """
-        self._pending += [(budget, estimand, answer, costs) for estimand, answer in _answers(estimate, self._bound)]
+        found = _answers(estimate, self._bound, self._dim, self._dtype)
+        self._pending += [(budget, estimand, answer, costs) for estimand, answer in found]
         self.last = costs
 
     def flush(self) -> None:
@@ -61,11 +76,15 @@ class Answers:
 
     def _emit_one(self, budget: int, estimand: Estimand, answer: Estimate, costs: Costs) -> None:
         arrays = estimand.to_arrays(answer.value, self._dim)
+        if self._op is not None and estimand is self._bound.estimand:
+            arrays |= estimand.observed(answer.value, self._op, self._handed)
         finite = all(bool(np.isfinite(array).all()) for array in arrays.values())
-        if not finite and estimand is self._bound.estimand:
-            said = str(answer.diagnostics.get("reason", ""))
+        broken = str(answer.diagnostics.get("breakdown", ""))
+        if (broken or not finite) and estimand is self._bound.estimand:
+            said = broken or str(answer.diagnostics.get("reason", ""))
             self.diverged = redact(said) or "the estimate is not finite"
-        diagnostics = _plain(answer.diagnostics)
+        freedom = {} if answer.stderr_dof is None else {"stderr_dof": answer.stderr_dof}
+        diagnostics = _plain({**freedom, **answer.diagnostics})
         self._emit(
             Checkpoint(
                 budget=budget,
@@ -83,25 +102,29 @@ class Answers:
 
 def is_wanted(kind: type[Estimand], bound: BoundMethod) -> bool:
     """Whether an answer is scored; what nobody asked for, such as a basis of long vectors, is not computed."""
-    return kind is type(bound.estimand) or not _needs_parameters(kind)
+    return kind is type(bound.run_for) or not _needs_parameters(kind)
 
 
-def _answers(estimate: Estimate, bound: BoundMethod) -> list[tuple[Estimand, Estimate]]:
+def _answers(estimate: Estimate, bound: BoundMethod, dim: int, dtype: str) -> list[tuple[Estimand, Estimate]]:
     """The cell's own estimand first, then the others the same run answered.
 
     Raises:
         ValueError: If the own one was not answered.
     """
-    own = bound.estimand
+    own = bound.answer(estimate, dim, dtype)
+    if own is None:
+        raise ValueError(f"the method gave no {bound.run_for.key}; it must be in `also`")
     known: dict[type[Estimand], Estimate] = {bound.method.estimands[0]: estimate, **estimate.also}
-    if type(own) not in known:
-        raise ValueError(f"the method gave no {own.key}; it must be in `also`")
-    others = [kind for kind in known if kind is not type(own) and not _needs_parameters(kind)]
-    return [(own, known[type(own)]), *((kind(), known[kind]) for kind in others)]
+    others = [kind for kind in known if kind is not type(bound.estimand) and not _needs_parameters(kind)]
+    return [(bound.estimand, own), *((kind(), known[kind]) for kind in others)]
 
 
 def _needs_parameters(kind: type[Estimand]) -> bool:
     return kind not in ESTIMANDS.values() or kind.default() is None
+
+
+def _are_numbers(values: Sequence[object]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _number(value: Any) -> float | None:
@@ -117,7 +140,10 @@ def _count(value: Any) -> int | None:
 
 
 def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
-    """The first hundred diagnostics as JSON values: tensors of one number are read, anything larger is dropped."""
+    """The first hundred diagnostics as JSON values.
+
+    A tensor of one number is read, of a list of numbers the first hundred are kept, a larger tensor is dropped.
+    """
     plain: dict[str, Any] = {}
     for name, value in islice(diagnostics.items(), _MOST_DIAGNOSTICS):
         key = str(name)[:200]
@@ -126,6 +152,8 @@ def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
                 plain[key] = float(value)
         elif value is None or isinstance(value, bool | int | float):
             plain[key] = value
+        elif isinstance(value, list | tuple) and _are_numbers(cast("Sequence[object]", value)):
+            plain[key] = list(cast("Sequence[object]", value)[:_MOST_DIAGNOSTICS])
         else:
             plain[key] = redact(str(value)[:400])[:200]
     return cast("dict[str, Any]", finite_or_null(plain))

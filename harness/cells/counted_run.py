@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast, final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hessbench.cells.cell import Cell
 from hessbench.clock import Stopwatch
@@ -28,15 +29,22 @@ class CountedRun:
         cell: What is run.
         bound: The cell's method, bound to its estimand.
         on_charge: Told the products spent so far.
+        handed: Vectors that are part of the question; made here, before the clock starts, where they are not given.
     """
 
     def __init__(
-        self, inner: LinearOperator, cell: Cell, bound: BoundMethod, on_charge: Callable[[int], None] | None = None
+        self,
+        inner: LinearOperator,
+        cell: Cell,
+        bound: BoundMethod,
+        on_charge: Callable[[int], None] | None = None,
+        handed: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.cell = cell
         self.bound = bound
         self.device = inner.device
         self.clock = Stopwatch()
+        self._handed = bound.handed(inner) if handed is None else handed
         self._tally = TalliedOperator(inner)
         self.op = CountingOperator(self._tally, cell.budget, on_charge)
         self._streams = _random_states(inner.device)
@@ -50,7 +58,7 @@ class CountedRun:
             TypeError: If it hands back anything that is not an estimate.
         """
         self._generator = generator = make_generator(self.cell.seed, self.device)
-        result = self.bound.run(self.op, self.cell.budget, generator)
+        result = self.bound.run(self.op, self.cell.budget, generator, self._handed)
         if self.bound.method.is_anytime:
             yield from map(_checked, cast("Iterator[Any]", result))
         else:

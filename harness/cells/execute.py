@@ -59,7 +59,7 @@ def execute(
     # What the problem and the method take; the rest of a cell's time is the harness's own.
     busy = Stopwatch()
     peaks = PeakMeter(device)
-    answers = Answers(bound, problem.dim, emit)
+    answers = Answers(bound, problem.dim, cell.dtype, emit)
     # What is known when it ends, however far it came.
     seconds: dict[str, float] = {}
     measured: dict[str, int | None] = {}
@@ -91,6 +91,8 @@ def execute(
         measured["operator_bytes"] = keeps.kept_bytes()
         busy.start()
         check_built(inner, cell, problem)
+        handed = bound.handed(inner, problem.network)
+        answers.observe(inner, handed)
         engine = info_of(inner).engine
         if on_built is not None:
             on_built()
@@ -98,9 +100,9 @@ def execute(
             witness = warm_up(inner, cell, bound)
         if cell.pass_ == MEMORY:
             with step("memory"):
-                run = CountedRun(inner, cell, bound, on_charge)
+                run = CountedRun(inner, cell, bound, on_charge, handed)
                 measured["flops"] = dry_run(run)
-                run = CountedRun(inner, cell, bound, on_charge)
+                run = CountedRun(inner, cell, bound, on_charge, handed)
                 peaks.start()
                 status, reason = measure(run, tell)
                 # Read before anything is turned into messages, which would count as the method's memory.
@@ -109,7 +111,7 @@ def execute(
             busy.pause()
             answers.flush()
         else:
-            run = CountedRun(inner, cell, bound, on_charge)
+            run = CountedRun(inner, cell, bound, on_charge, handed)
             status, reason = measure(run, tell)
             busy.pause()
         if status is Status.OK and answers.diverged:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
-from hessbench.specs import suggest
-
-if TYPE_CHECKING:
-    from hessbench.ledger.answering import Answered
+from hessbench.cli.selecting import Part, part_options
 
 FORMATS = ("text", "markdown", "csv", "json")
 RANKINGS = ("seconds", "products", "gradients", "memory")
@@ -22,15 +16,14 @@ RANKINGS = ("seconds", "products", "gradients", "memory")
 @click.argument("folder")
 @click.option("--within", default="10%,1%,0.1%", show_default=True, help="Tolerances: 1% or 0.01, several with commas.")
 @click.option("--by", type=click.Choice(RANKINGS), default="seconds", show_default=True, help="What ranks the methods.")
-@click.option("--problem", default="*", metavar="GLOB", help="Only problems whose name or spec matches.")
-@click.option("--estimand", default="", metavar="SPEC", help="Only this estimand: trace, top-eigenvalues[k=10].")
+@part_options
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True)
-def command(folder: str, within: str, by: str, problem: str, estimand: str, format_: str) -> None:
+def command(folder: str, within: str, by: str, part: Part, format_: str) -> None:
     """Say which method answers within a tolerance, and what it costs.
 
     For each problem and estimand, best first: each method at its smallest budget from which on every repeat stays
     within the tolerance, with at least 3 repeats unless it draws no random number. The total is build and own time; the
-    memory pass is never charged.
+    memory pass is never charged. With --method, ratios are to the best of the methods chosen.
     """
     # Here, since the tables need pandas: an option that is not accepted is refused before.
     tolerances = parse_tolerances(within)
@@ -38,8 +31,8 @@ def command(folder: str, within: str, by: str, problem: str, estimand: str, form
     from hessbench.ledger.reading import Ledger
     from hessbench.reports.answers import tables, text
 
-    found = Ledger.read(folder).answer(tolerances, next(name for name in KNOWN if name == by))
-    kept = _of_estimand(_of_problem(found, problem), estimand)
+    found = part.of(Ledger.read(folder)).answer(tolerances, next(name for name in KNOWN if name == by))
+    kept = [answered for answered in found if part.asks(answered.question.estimand)]
     writers = {"text": text.text, "markdown": tables.to_markdown, "csv": tables.csv, "json": tables.as_json}
     click.echo(writers[format_](kept).rstrip("\n"))
 
@@ -65,29 +58,3 @@ def parse_tolerances(text: str) -> tuple[float, ...]:
             raise ValueError(f"within takes 1% or 0.01 for one percent, got {part!r}: write {part}% or a share below 1")
         found.add(share)
     return tuple(sorted(found, reverse=True))
-
-
-def _of_problem(found: Sequence[Answered], glob: str) -> list[Answered]:
-    # A bracket of a spec is no character class of a glob.
-    literal = glob.replace("[", "[[]")
-    kept = [
-        it
-        for it in found
-        if it.question.problem_spec == glob
-        or fnmatch.fnmatchcase(it.question.problem_spec, literal)
-        or fnmatch.fnmatchcase(it.question.problem_spec.partition("[")[0], glob)
-    ]
-    if found and not kept:
-        known = sorted({it.question.problem_spec for it in found})
-        raise ValueError(f"problem: {glob!r} matches none{suggest(glob, known)}; in this ledger: {', '.join(known)}")
-    return kept
-
-
-def _of_estimand(found: Sequence[Answered], spec: str) -> list[Answered]:
-    if not spec:
-        return list(found)
-    kept = [it for it in found if spec in (it.question.estimand, it.question.estimand.partition("[")[0])]
-    if found and not kept:
-        known = sorted({it.question.estimand for it in found})
-        raise ValueError(f"estimand: {spec!r} matches none{suggest(spec, known)}; in this ledger: {', '.join(known)}")
-    return kept

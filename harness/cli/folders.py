@@ -61,4 +61,5 @@ def write_report(
         The page.
     """
     citations = {method.name: method.citation for method in load_catalog(plugins).methods}
-    return render_report(ledger, Path(out) if out else Path(folder) / "report", current_command(), citations)
+    target = Path(out) if out else Path(folder) / "report"
+    return render_report(ledger, target, current_command(), citations, kept_in=folder)

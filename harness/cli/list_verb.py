@@ -34,7 +34,7 @@ def command(section: str | None, plugins: tuple[str, ...], estimand: str | None)
                 f"{', '.join(kind.key for kind in m.estimands)}. {m.summary or _first(m.run)}",
             )
             for m in catalog.methods
-            if kind is None or kind in m.estimands
+            if kind is None or m.answers(kind)
         ],
         "estimands": [
             (key, _parameters(defaults_of(kind)), f"{_first(kind)} {_errors(kind)}") for key, kind in ESTIMANDS.items()

@@ -6,7 +6,8 @@ import shlex
 
 import click
 
-from hessbench.ledger.reading import Ledger, merge
+from hessbench.ledger.merging import merge
+from hessbench.ledger.reading import Ledger
 
 
 @click.command("merge", epilog="Example: hessbench merge runs/shard1 runs/shard2 --out runs/whole")

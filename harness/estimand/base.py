@@ -15,8 +15,10 @@ from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
+from hessbench.operators import LinearOperator
 from hessbench.specs import REQUIRED, Required, Spec, Value, canonical
 
 Array: TypeAlias = NDArray[np.float64]
@@ -58,6 +60,7 @@ class Reference:
         bound: Error bound of the eigenvalues (or trace, or diagonal entries) themselves, absolute, before rounding.
         rounding: Constant c in the operator's own rounding, c eps(dtype) norm.
         note: What a reader of the report must know.
+        dim: Dimension n of the operator; 0 where it is not said.
     """
 
     arrays: Arrays
@@ -66,6 +69,7 @@ class Reference:
     bound: float = 0.0
     rounding: float = 10.0
     note: str = ""
+    dim: int = 0
 
     def bound_in(self, dtype: str) -> float:
         """The absolute bound, the rounding of the operator in `dtype` included."""
@@ -82,17 +86,40 @@ class Estimate:
             needs: it is called when spending reaches a budget, which may be after the generator has moved on.
         vectors: Eigenvectors (n, k), where there are any.
         stderr: Standard error the method claims for its value.
+        stderr_dof: Degrees of freedom of `stderr` where it is the spread of few samples, one less than these: with
+            them an interval takes Student's t in place of the normal quantile; see `half_width`.
         converged: Whether the method says it has converged.
         diagnostics: Small numbers and texts worth keeping.
         also: Answers to other estimands from the same run.
+        starts: Of a density, from which of several independent starts each node is, (m,) integers from 0, and -1 for a
+            node that all of them share; the weights of a start, times the number of starts, and of what is shared add
+            up to one. What is read from the density has its standard error from them.
     """
 
     value: Any
     vectors: Tensor | None = None
     stderr: float | None = None
+    stderr_dof: float | None = None
     converged: bool | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     also: Mapping[type[Estimand], Estimate] = field(default_factory=dict[Any, Any])
+    starts: NDArray[np.int64] | None = None
+
+    def half_width(self, confidence: float = 0.95) -> float | None:
+        """Half the width of the interval that the standard error stands for; None where there is none.
+
+        Args:
+            confidence: Between 0 and 1. The quantile is Student's t where `stderr_dof` is known, and normal elsewhere.
+
+        Raises:
+            ValueError: If `confidence` is out of range.
+        """
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence must be above 0 and below 1, got {confidence}")
+        if self.stderr is None:
+            return None
+        p = (1 + confidence) / 2
+        return self.stderr * float(ndtri(p) if self.stderr_dof is None else stdtrit(self.stderr_dof, p))
 
     def resolve(self, wanted: Callable[[type[Estimand]], bool] | None = None) -> Estimate:
         """Call a lazy value, here and in `also`.
@@ -131,10 +158,16 @@ class Estimand(ABC):
     primary: ClassVar[str]
     definitions: ClassVar[Mapping[str, ErrorDefinition]] = {}
     """What each error is that may be shown by itself, by its name; the primary one is among them."""
+    side_by_side: ClassVar[tuple[str, ...]] = ()
+    """Errors that a reader should see together, since one alone may mislead."""
     trivial_answer: ClassVar[str] = "zero"
     """The answer that takes no product."""
+    read_from: ClassVar[type[Estimand] | None] = None
+    """The estimand from any answer to which it is read; a method that answers that one answers it too."""
     asks: ClassVar[Mapping[str, Value]] = {}
     """Keywords beside the fields that a method which declares them is handed, such as one that costs memory."""
+    hands: ClassVar[tuple[str, ...]] = ()
+    """Keywords of the tensors that `handed` makes for a method."""
 
     @property
     def spec(self) -> str:
@@ -176,6 +209,21 @@ class Estimand(ABC):
     def of_size(cls, k: int) -> Self:
         """The first `k` of what is counted; all of anything else."""
         return cast("Callable[..., Self]", cls)(k=k) if "k" in defaults_of(cls) else cls()
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether it can be asked only of a problem that is made of a network."""
+        return False
+
+    def handed(self, dim: int, network: Callable[[], object] | None = None) -> dict[str, Array]:
+        """Vectors (dim,) that are part of the question, by keyword; `network` makes what the problem is made of."""
+        del dim, network
+        return {}
+
+    def observed(self, value: Any, op: LinearOperator, handed: Mapping[str, Tensor]) -> Arrays:
+        """What only the operator tells of an estimate, by products neither timed nor charged: arrays for its errors."""
+        del value, op, handed
+        return {}
 
     def check(self, dim: int) -> None:  # noqa: B027 -- most estimands fit every dimension
         """Refuse a dimension the estimand does not fit.

@@ -16,6 +16,7 @@ from hessbench.estimand.density import Density, density_reference
 from hessbench.estimand.diagonal import Diagonal
 from hessbench.estimand.eigenspace import TopEigenspace, eigenspace_reference
 from hessbench.estimand.eigenvalues import TopEigenvalues, top_reference
+from hessbench.estimand.solve import Solve, refined_solution, refuse_singular, solve_reference
 from hessbench.estimand.trace import Trace, trace_reference
 from hessbench.estimand.work import part
 from hessbench.operators import check_symmetric
@@ -29,11 +30,15 @@ _MATRIX: Final = 0.8
 """Part of the way, for who waits, at which the matrix is made and its eigenvalues are not."""
 
 
-def dense_references(dense: Callable[[], Array]) -> References:
+def dense_references(dense: Callable[[], Array], network: Callable[[], object] | None = None) -> References:
     """References of every estimand from a function that makes the dense float64 matrix (n, n).
 
     The bound is that of a backward-stable symmetric eigensolver, n eps ||A||; the trace is the sum of the diagonal, and
-    has sqrt(n) eps ||A|| + 10 eps sum |a_ii| where that is less.
+    has sqrt(n) eps ||A|| + 10 eps sum |a_ii| where that is less. The solution of a system has that of its own residual.
+
+    Args:
+        dense: Makes the matrix.
+        network: Makes the network it belongs to, whose gradients are right-hand sides.
     """
     solved: list[tuple[Array, Array, float]] = []
     made = cache(dense)
@@ -76,4 +81,14 @@ def dense_references(dense: Callable[[], Array]) -> References:
         eigenvalues, entries, bound = solve()
         return Reference({"diagonal": entries}, Source.DENSE, spectral_norm(eigenvalues), bound)
 
-    return {TopEigenvalues: top, Trace: trace, Density: density, Diagonal: diagonal, TopEigenspace: space}
+    def solution(estimand: Solve) -> Reference:
+        A = made()
+        eigenvalues, _, _ = solve()
+        b = estimand.right_side(A.shape[0], network)
+        refuse_singular(estimand, eigenvalues + estimand.damping)
+        x, off = refined_solution(A + estimand.damping * np.eye(A.shape[0]), b)
+        return solve_reference(estimand, x, b, eigenvalues, Source.DENSE, off)
+
+    return {
+        TopEigenvalues: top, Trace: trace, Density: density, Diagonal: diagonal, TopEigenspace: space, Solve: solution
+    }  # fmt: skip

@@ -6,15 +6,30 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from hessbench.estimand.base import Estimand, defaults_of
+from hessbench.estimand.counted_eigenvalues import CountAbove, Mass
 from hessbench.estimand.density import Density
 from hessbench.estimand.diagonal import Diagonal
 from hessbench.estimand.eigenspace import TopEigenspace
 from hessbench.estimand.eigenvalues import TopEigenvalues
+from hessbench.estimand.solve import Solve
 from hessbench.estimand.trace import Trace
+from hessbench.estimand.trace_function import LogDeterminant, TraceFunction
 from hessbench.specs import canonical, parse_one, suggest
 
 ESTIMANDS: Final[dict[str, type[Estimand]]] = {
-    kind.key: kind for kind in (TopEigenvalues, Trace, Density, Diagonal, TopEigenspace)
+    kind.key: kind
+    for kind in (
+        TopEigenvalues,
+        Trace,
+        Density,
+        Diagonal,
+        TopEigenspace,
+        LogDeterminant,
+        TraceFunction,
+        Mass,
+        CountAbove,
+        Solve,
+    )
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from hessbench.counting import BudgetExceeded, CountingOperator
-from hessbench.estimand import Arrays, Estimand, Estimate
+from hessbench.estimand import ESTIMANDS, Arrays, Estimand, Estimate
 from hessbench.laws.global_settings import changes, settings
 from hessbench.laws.one_run import Broken, Run, estimates, own_answer, run_once
 from hessbench.laws.small_operator import DIM, OUTPUTS, small_operator
@@ -84,6 +85,24 @@ def _answers(bound: BoundMethod) -> str:
     return f"{len(run.yields)} estimate{'s' if len(run.yields) > 1 else ''} in {run.spent} products"
 
 
+def _is_read_from(bound: BoundMethod) -> str:
+    """What is read from the answer: each is a number, or not defined on these nodes for a reason that is told.
+
+    Raises:
+        Broken: If one is neither.
+    """
+    kinds = [kind for kind in ESTIMANDS.values() if kind.read_from is type(bound.estimand)]
+    budget = max(_budgets(bound))
+    counting = CountingOperator(small_operator(bound.method), budget)
+    last = deque(estimates(bound, counting, budget), maxlen=1) if kinds else deque[Estimate]()
+    for kind in kinds if last else []:
+        read = bound.method.bind(bound.spec, small_estimand(kind))
+        found = read.answer(last[0].resolve(), counting.dim, "float64")
+        if found is None or not (np.isfinite(found.value) or found.diagnostics.get("reason")):
+            raise Broken(f"{read.estimand.spec} cannot be read from it, and nothing says why")
+    return ", ".join(kind.key for kind in kinds) or "nothing is"
+
+
 def _budget_is_kept(bound: BoundMethod) -> str:
     for budget in _budgets(bound):
         if budget < bound.min_matvecs(DIM):
@@ -152,10 +171,10 @@ def _values_stay(bound: BoundMethod) -> str:
     for estimate in estimates(bound, counting, max(_budgets(bound))):
         if callable(estimate.value):
             continue  # the law of late values
-        answer = own_answer(bound, estimate.resolve(), counting.dim)
+        answer = own_answer(bound, estimate.resolve(), counting)
         held.append((counting.matvecs, estimate, {name: array.copy() for name, array in answer.items()}))
     for spent, estimate, before in held:
-        if not _same(before, own_answer(bound, estimate.resolve(), counting.dim)):
+        if not _same(before, own_answer(bound, estimate.resolve(), counting)):
             raise Broken(f"the value yielded at {spent} products was changed afterwards: yield a copy of what goes on")
     return f"{len(held)} values stayed as they were yielded"
 
@@ -244,6 +263,7 @@ LAWS: Final[dict[str, Callable[[BoundMethod], str]]] = {
     # First: a setting made the same at every run is seen only at the first.
     "no global generator touched": _globals,
     "answers its estimand": _answers,
+    "what is read from it": _is_read_from,
     "budget obeyed to the unit": _budget_is_kept,
     "prefix law or one-shot": _prefix,
     "same seed, same bits": _same_seed,

@@ -43,7 +43,7 @@ def run_once(
     yielded: list[tuple[int, Estimate]] = []
     for estimate in estimates(bound, counting, num_matvecs, seed):
         yielded.append((counting.matvecs, settled(estimate) if late else settled(estimate.resolve())))
-    yields = tuple((spent, own_answer(bound, estimate.resolve(), counting.dim)) for spent, estimate in yielded)
+    yields = tuple((spent, own_answer(bound, estimate.resolve(), counting)) for spent, estimate in yielded)
     return Run(counting.matvecs, yields)
 
 
@@ -68,14 +68,18 @@ def estimates(bound: BoundMethod, counting: CountingOperator, num_matvecs: int, 
             break
 
 
-def own_answer(bound: BoundMethod, estimate: Estimate, dim: int) -> Arrays:
+def own_answer(bound: BoundMethod, estimate: Estimate, op: LinearOperator) -> Arrays:
     """The arrays of the answer to the estimand asked for.
+
+    Args:
+        bound: The method.
+        estimate: Evaluated.
+        op: What it was run on.
 
     Raises:
         Broken: If there is none.
     """
-    kind = type(bound.estimand)
-    known = {bound.method.estimands[0]: estimate, **estimate.also}
-    if kind not in known:
-        raise Broken(f"no answer to {kind.key}: it must be the value of the first estimand, or in `also`")
-    return bound.estimand.to_arrays(known[kind].value, dim)
+    found = bound.answer(estimate, op.dim, str(op.dtype).removeprefix("torch."))
+    if found is None:
+        raise Broken(f"no answer to {bound.run_for.key}: it must be the value of the first estimand, or in `also`")
+    return bound.estimand.to_arrays(found.value, op.dim)

@@ -60,6 +60,12 @@ class SmallFactor:
         columns = self._F.reshape(-1, _SAMPLES, OUTPUTS)
         return torch.einsum("psc,sck->psk", columns, block.reshape(_SAMPLES, OUTPUTS, -1)).square().sum(1)
 
+    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
+        """Per-sample squares of one output each, all alike probable, summed."""
+        drawn = torch.randint(OUTPUTS, (_SAMPLES, number), generator=generator, device=self._F.device)
+        block = OUTPUTS**0.5 * torch.nn.functional.one_hot(drawn, OUTPUTS).transpose(1, 2).to(self._F)
+        return self.squared_sum(block.reshape(self.num_columns, number))
+
 
 def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int = DIM) -> SmallOperator:
     """An operator a method accepts: with a factor or positive where it requires that, indefinite otherwise."""

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hessbench.estimand import Arrays, Reference, parse_estimand
-from hessbench.ledger.reading import Attempt, Ledger, LedgerTail, LedgerWriter, load_arrays, now
+from hessbench.ledger.attempts import Attempt
+from hessbench.ledger.kept_arrays import load_arrays
+from hessbench.ledger.reading import Ledger, LedgerTail
 from hessbench.ledger.record import Kind, Record
 from hessbench.ledger.stored_references import ReferenceStore
+from hessbench.ledger.writing import LedgerWriter, now
 
 
 def scored(record: Record, arrays: Arrays, reference: Reference | None) -> Record:
@@ -28,6 +31,8 @@ def scored(record: Record, arrays: Arrays, reference: Reference | None) -> Recor
     if reference is None:
         return record
     estimand = parse_estimand(record.estimand)
+    # What was kept before references told the dimension is scored by that of the row.
+    reference = dataclasses.replace(reference, dim=reference.dim or record.dim)
     errors = estimand.errors(arrays, reference, record.dtype)
     error = errors[estimand.primary]
     return dataclasses.replace(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
-from statistics import median
 from typing import Final
 
 from hessbench.ledger.grouping import Answer, timed_or_all
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.ledger.spreads import median
 
 MOST_LINES: Final = 60
 """Lines of the table; a note says how many more there are."""
@@ -58,12 +58,11 @@ def _line(found: Sequence[Answer]) -> tuple[str, ...]:
         method,
         str(len({answer.terminal.cell for answer in found})),
         f"{budget:,}",
-        _median([answer.error for answer in largest]),
-        _median([answer.seconds for answer in largest]),
+        _short(median(answer.error for answer in largest)),
+        _short(median(answer.seconds for answer in largest)),
         ", ".join(status if len(statuses) == 1 else f"{count} {status}" for status, count in sorted(statuses.items())),
     )
 
 
-def _median(numbers: Sequence[float | None]) -> str:
-    known = [number for number in numbers if number is not None]
-    return f"{median(known):.2g}" if known else "-"
+def _short(number: float | None) -> str:
+    return "-" if number is None else f"{number:.2g}"

@@ -42,6 +42,12 @@ class Ratio:
         return low <= 1.0 <= high
 
 
+def median(values: Iterable[float | None]) -> float | None:
+    """Median of the values that are there; None when none is."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
 def spread(values: Iterable[float | None]) -> Spread | None:
     """Median and range of the values that are there; None when none is."""
     known = [value for value in values if value is not None]

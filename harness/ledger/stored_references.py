@@ -15,7 +15,7 @@ import numpy as np
 
 from hessbench.estimand.base import Arrays, Reference, Source
 from hessbench.files import cache_folder, write_whole
-from hessbench.ledger.reading import load_arrays
+from hessbench.ledger.kept_arrays import load_arrays
 
 REFERENCE_VERSION: Final = 2
 """Raised when references are computed in another way; what is kept of another version counts as absent."""
@@ -150,4 +150,5 @@ def _reference(header: dict[str, Any], arrays: Arrays) -> Reference:
         bound=header["bound"],
         rounding=header["rounding"],
         note=header["note"],
+        dim=header.get("dim", 0),
     )

@@ -19,8 +19,10 @@ from hessbench.cells.execute import classify, execute
 from hessbench.estimand import ESTIMANDS, Estimand, parse_estimand
 from hessbench.ledger.answer_rows import answer_rows
 from hessbench.ledger.environment import capture, environment_hash
-from hessbench.ledger.reading import Ledger, LedgerWriter, to_frame
+from hessbench.ledger.frame import to_frame
+from hessbench.ledger.reading import Ledger
 from hessbench.ledger.stored_references import Truth
+from hessbench.ledger.writing import LedgerWriter
 from hessbench.method import Method
 from hessbench.problem import Problem
 from hessbench.running.notebook_progress import reporter_here
@@ -93,6 +95,8 @@ def evaluate(
         raise ValueError(f"rows takes one of {', '.join(ROWS)}, got {rows!r}")
     _check_timeout(timeout_s)
     asked = _estimand(estimand)
+    if not isinstance(f, Method) and not callable(f):
+        raise ValueError(f"a function f(op, /, *, num_matvecs, generator) or a Method is accepted, got {f!r}")
     method = f if isinstance(f, Method) else Method(name=_name(f), run=f, estimands=(type(asked),))
     catalog = load_catalog()
     chosen = PROBLEMS[asked.key] if problems is None else problems
@@ -185,7 +189,7 @@ def _name(f: Callable[..., Any]) -> str:
 
 
 def _truth(problem: Problem, estimand: Estimand) -> Truth:
-    build, spec = problem.references.get(type(estimand)), estimand.spec
+    build, spec = problem.finder(type(estimand)), estimand.spec
     try:
         return Truth(problem.hash, {spec: build(estimand)} if build else {})
     except Exception as failure:  # noqa: BLE001 -- a reference that fails must not cost the rows

@@ -20,6 +20,7 @@ class Options:
         retry: Statuses to run again.
         shard: Number of this shard, from 1, and of shards.
         prices: Whether the prices of products at other dimensions are measured.
+        references: Whether references are made that neither the folder nor the cache holds.
         weigh: Work of a cell, for the time that is left; its products times the dimension by default.
     """
 
@@ -29,4 +30,5 @@ class Options:
     retry: frozenset[Status] = frozenset()
     shard: tuple[int, int] = (1, 1)
     prices: bool = True
+    references: bool = True
     weigh: Weigh | None = None

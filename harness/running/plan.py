@@ -116,7 +116,7 @@ def _cells(cross: Cross, suite: Suite, catalog: Catalog, conditions: Conditions)
 
 
 def _answers(catalog: Catalog, chosen: Selected, estimand: Estimand) -> bool:
-    return type(estimand) in catalog.methods.entry_of(chosen.spec).estimands
+    return catalog.methods.entry_of(chosen.spec).answers(type(estimand))
 
 
 def _misfit(estimand: Estimand, problem: Problem, by_glob: bool) -> str:

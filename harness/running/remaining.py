@@ -15,17 +15,8 @@ Weigh: TypeAlias = Callable[[PlannedCell], float]
 
 _Like: TypeAlias = tuple[str, str]
 
-_MEMORY_RUNS: Final = 2.0
-"""Runs of a cell in the memory pass, one that counts FLOPs and one whose peaks are taken."""
-
 _MEMORY_S: Final = 0.4
 """Seconds of such a cell beside its runs, while none has been seen; measured on the suite `quick`."""
-
-
-def products_by_dim(planned: PlannedCell) -> float:
-    """The products a cell may spend times the dimension; twice in the memory pass, which runs it twice."""
-    runs = _MEMORY_RUNS if planned.cell.pass_ == MEMORY else 1.0
-    return runs * planned.cell.budget * planned.problem.dim
 
 
 @dataclass
@@ -67,7 +58,7 @@ class Remaining:
         jobs: Cells at once.
     """
 
-    def __init__(self, cells: Iterable[PlannedCell], weigh: Weigh = products_by_dim, jobs: int = 1) -> None:
+    def __init__(self, cells: Iterable[PlannedCell], weigh: Weigh, jobs: int = 1) -> None:
         self._jobs = jobs
         self._waiting = {planned.cell.id: (_like(planned.cell), max(weigh(planned), 0.0)) for planned in cells}
         self._paces: dict[_Like, _Pace] = {}

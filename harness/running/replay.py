@@ -9,9 +9,10 @@ from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY, Cell
 from hessbench.estimand import parse_estimand
 from hessbench.ledger.environment import capture, environment_hash
-from hessbench.ledger.reading import Ledger, LedgerWriter
+from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record
 from hessbench.ledger.stored_references import ReferenceStore, Truth
+from hessbench.ledger.writing import LedgerWriter
 from hessbench.running.rows import Context, outcome_rows
 from hessbench.specs import suggest
 from hessbench.workers.messages import CellJob

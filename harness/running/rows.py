@@ -10,10 +10,10 @@ from hessbench.cells.messages import Checkpoint
 from hessbench.estimand import parse_estimand
 from hessbench.ledger.costs import columns_of
 from hessbench.ledger.environment import library_version
-from hessbench.ledger.reading import LedgerWriter, now
 from hessbench.ledger.record import Kind, Record, Status
 from hessbench.ledger.scoring import scored, with_errors_of
 from hessbench.ledger.stored_references import Truth
+from hessbench.ledger.writing import LedgerWriter, now
 from hessbench.method import BoundMethod, Footprint
 from hessbench.problem import Problem
 from hessbench.redact import redact
@@ -104,7 +104,7 @@ def _checkpoint(context: Context, number: int, said: Checkpoint, truth: Truth, w
         diagnostics=said.diagnostics,
         **columns_of(said.costs),
     )
-    if row.estimand not in truth.references and type(parse_estimand(row.estimand)) in context.problem.references:
+    if row.estimand not in truth.references and context.problem.finder(type(parse_estimand(row.estimand))):
         row = replace(row, notes={"error": truth.missing.get(row.estimand) or _unasked(row)})
     if said.finite:
         try:

@@ -8,11 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from hessbench.cells.cell import Cell
+from hessbench.ledger.attempts import best_attempt
 from hessbench.ledger.environment import library_version
-from hessbench.ledger.reading import LedgerTail, LedgerWriter, best_attempt
+from hessbench.ledger.reading import LedgerTail
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.scoring import append_attempt, scored_since
 from hessbench.ledger.stored_references import Truth
+from hessbench.ledger.writing import LedgerWriter
 from hessbench.running.plan import PlannedCell
 
 

@@ -15,9 +15,10 @@ import torch
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.cells.cell import MEMORY, Cell
 from hessbench.ledger.environment import capture, environment_hash, is_loaded
-from hessbench.ledger.reading import LedgerTail, LedgerWriter
+from hessbench.ledger.reading import LedgerTail
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.stored_references import Truth
+from hessbench.ledger.writing import LedgerWriter
 from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
 from hessbench.running.cell_prices import remembered
 from hessbench.running.options import Options as Options
@@ -99,7 +100,8 @@ class _Run:
         self._prices = remembered(planned)
         self._engines: dict[tuple[str, str, str, int], str] = {}
         self._summary = Summary(planned=len(planned))
-        self._remaining = Remaining(())
+        self._weigh = options.weigh or self._prices.cell_seconds
+        self._remaining = Remaining((), self._weigh)
         device = planned[0].cell.device if planned else "cpu"
         self._facts = capture(device)
         self._environment = environment_hash(self._facts)
@@ -130,9 +132,7 @@ class _Run:
                 truths = self._truths(pool, out)
                 waiting = self._left_to_run(folder, truths)
                 self._reporter.begin(len(waiting))
-                self._remaining = Remaining(
-                    waiting, self._options.weigh or self._prices.cell_seconds, self._options.jobs
-                )
+                self._remaining = Remaining(waiting, self._weigh, self._options.jobs)
                 self._run_cells(waiting, pool, folder, truths)
                 if self._options.prices:
                     measure_prices(self._todo, folder, pool, self._reporter.phase)
@@ -174,7 +174,8 @@ class _Run:
             threads = 1 if self._config.catalog else os.cpu_count() or 1
             limits = ReferenceLimits(self._options.conditions.timeout_s, self._options.conditions.memory_cap_bytes)
             others = sorted(beside[spec] - asked[spec])
-            truth = find_truth(pool, out, spec, estimands, threads, self._reporter, limits, others)
+            kept_only = not self._options.references
+            truth = find_truth(pool, out, spec, estimands, threads, self._reporter, limits, others, kept_only=kept_only)
             truths[spec] = truth
             self._summary.missing |= {f"{estimand} of {spec}": why for estimand, why in truth.missing.items()}
         return truths

@@ -45,8 +45,8 @@ def check_selection(suite: Suite, catalog: Catalog) -> None:
     asked = {type(parse_estimand(cross.estimand)): None for cross in crosses}
     for text in selection.add:
         entries = [catalog.methods.entry_of(spec) for spec in _specs(catalog.methods, [text])]
-        answered = dict.fromkeys(kind for entry in entries for kind in entry.estimands)
-        if asked.keys().isdisjoint(answered):
+        if not any(entry.answers(kind) for entry in entries for kind in asked):
+            answered = dict.fromkeys(kind for entry in entries for kind in entry.estimands)
             has, wanted = (", ".join(kind.key for kind in kinds) for kinds in (answered, asked))
             raise ValueError(
                 f"{text} cannot be added to the suite {suite.name}: it answers {has}; the suite asks for {wanted}"
@@ -71,11 +71,11 @@ def left_out(suite: Suite, catalog: Catalog, plugins: Iterable[str]) -> list[str
     whole = Selection(add=suite.selection.add)
     methods = {chosen.spec.name for cross in suite.crosses for chosen in chosen_methods(cross, whole, catalog)}
     problems = {spec.name for cross in suite.crosses for spec in _specs(catalog.problems, cross.problems)}
-    asked = {type(parse_estimand(cross.estimand)) for cross in suite.crosses}
+    asked = dict.fromkeys(type(parse_estimand(cross.estimand)) for cross in suite.crosses)
     said: list[str] = []
     for module in map(load_plugin, plugins):
         for method in getattr(module, "METHODS", []):
-            answered = ", ".join(kind.key for kind in method.estimands if kind in asked)
+            answered = ", ".join(kind.key for kind in asked if method.answers(kind))
             remedy = (
                 f"--add {method.name} puts it into every cross of {answered}"
                 if answered

@@ -77,6 +77,8 @@ def find_truth(
     listener: Listener,
     limits: ReferenceLimits | None = None,
     beside: Sequence[str] = (),
+    *,
+    kept_only: bool = False,
 ) -> Truth:
     """Hash a problem's content, and have the references that neither the folder nor the cache holds built.
 
@@ -91,6 +93,7 @@ def find_truth(
         listener: Told how far a reference is, and what could not be kept.
         limits: Time for each reference, and memory; an hour for all of them, and the machine's, by default.
         beside: What its methods answer beside that; taken where it is kept, or comes with the work for the rest.
+        kept_only: Make none; the folder's and the cache's are taken.
 
     Returns:
         The references, and the reasons of those that are missing.
@@ -101,12 +104,12 @@ def find_truth(
     limits = limits or ReferenceLimits()
     job = ReferenceJob(
         problem=spec,
-        estimands=tuple(estimands),
+        estimands=() if kept_only else tuple(estimands),
         folder=str(folder),
         threads=threads,
         timeout_s=_TIMEOUT_S if limits.each_s is None else limits.each_s * len(estimands),
         memory_cap_bytes=limits.memory_cap_bytes,
-        beside=tuple(beside),
+        beside=() if kept_only else tuple(beside),
     )
     say, watch = listener.phase, _Watch(spec, listener)
     outcome = pool.perform(job, watch=watch)
@@ -132,6 +135,8 @@ def find_truth(
     references = store.load(problem_hash, wanted)
     for found in made:
         references.setdefault(found.estimand, found.reference)
+    if kept_only:
+        missing |= dict.fromkeys(estimands, "no reference is kept, and none was to be made")
     missing |= {none.estimand: none.reason for none in outcome.of_type(NoReference)}
     return Truth(problem_hash, references, {name: why for name, why in missing.items() if name not in references})
 

@@ -109,14 +109,14 @@ def synthetic_cases(catalog: Catalog) -> list[DensityCase]:
 
 
 @dataclass(frozen=True)
-class _Draw:
+class _BuiltDraw:
     operator: LinearOperator
     reference: Reference
     seeded_as: str
 
 
 @dataclass(frozen=True)
-class _Run:
+class _ScoredRun:
     errors: dict[str, float]
     clipped: float
     escaped: bool
@@ -126,11 +126,11 @@ class _Run:
 
 def _case(catalog: Catalog, case: DensityCase, design: DensityDesign) -> CaseRuns:
     methods = {spec: catalog.method(spec, Density()) for spec in design.methods}
-    draws: list[_Draw] = []
+    draws: list[_BuiltDraw] = []
     for spec in case.specs[: design.repeats]:
         problem = catalog.problem(spec)
         operator = problem.build(torch.device("cpu"), torch.float64)
-        draws.append(_Draw(operator, problem.references[Density](Density()), problem.name))
+        draws.append(_BuiltDraw(operator, problem.references[Density](Density()), problem.name))
     runs = {
         spec: [_run(method, draws[repeat % len(draws)], repeat, design.budget) for repeat in range(design.repeats)]
         for spec, method in methods.items()
@@ -153,11 +153,11 @@ def _case(catalog: Catalog, case: DensityCase, design: DensityDesign) -> CaseRun
     )
 
 
-def _column(runs: list[_Run], name: str) -> Array:
+def _column(runs: list[_ScoredRun], name: str) -> Array:
     return np.asarray([run.errors.get(name, np.nan) for run in runs])
 
 
-def _run(method: BoundMethod, draw: _Draw, repeat: int, budget: int) -> _Run:
+def _run(method: BoundMethod, draw: _BuiltDraw, repeat: int, budget: int) -> _ScoredRun:
     """One run, from the seed that every method has; without a density, why."""
     dim = draw.operator.dim
     generator = make_generator(cell_seed(draw.seeded_as, Density().spec, repeat))
@@ -166,6 +166,6 @@ def _run(method: BoundMethod, draw: _Draw, repeat: int, budget: int) -> _Run:
     escaped = int(said.get("bounded", 1)) > 1
     arrays = Density().to_arrays(estimate.value, dim)
     if not all(bool(np.isfinite(it).all()) for it in arrays.values()):
-        return _Run({}, 0.0, escaped, str(said.get("reason", "not finite")), None)
+        return _ScoredRun({}, 0.0, escaped, str(said.get("reason", "not finite")), None)
     errors = Density().errors(arrays, draw.reference, "float64")
-    return _Run(errors, float(said.get("clipped", 0.0)), escaped, "", arrays)
+    return _ScoredRun(errors, float(said.get("clipped", 0.0)), escaped, "", arrays)

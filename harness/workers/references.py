@@ -14,6 +14,7 @@ from hessbench.cells.execute import classify
 from hessbench.estimand import Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, parse_estimand
 from hessbench.estimand.from_dense import DENSE_LIMIT
 from hessbench.estimand.from_density import WHOLE, from_density
+from hessbench.estimand.spectral import SpectralQuantity
 from hessbench.estimand.work import has_own_work, heard
 from hessbench.ledger.stored_references import ReferenceStore, cached_references
 from hessbench.problem import Problem
@@ -55,7 +56,7 @@ def said_of_references(job: ReferenceJob, problem: Problem, emit: Callable[[Mess
     for text in job.estimands:
         yield from kept.missing(text, emit)
     for text in dict.fromkeys([*(job.beside if kept.rest_is_cheap(job.estimands) else ()), *kept.siblings]):
-        if not has_own_work(problem.references.get(type(parse_estimand(text))), parse_estimand(text)):
+        if not has_own_work(problem.finder(type(parse_estimand(text))), parse_estimand(text)):
             yield from kept.missing(text, emit)
 
 
@@ -97,7 +98,7 @@ class _Kept:
         if text in self.made or any(store.holds(self.problem_hash, text) for store in self.stores):
             return
         estimand = parse_estimand(text)
-        find = self.problem.references.get(type(estimand))
+        find = self.problem.finder(type(estimand))
         if find is None:
             return
         try:
@@ -114,7 +115,7 @@ class _Kept:
 
     def _from_spectrum(self, estimand: Estimand) -> Reference | None:
         """The reference read from a kept density, so that nothing is decomposed a second time."""
-        if not isinstance(estimand, TopEigenvalues):
+        if not isinstance(estimand, TopEigenvalues | SpectralQuantity):
             return None
         density = Density().spec
         loaded: list[Mapping[str, Reference]] = [self.made]

@@ -51,12 +51,19 @@ def rehearse(bound: BoundMethod, budget: int, dim: int, like: Tensor, factor: tu
     allowed = max(allowed, bound.min_matvecs(size))
     cell = Cell("rehearsal", str(bound.spec), bound.estimand.spec, (allowed,), device=str(like.device))
     seconds: list[float] = []
-    op = SlowlyDecaying(size, like, signs=PSD not in bound.method.requires, factor=factor)
-    run = CountedRun(op, cell, bound)
+    # A system to be solved is definite: an indefinite one ends a run at once.
+    signs = PSD not in bound.method.requires and not bound.estimand.hands
+    op = SlowlyDecaying(size, like, signs=signs, factor=factor)
+    generator = make_generator(derive_seed("rehearsal", "handed"), like.device)
+    handed = {
+        name: torch.randn(size, generator=generator, device=like.device, dtype=like.dtype)
+        for name in bound.estimand.hands
+    }
+    run = CountedRun(op, cell, bound, handed=handed)
     with counting_flops():
         seconds.append(_own_seconds(run))
     op.blocks.clear()
-    run = CountedRun(op, cell, bound)
+    run = CountedRun(op, cell, bound, handed=handed)
     seconds.append(_own_seconds(run))
     blocks = {f"{kind} {width}": number for (kind, width), number in op.blocks.items()}
     return Rehearsal(
@@ -138,3 +145,9 @@ class _Factor:
         """Some vectors of the right shape."""
         self._op.blocks[ProductKind.PER_EXAMPLE_SQUARE, block.shape[1]] += 1
         return block[:1].square().expand(self._op.dim, -1).clone()
+
+    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
+        """Some vectors of the right shape, after the draw of a label for each sample."""
+        self._op.blocks[ProductKind.PER_EXAMPLE_SQUARE, number] += 1
+        drawn = torch.rand(self.num_samples, number, generator=generator, dtype=self._op.dtype, device=self._op.device)
+        return drawn[:1].square().expand(self._op.dim, -1).clone()

@@ -16,8 +16,9 @@ from hessbench.catalog import load_catalog
 from hessbench.laws.global_settings import changes, functions, settings
 from hessbench.ledger.record import Status
 from hessbench.workers import processes
+from hessbench.workers.job_process import run_job
 from hessbench.workers.messages import Done, Ready, Word
-from hessbench.workers.server import MESSAGE_LIMIT, run_job
+from hessbench.workers.server import MESSAGE_LIMIT
 from hessbench.workers.setup import Setup
 from hessbench.workers.wire import packet, read_packet
 

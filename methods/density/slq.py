@@ -53,8 +53,9 @@ def slq(
             for all starts at once.
 
     Returns:
-        (nodes, weights), the weights summing to one, nodes of a start ascending and next to one another; in `also` the
-        trace, n times the mean, with its standard error over the starts. Diagnostics: `starts`.
+        (nodes, weights), the weights summing to one, nodes of a start ascending and next to one another, and from which
+        start each node is; in `also` the trace, n times the mean, with its standard error over the starts.
+        Diagnostics: `starts`.
 
     Cost:
         min(steps, n) calls for each chunk of starts, as wide as the chunk; own work 2 n steps^2 multiplications a start
@@ -87,6 +88,7 @@ def slq(
         value=(nodes, weights),
         diagnostics={"starts": starts},
         also={Trace: Estimate(trace, stderr=stderr)},
+        starts=np.repeat(np.arange(starts), [values.size for values, _ in rules]),
     )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import check_at_least
+from hessbench.methods.arguments import check_at_least, check_choice
 from hessbench.methods.probes import block_schedule, draw_signs, schedule_widths
 from hessbench.methods.trace.hutchinson import average
-from hessbench.operators import Factored, LinearOperator
+from hessbench.operators import Factored, LinearOperator, drawn_squares
+
+Draw: TypeAlias = Literal["signs", "labels"]
 
 
 class FactoredOperator(LinearOperator, Factored, Protocol):
@@ -59,17 +61,27 @@ def ggn_diagonal_exact(
 
 
 def ggn_diagonal_mc(
-    op: FactoredOperator, /, *, num_matvecs: int, generator: torch.Generator, block: int = 5
+    op: FactoredOperator,
+    /,
+    *,
+    num_matvecs: int,
+    generator: torch.Generator,
+    block: int = 5,
+    draw: Draw = "signs",
 ) -> Iterator[Estimate]:
-    """Diagonal of a GGN by per-example squares of random sign combinations of the outputs.
+    """Diagonal of a GGN by per-example squares of random combinations of the outputs, each sample with its own.
 
-    Each sample i has its own signs u_i in R^C; entry p of one probe is sum_i (sum_c F[p, iC+c] u_ic)^2, which is
-    unbiased and never negative, with variance sum_i 2 ((sum_c F^2)^2 - sum_c F^4): samples do not mix.
+    With `signs` sample i has signs u_i in R^C; entry p of one probe is sum_i (sum_c F[p, iC+c] u_ic)^2, which is
+    unbiased and never negative, with variance sum_i 2 ((sum_c F^2)^2 - sum_c F^4): samples do not mix. With `labels`
+    each sample has a label drawn from the model's own prediction, and the probe is the sum of the squared gradients of
+    the losses at these: unbiased too, for losses that name a distribution, with variance sum_i (sum_y p_iy g_iy^4 -
+    (sum_y p_iy g_iy^2)^2) for gradients g_iy: large where a rare label has a large gradient.
 
     Args:
         op: GGN with a factor of N samples and C outputs.
         num_matvecs: Most per-example squares; up to block - 1 may stay unspent (see `block_schedule`).
-        generator: Source of the signs.
+        generator: Source of the signs or labels.
+        draw: `signs` or `labels`.
         block: Probes squared at once, after the first `block`, which go one at a time.
 
     Yields:
@@ -80,20 +92,24 @@ def ggn_diagonal_mc(
         One per-example square per probe in calls of width 1, then `block`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or labels are to be drawn of a loss that names no distribution.
 
     Source:
-        Dangel, Kunstner and Hennig, BackPACK (2020), arXiv:1912.10985, with signs for the sampled gradients; Hutchinson
-        (1990), doi:10.1080/03610919008812866.
+        Dangel, Kunstner and Hennig, BackPACK (2020), arXiv:1912.10985, which draws labels; Hutchinson
+        (1990) for signs, doi:10.1080/03610919008812866.
     """
     check_at_least("num_matvecs", num_matvecs, 1)
     check_at_least("block", block, 1)
+    check_choice("draw", draw, get_args(Draw))
     factor = op.factor
     total = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
     probes = 0
     sums: list[Tensor] = []
     for width in block_schedule(num_matvecs, block):
-        squares = factor.squared_sum(draw_signs(factor.num_columns, width, op, generator)).detach()
+        if draw == "labels":
+            squares = drawn_squares(factor, width, generator).detach()
+        else:
+            squares = factor.squared_sum(draw_signs(factor.num_columns, width, op, generator)).detach()
         total = total + squares.sum(dim=1)
         probes += width
         sums.append(squares.sum(dim=0))
@@ -136,4 +152,5 @@ GGN_DIAGONAL_MC = Method(
     min_matvecs=1,
     block_widths=schedule_widths,
     footprint=_footprint_squares,
+    presets=("ggn-diagonal-mc", "ggn-diagonal-mc[draw=labels]"),
 )

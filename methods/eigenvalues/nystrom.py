@@ -51,16 +51,39 @@ def nystrom(
     n = op.dim
     wanted = min(k, n)
     check_at_least("num_matvecs", num_matvecs, wanted)
-    m = min(num_matvecs, n)
+    values, Q, W, shift = nystrom_pairs(op, min(num_matvecs, n), generator)
+    if not np.isfinite(values).all():
+        gone = torch.full((n, wanted), float("nan"), dtype=op.dtype, device=op.device)
+        return Estimate(np.full(wanted, np.nan), gone, also={TopEigenspace: Estimate(gone)})
+    first = first_places(values, wanted, which)
+    vectors = Q @ to_device(W[:, first], Q)
+    return Estimate(values[first], vectors, diagnostics={"shift": shift}, also={TopEigenspace: Estimate(vectors)})
+
+
+def nystrom_pairs(op: LinearOperator, m: int, generator: torch.Generator) -> tuple[Array, Tensor, Array, float]:
+    """The shifted Nystrom approximation Q W diag(l) W^T Q^T of a positive semi-definite A by m products in one call.
+
+    Args:
+        op: Positive semi-definite operator of dimension n.
+        m: Columns of the Gaussian block, 1 to n.
+        generator: Source of it.
+
+    Returns:
+        Eigenvalues l (m,), descending; an orthonormal block Q (n, m); an orthogonal W (m, m); and the shift. The
+        eigenvalues are NaN where a product is not finite.
+
+    Raises:
+        ValueError: If the core Omega^T Y is not positive definite.
+    """
+    n = op.dim
     Omega = torch.linalg.qr(draw_normal(n, m, op, generator)).Q.contiguous()
     Y = op.matmat(Omega).detach()
     small = to_host(torch.linalg.qr(Y, mode="r").R)
     if not np.isfinite(small).all():
-        gone = torch.full((n, wanted), float("nan"), dtype=op.dtype, device=op.device)
-        return Estimate(np.full(wanted, np.nan), gone, also={TopEigenspace: Estimate(gone)})
+        return np.full(m, np.nan), Omega, np.eye(m), float("nan")
     shift = n**0.5 * torch.finfo(op.dtype).eps * float(np.linalg.norm(small, 2))
     if shift == 0:  # a zero block: nothing is left to be factorised
-        return _answer(np.zeros(m), Omega, np.eye(m), wanted, which, shift)
+        return np.zeros(m), Omega, np.eye(m), shift
     core = to_host(Omega.T @ Y)
     C = cholesky(core, shift, "nystrom")
     shifted = torch.add(Y, Omega, alpha=shift)  # not in place: the product may be the operator's own memory
@@ -68,13 +91,7 @@ def nystrom(
     Q, R = torch.linalg.qr(shifted)
     # Y C^-T = Q (R C^-T): the small factor has the singular values.
     left, sizes, _ = np.linalg.svd(scipy.linalg.solve_triangular(C, to_host(R).T, lower=True).T)
-    return _answer(np.maximum(sizes**2 - shift, 0.0), Q, left, wanted, which, shift)
-
-
-def _answer(values: Array, Q: Tensor, W: Array, wanted: int, which: Which, shift: float) -> Estimate:
-    first = first_places(values, wanted, which)
-    vectors = Q @ to_device(W[:, first], Q)
-    return Estimate(values[first], vectors, diagnostics={"shift": shift}, also={TopEigenspace: Estimate(vectors)})
+    return np.maximum(sizes**2 - shift, 0.0), Q, left, shift
 
 
 def _least(dim: int, *, k: int, **_: object) -> int:

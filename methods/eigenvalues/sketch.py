@@ -12,7 +12,7 @@ from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues, T
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
 from hessbench.methods.probes import draw_normal, draw_signs
-from hessbench.methods.small_dense import mean_and_stderr, to_device, to_host, top_pairs
+from hessbench.methods.small_dense import freedom, mean_and_stderr, to_device, to_host, top_pairs
 from hessbench.operators import LinearOperator
 
 
@@ -64,7 +64,7 @@ def sketch(
     trace, stderr = mean_and_stderr(np.diagonal(G))
     top, W = top_pairs(G / m, wanted, which)
     space = Estimate(partial(lifted, Y, W))
-    return Estimate(top, also={Trace: Estimate(trace, stderr=stderr), TopEigenspace: space})
+    return Estimate(top, also={Trace: Estimate(trace, stderr=stderr, stderr_dof=freedom(m)), TopEigenspace: space})
 
 
 def lifted(Y: Tensor, W: Array) -> Tensor:

@@ -45,7 +45,8 @@ def thick_restart_lanczos(
 
     Yields:
         After each product the eigenvalues, up to k. Diagnostics: `size` of the basis; `residual`, the largest
-        ||A y - theta y|| over the values given, by the recurrence; `vector_operations`. `converged`: see
+        ||A y - theta y|| over the values given, by the recurrence, and `residuals`, that of each;
+        `vector_operations`. `converged`: see
         `has_converged`; it stays false where a subspace was exhausted before the latest restart.
 
     Cost:
@@ -99,7 +100,12 @@ def _answer(state: Restarted, order: TopEigenvalues, dtype: torch.dtype, dim: in
         value=top.values,
         vectors=vectors,
         converged=converged and (whole or not state.exhausted),
-        diagnostics={"size": values.size, "residual": top.residual, "vector_operations": state.tail.operations},
+        diagnostics={
+            "size": values.size,
+            "residual": top.residual,
+            "residuals": top.residuals.tolist(),
+            "vector_operations": state.tail.operations,
+        },
         also={} if vectors is None else {TopEigenspace: Estimate(vectors)},
     )
 

@@ -13,7 +13,7 @@ from hessbench.estimand import Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least, check_choice
 from hessbench.methods.probes import block_schedule, draw_probes, schedule_widths
-from hessbench.methods.small_dense import mean_and_stderr
+from hessbench.methods.small_dense import freedom, mean_and_stderr
 from hessbench.operators import LinearOperator
 
 
@@ -62,8 +62,9 @@ def hutchinson(
 
 def average(samples: list[Tensor], count: int) -> Estimate:
     """Mean and standard error of the first `count` blocks of samples; the list may grow meanwhile."""
-    mean, stderr = mean_and_stderr(torch.cat(samples[:count]).cpu().double().numpy())
-    return Estimate(mean, stderr=stderr)
+    forms = torch.cat(samples[:count]).cpu().double().numpy()
+    mean, stderr = mean_and_stderr(forms)
+    return Estimate(mean, stderr=stderr, stderr_dof=freedom(forms.size))
 
 
 def _footprint_hutchinson(dim: int, num_matvecs: int, *, block: int, **_: object) -> Footprint:

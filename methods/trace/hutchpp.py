@@ -8,7 +8,7 @@ from hessbench.estimand import Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.probes import sketched_range, sketched_widths
-from hessbench.methods.small_dense import mean_and_stderr
+from hessbench.methods.small_dense import freedom, mean_and_stderr
 from hessbench.operators import LinearOperator
 
 
@@ -48,7 +48,7 @@ def hutchpp(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generat
     if not probes:
         return Estimate(known, stderr=0.0, diagnostics=said)
     rest, stderr = mean_and_stderr(forms[s:])
-    return Estimate(known + rest, stderr=stderr, diagnostics=said)
+    return Estimate(known + rest, stderr=stderr, stderr_dof=freedom(probes), diagnostics=said)
 
 
 def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:

@@ -7,12 +7,12 @@ from typing import get_args
 import numpy as np
 import torch
 
-from hessbench.estimand import Estimate, Trace
+from hessbench.estimand import Array, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least, check_choice
-from hessbench.methods.leave_one_out import CITATION, half_widths, left_out
+from hessbench.methods.leave_one_out import CITATION, half_widths, jackknife, left_out, sines
 from hessbench.methods.probes import draw_probes
-from hessbench.methods.small_dense import mean_and_stderr, to_host
+from hessbench.methods.small_dense import freedom, mean_and_stderr, to_host
 from hessbench.operators import LinearOperator
 
 
@@ -31,8 +31,8 @@ def xtrace(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generato
         probe: `sphere`, `signs` or `normal`; only the first is resphered.
 
     Returns:
-        The trace, with the standard error of the k estimates, which are exchangeable and not independent, from two on.
-        Diagnostics: `probes`, k.
+        The trace, from two probes on with a standard error by the `jackknife`. Diagnostics: `probes`, k; `spread`, the
+        standard error that the k estimates would have if they were independent, which is too small.
 
     Cost:
         2 k products in 2 calls of width k; own work about 8 k^2 n for QR and three blocks of inner products.
@@ -51,7 +51,7 @@ def xtrace(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generato
     Omega = draw_probes(probe, n, k, op, generator)
     Q, factor = torch.linalg.qr(op.matmat(Omega).detach())
     W, H, R = to_host(Q.T @ Omega), to_host(Q.T @ op.matmat(Q).detach()), to_host(factor)
-    said = {"probes": k}
+    said: dict[str, float | None] = {"probes": k}
     if not (np.isfinite(R).all() and np.isfinite(H).all()):
         return Estimate(float("nan"), diagnostics=said)
     S = left_out(R, torch.finfo(op.dtype).eps).S
@@ -62,8 +62,40 @@ def xtrace(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generato
     if probe == "sphere":
         left = n - (W * W).sum(axis=0) + along**2
         rest *= (n - k + 1) / np.maximum(left, np.finfo(np.float64).tiny)
-    value, stderr = mean_and_stderr(H.trace() - (S * (H @ S)).sum(axis=0) + rest)
-    return Estimate(value, stderr=stderr, diagnostics=said)
+    estimates = H.trace() - (S * (H @ S)).sum(axis=0) + rest
+    value, spread = mean_and_stderr(estimates)
+    squares = sines(S.T @ S)
+    pairs = without_two(R, W, H, S, n if probe == "sphere" else None)
+    said["spread"] = spread
+    return Estimate(value, stderr=jackknife(pairs, squares, estimates), stderr_dof=freedom(k), diagnostics=said)
+
+
+def without_two(R: Array, W: Array, H: Array, S: Array, n: int | None) -> Array:
+    """Entry (i, j): the estimate of probe j from a basis without the products of probes i and j, for all i != j.
+
+    Args:
+        R: Q^T A Omega, triangular.
+        W: Q^T Omega.
+        H: Q^T A Q.
+        S: Directions of `left_out`. The two that a pair leaves out are spanned by s_i and u, what s_j has beside s_i.
+        n: Dimension, for resphered probes.
+    """
+    G, SHS, SW, SHW = S.T @ S, S.T @ H @ S, S.T @ W, S.T @ (H @ W)
+    couplings, own = (S * R).sum(axis=0), np.diagonal(SHS)
+    sine = np.sqrt(np.maximum(sines(G), np.finfo(np.float64).tiny))
+    # Products with u = (s_j - g s_i) / sine, i along the rows and j along the columns.
+    uHu = (own[None, :] - 2 * G * SHS + G * G * own[:, None]) / sine**2
+    iHu = (SHS - G * own[:, None]) / sine
+    a = SW
+    b = (np.diagonal(SW)[None, :] - G * SW) / sine
+    uHw = (np.diagonal(SHW)[None, :] - G * SHW) / sine
+    form = (W * R).sum(axis=0)
+    inside = (W * (H @ W)).sum(axis=0) - 2 * (a * SHW + b * uHw) + a * a * own[:, None] + 2 * a * b * iHu + b * b * uHu
+    rest = inside - form + 2 * b * couplings / sine
+    if n is not None:
+        left = n - (W * W).sum(axis=0) + a * a + b * b
+        rest = rest * (n - R.shape[0] + 2) / np.maximum(left, np.finfo(np.float64).tiny)
+    return H.trace() - own[:, None] - uHu + rest
 
 
 def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:

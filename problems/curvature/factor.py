@@ -64,14 +64,35 @@ class GGNFactor:
         Where all layers are dense, two products for each; else gradients of single samples are made for many samples
         at once. Either way as many samples are taken at a time as fit a fixed memory.
         """
-        network = self._network
-        check_block(block, self.num_columns, network.parameters.dtype, network.parameters.device, "factor", least=0)
-        total = network.parameters.new_zeros(network.parameters.numel(), block.shape[1])
+        parameters = self._network.parameters
+        check_block(block, self.num_columns, parameters.dtype, parameters.device, "factor", least=0)
         if block.shape[1] == 0:
-            return total
-        held = _ACTIVATIONS * block.shape[1] if self._all_dense else network.parameters.numel()
+            return parameters.new_zeros(parameters.numel(), 0)
+        return self._squares(self._spread(block))
+
+    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
+        """Sum over samples of squared gradients of the loss at targets drawn from the prediction: (dim, number).
+
+        Raises:
+            ValueError: If the loss names no distribution.
+        """
+        network = self._network
+        draw = network.loss.draw
+        if draw is None:
+            raise ValueError(f"the loss {network.loss.name} names no distribution that labels could be drawn from")
+        slopes = [
+            draw(jacobian.outputs.detach(), batch.targets, number, generator) * network.scale**0.5
+            for jacobian, batch in zip(self._jacobians, network.batches, strict=True)
+        ]
+        return self._squares(slopes)
+
+    def _squares(self, combinations: list[Tensor]) -> Tensor:
+        """Sums (dim, k) of the squared gradients of single samples' outputs, combined by weights (m, C, k) a batch."""
+        network, columns = self._network, combinations[0].shape[2]
+        total = network.parameters.new_zeros(network.parameters.numel(), columns)
+        held = _ACTIVATIONS * columns if self._all_dense else network.parameters.numel()
         chunk = max(1, _EXAMPLE_GRADIENT_ENTRIES // held)
-        for batch, weights in zip(network.batches, self._spread(block), strict=True):
+        for batch, weights in zip(network.batches, combinations, strict=True):
             for start in range(0, batch.size, chunk):
                 rows = slice(start, start + chunk)
                 inputs, part = taken(batch.inputs, rows), weights[rows]

@@ -71,7 +71,7 @@ def digits_mlp_problem(*, step: int = 500, operator: str = "hessian", width: int
         loss=CROSS_ENTROPY,
         fingerprint=fingerprint,
         # Dense or none, with a rounding of its own: other widths than 32 are not there for their answers.
-        references=dense_references(lambda: DENSE[operator](network())) if dim <= DENSE_LIMIT else {},
+        references=dense_references(lambda: DENSE[operator](network()), network) if dim <= DENSE_LIMIT else {},
     )
 
     def ladder(dim: int) -> Problem:

@@ -122,6 +122,29 @@ class Network:
         with torch.enable_grad():
             return torch.autograd.grad(written.objective(parameters), parameters)[0]
 
+    def example_gradient(self, place: int) -> Tensor:
+        """Gradient (n,) of the loss of one sample by itself, which no mean divides.
+
+        Args:
+            place: Number of the sample, from 0, through all batches.
+
+        Raises:
+            ValueError: If there is no such sample, or the batch is one group.
+        """
+        refuse_group(self, "the gradient of one sample")
+        if not 0 <= place < self.num_samples:
+            raise ValueError(f"a sample from 0 to {self.num_samples - 1} is accepted, got {place}")
+        batches, left = iter(self.batches), place
+        batch = next(batches)
+        while left >= batch.size:
+            left -= batch.size
+            batch = next(batches)
+        one = batch.part(slice(left, left + 1))
+        parameters = self.parameters.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            total = self.loss.total(self.forward(parameters, one.inputs), one.targets)
+            return torch.autograd.grad(total, parameters)[0]
+
 
 def refuse_group(network: Network, operator: str) -> None:
     """Refuse an operator made of single samples for a network whose batch is one group.

@@ -106,7 +106,7 @@ def _references(
     make: Callable[[], Network], operator: str, dim: int, name: str, constant: float, shift: float
 ) -> References:
     if dim <= DENSE_LIMIT:
-        return dense_references(lambda: DENSE[operator](make()) + shift * np.eye(dim))
+        return dense_references(lambda: DENSE[operator](make()) + shift * np.eye(dim), make)
     if operator == "ntk" and dim <= ROW_LIMIT:
         return spectrum_references(lambda: kernel_spectrum(make()), Source.DENSE, constant)
 

@@ -53,7 +53,7 @@ def spectrum_references(solve: Callable[[], Spectrum], source: Source, rounding:
 
     def reference(**arrays: Array) -> Reference:
         spectrum = solve()
-        return Reference(arrays, source, spectrum.norm, spectrum.bound, rounding)
+        return Reference(arrays, source, spectrum.norm, spectrum.bound, rounding, dim=spectrum.dim)
 
     def top(estimand: TopEigenvalues) -> Reference:
         spectrum = solve()

@@ -138,7 +138,8 @@ def statistical_density(op: LinearOperator, rounding: float, name: str = "", eff
     if not _fits(op.dim, effort):
         note += "; without reorthogonalisation, for which the vectors do not fit"
     arrays = {"nodes": nodes[order], "weights": weights[order]}
-    return Reference(arrays, Source.STATISTICAL, float(np.abs(nodes).max()), spread + resolution, rounding, note)
+    norm = float(np.abs(nodes).max())
+    return Reference(arrays, Source.STATISTICAL, norm, spread + resolution, rounding, note, op.dim)
 
 
 def probe_spread(quadratures: list[Quadrature], generator: np.random.Generator) -> float:

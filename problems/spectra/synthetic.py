@@ -14,6 +14,7 @@ from hessbench.estimand.density import density_reference
 from hessbench.estimand.eigenspace import eigenspace_reference
 from hessbench.estimand.eigenvalues import top_reference
 from hessbench.estimand.from_dense import DENSE_LIMIT, References
+from hessbench.estimand.solve import Solve, refuse_singular, solve_reference
 from hessbench.estimand.trace import trace_reference
 from hessbench.operators import to_dense
 from hessbench.problem import DIAGONAL, PSD, SYNTHETIC, Problem, ProblemFamily, array_hash
@@ -137,11 +138,23 @@ def _references(n: int, eigenvalues: Callable[[], Array], seed: int) -> Referenc
             spectrum, lambda places: rotated_vectors(n, seed, places), estimand, Source.ANALYTIC
         )
 
+    def solution(estimand: Solve) -> Reference:
+        spectrum = eigenvalues()
+        shifted = spectrum + estimand.damping
+        refuse_singular(estimand, shifted)
+        b = estimand.right_side(n)
+        # The same rotation with the inverse eigenvalues; its rounding, as a change of A: that of b over x.
+        inverse = rotated_operator(1 / shifted, seed, torch.device("cpu"), torch.float64)
+        x = inverse.matmat(torch.as_tensor(b)[:, None])[:, 0].numpy()
+        off = 10 * 2.0**-52 * float(np.linalg.norm(b)) / float(np.linalg.norm(x))
+        return solve_reference(estimand, x, b, spectrum, Source.ANALYTIC, off)
+
     answers: References = {
         TopEigenvalues: lambda estimand: top_reference(eigenvalues(), estimand, Source.ANALYTIC),
         Trace: lambda _: trace_reference(eigenvalues(), Source.ANALYTIC),
         Density: lambda _: density_reference(eigenvalues(), Source.ANALYTIC),
         TopEigenspace: space,
+        Solve: solution,
     }
     return {**answers, Diagonal: diagonal} if n <= DENSE_LIMIT else answers
 

@@ -110,19 +110,15 @@ def _markdown(answered: Answered) -> str:
 
 def _numbers(it: MethodAnswer) -> list[str]:
     return [
-        _median(it.products, units.count),
-        _median(it.gradient_equivalents, units.count),
-        _median(it.build_s, units.seconds),
-        _median(it.wall_s, units.seconds),
-        _median(it.seconds, units.seconds),
-        _median(it.ratio.spread if it.ratio else None, units.ratio),
-        _median(it.peak_bytes, units.size),
+        units.median_text(it.products, units.count),
+        units.median_text(it.gradient_equivalents, units.count),
+        units.median_text(it.build_s, units.seconds),
+        units.median_text(it.wall_s, units.seconds),
+        units.median_text(it.seconds, units.seconds),
+        units.median_text(it.ratio.spread if it.ratio else None, units.ratio),
+        units.median_text(it.peak_bytes, units.size),
         error_text(it),
     ]
-
-
-def _median(value: Spread | None, write: Any) -> str:
-    return units.DASH if value is None else str(write(value.median))
 
 
 def _cells(texts: Sequence[str]) -> str:

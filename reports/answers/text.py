@@ -9,7 +9,6 @@ from typing import Final
 
 from hessbench.ledger.answering import Answered, MethodAnswer, State
 from hessbench.ledger.answering.words import listed, percent
-from hessbench.ledger.spreads import Spread
 from hessbench.reports.answers.words import BY, details, error_text, sentence, shortfall
 from hessbench.reports.writing import units
 from hessbench.reports.writing.escaping import clean
@@ -17,12 +16,12 @@ from hessbench.reports.writing.escaping import clean
 WIDTH: Final = 80
 _NAME: Final = 17
 _COLUMNS: Final[tuple[tuple[str, int, Callable[[MethodAnswer], str]], ...]] = (
-    ("products", 8, lambda it: _median(it.products, units.count)),
-    ("grad-eq", 7, lambda it: _median(it.gradient_equivalents, units.count)),
-    ("build", 7, lambda it: _median(it.build_s, units.seconds)),
-    ("own", 7, lambda it: _median(it.wall_s, units.seconds)),
-    ("total", 7, lambda it: _median(it.seconds, units.seconds)),
-    ("peak", 8, lambda it: _median(it.peak_bytes, units.size)),
+    ("products", 8, lambda it: units.median_text(it.products, units.count)),
+    ("grad-eq", 7, lambda it: units.median_text(it.gradient_equivalents, units.count)),
+    ("build", 7, lambda it: units.median_text(it.build_s, units.seconds)),
+    ("own", 7, lambda it: units.median_text(it.wall_s, units.seconds)),
+    ("total", 7, lambda it: units.median_text(it.seconds, units.seconds)),
+    ("peak", 8, lambda it: units.median_text(it.peak_bytes, units.size)),
     ("error", 8, error_text),
 )
 """Heads, widths and texts of the numbers: with a space before each they and a name fill 76 columns."""
@@ -93,7 +92,3 @@ def _wrapped(said: str, first: str = "", rest: str = "") -> list[str]:
         break_long_words=True,
     )
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
-
-
-def _median(value: Spread | None, write: Callable[[float], str]) -> str:
-    return units.DASH if value is None else write(value.median)

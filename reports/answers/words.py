@@ -95,6 +95,8 @@ def _sure(entry: MethodAnswer) -> str:
 def _nobody(answered: Answered) -> str:
     states = {entry.state for entry in answered.entries}
     near = [entry for entry in answered.entries if entry.state is State.NOT_REACHED]
+    if answered.unsure:
+        return f"not judged; {shortfall(answered.unsure[0])}"
     if near:
         return f"no method reached it; nearest {shortfall(near[0])}"
     if State.NOT_JUDGED in states:

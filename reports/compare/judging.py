@@ -10,7 +10,7 @@ from typing import Final
 
 from hessbench.reports.compare.differences import Difference, Group, Judgement, Verdict
 from hessbench.reports.compare.paired_answers import Pair, without_randomness
-from hessbench.reports.compare.paired_tests import LEAST_RUNS, LEVEL, PairedTest, holm, paired_test
+from hessbench.reports.compare.paired_tests import LEAST_RUNS, LEVEL, PairedTest, holm, paired_test, paired_test_of_one
 from hessbench.reports.writing.units import error, ratio
 
 _SHARE_OF_ALL: Final = 0.9
@@ -29,6 +29,7 @@ def judge(pairs: Sequence[Pair], threshold: float) -> tuple[list[Difference], li
     """
     fixed = without_randomness(pairs)
     random: dict[Group, list[Pair]] = defaultdict(list)
+    unchanged: dict[Group, list[Pair]] = defaultdict(list)
     settled: dict[tuple[Group, str, int], list[Pair]] = defaultdict(list)
     sizes: dict[Group, int] = defaultdict(int)
     for pair in pairs:
@@ -36,8 +37,10 @@ def judge(pairs: Sequence[Pair], threshold: float) -> tuple[list[Difference], li
         sizes[pair.group] += place not in fixed
         if not pair.is_unchanged:
             (settled[place] if place in fixed else random[pair.group]).append(pair)
+        elif place not in fixed:
+            unchanged[pair.group].append(pair)
     found = [line for place, changed in settled.items() for line in _one_by_one(*place, changed, threshold)]
-    judged, few = _tested(random, threshold)
+    judged, few = _tested({group: (changed, unchanged[group]) for group, changed in random.items()}, threshold)
     found += few
     for group, changed in random.items():
         mine = [it for it in judged if it.group == group]
@@ -57,12 +60,14 @@ def _one_by_one(
     yield Difference(verdict, f"{problem} {group.text} budget {budget}", text, group.column)
 
 
-def _tested(random: Mapping[Group, list[Pair]], threshold: float) -> tuple[list[Judgement], list[Difference]]:
+def _tested(
+    random: Mapping[Group, tuple[Sequence[Pair], Sequence[Pair]]], threshold: float
+) -> tuple[list[Judgement], list[Difference]]:
     hypotheses: list[tuple[Group, str, PairedTest]] = []
     weights: list[float] = []
     few: list[Difference] = []
-    for group, changed in random.items():
-        runs = _runs(changed)
+    for group, (changed, unchanged) in random.items():
+        runs = _runs(changed, unchanged)
         if len(runs) < LEAST_RUNS:
             if any(beyond(math.exp(log), threshold) is not Verdict.CHANGED for log in runs.values()):
                 few.append(_too_few(group, changed, len(runs)))
@@ -71,11 +76,12 @@ def _tested(random: Mapping[Group, list[Pair]], threshold: float) -> tuple[list[
         for (problem, _), log in runs.items():
             by_problem[problem].append(log)
         whole = paired_test(list(by_problem.values()))
-        single = {name: logs for name, logs in by_problem.items() if len(logs) >= LEAST_RUNS}
-        single = {} if len(by_problem) == 1 else single
+        single = {name: logs for name, logs in by_problem.items() if LEAST_RUNS <= len(logs) <= len(runs) - 2}
         hypotheses.append((group, "", whole))
         weights.append(_SHARE_OF_ALL if single else 1.0)
-        hypotheses += [(group, name, paired_test([logs])) for name, logs in single.items()]
+        for name, logs in single.items():
+            others = [runs for other, runs in by_problem.items() if other != name]
+            hypotheses.append((group, name, paired_test_of_one(logs, others)))
         weights += [(1 - _SHARE_OF_ALL) / len(single) for _ in single]
     adjusted = holm([test.p for _, _, test in hypotheses], weights)
     judged = [
@@ -88,11 +94,19 @@ def _tested(random: Mapping[Group, list[Pair]], threshold: float) -> tuple[list[
     return judged, few
 
 
-def _runs(changed: Iterable[Pair]) -> dict[tuple[str, int], float]:
-    """Mean log ratio by problem and repeat: budgets of one start depend on each other and are no runs of their own."""
+def _runs(changed: Iterable[Pair], unchanged: Iterable[Pair]) -> dict[tuple[str, int], float]:
+    """Mean log ratio by problem and repeat: budgets of one start depend on each other and are no runs of their own.
+
+    A run without any change, of a problem that has changed elsewhere, is one whose ratio is 1: left out, the signs of
+    a few would be all there is.
+    """
     logs: dict[tuple[str, int], list[float]] = defaultdict(list)
     for pair in changed:
         logs[pair.problem, pair.repeat].append(pair.log_ratio)
+    problems = {problem for problem, _ in logs}
+    for pair in unchanged:
+        if pair.problem in problems:
+            logs.setdefault((pair.problem, pair.repeat), [0.0])
     return {run: math.fsum(found) / len(found) for run, found in logs.items()}
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hessbench.ledger.spreads import median
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -184,11 +186,11 @@ def _ladder(key: tuple[str, str, str, str, str, int], rows: Sequence[Mapping[str
         Rung(
             dim,
             statistics.median(float(row["seconds"]) for row in sizes[dim]),
-            _median(_positive(row.get("predicted_seconds")) for row in sizes[dim]),
+            median(_positive(row.get("predicted_seconds")) for row in sizes[dim]),
         )
         for dim in sorted(sizes)
     )
-    speeds = (_median(_positive(row.get("bandwidth")) for row in sizes[dim]) for dim in sorted(sizes, reverse=True))
+    speeds = (median(_positive(row.get("bandwidth")) for row in sizes[dim]) for dim in sorted(sizes, reverse=True))
     problem, kind, method, device, dtype, threads = key
     found = next((speed for speed in speeds if speed is not None), None)
     return Ladder(problem, kind, method, device, dtype, threads, rungs, found)
@@ -206,8 +208,3 @@ def _positive(value: Any) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
         return float(value)
     return None
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None

@@ -134,10 +134,6 @@ def _bound(line: CostLine) -> Shown:
     return single_cell(line.bound, units.error, line.bound_source)
 
 
-def _median(value: Spread | None) -> float | None:
-    return None if value is None else value.median
-
-
 def _numbers(line: CostLine) -> dict[str, Any]:
     row: dict[str, Any] = {
         "schema": SCHEMA,
@@ -151,13 +147,14 @@ def _numbers(line: CostLine) -> dict[str, Any]:
     }
     for name in (*REPEATED, "error"):
         value: Spread | None = getattr(line, name)
-        row[name] = _median(value)
+        row[name] = None if value is None else value.median
         row[f"{name}_min"] = None if value is None else value.low
         row[f"{name}_max"] = None if value is None else value.high
+    scaled, spent = line.scaled_error, seconds(line)
     row |= {
         "error_name": line.error_name,
-        "scaled_error": _median(line.scaled_error),
-        "seconds": _median(seconds(line)),
+        "scaled_error": None if scaled is None else scaled.median,
+        "seconds": None if spent is None else spent.median,
         "peak_bytes": peak_bytes(line),
     }
     return row | {

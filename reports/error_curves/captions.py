@@ -6,6 +6,7 @@ from hessbench.reports.error_curves.curves import REFERENCE_METHOD, Chart
 from hessbench.reports.error_curves.figures import MOST_SERIES, Drawing
 from hessbench.reports.error_curves.log_axis import percent
 from hessbench.reports.error_curves.medians import BAND_FROM, QUARTILES_FROM
+from hessbench.reports.error_curves.series_marks import FEW_SERIES
 from hessbench.reports.error_curves.traces import MOST_REPEATS, Cost
 
 _AXES = {
@@ -62,8 +63,10 @@ def _repeats(drawing: Drawing) -> list[str]:
         sentences.append(f"Shaded: {middle if many else from_to}.")
     if drawing.has_repeats:
         sentences.append("Faint lines: single repeats.")
-    if any(one.undrawn for one in drawing.traces):
-        sentences.append(f"Of these the first {MOST_REPEATS} are drawn; medians and bands are of all.")
+        if any(one.undrawn for one in drawing.traces):
+            sentences.append(f"Of these the first {MOST_REPEATS} are drawn; medians and bands are of all.")
+    elif any(one.repeats for one in drawing.traces):
+        sentences.append(f"Single repeats are not drawn where there are more than {FEW_SERIES} methods: see the CSV.")
     return sentences
 
 

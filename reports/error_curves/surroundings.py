@@ -136,9 +136,8 @@ def uprights(lines: Sequence[Upright], x: LogAxis, y: LogAxis, rows: Sequence[in
     for line, row in zip(lines, rows, strict=True):
         left, right = x.at(line.low), x.at(line.high)
         base = top + LINE * (row + 0.8)
-        strip = ""
         if line.low > x.high or line.high < x.low:
-            pass
+            strip = ""  # its label says where it lies
         elif right - left > 3:
             strip = element("rect", class_="strip", x=left, y=y.end, width=right - left, height=y.start - y.end,
                             fill="#767676", opacity="0.14")  # fmt: skip

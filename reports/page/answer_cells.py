@@ -164,6 +164,8 @@ def _none(one: Answered) -> tuple[str, str]:
     """Why nothing answers, and how near the nearest is."""
     if one.trivial is not None and one.trivial.is_within:
         return f"{one.trivial.what} is within it", "no product needed"
+    if one.unsure:
+        return "not judged", f"{one.unsure[0].method}: {one.unsure[0].reason}"
     worst = {entry.method: entry.error for entry in one.entries if entry.state is State.NOT_REACHED and entry.error}
     if worst:
         name, error = min(worst.items(), key=lambda it: it[1].high)

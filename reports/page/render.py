@@ -16,7 +16,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from hessbench.ledger.answering import answer
-from hessbench.ledger.reading import to_frame
+from hessbench.ledger.frame import to_frame
 from hessbench.ledger.record import SCHEMA, Kind, Record, Status
 from hessbench.reports.answers.tables import csv as answers_csv
 from hessbench.reports.costs.gradients import unit_frame, unit_prices, unit_sheet
@@ -36,6 +36,7 @@ from hessbench.reports.page.sections import FIRST, Section, sections
 from hessbench.reports.scale.checks import checks
 from hessbench.reports.scale.table import scale_frame, scale_sheet
 from hessbench.reports.sources import bibtex, linked, sources
+from hessbench.reports.spectra.in_report import report_spectra
 from hessbench.reports.writing.folders import page_folder, templates, write_text
 from hessbench.reports.writing.palette import FIGURE_STYLE
 from hessbench.reports.writing.sheets import to_csv, to_latex, to_markdown
@@ -111,7 +112,11 @@ class ReadableLedger(Protocol):
 
 
 def render_report(
-    ledger: ReadableLedger, out: Path | str, command: str, citations: Mapping[str, str] | None = None
+    ledger: ReadableLedger,
+    out: Path | str,
+    command: str,
+    citations: Mapping[str, str] | None = None,
+    kept_in: Path | str | None = None,
 ) -> Path:
     """Write a report: a page, its figures, the numbers behind each, the cost table in four formats, the sources.
 
@@ -123,6 +128,7 @@ def render_report(
         out: Folder to write.
         command: Command line that made the report, shown on the page.
         citations: Source of each method by its name; those of the methods in the ledger are listed.
+        kept_in: Folder of the run, whose arrays and references the spectra are drawn from; none are drawn without.
 
     Returns:
         The page, `index.html` in `out`.
@@ -132,11 +138,13 @@ def render_report(
     """
     own = ("figures/*.svg", "figures/*.csv", "sources.bib", *_SCALE_FILES)
     with page_folder(out, "report", own=own) as folder:
-        _write(ledger, folder, command, citations or {})
+        _write(ledger, folder, command, citations or {}, kept_in)
     return Path(out) / "index.html"
 
 
-def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mapping[str, str]) -> None:
+def _write(
+    ledger: ReadableLedger, folder: Path, command: str, citations: Mapping[str, str], kept_in: Path | str | None
+) -> None:
     """Write the page and all its files into an empty folder."""
     (folder / "figures").mkdir()
     records = [_encodable(row) for row in ledger.records]
@@ -169,6 +177,7 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
         (chart.problem, chart.problem_hash, chart.estimand): draw_pictures(chart, looks, folder, room)
         for chart in drawn
     }
+    spectra = report_spectra(records, kept_in, looks, folder)
     methods = sorted({line.key.method for line in every})
     failed = failures(records)
     terminals = [row for row in records if row.kind is Kind.TERMINAL]
@@ -187,6 +196,9 @@ def _write(ledger: ReadableLedger, folder: Path, command: str, citations: Mappin
         "methods": methods,
         "first": FIRST,
         "heads": HEADS,
+        "spectra": spectra.shown,
+        "spectra_said": spectra.said,
+        "spectrum_of": {shown.problem: shown.anchor for shown in spectra.shown},
         "failures": [failure for failure in failed if failure.status != Status.SKIPPED.value],
         "skipped": [failure for failure in failed if failure.status == Status.SKIPPED.value],
         "environments": environment_table(environments, terminals),

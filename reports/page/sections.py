@@ -18,6 +18,7 @@ from hessbench.reports.costs.shown_names import where
 from hessbench.reports.costs.tables import COLUMNS, reasons, seconds
 from hessbench.reports.page.answer_cells import QuestionShown, shown_questions
 from hessbench.reports.page.pictures import Pictures
+from hessbench.reports.page.side_by_side import ErrorsShown, errors_side_by_side
 from hessbench.reports.writing.escaping import short_hash
 from hessbench.reports.writing.sheets import Column, Sheet, lay_out
 
@@ -53,6 +54,7 @@ class Section:
         rows: Beside each row of it, what the script needs.
         pictures: The figures; None where nothing is scored.
         cells: The ids of the cells, and by row and repeat what the row was made from.
+        errors: Several errors side by side; None where the estimand has one to show.
     """
 
     anchor: str
@@ -65,6 +67,7 @@ class Section:
     rows: tuple[RowShown, ...]
     pictures: Pictures | None = None
     cells: tuple[list[str], list[Any]] = field(default=([], []))
+    errors: ErrorsShown | None = None
 
     @property
     def title(self) -> str:
@@ -113,7 +116,8 @@ def _section(
     every_column: bool,
 ) -> Section:
     problem, _, estimand = place
-    largest = {id(line) for line in at_largest(lines)}
+    at_most = at_largest(lines)
+    largest = {id(line) for line in at_most}
     ordered = sorted(lines, key=_order)
     conditions = dict.fromkeys(f"n = {line.dim:,}, {where(line.key)}" for line in lines)
     sheet = lay_out(_columns(lines) if every_column else _FIRST_COLUMNS, ordered, reasons)
@@ -135,6 +139,7 @@ def _section(
         rows=rows,
         pictures=pictures,
         cells=_cells(ordered),
+        errors=errors_side_by_side(estimand, at_most, places),
     )
 
 
@@ -148,7 +153,7 @@ def _columns(lines: Sequence[CostLine]) -> tuple[Column[CostLine], ...]:
 
 def _order(line: CostLine) -> tuple[float, float, str, int, Key]:
     """Least error first, then least time; what has none comes last."""
-    return _median(line.error), _median(seconds(line)), line.method, line.budget, line.key
+    return _or_last(line.error), _or_last(seconds(line)), line.method, line.budget, line.key
 
 
 def _with_conditions(sheet: Sheet, lines: Iterable[CostLine]) -> Sheet:
@@ -186,5 +191,6 @@ def _short(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
 
 
-def _median(value: Spread | None) -> float:
+def _or_last(value: Spread | None) -> float:
+    """The median as a key of order, in which what is unknown comes last."""
     return math.inf if value is None or math.isnan(value.median) else value.median

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,8 @@ from hessbench.reports.writing.palette import GREY, looks
 
 _LINEAR: Final = 10.0  # per cent: the axis is linear within it and logarithmic beyond
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P")
+_WIDTH: Final = 5.0  # inches: 480 CSS pixels, which a narrow window shows nearly at their own size
+_COLUMNS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,9 @@ def draw_by_rank(results: SketchResults, bands: Bands, *, by_zeros: bool) -> Pic
     ranks = np.arange(1, middle.shape[2] + 1)
     colours = _colours(len(curves))
     with style.context(["default", RC]):
-        rows = -(-len(panels) // 3)
-        figure = Figure(figsize=(10.2, 0.9 + 2.75 * rows), layout="constrained")
-        grid = figure.subplots(rows, min(3, len(panels)), sharex=True, sharey=True, squeeze=False)
+        rows = -(-len(panels) // _COLUMNS)
+        figure = Figure(figsize=(_WIDTH, 0.9 + 2.1 * rows), layout="constrained")
+        grid = figure.subplots(rows, min(_COLUMNS, len(panels)), sharex=True, sharey=True, squeeze=False)
         for place, axes in enumerate(grid.flat):
             if place >= len(panels):
                 axes.set_visible(False)
@@ -84,7 +87,7 @@ def draw_by_rank(results: SketchResults, bands: Bands, *, by_zeros: bool) -> Pic
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
             axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
             _per_cent(axes, float(low.min()), float(high.max()))
-        _label_below(list(grid.flat), len(panels), "rank of the eigenvalue (1 is the largest)")
+        _label_below(list(grid.flat), len(panels), "rank (1 is the largest)")
         figure.supylabel("signed error (per cent of the eigenvalue)", fontsize=9)
         handles = grid.flat[0].get_lines()[: len(curves)]
         figure.legend(handles, [f"{value:g}" for value in curves], loc="outside lower center", ncols=len(curves),
@@ -96,16 +99,16 @@ def draw_sizes(results: SketchResults, basis: str) -> Picture:
     """Size of the error against the ratio, with a curve for each zero fraction, and the reverse."""
     sizes = matrix_errors(results.errors[basis])
     with style.context(["default", RC]):
-        figure = Figure(figsize=(10.2, 3.9), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        _curves(left, results.ratios, np.swapaxes(sizes, 0, 1), results.zero_fractions, "share of zeros")
-        _curves(right, results.zero_fractions, sizes, results.ratios, "sketch ratio")
-        left.set_ylim(bottom=0.4 * left.get_ylim()[0])  # room for the legends
-        left.set_xscale("log")
-        left.set_xlabel("sketch ratio: columns of the sketch over n (no unit)")
-        right.set_xlabel("share of zero eigenvalues (no unit)")
-        left.set_ylabel("median |error| over ranks and sketches (per cent)")
-        for axes, places in ((left, results.ratios), (right, results.zero_fractions)):
+        figure = Figure(figsize=(_WIDTH, 7.0), layout="constrained")
+        above, below = figure.subplots(2, 1, sharey=True)
+        _curves(above, results.ratios, np.swapaxes(sizes, 0, 1), results.zero_fractions, "share of zeros")
+        _curves(below, results.zero_fractions, sizes, results.ratios, "sketch ratio")
+        above.set_ylim(bottom=0.4 * above.get_ylim()[0])  # room for the legends
+        above.set_xscale("log")
+        above.set_xlabel("sketch ratio: columns of the sketch over n (no unit)")
+        below.set_xlabel("share of zero eigenvalues (no unit)")
+        figure.supylabel("median |error| over ranks and sketches (per cent)", fontsize=9)
+        for axes, places in ((above, results.ratios), (below, results.zero_fractions)):
             axes.xaxis.set_major_locator(FixedLocator(list(places)))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(_plain))
@@ -117,9 +120,9 @@ def draw_race(races: Sequence[Race]) -> Picture:
     methods = list(dict.fromkeys(method for race in races for method in race.errors))
     known = looks(methods)
     with style.context(["default", RC]):
-        rows = -(-len(races) // 3)
-        figure = Figure(figsize=(10.2, 0.9 + 2.3 * rows), layout="constrained")
-        grid = figure.subplots(rows, 3, squeeze=False)
+        rows = -(-len(races) // _COLUMNS)
+        figure = Figure(figsize=(_WIDTH, 0.9 + 2.1 * rows), layout="constrained")
+        grid = figure.subplots(rows, min(_COLUMNS, len(races)), squeeze=False)
         for place, axes in enumerate(grid.flat):
             if place >= len(races):
                 axes.set_visible(False)
@@ -139,19 +142,19 @@ def draw_race(races: Sequence[Race]) -> Picture:
                 axes.axhline(edge, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
             axes.yaxis.set_major_locator(LogLocator(numticks=6))
             axes.yaxis.set_minor_locator(NullLocator())
-            axes.set_title(race.problem, fontsize=8.5, parse_math=False)
+            axes.set_title("\n".join(wrap(race.problem.replace(",", ", "), 34)), fontsize=8, parse_math=False)
             axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
             axes.xaxis.set_major_locator(FixedLocator(list(race.budgets)))
         _label_below(list(grid.flat), len(races), "products with the operator")
-        figure.supylabel("largest relative error of the top 10 eigenvalues (no unit)", fontsize=9)
+        figure.supylabel("largest relative error of the top 10 (no unit)", fontsize=9)
         handles, labels = grid.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+        figure.legend(handles, labels, loc="outside lower center", ncols=1, frameon=False, fontsize=8)
         return to_svg(figure)
 
 
 def _label_below(panels: Sequence[Axes], number: int, text: str) -> None:
     """Write the name of the horizontal axis below the lowest panel of each column."""
-    for place in range(max(0, number - 3), number):
+    for place in range(max(0, number - _COLUMNS), number):
         panels[place].set_xlabel(text)
 
 

@@ -229,6 +229,8 @@
       section.hidden = !isAsked || (!rows && (words.length > 0 || budget !== ""));
       if (!section.hidden) shown += 1;
     }
+    const of = field("problem").selectedOptions[0]?.dataset.n;
+    for (const part of all("details.spectrum")) part.hidden = Boolean(field("problem").value) && part.dataset.p !== of;
     const gone = new Set(sections.filter((section) => section.hidden).map((section) => section.id));
     for (const row of all("#answers tr[data-to]")) row.hidden = gone.has(row.dataset.to);
     document.body.classList.toggle("all", field("columns").checked);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from html import escape
 from typing import Final
 
@@ -55,5 +56,6 @@ def text_width(text: str, size: float) -> float:
     return size * sum(1.0 if unicodedata.east_asian_width(mark) in "WF" else 0.61 for mark in text)
 
 
+@lru_cache(maxsize=8192)
 def _tenths(length: int) -> str:
     return number(length / 10)

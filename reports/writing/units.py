@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
+
+from hessbench.ledger.spreads import Spread
 
 DASH: Final = "\N{EN DASH}"
 _YEAR_S: Final = 365.25 * 86400
@@ -11,6 +14,11 @@ _YEAR_S: Final = 365.25 * 86400
 def conditions(device: str, dtype: str, threads: int) -> str:
     """Where and how something ran."""
     return f"{device}, {dtype}, {threads} thread{'s' * (threads != 1)}"
+
+
+def median_text(value: Spread | None, write: Callable[[float], str]) -> str:
+    """A median with its unit, or a dash where nothing is known."""
+    return DASH if value is None else write(value.median)
 
 
 def seconds(value: float) -> str:

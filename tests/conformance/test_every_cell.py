@@ -7,7 +7,7 @@ import pytest
 from hessbench.catalog import load_catalog
 from hessbench.cells.cell import Cell
 from hessbench.estimand import parse_estimand
-from hessbench.ledger.reading import to_frame
+from hessbench.ledger.frame import to_frame
 from hessbench.ledger.record import Kind, Record, Status
 from hessbench.ledger.typed_fields import built, plain
 from hessbench.running.plan import plan

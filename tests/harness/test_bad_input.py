@@ -7,7 +7,7 @@ import pytest
 
 from hessbench import Ledger, Options, Trace, evaluate, run
 from hessbench.catalog import load_catalog, load_plugin
-from hessbench.ledger.reading import LedgerWriter
+from hessbench.ledger.writing import LedgerWriter
 from hessbench.running.plan import plan
 from hessbench.running.suite import Cross, Suite
 from hessbench.specs import parse

@@ -148,6 +148,8 @@ FORMS = {
     "a row": (lambda op: ROWS[0] @ op, 1),
     "rows": (lambda op: ROWS @ op, 3),
     "rows that track a derivative": (lambda op: ROWS.clone().requires_grad_() @ op, 3),
+    "the transpose": (lambda op: op.T @ ROWS.T, 3),
+    "the adjoint": (lambda op: op.adjoint() @ ROWS[0], 1),
     "SciPy, a vector": (lambda op: op.to_scipy() @ np.ones(N), 1),
     "SciPy, a column": (lambda op: op.to_scipy().matvec(np.ones((N, 1))), 1),
     "SciPy, a block": (lambda op: op.to_scipy() @ np.ones((N, 4)), 4),

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import Density, Diagonal, Solve, TopEigenspace, TopEigenvalues, Trace
 from hessbench.laws.checks import check_method, small_estimand
 from hessbench.methods import METHODS
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
 
 BY_NAME = {method.name: method for method in METHODS}
-ESTIMANDS = {kind: small_estimand(kind) for kind in (TopEigenvalues, TopEigenspace, Trace, Density, Diagonal)}
+ESTIMANDS = {kind: small_estimand(kind) for kind in (TopEigenvalues, TopEigenspace, Trace, Density, Diagonal, Solve)}
 SPECS = [
     "power-iteration",
     "power-iteration[stopping=pyhessian,vectors=true]",
@@ -46,6 +46,8 @@ SPECS = [
     "hutchinson",
     "hutchinson[block=1,probe=normal]",
     "hutchpp",
+    "adaptive-hutchpp",
+    "adaptive-hutchpp[block=2,delta=0.5,epsilon=0.1]",
     "slq",
     "slq[probe=signs,steps=4]",
     "slq[max_vectors=24,reorth=none,steps=10]",
@@ -130,6 +132,7 @@ def test_the_registry_holds_the_agreed_names():
         "sketch-and-refine",
         "hutchinson",
         "hutchpp",
+        "adaptive-hutchpp",
         "xtrace",
         "xnystrace",
         "slq",
@@ -137,8 +140,11 @@ def test_the_registry_holds_the_agreed_names():
         "hutchinson-diagonal",
         "diagpp",
         "xdiag",
+        "diagonal-exact",
         "ggn-diagonal-exact",
         "ggn-diagonal-mc",
+        "cg",
+        "nystrom-cg",
         "dense",
     ]
 

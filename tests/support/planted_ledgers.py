@@ -44,7 +44,7 @@ def cell(
     name = "|".join(str(it) for it in (method, budgets, repeat, sorted(fields.items())))
     base = Record(
         kind=Kind.TERMINAL,
-        cell=hashlib.sha256(name.encode()).hexdigest()[:16],
+        cell=hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:16],
         method=method,
         status=status,
         repeat=repeat,

@@ -188,3 +188,12 @@ class Answered:
     def reached(self) -> tuple[MethodAnswer, ...]:
         """Those that reached it, best first."""
         return tuple(entry for entry in self.entries if entry.state is State.REACHED)
+
+    @property
+    def unsure(self) -> tuple[MethodAnswer, ...]:
+        """Those whose every error is within it and that are not judged, most of them for want of repeats."""
+        return tuple(
+            entry
+            for entry in self.entries
+            if entry.state is State.NOT_JUDGED and entry.error is not None and entry.error.high <= self.tolerance
+        )

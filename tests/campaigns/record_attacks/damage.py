@@ -14,7 +14,8 @@ from record_attacks.place import CELLS, Place, a_sentence, demand, finished
 from torch import Tensor, nn
 
 from hessbench import Ledger
-from hessbench.ledger.reading import load_arrays, merge
+from hessbench.ledger.kept_arrays import load_arrays
+from hessbench.ledger.merging import merge
 from hessbench.ledger.stored_references import ReferenceStore
 from hessbench.problems.data import load, num_per_class, unavailable
 from hessbench.problems.data.download import _keep

@@ -11,9 +11,11 @@ from record_attacks.place import CELLS, CODES, Place, a_sentence, demand, finish
 
 from hessbench import Ledger
 from hessbench.cli.folders import write_report
-from hessbench.ledger.reading import LedgerWriter, load_arrays, merge
+from hessbench.ledger.kept_arrays import load_arrays
+from hessbench.ledger.merging import merge
 from hessbench.ledger.record import Kind
 from hessbench.ledger.stored_references import ReferenceStore
+from hessbench.ledger.writing import LedgerWriter
 
 CALLS: dict[str, int] = {}
 """Calls that write, by what writes, as counted where none fails."""

@@ -322,13 +322,17 @@ def test_every_run_starts_from_the_seed_of_its_cell():
 
 
 def test_what_a_method_says_of_itself_is_kept_as_plain_values():
-    said = {"steps": 3, "mode": "full", "bad": float("nan"), "number": torch.tensor(2.5), "large": torch.ones(3)}
+    said = {"steps": 3, "mode": "full", "bad": float("nan"), "number": torch.tensor(2.5), "large": torch.ones(3),
+            "list": [1.0, float("inf")], "mixed": [1, "a"], "long": list(range(500))}  # fmt: skip
     checkpoints, _ = run(
         lambda op, /, *, num_matvecs, generator: Estimate(1.0, stderr=0.5, converged=True, diagnostics=said), [2]
     )
     said = checkpoints[0]
     assert (said.said_stderr, said.said_converged) == (0.5, True)
-    assert said.diagnostics == {"steps": 3, "mode": "full", "bad": None, "number": 2.5}
+    assert said.diagnostics == {
+        "steps": 3, "mode": "full", "bad": None, "number": 2.5, "list": [1.0, None], "mixed": "[1, 'a']",
+        "long": list(range(100)),
+    }  # fmt: skip
 
 
 def raising(failure):

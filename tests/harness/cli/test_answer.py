@@ -9,7 +9,7 @@ from planted_ledgers import repeats
 from hessbench.cli import main
 from hessbench.cli.answer_verb import RANKINGS, parse_tolerances
 from hessbench.ledger import answering
-from hessbench.ledger.reading import LedgerWriter
+from hessbench.ledger.writing import LedgerWriter
 
 
 @pytest.fixture
@@ -61,7 +61,15 @@ def test_an_estimand_is_chosen_by_key_or_spec(folder, spec):
     assert {it["question"]["estimand"] for it in read} == {"top-eigenvalues[k=3]"}
 
 
-@pytest.mark.parametrize("args", [("--problem", "no-such"), ("--estimand", "trace"), ("--within", "1")])
+def test_ratios_are_to_the_best_of_the_methods_chosen(folder):
+    read = json.loads(run(folder, "--method", "lanczos*", "--format", "json").output)
+    assert {entry["method"] for it in read for entry in it["entries"]} == {"lanczos"}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("--problem", "no-such"), ("--estimand", "trace"), ("--method", "no*"), ("--within", "1")],
+)
 def test_what_matches_nothing_is_refused(folder, args):
     said = run(folder, *args)
     assert said.exit_code == 2

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from hessbench.cli import main
-from hessbench.ledger.reading import LedgerWriter
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.ledger.writing import LedgerWriter
 
 
 def ledger(folder, factor=1.0):

@@ -1,11 +1,17 @@
 """`export` for papers, and `report --open`."""
 
+import csv
+from dataclasses import replace
+
 import pytest
 from click.testing import CliRunner
+from planted_ledgers import cell
 
 from hessbench.cli import main
-from hessbench.ledger.reading import LedgerWriter
+from hessbench.cli.selecting import Part
+from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.ledger.writing import LedgerWriter
 
 
 @pytest.fixture
@@ -61,6 +67,69 @@ def test_what_cannot_be_written_is_refused_and_nothing_is_left(folder, arguments
     assert found.exit_code != 0
     assert says in found.output
     assert not list(folder.glob("ledger.*"))
+
+
+@pytest.fixture
+def crossed(tmp_path):
+    """Two methods on two problems; Lanczos runs for top eigenvalues answer the trace on their way."""
+    writer = LedgerWriter(tmp_path)
+    for problem in ("student-t[n=40]", "student-t[n=50]"):
+        for method, estimand in (("lanczos[reorth=full]", "top-eigenvalues[k=3]"), ("hutchpp", "trace")):
+            rows = cell(method, problem=problem, estimand=estimand)
+            also = [replace(row, estimand="trace") for row in rows if row.kind is Kind.CHECKPOINT]
+            for row in [*also, *rows] if method != "hutchpp" else rows:
+                writer.append(row)
+    writer.close()
+    return tmp_path
+
+
+PARTS = {
+    "a method by its name": (("--method", "lanczos"), 2 * 7, "lanczos"),
+    "a method by its spec": (("--method", "lanczos[reorth=full]"), 2 * 7, "lanczos"),
+    "several methods": (("--method", "lan*", "--method", "hutch*"), 2 * 7 + 2 * 4, "hutchpp"),
+    "a problem": (("--problem", "student-t[n=40]"), 7 + 4, "lanczos"),
+    "a glob of problems": (("--problem", "student-t[n=4*"), 7 + 4, "lanczos"),
+    "an estimand, also of runs for another": (("--estimand", "trace"), 2 * 3 + 2 * 4, "eigenvalues run"),
+    "an estimand by its spec": (("--estimand", "top-eigenvalues[k=3]"), 2 * 4, "lanczos"),
+    "all three": (("--estimand", "trace", "--method", "lan*", "--problem", "student-t[n=50]"), 3, "eigenvalues run"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_a_ledger_is_exported_in_every_format(crossed, part):
+    arguments, rows, told = PARTS[part]
+    assert _export(crossed, *arguments).exit_code == 0
+    with (crossed / "ledger.csv").open(encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert len(found) == rows
+    for option in (("--within", "5%"), ()):
+        _export(crossed, "--format", "markdown", *option, *arguments)
+        table = (crossed / "ledger.md").read_text(encoding="utf-8")
+        assert told in table
+        lines = [line for line in table.splitlines() if line.startswith("| ")]
+        assert len(lines) == 2 + len({(it["problem"], it["estimand"], it["method"]) for it in found})
+    _export(crossed, "--format", "bibtex", *arguments)
+    assert ("meyer" in (crossed / "ledger.bib").read_text(encoding="utf-8").lower()) is any(
+        row["method"] == "hutchpp" for row in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        (Part(methods=("lancoz",)), "method: 'lancoz' matches none"),
+        (Part(problems=("x*",)), "problem: 'x*' matches none; in this ledger: student-t[n=40], student-t[n=50]"),
+        (Part(estimands=("density",)), "estimand: 'density' matches none; in this ledger: top-eigenvalues[k=3], trace"),
+        (
+            Part(methods=("hutchpp",), estimands=("top-eigenvalues",)),
+            "nothing of this ledger is left: no row has all of hutchpp, top-eigenvalues",
+        ),
+    ],
+)
+def test_a_part_that_is_not_there_is_refused(crossed, part, says):
+    with pytest.raises(ValueError) as refusal:  # noqa: PT011 -- compared below, without escapes
+        part.rows(Ledger.read(crossed))
+    assert str(refusal.value).startswith(says)
 
 
 @pytest.mark.parametrize(("opened", "says"), [(True, False), (False, True)])

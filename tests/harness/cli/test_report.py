@@ -9,8 +9,8 @@ from rich.console import Console
 
 from hessbench.cli import main
 from hessbench.cli.folders import finish
-from hessbench.ledger.reading import LedgerWriter
 from hessbench.ledger.record import Kind, Record, Status
+from hessbench.ledger.writing import LedgerWriter
 
 SIZES = (10**4, 10**5, 10**6)
 

@@ -1,12 +1,15 @@
 """Distances between discrete measures, against SciPy and against what a distance is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hessbench.estimand.density import kolmogorov_smirnov, wasserstein1
+from hessbench.estimand import Density, Source
+from hessbench.estimand.density import bulk_of, density_reference, kolmogorov_smirnov, wasserstein1
 
 counts = st.lists(st.tuples(st.integers(-8, 8), st.integers(1, 4)), min_size=1, max_size=8)
 
@@ -46,3 +49,67 @@ def test_both_distances_are_symmetric_and_zero_only_between_equals(one, two):
     for distance in (wasserstein1, kolmogorov_smirnov):
         assert distance(x, p, y, q) == pytest.approx(distance(y, q, x, p), abs=1e-12)
         assert distance(x, p, x, p) == pytest.approx(0, abs=1e-12)
+
+
+def alone(eigenvalues):
+    return np.sort(eigenvalues), np.full(eigenvalues.size, 1 / eigenvalues.size)
+
+
+def test_the_bulk_is_what_the_largest_magnitudes_leave():
+    eigenvalues = np.array([-9.0, 5.0, 4.0, -0.5, 0.25, 0.0, 0.0, 1.0])
+    nodes, weights = bulk_of(*alone(eigenvalues), 3 / 8)
+    kept = np.sort(eigenvalues[np.argsort(-np.abs(eigenvalues))[3:]])
+    assert weights.sum() == pytest.approx(1)
+    assert nodes[weights > 0].tolist() == kept.tolist()
+    assert weights[weights > 0] == pytest.approx(np.full(5, 1 / 5))
+    # Half an eigenvalue of mass, and two of one magnitude of which one goes.
+    assert bulk_of(np.array([0.0, 2.0]), np.array([0.5, 0.5]), 0.25)[1] == pytest.approx([2 / 3, 1 / 3])
+    assert bulk_of(np.array([-2.0, 0.0, 2.0]), np.full(3, 1 / 3), 1 / 3)[1] == pytest.approx([0.25, 0.5, 0.25])
+
+
+@given(counts, st.integers(0, 7))
+def test_nothing_taken_away_leaves_the_measure_and_mass_stays_one(atoms, taken):
+    nodes, weights = measure(atoms)
+    left = bulk_of(nodes, weights, taken / 8)[1]
+    assert left.sum() == pytest.approx(1)
+    assert (left >= 0).all()
+    if not taken:
+        assert left == pytest.approx(weights)
+
+
+def test_outliers_that_are_missed_cost_the_whole_distance_but_not_that_of_the_bulk():
+    bulk = np.linspace(0, 1, 98)
+    reference = density_reference(np.concatenate([bulk, [1000.0, -2000.0]]), Source.ANALYTIC)
+    estimand = Density(outliers=2)
+
+    def errors(eigenvalues):
+        return estimand.errors(estimand.to_arrays(alone(eigenvalues), 100), reference, "float64")
+
+    missed = errors(np.concatenate([bulk, [900.0, -1800.0]]))
+    assert missed["wasserstein1"] > 0.05
+    assert missed["bulk_wasserstein1"] == pytest.approx(0, abs=1e-9)
+    moved = errors(np.concatenate([bulk + 0.25, [1000.0, -2000.0]]))
+    assert moved["wasserstein1"] < 0.01
+    assert moved["bulk_wasserstein1"] == pytest.approx(1.0, rel=0.02)  # the spread of the bulk is 0.25
+
+
+def test_one_point_at_the_mean_has_the_errors_that_stand_beside_those_of_every_estimate():
+    rng = np.random.default_rng(0)
+    for eigenvalues in (rng.standard_t(3, size=60), np.zeros(60), np.ones(60), np.repeat([0.0, 5.0], 30)):
+        reference = density_reference(eigenvalues, Source.ANALYTIC)
+        for estimand in (Density(), Density(outliers=3), Density(outliers=0)):
+            point = estimand.to_arrays((np.array([eigenvalues.mean()]), np.ones(1)), 60)
+            other = estimand.to_arrays(alone(eigenvalues + 0.1), 60)
+            its_own, told = (estimand.errors(arrays, reference, "float64") for arrays in (point, other))
+            for name in estimand.side_by_side:
+                assert Density.trivial_error(name, told) == pytest.approx(its_own[name], abs=1e-9)
+    assert Density.trivial_error("wasserstein1", {"ks": 0.5}) == 1
+    assert Density.trivial_error("ks", {"ks": 0.5}) is None
+
+
+def test_a_bulk_is_told_only_where_the_dimension_is_known_and_leaves_one():
+    reference = density_reference(np.arange(5.0), Source.ANALYTIC)
+    arrays = Density().to_arrays(alone(np.arange(5.0)), 5)
+    for estimand, truth in ((Density(outliers=5), reference), (Density(outliers=2), replace(reference, dim=0))):
+        assert "bulk_wasserstein1" not in estimand.errors(arrays, truth, "float64")
+    assert Density(outliers=4).errors(arrays, reference, "float64")["bulk_wasserstein1"] == 0

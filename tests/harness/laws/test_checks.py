@@ -220,6 +220,12 @@ def fails_below_its_least(op, /, *, num_matvecs, generator):
     yield from sound(op, num_matvecs=num_matvecs, generator=generator)
 
 
+def loses_its_starts(op, /, *, num_matvecs, generator):
+    x = normal(op, num_matvecs, generator)
+    nodes = (x * op.matmat(x)).sum(0) / (x * x).sum(0)
+    return Estimate((nodes, torch.full_like(nodes, 1 / num_matvecs)), starts=np.zeros(1, dtype=np.int64))
+
+
 # Law, method, what it declares.
 ONLY = [
     ("budget obeyed to the unit", overruns_odd_budgets, {}),
@@ -236,6 +242,7 @@ ONLY = [
     ("no global generator touched", touching(GLOBALS["torch"]), {}),
     ("too small a budget refused", refuses_without_the_number, {"min_matvecs": 4}),
     ("too small a budget refused", fails_below_its_least, {"min_matvecs": 4}),
+    ("what is read from it", loses_its_starts, {"estimands": (Density,)}),
 ]
 
 

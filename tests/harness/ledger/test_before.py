@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hessbench.catalog import load_catalog
-from hessbench.ledger.reading import Ledger, merge
+from hessbench.ledger.merging import merge
+from hessbench.ledger.reading import Ledger
 from hessbench.reports.page import render_report
 from hessbench.running.plan import plan
 from hessbench.running.runner import Options, run

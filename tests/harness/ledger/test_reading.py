@@ -6,19 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from hessbench.ledger.reading import (
-    ARRAY_LIMIT,
-    Attempt,
-    Ledger,
-    LedgerTail,
-    LedgerWriter,
-    best_attempt,
-    load_arrays,
-    merge,
-    now,
-    to_frame,
-)
+from hessbench.ledger.attempts import Attempt, best_attempt
+from hessbench.ledger.frame import to_frame
+from hessbench.ledger.kept_arrays import ARRAY_LIMIT, load_arrays
+from hessbench.ledger.merging import merge
+from hessbench.ledger.reading import Ledger, LedgerTail
 from hessbench.ledger.record import COLUMNS, Kind, Record, Status
+from hessbench.ledger.writing import LedgerWriter, now
 
 # The names the design publishes; scripts use them.
 PUBLISHED = {

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from hessbench.estimand.base import Reference, Source
-from hessbench.ledger.reading import Ledger, LedgerWriter
+from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record, Status
 from hessbench.ledger.scoring import rescore, scored, with_errors_of
+from hessbench.ledger.shown_errors import shown_error
 from hessbench.ledger.stored_references import ReferenceStore
+from hessbench.ledger.writing import LedgerWriter
 
 BASE = Record(Kind.TERMINAL, "c0", "p", "m", "trace", Status.OK, problem_hash="h0", time="2024-01-01")
 ROW = dataclasses.replace(BASE, kind=Kind.CHECKPOINT)
@@ -52,14 +54,14 @@ def test_the_terminal_row_says_what_the_last_checkpoint_of_its_own_estimand_said
     assert with_errors_of(BASE, [other]) == BASE
 
 
-def run(folder, *, reference=True, arrays=True):
-    """A ledger whose errors are stale: 0.9 where 0.05 is right."""
+def run(folder, *, reference=True, arrays=True, error=0.9):
+    """A ledger whose errors are stale, 0.9 where 0.05 is right, and too few."""
     writer = LedgerWriter(folder)
     kept = writer.save_arrays("c0/0-trace", {"trace": np.array([11.0])})
     if not arrays:
         (folder / kept).unlink()
-    writer.append(dataclasses.replace(ROW, arrays=kept, error=0.9, errors={"relative_to_abs_sum": 0.9}))
-    writer.append(dataclasses.replace(BASE, error=0.9))
+    writer.append(dataclasses.replace(ROW, arrays=kept, error=error, errors={"relative_to_abs_sum": error}))
+    writer.append(dataclasses.replace(BASE, error=error))
     writer.close()
     if reference:
         ReferenceStore(folder).save("h0", "trace", TRUTH)
@@ -71,6 +73,17 @@ def test_scoring_again_appends_rows_that_stand_and_changes_nothing_before(tmp_pa
     assert rescore(tmp_path) == (1, 0)
     assert [row.error for row in Ledger.read(tmp_path).records] == [pytest.approx(0.05)] * 2
     assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_scoring_again_adds_the_errors_that_an_earlier_version_did_not_know(tmp_path):
+    run(tmp_path, error=0.05)
+    assert rescore(tmp_path) == (1, 0)
+    for row in Ledger.read(tmp_path).records:
+        assert row.error == pytest.approx(0.05)
+        assert row.errors == pytest.approx(
+            {"relative_to_abs_sum": 0.05, "relative": 0.1, "absolute": 1.0, "trace_share": 0.5}
+        )
+        assert shown_error(row).value == pytest.approx(0.1)
 
 
 def test_scoring_again_twice_writes_nothing_new(tmp_path):

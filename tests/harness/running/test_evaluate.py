@@ -45,6 +45,11 @@ def test_a_typo_is_said_before_a_reference_is_made(costly):
     assert not mark.exists()
 
 
+def test_the_name_of_a_method_is_no_function():
+    with pytest.raises(ValueError, match="a Method is accepted, got 'hutchpp'"):
+        evaluate("hutchpp", Trace)
+
+
 def test_a_number_in_place_of_an_estimate_is_said_at_once(costly):
     problem, mark = costly
     with pytest.raises(ValueError, match="a method returns or yields Estimate, got float"):

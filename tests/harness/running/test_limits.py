@@ -10,7 +10,8 @@ import pytest
 from hessbench import Ledger, Options, Problem, Status, run
 from hessbench.catalog import load_catalog
 from hessbench.ledger.identity import cell_id
-from hessbench.ledger.reading import LedgerTail, merge
+from hessbench.ledger.merging import merge
+from hessbench.ledger.reading import LedgerTail
 from hessbench.ledger.record import Kind, Record
 from hessbench.ledger.scoring import rescore
 from hessbench.running.plan import Conditions, plan

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from hessbench import Ledger, Options, Problem, Status, run
 from hessbench.catalog import load_catalog
-from hessbench.ledger.reading import LedgerWriter, merge
+from hessbench.ledger.merging import merge
+from hessbench.ledger.writing import LedgerWriter
 from hessbench.operators import FunctionOperator, OperatorInfo
 from hessbench.running.cell_locks import try_claim
 from hessbench.running.plan import Conditions, plan

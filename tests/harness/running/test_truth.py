@@ -63,10 +63,10 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def run_one(plugin: Path, out: str, problem: str, reporter=None):
+def run_one(plugin: Path, out: str, problem: str, reporter=None, *, references: bool = True):
     suite = Suite("truths", 1, (Cross("trace", (problem,), ("hutchinson",), (4,), memory=False),))
     folder = plugin.parent / out
-    run(suite, folder, Options(plugins=(str(plugin),), prices=False), reporter=reporter)
+    run(suite, folder, Options(plugins=(str(plugin),), prices=False, references=references), reporter=reporter)
     (row,) = Ledger.read(folder).terminals.values()
     return row
 
@@ -80,6 +80,17 @@ def test_a_reference_of_hashed_content_is_built_once_for_all_folders(plugin):
     assert run_one(plugin, "two", "hashed").error == 0
     assert asked(plugin) == 1
     assert list((plugin.parent / "two" / "references").rglob("*.npz"))
+
+
+def test_without_making_references_those_that_are_kept_are_taken(plugin):
+    row = run_one(plugin, "one", "hashed", references=False)
+    assert row.error is None
+    assert "none was to be made" in row.notes["error"]
+    assert not (plugin.parent / "asked").exists()
+    run_one(plugin, "two", "hashed")
+    assert run_one(plugin, "three", "hashed", references=False).error == 0
+    assert run_one(plugin, "one", "hashed").error == 0
+    assert asked(plugin) == 1
 
 
 def test_a_damaged_reference_in_the_cache_is_built_again(plugin):

@@ -176,7 +176,7 @@ def test_a_spawned_worker_is_retired_where_a_cell_left_a_setting_or_the_count_ch
 
 
 def test_a_server_that_a_job_has_stopped_is_killed_after_the_limit(hostile, marked, monkeypatch):
-    monkeypatch.setattr("hessbench.workers.pool._GRACE_S", 1.0)
+    monkeypatch.setattr("hessbench.workers.slot._GRACE_S", 1.0)
     before = marked.living
     with Pool(WorkerConfig(plugins=(hostile,))) as pool:
         stopped = perform(pool, "stops-the-server", timeout_s=1.0)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand import Trace
-from hessbench.methods.diagonal import ggn_diagonal_mc, hutchinson_diagonal
+from hessbench.catalog import load_catalog
+from hessbench.counting import CountingOperator
+from hessbench.estimand import Diagonal, Trace
+from hessbench.methods.diagonal import ggn_diagonal_exact, ggn_diagonal_mc, hutchinson_diagonal
 from hessbench.methods.probes import block_schedule, draw_probes
 from hessbench.operators import ProductKind, dense_operator, to_dense
 from hessbench.seeding import make_generator
@@ -88,3 +90,39 @@ def test_sampled_squares_are_unbiased_with_their_variance(ggn):
 def test_the_matrix_itself_is_never_multiplied(run, ggn):
     for name in ("ggn-diagonal-exact", "ggn-diagonal-mc"):
         assert set(run(name, ggn(), 10).op.spending.counts) == {ProductKind.PER_EXAMPLE_SQUARE}
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_products_with_the_identity_give_the_diagonal_of_anything(run, rotated, block):
+    A = rotated(np.linspace(-1, 4, 20))
+    outcome = run("diagonal-exact", A, 25, block=block)
+    assert torch.allclose(outcome.last.value, A.diagonal(), rtol=1e-14)
+    assert outcome.last.also[Trace].value == pytest.approx(float(A.trace()), rel=1e-14)
+    assert outcome.op.matvecs == 20
+    assert outcome.op.calls == -(-20 // block)
+    with pytest.raises(ValueError, match="num_matvecs must be at least 20"):
+        run("diagonal-exact", A, 19)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "squared"])
+def test_drawn_labels_are_unbiased_for_the_diagonal_of_a_ggn(loss):
+    problem = load_catalog().problem(f"mlp[loss={loss},operator=ggn,per_class=1,step=10,widths=2]")
+    op = problem.build(torch.device("cpu"), torch.float64)
+    truth = ggn_diagonal_exact(op, num_matvecs=10, generator=make_generator(0)).value
+    draws = op.factor.drawn_squares(3000, make_generator(1))
+    # Entries of one sample are correlated, those of 3000 draws are not: 5 standard errors for 140 entries at once.
+    stderr = draws.std(dim=1) / 3000**0.5
+    assert ((draws.mean(dim=1) - truth).abs() <= 5 * stderr + 1e-14 * truth.max()).all()
+    assert (draws >= 0).all()
+    method = load_catalog().method("ggn-diagonal-mc[draw=labels]", Diagonal())
+    counted = CountingOperator(op, 10)
+    last = list(method.run(counted, 10, make_generator(1)))[-1].resolve()
+    assert counted.spending.counts == {ProductKind.PER_EXAMPLE_SQUARE: 10}
+    assert last.value.shape == (op.dim,)
+
+
+def test_labels_are_refused_where_nothing_draws_them(run, ggn):
+    with pytest.raises(ValueError, match="draws no targets: take draw=signs"):
+        run("ggn-diagonal-mc", ggn(torch.float64), 4, draw="labels")
+    with pytest.raises(ValueError, match="draw must be signs or labels"):
+        run("ggn-diagonal-mc", ggn(torch.float64), 4, draw="some")

@@ -46,6 +46,12 @@ def test_one_sentence_a_question(found):
     assert "no method reached it; nearest" in summary(found[2:])
 
 
+def test_one_that_is_within_in_too_few_repeats_comes_before_those_that_do_not_reach_it():
+    rows = [*repeats("slq", number=2), *repeats("kpm", error=lambda budget, repeat: 1.4)]
+    said = " ".join(summary(answer(rows, (0.1,))).split())
+    assert said.endswith("not judged; slq: 10 % at 10 products; within 10 % in 2 repeats; 3 are needed")
+
+
 def test_tolerances_that_say_the_same_share_a_block():
     written = text(answer(cell("dense", error=lambda budget, repeat: 0.0), (0.1, 0.01)))
     assert "within 10 % and 1 %, by build + own time" in written

@@ -158,6 +158,12 @@ def test_random_answers_are_judged_together(random, factor, verdict):
     assert whole.ratio == pytest.approx(factor, rel=0.1)
 
 
+def test_five_repeats_of_one_problem_are_judged(builder):
+    _fill(builder, ["p"])
+    (line,) = compare(builder.rows, _worse(builder.rows, 3.0)).lines
+    assert (line.verdict, "over 5 runs" in line.text) == (Verdict.REGRESSION, True)
+
+
 def test_random_answers_that_moved_both_ways_have_changed_and_are_no_regression(random):
     new = [dataclasses.replace(row, error=row.error * (3.0 if row.repeat % 2 else 0.3)) for row in random]
     found = compare(random, new)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hessbench.reports.compare.paired_tests import holm, paired_test
+from hessbench.reports.compare.paired_tests import holm, paired_test, paired_test_of_one
 
 RNG = np.random.default_rng(3)
 
@@ -38,20 +38,55 @@ def test_problems_of_one_run_each_are_taken_together():
 def test_a_change_of_one_problem_alone_is_no_scatter():
     noise = RNG.normal(0, 0.1, size=(2, 5))
     apart = paired_test([noise[0] + 4, noise[1]])
-    assert apart.p < 1e-6 < paired_test([np.concatenate([noise[0] + 4, noise[1]])]).p
+    assert apart.p < 1e-5 < paired_test([np.concatenate([noise[0] + 4, noise[1]])]).p
     assert math.log(apart.ratio) == pytest.approx(2, abs=0.1)
 
 
-@pytest.mark.parametrize(("logs", "p"), [([2.0] * 5, 0.0), ([0.0] * 5, 1.0), ([1e6] * 3, 0.0)])
-def test_ratios_that_agree_differ_by_no_chance(logs, p):
+@pytest.mark.parametrize("logs", [[2.0] * 5, [1e6] * 3, [-1.0, -1.0 + 1e-9, -1.0 - 1e-9, -1.0]])
+def test_runs_that_agree_are_no_surer_than_two_values_by_chance(logs):
+    """Errors that are 1 or 10, equally likely, give n ratios of 10, or n of 1/10, with chance 2 / 4^n."""
     found = paired_test([logs])
-    assert found.p == p
-    assert found.low == found.ratio == found.high < math.inf
+    assert found.p == 2 / 4 ** len(logs)
+    assert found.low == pytest.approx(found.ratio, rel=1e-6)
+    assert found.high == pytest.approx(found.ratio, rel=1e-6)
+
+
+def test_equals_are_equal():
+    assert paired_test([[0.0] * 5]).p == 1.0
+
+
+def test_one_problem_is_held_against_the_scatter_of_all_about_their_means():
+    noise = RNG.normal(0, 0.1, size=(3, 5))
+    one, *others = noise + np.array([[2.0], [0.0], [-7.0]])
+    found = paired_test_of_one(one, others)
+    assert (found.runs, found.ratio) == (5, paired_test([one]).ratio)
+    by_all = one.mean() / np.sqrt(noise.var(axis=1, ddof=1).mean() / 5)
+    assert found.p == pytest.approx(max(2 * stats.t.sf(by_all, 12), stats.ttest_1samp(one, 0).pvalue, 2 / 4**15))
+
+
+def test_one_problem_that_scatters_alone_is_held_against_its_own():
+    one = [4.0, 0.1, 2.0, 6.0, 0.2]
+    assert paired_test_of_one(one, [[0.01, -0.01] * 20]).p == paired_test([one]).p > 0.01
+
+
+def test_runs_that_agree_by_themselves_meet_the_scatter_of_all():
+    one = [1.5, 1.51, 1.49, 1.5, 1.5]
+    assert paired_test([one]).p < 0.01 < paired_test_of_one(one, [[3.0, -3.0, 0.0, 3.0, -3.0]]).p
+    assert paired_test_of_one(one, [[3.0], [-3.0, 0.0], [2.0]]).p > 0.01
+
+
+def test_two_problems_that_moved_against_each_other_stand_out():
+    noise = RNG.normal(0, 0.3, size=(2, 5))
+    up, down = noise[0] + 4, noise[1] - 4
+    assert paired_test([up, down]).p > 0.01
+    assert max(paired_test_of_one(up, [down]).p, paired_test_of_one(down, [up]).p) < 1e-4
 
 
 def test_fewer_than_three_runs_are_refused():
     with pytest.raises(ValueError, match="at least 3 ratios, got 2"):
         paired_test([[1.0], [2.0]])
+    with pytest.raises(ValueError, match="at least 2 ratios"):
+        paired_test_of_one([1.0, 2.0, 3.0], [[2.0]])
 
 
 def test_holm_by_hand():

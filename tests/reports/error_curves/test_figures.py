@@ -143,6 +143,15 @@ def test_captions_say_what_lines_and_bands_are(builder):
     assert "fewer than 3 repeats: each line is one repeat" in _caption(builder)
 
 
+@pytest.mark.parametrize(("methods", "says"), [(8, "Faint lines: single repeats."), (9, "repeats are not drawn")])
+def test_a_caption_says_when_single_repeats_are_left_out(builder, methods, says):
+    for number in range(methods):
+        for repeat in range(3):
+            builder.cell(method=f"m{number}", repeat=repeat)
+    assert says in _caption(builder)
+    assert ('class="repeats"' in _draw(builder).inline) is (methods == 8)
+
+
 def test_the_lines_of_ten_one_and_a_tenth_of_a_percent_stand_out(builder):
     builder.cell(error=lambda budget: {10: 0.5, 20: 0.05, 40: 0.005, 80: 0.0005}[budget])
     drawing = _draw(builder)

@@ -54,6 +54,14 @@ def test_every_method_has_a_cell_under_each_head(builder):
         assert all(len(entry.cells) == len(HEADS) for entry in tolerance.entries)
 
 
+def test_one_that_is_within_in_too_few_repeats_comes_before_those_that_do_not_reach_it(builder):
+    builder.cell(error=lambda budget: 0.0001)
+    for repeat in range(3):
+        builder.cell(method="far", repeat=repeat, error=lambda budget: 1.4)
+    best = _shown(builder).tolerances[0].best
+    assert (best.cost, best.sure) == ("not judged", "lanczos: within 10 % in 1 repeat; 3 are needed")
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_too_few_repeats_are_no_answer(builder, number):
     for repeat in range(number):

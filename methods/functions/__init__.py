@@ -1,0 +1,1 @@
+"""Functions of the matrix applied to a vector, one algorithm a file."""
