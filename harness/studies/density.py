@@ -168,4 +168,7 @@ def _run(method: BoundMethod, draw: _BuiltDraw, repeat: int, budget: int) -> _Sc
     if not all(bool(np.isfinite(it).all()) for it in arrays.values()):
         return _ScoredRun({}, 0.0, escaped, str(said.get("reason", "not finite")), None)
     errors = Density().errors(arrays, draw.reference, "float64")
+    if errors[Density.primary] <= Density().floor(draw.reference, "float64"):
+        # No accuracy is claimed below the bound, which is the scale where all eigenvalues are equal.
+        errors = dict.fromkeys(errors, 0.0)
     return _ScoredRun(errors, float(said.get("clipped", 0.0)), escaped, "", arrays)
