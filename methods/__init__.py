@@ -7,6 +7,7 @@ from hessbench.methods.dense import DENSE
 from hessbench.methods.density.deflated_slq import DEFLATED_SLQ
 from hessbench.methods.density.kpm import KPM
 from hessbench.methods.density.krylov_aware import KRYLOV_AWARE_SLQ
+from hessbench.methods.density.lanczos_density import LANCZOS_DENSITY
 from hessbench.methods.density.self_deflated_slq import SELF_DEFLATED_SLQ
 from hessbench.methods.density.slq import SLQ
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
@@ -44,6 +45,7 @@ METHODS: list[Method] = [
     DEFLATED_SLQ,
     SELF_DEFLATED_SLQ,
     KRYLOV_AWARE_SLQ,
+    LANCZOS_DENSITY,
     KPM,
     HUTCHINSON_DIAGONAL,
     DIAGPP,
