@@ -28,6 +28,11 @@ METHODS: Final = (
     "kpm[bounds=tight]",
     "kpm[damping=lorentz]",
     "kpm[damping=lanczos]",
+    "lanczos-density",
+    "deflated-slq",
+    "deflated-slq[by=simultaneous]",
+    "self-deflated-slq",
+    "krylov-aware-slq",
 )
 CAUCHY: Final = "student-t[df=1.0,signed=false,zero_fraction=0.9]"
 NETWORK: Final = "mlp[data=mnist-7x7,recipe=momentum:0,run={run},step={step}]"
