@@ -69,7 +69,7 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
             name="density",
             summary="Lanczos quadrature, KPM and the forms with deflation at equal products over every made-up "
             "spectrum of the registry and a network at four steps of its training: who wins by which distance, and "
-            "whether KPM is temperamental, and when. Some eight minutes on two cores.",
+            "whether KPM is temperamental, and when. Some three minutes on two cores.",
             claims=DENSITY_CLAIMS,
             run=partial(run_density, DensityDesign()),
             write=write_density_study,

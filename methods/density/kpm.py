@@ -87,8 +87,8 @@ def kpm(
 
     Returns:
         (nodes, weights), none negative, the weights summing to one. Where the bounds show a multiple of the identity,
-        that point. Where the bounds failed, NaN and why in `diagnostics["reason"]`. Other diagnostics: `low`, `high`, `moments`;
-        `bounded`, how often bounds were computed; `clipped`, the mass below zero that was cut off.
+        that point. Where the bounds failed, NaN and why in `diagnostics["reason"]`. Other diagnostics: `low`, `high`,
+        `moments`; `bounded`, how often bounds were computed; `clipped`, the mass below zero that was cut off.
 
     Cost:
         min(bound_steps, n) calls of width 1, then calls of width `num_probes`; own work of five passes over the block a

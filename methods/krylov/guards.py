@@ -54,11 +54,11 @@ class Guard(Protocol):
 
 
 class _Negligible:
-    """The residual that counts as rounding: some eps of the largest entry of T so far."""
+    """The residual that counts as rounding: some eps of the largest entry of T so far, or of a size known before."""
 
-    def __init__(self, op: LinearOperator, multiple: int) -> None:
+    def __init__(self, op: LinearOperator, multiple: int, scale: float = 0.0) -> None:
         self._unit = multiple * torch.finfo(op.dtype).eps
-        self._scale = torch.zeros((), dtype=op.dtype, device=op.device)
+        self._scale = torch.full((), scale, dtype=op.dtype, device=op.device)
 
     def after(self, alpha: Tensor, size: Tensor) -> Tensor:
         self._scale = torch.maximum(self._scale, torch.maximum(alpha.abs(), size))
@@ -74,13 +74,14 @@ class Window:
         op: Operator A.
         on_host: Whether the host looks.
         passes: Passes a step.
+        scale: Size by which products of A round, where it is known to be more than T shows.
     """
 
-    def __init__(self, op: LinearOperator, *, on_host: bool, passes: int) -> None:
+    def __init__(self, op: LinearOperator, *, on_host: bool, passes: int, scale: float = 0.0) -> None:
         self._on_host = on_host
         self._passes = passes
         # Without a full pass the rounding of the three terms, amplified by the steps before, is still in the residual.
-        self._negligible = _Negligible(op, 100)
+        self._negligible = _Negligible(op, 100, scale)
 
     def __call__(self, basis: Tensor, r: Tensor, alpha: Tensor, size: Tensor) -> Guarded:
         """Take in a step; see `Guard`."""
@@ -144,12 +145,13 @@ class FullInLockstep:
         op: Operator A.
         num_steps: Number of steps.
         on_host: Whether the host decides on second passes.
+        scale: Size by which products of A round, where it is known to be more than T shows.
     """
 
-    def __init__(self, op: LinearOperator, num_steps: int, *, on_host: bool) -> None:
+    def __init__(self, op: LinearOperator, num_steps: int, *, on_host: bool, scale: float = 0.0) -> None:
         self._num_steps = num_steps
         self._on_host = on_host
-        self._negligible = _Negligible(op, 10)
+        self._negligible = _Negligible(op, 10, scale)
 
     def __call__(self, basis: Tensor, r: Tensor, alpha: Tensor, size: Tensor) -> Guarded:
         """Take in a step; see `Guard`."""

@@ -25,6 +25,7 @@ def lanczos_lockstep(
     *,
     reorth: str = "full",
     window: int = WINDOW,
+    scale: float = 0.0,
     on_host: bool | None = None,
 ) -> list[tuple[Array, Array]]:
     """Run the Lanczos recurrence from several starts at once, each against its own basis.
@@ -37,6 +38,8 @@ def lanczos_lockstep(
         num_steps: Number of steps, at most n.
         reorth: `full`, `periodic`, `selective`, `window` or `none`, as in `lanczos_steps`; the last two keep no basis.
         window: Vectors of each start that `window` keeps, at least 2.
+        scale: Size by which products of A round, where A is what is left of a larger operator; a residual of that
+            rounding shows an exhausted space.
         on_host: Whether the host decides on second passes of `full`; by default only where the operator lives on the
             CPU. With `periodic` and `selective` it always decides.
 
@@ -56,7 +59,7 @@ def lanczos_lockstep(
         raise ValueError(f"num_steps must be at most the dimension {op.dim}, got {num_steps}")
     n, p = starts.shape
     Q = torch.empty(p, kept_rows(reorth, num_steps, window), n, dtype=op.dtype, device=op.device)
-    run = Recurrence(op, starts.T.contiguous(), Q, _guard(op, p, num_steps, reorth, on_host))
+    run = Recurrence(op, starts.T.contiguous(), Q, _guard(op, p, num_steps, reorth, scale, on_host))
     for _ in range(num_steps):
         run.advance()
     alphas, betas = run.matrix().read()
@@ -70,12 +73,13 @@ def kept_rows(reorth: str, num_steps: int, window: int = WINDOW) -> int:
     return 2 if reorth == "none" else min(window, max(num_steps, 2))
 
 
-def _guard(op: LinearOperator, starts: int, num_steps: int, reorth: str, on_host: bool | None) -> Guard:
+def _guard(op: LinearOperator, starts: int, num_steps: int, reorth: str, scale: float, on_host: bool | None) -> Guard:
     if reorth == "full":
         on_host = op.device.type == "cpu" if on_host is None else on_host
-        return FullInLockstep(op, num_steps, on_host=on_host)
+        return FullInLockstep(op, num_steps, on_host=on_host, scale=scale)
     if reorth not in KEEPING:
-        return Window(op, on_host=False, passes=0 if reorth == "none" else 1)  # nobody looks, each stands still
+        # Nobody looks: each start stands still by itself.
+        return Window(op, on_host=False, passes=0 if reorth == "none" else 1, scale=scale)
     eps = torch.finfo(op.dtype).eps
     make: Callable[[], Watch] = (lambda: Periodic(eps)) if reorth == "periodic" else lambda: Selective(eps, num_steps)
-    return SemiorthogonalInLockstep(op, [make() for _ in range(starts)], num_steps)
+    return SemiorthogonalInLockstep(op, [make() for _ in range(starts)], num_steps, scale)

@@ -235,14 +235,15 @@ class SemiorthogonalInLockstep:
         op: Operator A.
         watches: Decide what the residual of each start is orthogonalised against.
         num_steps: Number of steps.
+        scale: Size by which products of A round, where it is known to be more than T shows.
     """
 
-    def __init__(self, op: LinearOperator, watches: Sequence[Watch], num_steps: int) -> None:
+    def __init__(self, op: LinearOperator, watches: Sequence[Watch], num_steps: int, scale: float = 0.0) -> None:
         self._watches = watches
         self._num_steps = num_steps
         self._eps = torch.finfo(op.dtype).eps
         self._seen = np.zeros((len(watches), 2, num_steps))
-        self._scales = np.zeros(len(watches))
+        self._scales = np.full(len(watches), scale)
         self._still = np.zeros(len(watches), dtype=bool)
 
     def __call__(self, basis: Tensor, r: Tensor, alpha: Tensor, size: Tensor) -> Guarded:

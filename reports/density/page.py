@@ -13,11 +13,11 @@ from hessbench.reports.claims.claim import claims_frame, judge_all
 from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, study_folder
 from hessbench.reports.density.figures import WIDTH, draw_densities, draw_methods, draw_when
 from hessbench.reports.density.results import METRICS, TINY, CaseRuns, DensityResults
-from hessbench.reports.density.verdicts import CLAIMS, KPM, LANCZOS, misbehaves, ratio
+from hessbench.reports.density.verdicts import CLAIMS, KPM, LANCZOS, deflated_methods, misbehaves, ratio
 from hessbench.reports.writing.escaping import clean
 from hessbench.reports.writing.folders import templates, write_text
 from hessbench.reports.writing.sheets import to_csv
-from hessbench.reports.writing.units import DASH
+from hessbench.reports.writing.units import DASH, significant
 
 NAME: Final = "density"
 """Of the study."""
@@ -73,7 +73,7 @@ def write_density_study(results: DensityResults, out: Path | str, command: str) 
             command=clean(command), claims=claims, budget=results.budget, lanczos=LANCZOS, methods=results.methods,
             metrics=[METRICS[name] for name in results.metrics], rows=[winner_row(it, results) for it in results.cases],
             wins=_wins(results), when=_when(results), reasons=_reasons(results), number=len(results.cases),
-            repeats=_repeats(results), figures=_figures(results, folder),
+            repeats=_repeats(results), deflated=bool(deflated_methods(results)), figures=_figures(results, folder),
         )  # fmt: skip
         write_text(folder / "index.html", page)
     return Path(out) / "index.html"
@@ -95,6 +95,7 @@ def errors_frame(results: DensityResults) -> pd.DataFrame:
                     "largest": short(float(found.max())) if found.size else np.nan,
                     "over_lanczos": short(ratio(case, method, LANCZOS, metric)),
                     "misbehaving": int(misbehaves(errors, case.errors[LANCZOS][metric]).sum()),
+                    "bounds_escaped": int(case.escaped[method].sum()),
                     "largest_mass_cut_off": short(float(case.clipped[method].max())),
                 })  # fmt: skip
     return pd.DataFrame(rows)
@@ -113,10 +114,10 @@ def winner_row(case: CaseRuns, results: DensityResults) -> WinnerRow:
             WinnerCell(
                 name,
                 "exact" if best <= TINY else f"{best:.2g}",
-                f"{beside:.2g}" if np.isfinite(beside) and beside < 1e4 else "over 10,000" if beside > 1 else DASH,
+                significant(beside) if beside < 1e4 else "over 10,000" if beside >= 1e4 else DASH,
             )
         )
-    return WinnerRow(case.name, f"{case.outlier_reach:.3g}", f"{100 * case.largest_atom:.2g} %", tuple(cells))
+    return WinnerRow(case.name, significant(case.outlier_reach), f"{100 * case.largest_atom:.3g} %", tuple(cells))
 
 
 def typical_errors(case: CaseRuns, results: DensityResults, metric: str) -> dict[str, float]:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hessbench.estimand.base import Array, Arrays
 
 METRICS: Final[Mapping[str, str]] = {
@@ -31,6 +34,7 @@ class CaseRuns:
         largest_atom: Largest share of equal eigenvalues; of the first draw.
         errors: Errors by method and metric, shape (repeats,), NaN where there was no density.
         clipped: Mass below zero that was cut off, by method, shape (repeats,).
+        escaped: Whether an eigenvalue was found outside the first bounds, by method, shape (repeats,).
         reasons: Why there was no density, by method; each reason once.
         truth: Nodes and weights of the first draw.
         rules: Nodes and weights that each method gave for it at the first repeat, where it gave any.
@@ -42,6 +46,7 @@ class CaseRuns:
     largest_atom: float
     errors: Mapping[str, Mapping[str, Array]]
     clipped: Mapping[str, Array]
+    escaped: Mapping[str, NDArray[np.bool_]]
     reasons: Mapping[str, tuple[str, ...]]
     truth: Arrays
     rules: Mapping[str, Arrays]

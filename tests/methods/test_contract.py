@@ -11,6 +11,7 @@ import torch
 
 from hessbench.counting import CountingOperator
 from hessbench.estimand import Density, Diagonal, Solve, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand.density import wasserstein1
 from hessbench.laws.checks import check_method, small_estimand
 from hessbench.methods import METHODS
 from hessbench.operators import FunctionOperator, dense_operator
@@ -54,6 +55,13 @@ SPECS = [
     "slq[reorth=periodic]",
     "slq[reorth=selective,steps=10]",
     "slq[probe=sphere,reorth=window]",
+    "deflated-slq",
+    "deflated-slq[by=simultaneous,rank=3,steps=5]",
+    "self-deflated-slq",
+    "krylov-aware-slq",
+    "krylov-aware-slq[block=3,extra=1,starts=2]",
+    "lanczos-density",
+    "lanczos-density[margins=explicit,num_probes=2]",
     "kpm",
     "kpm[bounds=tight,num_probes=2]",
     "kpm[damping=lanczos]",
@@ -136,6 +144,10 @@ def test_the_registry_holds_the_agreed_names():
         "xtrace",
         "xnystrace",
         "slq",
+        "deflated-slq",
+        "self-deflated-slq",
+        "krylov-aware-slq",
+        "lanczos-density",
         "kpm",
         "hutchinson-diagonal",
         "diagpp",
@@ -249,15 +261,18 @@ def test_a_scaled_operator_gives_scaled_answers_in_float32(spec, rotated, ggn):
             object.__setattr__(scaled, "factor", type(one.factor)(one.factor.F * scale**0.5, 6, 3))
         else:
             one, scaled = dense_operator(A), dense_operator(A * scale)
-        plain, other = last(spec, one, 40), last(spec, scaled, 40)
-        for name, array in estimand.to_arrays(plain.value, one.dim).items():
-            found = estimand.to_arrays(other.value, one.dim)[name]
-            factor = 1.0 if name == "weights" else scale
-            assert np.allclose(found / factor, array, rtol=1e-3, atol=1e-5 * np.abs(array).max())
+        plain, other = (estimand.to_arrays(last(spec, op, 40).value, one.dim) for op in (one, scaled))
+        if type(estimand) is Density:  # nodes that differ by rounding may change places
+            x, y = plain["nodes"], other["nodes"] / scale
+            assert wasserstein1(x, plain["weights"], y, other["weights"]) <= 1e-4 * np.abs(x).max()
+            continue
+        for name, array in plain.items():
+            assert np.allclose(other[name] / scale, array, rtol=1e-3, atol=1e-5 * np.abs(array).max())
 
 
 SPACE = TopEigenspace(k=3)
-KRYLOV = [spec for spec in SPECS if spec.startswith(("power", "simultaneous", "lanczos", "thick", "block"))]
+ITERATIVE = ("power-iteration", "simultaneous-iteration", "lanczos", "thick-restart-lanczos", "block-krylov")
+KRYLOV = [spec for spec in SPECS if spec.partition("[")[0] in ITERATIVE]
 
 
 @pytest.mark.parametrize("spec", KRYLOV)

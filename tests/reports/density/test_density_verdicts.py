@@ -20,6 +20,7 @@ def case(name, kpm=0.1, lanczos=0.1, deflated=0.1, *, clipped=0.0, is_network=Fa
         name=name, is_network=is_network, outlier_reach=1.0, largest_atom=0.5,
         errors={method: {metric: np.full(4, size) for metric in METRICS} for method, size in sizes.items()},
         clipped={method: np.full(4, clipped if method == TIGHT else 0.0) for method in sizes},
+        escaped={method: np.full(4, np.isnan(size)) for method, size in sizes.items()},
         reasons={method: ("escaped",) if np.isnan(size) else () for method, size in sizes.items()},
         truth=truth, rules={},
     )  # fmt: skip
@@ -62,6 +63,11 @@ def test_deflation_is_judged_on_networks_and_made_up_spectra_apart():
     worse = [case(f"made {place}", deflated=0.2) for place in range(5)]
     assert outcomes(*better, *worse)[3] == ["borne out", "refuted"]
     assert outcomes(*better)[3] == ["borne out", "undecided"]
+
+
+def test_without_a_method_that_deflates_its_claim_is_not_testable():
+    none = DensityResults(100, (LANCZOS, KPM), (case("a"),), ())
+    assert [verdict.text for verdict in judge_all(CLAIMS, none)[3].verdicts] == ["not testable here"]
 
 
 def test_what_misbehaves_is_twice_as_bad_and_worth_a_word_or_nothing_at_all():

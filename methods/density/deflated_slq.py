@@ -1,0 +1,149 @@
+"""The spectral density by low-rank deflation, then stochastic Lanczos quadrature of what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+
+from hessbench.estimand import Density, Estimate, Trace
+from hessbench.method import Footprint, Method
+from hessbench.methods.arguments import check_at_least
+from hessbench.methods.density.deflation import DeflatedBy, deflate, outside_operator, rules_outside
+from hessbench.methods.small_dense import mean_and_stderr
+from hessbench.operators import LinearOperator
+
+_ANY_DIM: Final = 2**62
+
+
+@dataclass(frozen=True)
+class DeflationSplit:
+    """How a budget is spent: `deflation` products at most, then `starts` of `depth` Lanczos steps."""
+
+    deflation: int
+    depth: int
+    starts: int
+
+
+def deflated_slq(
+    op: LinearOperator,
+    /,
+    *,
+    num_matvecs: int,
+    generator: torch.Generator,
+    by: DeflatedBy = "lanczos",
+    rank: int = 10,
+    share: float = 0.5,
+    steps: int = 20,
+) -> Estimate:
+    """Take C eigenpairs of the largest magnitude out of the operator, and run SLQ on what is left.
+
+    The C values, Rayleigh quotients, enter with mass 1/n each. The starts are uniform on the complement of their
+    vectors Y, where the operator is (I - Y Y^T) A; their quadratures share the other (n - C)/n. So the outliers, which
+    rule the variance of SLQ and take its first nodes, cost it neither.
+
+    Args:
+        op: Symmetric operator of dimension n.
+        num_matvecs: Most products; fewer than `steps`, and with `simultaneous` fewer than C more, stay unspent.
+        generator: Source of the starts.
+        by: `lanczos` or `simultaneous`, see `deflate`.
+        rank: Number C of eigenpairs, as far as n holds them; the document takes the number of classes.
+        share: Part of the budget that may be spent on the deflation, above 0 and below 1; at least C products are, and
+            at least one start is left.
+        steps: Lanczos steps of each start.
+
+    Returns:
+        (nodes, weights), the weights summing to one, first the C values; in `also` the trace, with its standard error
+        over the starts. Diagnostics: `starts`; `residual`, the largest ||A y - theta y||.
+
+    Cost:
+        With `lanczos` share * num_matvecs calls of width 1, with `simultaneous` share * num_matvecs / C of width C;
+        then min(steps, n - C) calls of the width of the starts, each followed by 4 n C multiplications a column.
+
+    Raises:
+        ValueError: If `num_matvecs` is below C + min(steps, n - C), or another argument is out of range.
+
+    Source:
+        Papyan, The full spectrum of deep net Hessians at scale (2018), arXiv:1811.07062, algorithm 5; Rayleigh
+        quotients in place of its norms.
+    """
+    check_at_least("rank", rank, 1)
+    check_at_least("steps", steps, 1)
+    check_share(share)
+    check_at_least("num_matvecs", num_matvecs, _least(op.dim, rank=rank, steps=steps))
+    split = _split(op.dim, num_matvecs, rank, share, steps)
+    found = deflate(op, by, rank, split.deflation, generator)
+    n, taken = op.dim, found.values.size
+    nodes, weights = [found.values], [np.full(taken, 1 / n)]
+    starts = (num_matvecs - found.spent) // split.depth if split.depth else 0
+    traces = np.zeros(1)
+    if starts:
+        largest = float(np.abs(found.values).max())
+        inner = outside_operator(op, found.vectors)
+        rules = rules_outside(inner, found.vectors, starts, split.depth, generator, scale=largest)
+        for values, mass in rules:
+            nodes.append(values)
+            weights.append(mass * (n - taken) / n / starts)
+        traces = np.asarray([(n - taken) * float(values @ mass) for values, mass in rules])
+    mean, stderr = mean_and_stderr(traces)
+    return Estimate(
+        (np.concatenate(nodes), np.concatenate(weights)),
+        diagnostics={"starts": starts, "residual": found.residual},
+        also={Trace: Estimate(float(found.values.sum()) + mean, stderr=stderr)},
+    )
+
+
+def check_share(share: float) -> None:
+    """Refuse a part of the budget that leaves nothing for one side.
+
+    Raises:
+        ValueError: If it is not above 0 and below 1.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share must be above 0 and below 1, got {share}")
+
+
+def _split(dim: int, num_matvecs: int, rank: int, share: float, steps: int) -> DeflationSplit:
+    count = min(rank, dim)
+    depth = min(steps, dim - count)
+    deflation = max(count, min(int(share * num_matvecs), num_matvecs - depth))
+    return DeflationSplit(deflation, depth, (num_matvecs - deflation) // depth if depth else 0)
+
+
+def _least(dim: int, *, rank: int, steps: int, **_: object) -> int:
+    count = min(rank, dim)
+    return count + min(steps, dim - count)
+
+
+def _widths(num_matvecs: int, *, by: str, rank: int, share: float, steps: int, **_: object) -> tuple[int, ...]:
+    split = _split(_ANY_DIM, num_matvecs, rank, share, steps)
+    spent = split.deflation if by == "lanczos" else split.deflation // rank * rank
+    first = 1 if by == "lanczos" else min(rank, num_matvecs)
+    return tuple(sorted({first, max(1, (num_matvecs - spent) // split.depth)}))
+
+
+def _footprint(dim: int, num_matvecs: int, *, by: str, rank: int, share: float, steps: int, **_: object) -> Footprint:
+    split = _split(dim, num_matvecs, rank, share, steps)
+    count, d, depth, starts = min(rank, dim), min(split.deflation, dim), split.depth, split.starts
+    lanczos = by == "lanczos"
+    work = d * (d + 1) + 18.0 * d if lanczos else (d // count) * (2.0 * count * count + 6.0 * count)
+    after = starts * (depth * (depth + 1) + (18.0 + 2 * count) * depth)
+    held = max(d + 4.0 + count if lanczos else 4.0 * count, count + starts * (depth + 6.0))
+    return Footprint(vectors=held, passes=work + d * count + after)
+
+
+DEFLATED_SLQ = Method(
+    name="deflated-slq",
+    run=deflated_slq,
+    estimands=(Density, Trace),
+    citation=(
+        "Papyan, The full spectrum of deep net Hessians at scale: dynamics with sample size (2018), arXiv:1811.07062"
+    ),
+    version="1",
+    min_matvecs=_least,
+    block_widths=_widths,
+    footprint=_footprint,
+    presets=("deflated-slq", "deflated-slq[by=simultaneous]"),
+)

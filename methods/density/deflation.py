@@ -1,0 +1,138 @@
+"""Low-rank deflation: a few eigenpairs taken out of an operator before the density of the rest is estimated."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from hessbench.estimand import Array, TopEigenvalues
+from hessbench.methods.arguments import check_at_least, check_choice
+from hessbench.methods.eigenvalues.simultaneous import simultaneous_steps
+from hessbench.methods.krylov.lockstep import lanczos_lockstep
+from hessbench.methods.krylov.recurrence import lanczos_steps
+from hessbench.methods.krylov.ritz import last_row, leading, ritz_vectors
+from hessbench.methods.krylov.tridiagonal import quadrature, solve_tridiagonal
+from hessbench.methods.krylov.vectors import norm
+from hessbench.methods.probes import draw_direction, draw_normal
+from hessbench.methods.small_dense import eigenpairs_of, to_device, to_host
+from hessbench.operators import FunctionOperator, LinearOperator
+
+DeflatedBy: TypeAlias = Literal["lanczos", "simultaneous"]
+
+
+@dataclass(frozen=True)
+class Deflation:
+    """Ritz pairs that are taken out of an operator.
+
+    Attributes:
+        values: Rayleigh quotients y^T A y, shape (C,), the largest in magnitude first.
+        vectors: Orthonormal columns y, shape (n, C).
+        residual: The largest ||A y - theta y||; by Kahan's theorem the spectrum that is put together again is within
+            it of the true one.
+        spent: Products.
+    """
+
+    values: Array
+    vectors: Tensor
+    residual: float
+    spent: int
+
+
+def deflate(op: LinearOperator, by: str, rank: int, num_matvecs: int, generator: torch.Generator) -> Deflation:
+    """Find eigenpairs of the largest magnitude.
+
+    The values are Rayleigh quotients of orthonormal vectors. The document takes ||v_c||, the norms of the columns that
+    simultaneous iteration has just multiplied: these lose the sign of a negative eigenvalue.
+
+    Args:
+        op: Symmetric operator of dimension n.
+        by: `lanczos`, one start, fully reorthogonalised, as many steps as the budget holds; or `simultaneous`,
+            iteration on a Gaussian block of C columns, followed by Rayleigh-Ritz on the last block.
+        rank: Their number C, as far as n holds them.
+        num_matvecs: Most products, at least min(C, n).
+        generator: Source of the starts.
+
+    Cost:
+        min(num_matvecs, n) products one at a time and a basis of as many vectors; or num_matvecs // C blocks of C
+        columns and 4 C vectors.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Source:
+        Papyan, The full spectrum of deep net Hessians at scale (2018), arXiv:1811.07062, algorithm 5.
+    """
+    check_choice("by", by, get_args(DeflatedBy))
+    check_at_least("rank", rank, 1)
+    count = min(rank, op.dim)
+    check_at_least("num_matvecs", num_matvecs, count)
+    order = TopEigenvalues(count, "magnitude")
+    if by == "lanczos":
+        start = draw_direction(op, generator)
+        steps = lanczos_steps(op, start, reorth="full", num_steps=num_matvecs, generator=generator)
+        T = deque(steps, maxlen=1)[0]
+        alphas, betas = T.read()
+        ritz = solve_tridiagonal(alphas, betas)
+        found = leading(order, ritz.values, ritz.vectors, last_row(betas[-1], T.size))
+        assert T.basis is not None, "full reorthogonalisation keeps the basis"
+        return Deflation(found.values, ritz_vectors(T.basis[: T.size], found.coefficients), found.residual, T.size)
+    start = draw_normal(op.dim, count, op, generator)
+    Q, V = deque(simultaneous_steps(op, start, num_matvecs=num_matvecs), maxlen=1)[0]
+    values, S = eigenpairs_of(to_host(Q.T @ V))
+    first = order.places(values)
+    values, turn = values[first], to_device(S[:, first], Q)
+    Y = Q @ turn
+    residuals = norm(V @ turn - Y * to_device(values, Y), dim=0)
+    return Deflation(values, Y, float(residuals.max()), num_matvecs // count * count)
+
+
+def outside(vectors: Tensor, block: Tensor) -> Tensor:
+    """(I - Y Y^T) X for orthonormal columns Y (n, C), in new memory."""
+    return torch.addmm(block, vectors, vectors.T @ block, alpha=-1)
+
+
+def outside_operator(op: LinearOperator, vectors: Tensor) -> LinearOperator:
+    """(I - Y Y^T) A, which on the complement of the orthonormal columns Y (n, C) is the deflated operator.
+
+    Cost:
+        A product and 4 n C multiplications a column.
+    """
+    if not vectors.shape[1]:
+        return op
+    return FunctionOperator(lambda block: outside(vectors, op.matmat(block).detach()), op.dim, op.dtype, op.device)
+
+
+def rules_outside(
+    op: LinearOperator,
+    space: Tensor,
+    starts: int,
+    steps: int,
+    generator: torch.Generator,
+    *,
+    scale: float,
+    reorth: str = "full",
+) -> list[tuple[Array, Array]]:
+    """Gauss quadratures of starts that are uniform on the complement of a space, in lock-step.
+
+    Args:
+        op: The operator whose quadratures they are; where it keeps the complement, so do they.
+        space: Orthonormal columns (n, r), r below n.
+        starts: Number of starts.
+        steps: Lanczos steps of each.
+        generator: Source of the starts.
+        scale: Norm of the whole operator, by which its products round.
+        reorth: As in `lanczos_lockstep`.
+
+    Returns:
+        Nodes and weights of each start; the weights of one sum to one.
+
+    Cost:
+        steps calls of width `starts`.
+    """
+    drawn = draw_normal(op.dim, starts, op, generator)
+    X = outside(space, outside(space, drawn))  # the second pass takes out what rounding left of the first
+    return [quadrature(alphas, betas) for alphas, betas in lanczos_lockstep(op, X, steps, reorth=reorth, scale=scale)]

@@ -1,0 +1,126 @@
+"""The spectral density by one Lanczos run whose converged Ritz values are deflated from its own quadrature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+import numpy as np
+import scipy.stats
+import torch
+from numpy.typing import NDArray
+
+from hessbench.estimand import Array, Density, Estimate
+from hessbench.method import Footprint, Method
+from hessbench.methods.arguments import check_at_least
+from hessbench.methods.krylov.recurrence import lanczos_steps
+from hessbench.methods.krylov.tridiagonal import Tridiagonal, first_block, solve_tridiagonal
+from hessbench.methods.probes import draw_direction, single_columns
+from hessbench.operators import LinearOperator
+
+_LEVEL: Final = 1e-3  # at which a weight, or the sum of them, is too large for simple eigenvalues
+
+
+def self_deflated_slq(
+    op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generator, tolerance: float = 0.05
+) -> Iterator[Estimate]:
+    """One Lanczos run; what of it has converged enters with mass 1/n, the rest of its quadrature shares what is left.
+
+    Lanczos quadrature of one start gives a converged eigenvalue the weight tau^2, the squared component of the start
+    along its vector, n tau^2 being distributed as chi-square of one degree: right in the mean, off by its own size. Its
+    mass is known to be 1/n. Put there, the converged nodes are those of a low-rank deflation, and the others, their
+    weights scaled to (n - C)/n, the quadrature of the deflated operator from the deflated start, which the same run
+    has made: no product is spent twice.
+
+    A value of multiplicity g has mass g/n and n tau^2 of g degrees. So a node is deflated only where its residual is
+    within `tolerance` of its own magnitude, which a value beside zero never is before the space is exhausted; where n
+    tau^2 is possible for a simple one at the level 0.001; and nothing is where the sum of those is not. A multiplicity
+    that passes costs (g - 1)/n, about what the weight would have been off by, sqrt(2 g)/n. Where the space is exhausted
+    and no node is too heavy, copies that the run cannot see must be somewhere, and nothing is deflated; where the basis
+    spans the whole space, every Ritz value counts 1/n and the density is exact.
+
+    Args:
+        op: Symmetric operator of dimension n.
+        num_matvecs: Most products; at most n are spent.
+        generator: Source of the start.
+        tolerance: Residual of a converged value over its magnitude, above 0 and below 1.
+
+    Yields:
+        After each product (nodes, weights), the weights summing to one. Diagnostics: `deflated`, C.
+
+    Cost:
+        One product in one call a step; own work and memory as in `lanczos_steps` with `full`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Source:
+        The deflation: Papyan (2018), arXiv:1811.07062, algorithm 5; that one Krylov space serves it and the quadrature:
+        Chen and Hallman (2022), arXiv:2205.01736. The reuse of the start's own quadrature is this package's.
+    """
+    check_at_least("num_matvecs", num_matvecs, 1)
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance must be above 0 and below 1, got {tolerance}")
+    start = draw_direction(op, generator)
+    for T in lanczos_steps(op, start, reorth="full", num_steps=num_matvecs, generator=generator):
+        yield Estimate(partial(_answer, T.without_basis(), op.dim, tolerance))
+
+
+def _answer(T: Tridiagonal, dim: int, tolerance: float) -> Estimate:
+    """Read T and weigh its Ritz values."""
+    alphas, betas = T.read()
+    if T.size == dim:
+        values = solve_tridiagonal(alphas, betas).values
+        return Estimate((values, np.full(dim, 1 / dim)), diagnostics={"deflated": dim})
+    alphas, betas = first_block(alphas, betas)
+    ritz = solve_tridiagonal(alphas, betas)
+    weights = ritz.first**2
+    converged = betas[-1] * np.abs(ritz.last) <= tolerance * np.abs(ritz.values)
+    taken = simple_nodes(weights, converged, dim, exhausted=bool(betas[-1] == 0))
+    count = int(taken.sum())
+    rest = float(weights[~taken].sum())
+    if count and rest > 0:
+        weights = np.where(taken, 1 / dim, weights * ((dim - count) / dim / rest))
+    else:  # nothing left to carry the rest: the quadrature as it is
+        count = 0
+    return Estimate((ritz.values, weights), diagnostics={"deflated": count})
+
+
+def simple_nodes(weights: Array, converged: NDArray[np.bool_], dim: int, *, exhausted: bool) -> NDArray[np.bool_]:
+    """Which converged nodes may be taken for simple eigenvalues, by their weights; see `self_deflated_slq`.
+
+    Args:
+        weights: Squared components of a uniform start, shape (m,).
+        converged: Which nodes count.
+        dim: The dimension n.
+        exhausted: Whether the nodes are all eigenvalues that the start sees.
+    """
+    sizes = dim * weights
+    light = converged & (sizes <= float(scipy.stats.chi2.isf(_LEVEL, 1)))
+    count = int(light.sum())
+    copies_unseen = exhausted and weights.size < dim and bool(light.all())
+    if not count or copies_unseen or sizes[light].sum() > float(scipy.stats.chi2.isf(_LEVEL, count)):
+        return np.zeros_like(light)
+    return light
+
+
+def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:
+    steps = min(num_matvecs, dim)
+    return Footprint(vectors=steps + 4, passes=steps * (steps + 1) + 18.0 * steps)
+
+
+SELF_DEFLATED_SLQ = Method(
+    name="self-deflated-slq",
+    run=self_deflated_slq,
+    estimands=(Density,),
+    citation=(
+        "Papyan, The full spectrum of deep net Hessians at scale: dynamics with sample size (2018), arXiv:1811.07062; "
+        "Chen and Hallman, Krylov-aware stochastic trace estimation, SIAM J. Matrix Anal. Appl. 44 (2023), "
+        "arXiv:2205.01736"
+    ),
+    version="1",
+    min_matvecs=1,
+    block_widths=single_columns,
+    footprint=_footprint,
+)
