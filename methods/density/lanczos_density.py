@@ -106,6 +106,12 @@ def gaussian_width(steps: int) -> float:
 def smoothed(values: Array, weights: Array, grid: Array, sigma: float) -> Array:
     """Sum of Gaussians on a grid, each normalised there: weights (K,) with the sum of those handed in.
 
+    Args:
+        values: Centres, shape (m,).
+        weights: Their weights, shape (m,).
+        grid: Points, shape (K,), K at least 2.
+        sigma: Width, above 0, in the unit of the grid.
+
     Raises:
         ValueError: If sigma is not above 0 and finite, or the grid has fewer than 2 points.
     """
