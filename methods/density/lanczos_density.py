@@ -149,7 +149,7 @@ def residual_bounds(
     residuals = betas[-1] * np.abs(ritz.last[ends])
     if explicit:
         Y = ritz_vectors(Q[: alphas.size], ritz.vectors[:, ends]).contiguous()
-        Y = Y / norm(Y, dim=0)
+        Y.div_(norm(Y, dim=0))
         residuals = to_host(norm(op.matmat(Y).detach() - Y * to_device(ritz.values[ends], Y), dim=0))
     return float(ritz.values[0] - residuals[0]), float(ritz.values[-1] + residuals[1])
 
