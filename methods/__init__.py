@@ -5,10 +5,12 @@ from __future__ import annotations
 from hessbench.method import Method
 from hessbench.methods.dense import DENSE
 from hessbench.methods.density.deflated_slq import DEFLATED_SLQ
+from hessbench.methods.density.diagonal_histogram import DIAGONAL_HISTOGRAM
 from hessbench.methods.density.kpm import KPM
 from hessbench.methods.density.krylov_aware import KRYLOV_AWARE_SLQ
 from hessbench.methods.density.lanczos_density import LANCZOS_DENSITY
 from hessbench.methods.density.self_deflated_slq import SELF_DEFLATED_SLQ
+from hessbench.methods.density.sketch_density import SKETCH_DENSITY
 from hessbench.methods.density.slq import SLQ
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
 from hessbench.methods.diagonal.diagpp import DIAGPP
@@ -51,6 +53,8 @@ METHODS: list[Method] = [
     SELF_DEFLATED_SLQ,
     KRYLOV_AWARE_SLQ,
     LANCZOS_DENSITY,
+    SKETCH_DENSITY,
+    DIAGONAL_HISTOGRAM,
     KPM,
     HUTCHINSON_DIAGONAL,
     DIAGPP,

@@ -106,6 +106,12 @@ def gaussian_width(steps: int) -> float:
 def smoothed(values: Array, weights: Array, grid: Array, sigma: float) -> Array:
     """Sum of Gaussians on a grid, each normalised there: weights (K,) with the sum of those handed in.
 
+    Args:
+        values: Centres, shape (m,).
+        weights: Their weights, shape (m,).
+        grid: Points, shape (K,), K at least 2.
+        sigma: Width, above 0, in the unit of the grid.
+
     Raises:
         ValueError: If sigma is not above 0 and finite, or the grid has fewer than 2 points.
     """
@@ -143,7 +149,7 @@ def residual_bounds(
     residuals = betas[-1] * np.abs(ritz.last[ends])
     if explicit:
         Y = ritz_vectors(Q[: alphas.size], ritz.vectors[:, ends]).contiguous()
-        Y = Y / norm(Y, dim=0)
+        Y.div_(norm(Y, dim=0))
         residuals = to_host(norm(op.matmat(Y).detach() - Y * to_device(ritz.values[ends], Y), dim=0))
     return float(ritz.values[0] - residuals[0]), float(ritz.values[-1] + residuals[1])
 

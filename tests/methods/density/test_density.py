@@ -227,3 +227,25 @@ def test_a_bound_missed_twice_is_reported_as_nan_with_the_reason(run, rotated):
     assert "outside the bounds" in outcome.last.diagnostics["reason"]
     assert outcome.last.diagnostics["bounded"] == 2
     assert outcome.op.matvecs < 60
+
+
+def test_the_sketch_is_padded_with_zeros_and_keeps_the_trace(run, rotated):
+    A = rotated(np.concatenate([[9.0, -4.0], np.zeros(58)]))
+    estimate = run("sketch-density", A, 20).last
+    nodes, weights = estimate.value
+    assert nodes.size == 21
+    assert weights[-1] == pytest.approx(40 / 60)
+    assert weights.sum() == pytest.approx(1)
+    assert 60 * float(nodes @ weights) == pytest.approx(estimate.also[Trace].value)
+
+
+def test_the_histogram_is_that_of_the_dense_diagonal(run, ggn):
+    op = ggn()
+    diagonal = np.sort((op.factor.F**2).sum(dim=1).numpy())
+    nodes, weights = run("ggn-diagonal-histogram", op, 3, bins=100_000).last.value
+    assert np.allclose(nodes, diagonal)
+    assert np.allclose(weights, 1 / 12)
+    coarse, mass = run("ggn-diagonal-histogram", op, 3, bins=1).last.value
+    assert (coarse, mass) == (pytest.approx([diagonal.mean()]), pytest.approx([1]))
+    with pytest.raises(ValueError, match="bins must be at least 1, got 0"):
+        run("ggn-diagonal-histogram", op, 3, bins=0)
