@@ -133,7 +133,17 @@ def draw_densities(results: DensityResults) -> Picture | None:
 
 
 def gaussian_density(nodes: Array, weights: Array, x: Array, sigma: float) -> Array:
-    """Density of a discrete measure after a Gaussian of standard deviation `sigma`, at the points x."""
+    """Density of a discrete measure that is smoothed by a Gaussian.
+
+    Args:
+        nodes: Nodes, (m,).
+        weights: Their weights, (m,).
+        x: Points, (k,).
+        sigma: Standard deviation of the Gaussian.
+
+    Returns:
+        The density at x, (k,).
+    """
     # Node by node: a truth of two thousand nodes on hundreds of points is a small matrix.
     z = (x[:, None] - nodes) / sigma
     return np.exp(-(z**2) / 2) @ weights / (sigma * (2 * np.pi) ** 0.5)

@@ -41,7 +41,14 @@ def misbehaves(ours: Array, theirs: Array) -> Array:
 
 
 def problems_where(results: DensityResults, method: str, other: str, metric: str) -> list[str]:
-    """Names of the cases on which a method misbehaves beside another in more than half of the repeats."""
+    """Names of the cases on which a method misbehaves beside another in more than half of the repeats.
+
+    Args:
+        results: What the study measured.
+        method: Spec of the method.
+        other: Spec of the one it is beside.
+        metric: Name of the error.
+    """
     return [
         case.name
         for case in results.cases
@@ -133,7 +140,14 @@ def _smaller(cases: Sequence[CaseRuns], method: str, metric: str, subject: str) 
 
 
 def ratio(case: CaseRuns, method: str, other: str, metric: str) -> float:
-    """Median over the repeats of the ratio of two methods' errors; NaN where both are rounding or one is missing."""
+    """Median over the repeats of the ratio of two methods' errors; NaN where both are rounding or one is missing.
+
+    Args:
+        case: Errors of every method on one problem.
+        method: Spec of the method.
+        other: Spec of the one it is beside.
+        metric: Name of the error.
+    """
     ours, theirs = case.errors[method][metric], case.errors[other][metric]
     real = (ours > TINY) | (theirs > TINY)
     if not real.any():
