@@ -28,7 +28,7 @@ _NOTES: Final = {
     "slq[steps=2]": "independent samples: the Rayleigh quotients of its starts",
     "ggn-diagonal-mc": "independent samples",
     "hutchpp": "independent samples of the rest, once the sketch is made",
-    "adaptive-hutchpp": "as hutchpp; it decides itself how many of 3 products a probe it sketches with",
+    "adaptive-hutchpp": "as hutchpp; it sketches with at most a third of the products, so that its probes may be more",
     "xtrace": "claimed: the spread of its estimates, which share all probes but two; corrected: the jackknife",
     "xnystrace": "claimed: the spread of its estimates, which share all probes but one; corrected: the jackknife",
 }
@@ -90,7 +90,8 @@ def write_calibration_study(results: CalibrationResults, out: Path | str, comman
         page = templates().get_template("calibration_study.html").render(
             command=clean(command), seeds=results.seeds, problems=results.problems, probes=probes,
             rows=_rows(trust, probes),
-            figures=_figures(found, folder), rule=verdicts.__doc__, answer=_answer(trust), shown=_shown(found, probes),
+            figures=_figures(found, folder), rule=_paragraphs(verdicts.__doc__ or ""), answer=_answer(trust),
+            shown=_shown(found, probes),
         )  # fmt: skip
         write_text(folder / "index.html", page)
     return Path(out) / "index.html"
@@ -121,6 +122,12 @@ def trust_frame(trust: Sequence[Believed]) -> pd.DataFrame:
         }
         for one in trust
     ])  # fmt: skip
+
+
+def _paragraphs(text: str) -> list[str]:
+    """A docstring's paragraphs and list items, each on one line."""
+    parts = text.replace("\n- ", "\n\n- ").split("\n\n")
+    return [" ".join(part.split()) for part in parts]
 
 
 def _rows(trust: Sequence[Believed], probes: Sequence[int]) -> list[BelievedRow]:
