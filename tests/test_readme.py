@@ -1,7 +1,5 @@
 """The README is run: its commands in order, its Python blocks in between, and every make target it names exists."""
 
-import contextlib
-import io
 import os
 import re
 import shlex
@@ -10,7 +8,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+import click
 import pytest
 
 from hessbench.catalog import load_catalog
@@ -26,7 +26,6 @@ README = ROOT / "README.md"
 SHELL = frozenset({"bash", "console"})
 # Written to the file a block names, as in "python file=mine.py", and run where it is Python.
 FILES = frozenset({"python", "toml"})
-LONG = frozenset({"check", "train", "operators", "spectrum"})
 SHOWN = frozenset({"text"})  # output and formulas: nothing to run
 
 
@@ -94,50 +93,46 @@ def run_command(command: str, folder: Path) -> str:
     return "" if done.returncode == exit_code(command) else f"exit code {done.returncode}\n{done.stdout[-2000:]}"
 
 
-def run_here(command: str) -> str:
-    """The same in this process, which has imported everything; such a command is one verb and its arguments."""
+def refusal(command: str) -> str:
+    """Why the command line would not take it, or nothing; its verb is not run."""
     _, *arguments = shlex.split(command, comments=True)
-    said, code = io.StringIO(), 0
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            main(arguments, prog_name="hessbench")
-        except SystemExit as leaving:
-            code = leaving.code
-    return "" if code == exit_code(command) else f"exit code {code}\n{said.getvalue()[-2000:]}"
+    verbs = cast("click.Group", main)
+    verb = verbs.get_command(click.Context(verbs), arguments[0])
+    try:
+        assert verb is not None, f"no verb {arguments[0]}"
+        verb.make_context(arguments[0], arguments[1:])
+    except click.ClickException as failure:
+        return failure.format_message()
+    return ""
 
 
-def reduced(suite: Suite) -> str:
-    """The text of a suite that crosses the same problems and methods once, each at its smallest budget, for the clock.
-
-    Peaks are measured by tests of workers and of cells.
-    """
-    lines = [f'name = "{suite.name}"', f"version = {suite.version}"]
-    for cross in suite.crosses:
-        lines += [
-            "[[cross]]", f'estimand = "{cross.estimand}"', f"problems = {list(cross.problems)!r}",
-            f"methods = {list(cross.methods)!r}", f"num_matvecs = {list(cross.num_matvecs[:1])!r}", "memory = false",
-        ]  # fmt: skip
-    return "\n".join(lines)
-
-
-@pytest.mark.parametrize("size", ["reduced", pytest.param("whole", marks=pytest.mark.slow)])
-def test_every_command_and_python_block_works_in_order(
-    size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As written in a shell, or with the suite `quick` reduced, without the verbs that are long, in this process."""
+def test_every_command_is_one_that_the_command_line_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("reduced.toml").write_text(reduced(Suite.load("quick")), encoding="utf-8")
+    found = blocks(README.read_text(encoding="utf-8"))
+    for block in found:
+        if block.file:
+            Path(block.file).write_text(block.text, encoding="utf-8")
+            if block.language == "toml":
+                Suite.load(block.file)
+    # What the commands before it would have made.
+    Path("runs/demo").mkdir(parents=True)
+    Path("runs/mine").mkdir()
+    lines = [c for block in found if block.language in SHELL for c in block.commands() if c.startswith("hessbench ")]
+    assert len(lines) > 10
+    assert {line: wrong for line in lines if not line.startswith("hessbench --") and (wrong := refusal(line))} == {}
+
+
+@pytest.mark.slow
+def test_every_command_and_python_block_works_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As written, in a shell."""
+    monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     plugins: list[Path] = []
     for block in blocks(README.read_text(encoding="utf-8")):
         if block.language in SHELL:
             for command in block.commands():
-                if size == "reduced":
-                    command = command.replace("run quick", "run reduced.toml")
-                    command += " --no-prices" if command.startswith("hessbench run ") else ""
-                    command += " --no-report" if re.match("hessbench run .*--plugin", command) else ""
-                if command.startswith("hessbench ") and not (size == "reduced" and command.split()[1] in LONG):
-                    wrong = run_here(command) if size == "reduced" else run_command(command, tmp_path)
+                if command.startswith("hessbench "):
+                    wrong = run_command(command, tmp_path)
                     assert not wrong, f"line {block.line}: {command}: {wrong}"
         elif block.language in FILES:
             # In a file under any name, so that a method's source can be read back from it.
@@ -146,17 +141,14 @@ def test_every_command_and_python_block_works_in_order(
             if block.language == "python":
                 exec(compile(block.text, str(file), "exec"), names)
             else:
-                suite = Suite.load(file)
-                assert plan(suite, load_catalog(plugins))
-                if size == "reduced":
-                    file.write_text(reduced(suite), encoding="utf-8")
+                assert plan(Suite.load(file), load_catalog(plugins))
             if block.language == "python" and block.file:
                 plugins.append(file)
     statuses = {
         folder.name: {row.status for row in Ledger.read(folder).terminals.values()}
         for folder in Path("runs").glob("*/")
     }
-    assert statuses == {"demo": {Status.OK}, "mine": {Status.OK}}
+    assert statuses == {name: {Status.OK} for name in ("demo", "mine", "spectrum")}
 
 
 EXAMPLE = """# Title

@@ -104,17 +104,17 @@ def test_every_method_dtype_and_repeat_has_the_same_right_hand_side():
 
 
 def test_gradients_are_right_hand_sides_of_a_network_and_refused_elsewhere():
-    problem = CATALOG.problem("digits-mlp[step=10,width=2]")
+    problem = CATALOG.problem("mlp[data=digits,per_class=2,step=0,widths=2]")
     network = problem.network().to(torch.device("cpu"), torch.float64)
     gradient = Solve(1.0, "gradient").right_side(problem.dim, problem.network)
     assert np.allclose(gradient, network.gradient().numpy(), atol=1e-15)
     # The objective is the mean over the samples.
-    each = [Solve(1.0, "example", place).right_side(problem.dim, problem.network) for place in range(500)]
+    each = [Solve(1.0, "example", place).right_side(problem.dim, problem.network) for place in range(20)]
     assert np.allclose(np.mean(each, axis=0), gradient, atol=1e-14)
     reference = problem.references[Solve](Solve(1.0, "example", 3))
     assert np.linalg.norm(each[3]) == pytest.approx(reference.arrays["size"][0], rel=1e-12)
-    with pytest.raises(ValueError, match="a sample from 0 to 499 is accepted, got 500"):
-        Solve(1.0, "example", 500).right_side(problem.dim, problem.network)
+    with pytest.raises(ValueError, match="a sample from 0 to 19 is accepted, got 20"):
+        Solve(1.0, "example", 20).right_side(problem.dim, problem.network)
     with pytest.raises(ValueError, match="needs a problem that is made of a network"):
         Solve(1.0, "gradient").right_side(10)
     with pytest.raises(ValueError, match="one for each parameter"):

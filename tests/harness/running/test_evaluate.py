@@ -31,7 +31,7 @@ def costly(tmp_path):
         return Reference({"trace": np.array([820.0]), "abs_sum": np.array([820.0])}, Source.DENSE, 40.0)
 
     own = Problem.of("own", MATRIX)
-    return Problem("costly", 40, own.build, {Trace: answer}, fingerprint=lambda: "here"), mark
+    return Problem("costly", 40, own.build, {Trace: answer}, fingerprint=lambda: str(tmp_path)), mark
 
 
 def test_a_typo_is_said_before_a_reference_is_made(costly):

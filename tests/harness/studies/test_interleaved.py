@@ -42,6 +42,7 @@ def test_too_few_rounds_are_refused(rounds):
         Turns(ROOT, ROOT, SMALL, rounds=rounds)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / "harness").is_dir(), reason="these tests are run beside no checkout")
 def test_a_checkout_takes_turns_with_itself():
     said: list[str] = []
