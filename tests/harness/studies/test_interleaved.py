@@ -59,4 +59,4 @@ def test_a_checkout_that_does_not_start_is_said(tmp_path):
         (tmp_path / part).mkdir()
         (tmp_path / part / "__init__.py").write_text("raise SystemExit(3)\n")
     with pytest.raises(ValueError, match="ended with exit code 3"):
-        timed_in_turns(Turns(ROOT, tmp_path, SMALL), load_catalog(), lambda _: None)
+        timed_in_turns(Turns(tmp_path, tmp_path, SMALL), load_catalog(), lambda _: None)
