@@ -20,6 +20,8 @@ from hessbench.workers import empty_folder
 from hessbench.workers.messages import CellJob
 from hessbench.workers.pool import Pool, WorkerConfig
 
+# A spawned worker imports torch anew, which takes seconds.
+SPAWNED = pytest.param(True, marks=pytest.mark.slow)
 PLUGIN = """
 import os
 import signal
@@ -95,7 +97,7 @@ def said(outcome):
     return outcome.of_type(Checkpoint)[-1].diagnostics
 
 
-@pytest.mark.parametrize("spawn", [False, True], ids=["forked", "spawned"])
+@pytest.mark.parametrize("spawn", [False, SPAWNED], ids=["forked", "spawned"])
 def test_two_cells_one_after_another_see_nothing_from_where_they_stand(plugin, temporary, tmp_path, spawn, marked):
     with Pool(WorkerConfig(plugins=(plugin,), spawn=spawn)) as pool:
         told = [said(pool.perform(job_of("seeks"))) for _ in range(2)]
@@ -106,7 +108,7 @@ def test_two_cells_one_after_another_see_nothing_from_where_they_stand(plugin, t
     assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["run", "weights.npy"]
 
 
-@pytest.mark.parametrize("spawn", [False, True], ids=["forked", "spawned"])
+@pytest.mark.parametrize("spawn", [False, SPAWNED], ids=["forked", "spawned"])
 def test_nothing_is_left_of_the_folder_of_a_killed_cell(plugin, temporary, spawn, marked):
     with Pool(WorkerConfig(plugins=(plugin,), spawn=spawn)) as pool:
         assert pool.perform(job_of("waits", timeout_s=0.5)).ended.cause == "timeout"

@@ -163,6 +163,7 @@ def test_spawned_workers_run_cell_after_cell_and_are_retired_by_any_failure(host
     marked.assert_gone(but=before)
 
 
+@pytest.mark.slow
 def test_a_spawned_worker_is_retired_where_a_cell_left_a_setting_or_the_count_changed(hostile, marked):
     before = marked.living
     with Pool(WorkerConfig(plugins=(hostile,), spawn=True)) as pool:
@@ -220,6 +221,7 @@ def test_the_truth_is_not_in_the_frames_above_a_method(pool):
     assert said(perform(pool, "looks-up"), "known") == 0
 
 
+@pytest.mark.slow
 def test_a_spawned_worker_that_cannot_start_costs_its_cell_and_says_why(tmp_path, marked):
     plugin = tmp_path / "fickle.py"
     plugin.write_text(

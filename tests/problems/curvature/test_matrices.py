@@ -172,7 +172,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.parametrize("operator", ["hessian", "ggn"])
+@pytest.mark.parametrize("operator", ["hessian", pytest.param("ggn", marks=pytest.mark.slow)])
 def test_an_operator_can_be_built_and_used_in_a_forked_child(operator):
     code = FORKED.format(operator=operator)
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 7
