@@ -15,7 +15,7 @@ from hessbench.specs import Spec, parse_one
 CATALOG = load_catalog()
 CPU = torch.device("cpu")
 # What makes a family small, by parameter; a family with none of these is taken as it is.
-SMALL = {"n": 48, "width": 1, "widths": 3, "samples": 4, "per_class": 1}
+SMALL = {"n": 48, "width": 1, "widths": 3, "samples": 2, "per_class": 1}
 LARGEST = 600
 MILLION = 1_000_000
 # Met one after the other, since most take a few milliseconds.

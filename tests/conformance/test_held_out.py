@@ -23,6 +23,7 @@ def seed(request):
     return default_seed() if asked is None else asked
 
 
+@pytest.mark.slow
 def test_every_architecture_has_the_hessian_that_torch_gives_it():
     found = {}
     for model in held_out_models():
