@@ -6,7 +6,7 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import torch
@@ -60,6 +60,8 @@ class Method:
             filled from it; the others, which have defaults, are the method's parameters.
         estimands: What it answers. The first is what `value` holds; the others come in `also`.
         requires: Traits a problem must have.
+        also_takes: By the class of an estimand, a trait that stands for `requires` where it is asked for.
+        by_rows: Whether it makes no whole product, so that the engine of these is not made before its run.
         refuses: Function of an estimand's class and the keywords of `run`: why these settings cannot answer it, empty
             where they can.
         citation: Source, for the bibliography of a report.
@@ -78,6 +80,8 @@ class Method:
     run: Callable[..., Any]
     estimands: tuple[type[Estimand], ...]
     requires: tuple[str, ...] = ()
+    also_takes: Mapping[type[Estimand], str] = field(default_factory=dict[Any, Any])
+    by_rows: bool = False
     refuses: Callable[..., str] | None = None
     citation: str = ""
     version: str = ""
@@ -288,6 +292,6 @@ class BoundMethod:
         if self.estimand.needs_network and problem.network is None:
             return f"{self.estimand.spec} needs a problem that is made of a network, which {problem.name} is not"
         lacking = [trait for trait in self.method.requires if trait not in problem.traits]
-        if lacking:
+        if lacking and self.method.also_takes.get(type(self.run_for)) not in problem.traits:
             return f"{self.method.name} requires the trait {lacking[0]!r}, which {problem.name} does not declare"
         return ""

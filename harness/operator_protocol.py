@@ -23,6 +23,7 @@ class ProductKind(StrEnum):
     JVP = "jvp"
     VJP = "vjp"
     PER_EXAMPLE_SQUARE = "per-example-square"
+    FORWARD = "forward"
 
 
 @runtime_checkable

@@ -32,6 +32,9 @@ SYNTHETIC: Final = "synthetic"
 RANDOM_MATRIX: Final = "random-matrix"
 FACTOR: Final = "factor"
 DIAGONAL: Final = "diagonal"
+ROWS: Final = "rows"
+SUBSET: Final = "subset"
+PARTS: Final = "parts"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Problem:
         train: Trains the weights it is at, or completes a training; told in words and in steps how it goes on, it
             returns what it reached at each named step.
         network: The network it is made of, as `networks.network` describes one, for who measures products.
+        build_rows: Makes the operator as `build` does, for a method that takes its rows or subsets: what whole products
+            need is made when the first of them is asked for.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Problem:
     prepare: Callable[[Say], None] | None = None
     train: Callable[[Say, Callable[[int, int, float], None]], Sequence[Mapping[str, float]]] | None = None
     network: Callable[[], object] | None = None
+    build_rows: Build | None = None
 
     def __post_init__(self) -> None:
         if self.dim < 1:

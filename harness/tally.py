@@ -7,6 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from hessbench.operator_parts import Parts, Rows
 from hessbench.operators import Factor, LinearOperator, drawn_squares
 
 
@@ -14,14 +15,16 @@ from hessbench.operators import Factor, LinearOperator, drawn_squares
 class TalliedOperator:
     """An operator that counts the columns it multiplies, whoever asks for them.
 
-    Everything else it is asked for is that of the operator inside, its factor counted too.
+    Everything else it is asked for is that of the operator inside; its factor, rows, subsets and parts are counted too.
 
     Args:
         inner: The operator.
+        whole: What counts for it, where it is a part of another.
     """
 
-    def __init__(self, inner: LinearOperator) -> None:
+    def __init__(self, inner: LinearOperator, whole: TalliedOperator | None = None) -> None:
         self._inner = inner
+        self._whole = self if whole is None else whole
         self.columns = 0
         self.dim = inner.dim
         self.dtype = inner.dtype
@@ -29,12 +32,42 @@ class TalliedOperator:
 
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (dim, k)."""
-        self.columns += block.shape[1]
+        self._whole.columns += block.shape[1]
         return self._inner.matmat(block)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        return _TalliedFactor(found, self) if name == "factor" else found
+        whole = self._whole
+        if name == "factor":
+            return _TalliedFactor(found, whole)
+        if name == "rows":
+            return _TalliedRows(found, whole)
+        if name == "subset":
+            return lambda *args: TalliedOperator(found(*args), whole)
+        if name == "parts":
+            return Parts(TalliedOperator(found.ggn, whole), TalliedOperator(found.residual, whole), found.shift)
+        return found
+
+
+@final
+class _TalliedRows:
+    """Rows that count with the columns of their operator."""
+
+    def __init__(self, inner: Rows, tally: TalliedOperator) -> None:
+        self._inner = inner
+        self._tally = tally
+        self.num_samples = inner.num_samples
+
+    @property
+    def per_sample(self) -> int:
+        return self._inner.per_sample
+
+    def root_norms(self) -> Tensor:
+        return self._inner.root_norms()
+
+    def __call__(self, indices: Tensor, /) -> Tensor:
+        self._tally.columns += indices.numel()
+        return self._inner(indices)
 
 
 @final

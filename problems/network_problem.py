@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from hessbench.estimand.from_dense import References
-from hessbench.problem import FACTOR, Problem
+from hessbench.problem import FACTOR, ROWS, Problem
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.table import AUTO
 from hessbench.problems.networks.losses import Loss
@@ -57,11 +57,12 @@ def network_problem(
         dim=dim,
         build=lambda device, dtype: choice.of(network().to(device, dtype)),
         references=references,
-        traits=traits if factored else tuple(trait for trait in traits if trait != FACTOR),
+        traits=traits if factored else tuple(trait for trait in traits if trait not in (FACTOR, ROWS)),
         fingerprint=cache(fingerprint),
         shapes={} if choice.is_by_output or shapes is None else shapes,
         modules=("torch._dynamo",),
         network=network,
+        build_rows=lambda device, dtype: choice.of(network().to(device, dtype), by_rows=True),
     )
     return _of_family(problem, name, choice.engine) if isinstance(name, Spec) else problem
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hessbench.cells.cell import Cell
 from hessbench.method import BoundMethod
+from hessbench.operator_parts import Parted, Rowed
 from hessbench.operators import Factored, LinearOperator, check_operator, check_product
 from hessbench.problem import FACTOR, Problem
 from hessbench.seeding import derive_seed, make_generator
@@ -20,23 +21,30 @@ class Witness:
     """A product made before the run.
 
     Attributes:
-        block: What was multiplied, of shape (dim, 1).
+        block: What was multiplied, of shape (dim, 1); None where the first row was made, and nothing multiplied.
         image: What came of it, likewise.
     """
 
-    block: Tensor
+    block: Tensor | None
     image: Tensor
 
     def refutes(self, op: LinearOperator) -> bool:
         """Whether the same product comes out otherwise now: the operator is no longer what it was."""
-        after = op.matmat(self.block)
+        after = _first_row(op) if self.block is None else op.matmat(self.block)
         bound = 1e4 * torch.finfo(op.dtype).eps * float(self.image.norm())
         return not float((after - self.image).norm()) <= bound
 
 
-def build(cell: Cell, problem: Problem) -> LinearOperator:
-    """Build the cell's operator."""
-    return problem.build(torch.device(cell.device), dtype_of(cell.dtype))
+def build(cell: Cell, problem: Problem, *, by_rows: bool = False) -> LinearOperator:
+    """Build the cell's operator.
+
+    Args:
+        cell: The cell.
+        problem: Its problem.
+        by_rows: Whether its method makes no whole product, and what these need is left out where the problem can.
+    """
+    make = problem.build_rows if by_rows and problem.build_rows is not None else problem.build
+    return make(torch.device(cell.device), dtype_of(cell.dtype))
 
 
 def check_built(op: LinearOperator, cell: Cell, problem: Problem) -> None:
@@ -58,6 +66,11 @@ def warm_up(op: LinearOperator, cell: Cell, bound: BoundMethod) -> Witness:
     Raises:
         ValueError: If the operator is not symmetric, or its products are not finite.
     """
+    if bound.method.by_rows:
+        row = _first_row(op)
+        if not bool(row.isfinite().all()):
+            raise ValueError("the operator returned a row that is not finite")
+        return Witness(None, row.clone())
     generator = make_generator(derive_seed("warm-up", str(cell.seed)), op.device)
     check_operator(op, generator)
     for width in bound.block_widths(cell.budget):
@@ -74,6 +87,14 @@ def warm_up(op: LinearOperator, cell: Cell, bound: BoundMethod) -> Witness:
 def dtype_of(name: str) -> torch.dtype:
     """A dtype as torch has it, by its name."""
     return cast("torch.dtype", getattr(torch, name))
+
+
+def _first_row(op: LinearOperator) -> Tensor:
+    """The heaviest row of the first sample, of the operator or of its GGN: (dim, 1)."""
+    ggn = op.parts.ggn if isinstance(op, Parted) else op
+    if not isinstance(ggn, Rowed):
+        raise ValueError("the operator has no rows, and its method takes no whole product")
+    return ggn.rows(torch.zeros(1, dtype=torch.int64))
 
 
 def _normal(op: LinearOperator, width: int, generator: torch.Generator) -> Tensor:

@@ -85,7 +85,7 @@ def execute(
         keeps = KeptMeter(device)
         busy.start()
         with step("build"):
-            inner = build(cell, problem)
+            inner = build(cell, problem, by_rows=bound.method.by_rows)
         # Not after the warm-up: what a library of matrix products keeps to work in is not the operator's.
         busy.pause()
         measured["operator_bytes"] = keeps.kept_bytes()
@@ -116,6 +116,7 @@ def execute(
             busy.pause()
         if status is Status.OK and answers.diverged:
             status, reason = Status.DIVERGED, answers.diverged
+        engine = info_of(inner).engine
         if witness.refutes(inner):
             status, reason = Status.ERROR, _ALTERED
     except Exception as failure:  # noqa: BLE001 -- a method may raise anything; its row says what

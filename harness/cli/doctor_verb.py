@@ -19,6 +19,7 @@ from hessbench.ledger.record import Status
 from hessbench.operators import info_of
 from hessbench.problems.curvature.engines.by_rules import unknown_node
 from hessbench.problems.curvature.engines.operator import EngineOperator
+from hessbench.problems.curvature.structured import StructuredGGN, StructuredHessian
 from hessbench.reports.writing.terminal import print_table, table_console
 from hessbench.workers.messages import CellJob
 from hessbench.workers.pool import Pool, WorkerConfig
@@ -91,7 +92,7 @@ def _print_engine(spec: str, plugins: tuple[str, ...]) -> None:
     op = problem.build(torch.device("cpu"), torch.float32)
     click.echo(f"problem {problem.name}: dimension {op.dim}")
     click.echo(f"engine  {info_of(op).engine or 'none: it is no curvature of a network'}")
-    if isinstance(op, EngineOperator):
+    if isinstance(op, EngineOperator | StructuredGGN | StructuredHessian):
         unknown = unknown_node(op.network)
         click.echo(f"rules   {unknown or 'every node of the network is known'}")
 

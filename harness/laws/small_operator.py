@@ -7,9 +7,10 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
+from hessbench.laws.small_structured import small_ggn, small_hessian
 from hessbench.method import Method
-from hessbench.operators import OperatorInfo, ProductKind
-from hessbench.problem import FACTOR, PSD
+from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
+from hessbench.problem import FACTOR, PARTS, PSD, ROWS, SUBSET
 from hessbench.seeding import derive_seed, make_generator
 
 DIM: Final = 48
@@ -67,8 +68,12 @@ class SmallFactor:
         return self.squared_sum(block.reshape(self.num_columns, number))
 
 
-def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int = DIM) -> SmallOperator:
-    """An operator a method accepts: with a factor or positive where it requires that, indefinite otherwise."""
+def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int = DIM) -> LinearOperator:
+    """An operator a method accepts: with what it requires, positive where it requires that, indefinite otherwise."""
+    if PARTS in method.requires:
+        return small_hessian(dim, dtype)
+    if ROWS in method.requires or SUBSET in method.requires:
+        return small_ggn(dim, dtype)
     generator = make_generator(derive_seed("conformance"))
     if FACTOR in method.requires:
         F = torch.randn(dim, _SAMPLES * OUTPUTS, generator=generator, dtype=torch.float64) / dim**0.5

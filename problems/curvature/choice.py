@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from hessbench.operators import LinearOperator
-from hessbench.problem import FACTOR, NETWORK, PSD
+from hessbench.problem import FACTOR, NETWORK, PARTS, PSD, ROWS, SUBSET
 from hessbench.problems.curvature.engines.table import AUTO, engine_names
 from hessbench.problems.curvature.matrices import (
     BY_EXAMPLE,
     BY_OUTPUT,
     OPERATORS,
     curvature_operator,
+    ggn_operator,
     has_factor,
     is_psd,
 )
-from hessbench.problems.curvature.monte_carlo_fisher import MAX_SAMPLES
+from hessbench.problems.curvature.monte_carlo_fisher import MAX_SAMPLES, fisher_network
+from hessbench.problems.curvature.structured import StructuredGGN, StructuredHessian
 from hessbench.problems.networks.losses import Loss
 from hessbench.problems.networks.network import Network
 from hessbench.problems.parameters import in_range, one_of
@@ -74,10 +76,35 @@ class MatrixChoice:
                 "itself: use norm=eval"
             )
 
-    def of(self, network: Network) -> LinearOperator:
-        """The operator."""
-        op = curvature_operator(network, self.operator, self.engine, mc_samples=self.mc_samples, seed=self.seed)
-        return shifted(op, self.weight_decay)
+    def of(self, network: Network, *, by_rows: bool = False) -> LinearOperator:
+        """The operator.
+
+        Args:
+            network: The network.
+            by_rows: Whether the engine of whole products waits for the first of them, where the operator offers rows or
+                parts.
+        """
+        if not (self._has_rows(network.loss) or self._has_parts(network.loss)):
+            return shifted(self._products(network), self.weight_decay)
+        if self.operator == "hessian":
+            op = StructuredHessian(
+                network, lambda: shifted(self._products(network), self.weight_decay), self.weight_decay
+            )
+        else:
+            own = network if self.operator == "ggn" else fisher_network(network, self.mc_samples, self.seed)
+            op = StructuredGGN(own, lambda: ggn_operator(own, self.engine))
+        return op if by_rows else op.settle()
+
+    def _products(self, network: Network) -> LinearOperator:
+        return curvature_operator(network, self.operator, self.engine, mc_samples=self.mc_samples, seed=self.seed)
+
+    def _has_rows(self, loss: Loss) -> bool:
+        """Whether it is the sum of outer products of its rows."""
+        return has_factor(loss, self.operator) and not self.group and not self.weight_decay
+
+    def _has_parts(self, loss: Loss) -> bool:
+        """Whether it is a Hessian whose GGN is such a sum."""
+        return self.operator == "hessian" and loss.root is not None and not self.group
 
     @property
     def is_by_output(self) -> bool:
@@ -97,5 +124,6 @@ class MatrixChoice:
     def traits(self, loss: Loss) -> tuple[str, ...]:
         """What is declared of it."""
         psd = (PSD,) if is_psd(loss, self.operator) else ()
-        factored = has_factor(loss, self.operator) and not self.group and not self.weight_decay
-        return (NETWORK, *psd, FACTOR) if factored else (NETWORK, *psd)
+        if self._has_rows(loss):
+            return (NETWORK, *psd, FACTOR, ROWS, SUBSET)
+        return (NETWORK, *psd, PARTS, SUBSET) if self._has_parts(loss) else (NETWORK, *psd)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from hessbench.problems.curvature.matrices import example_gradients, quiet_transforms
-from hessbench.problems.networks.inputs import taken
+from hessbench.problems.curvature.sample_rows import sample_rows
 from hessbench.problems.networks.network import Batch, Network, root_of
 
 NULL_COLUMN = 1e-12
@@ -76,13 +74,7 @@ class Rows:
     def _of_batch(self, batch: Batch, places: Tensor, weights: Tensor) -> Tensor:
         if self.network.group:
             return self._through_the_group(batch, places, weights)
-        if self.network.batched:
-            try:
-                with quiet_transforms():
-                    return example_gradients(self.network, taken(batch.inputs, places), weights)
-            except RuntimeError:
-                pass  # an operation that the transforms do not take; the loop says so if it is something else
-        return torch.cat(list(self._looped(batch, places, weights)))
+        return sample_rows(self.network, batch, places, weights, at_once=self.network.batched)
 
     def _through_the_group(self, batch: Batch, places: Tensor, weights: Tensor) -> Tensor:
         """Rows (P, n) where every output depends on every sample: each is a backward pass of the whole batch."""
@@ -95,19 +87,6 @@ class Rows:
             chosen[place] = weight
             row.copy_(torch.autograd.grad(outputs, parameters, chosen, retain_graph=True)[0])
         return rows
-
-    def _looped(self, batch: Batch, places: Tensor, weights: Tensor) -> Iterator[Tensor]:
-        """Rows of one sample at a time, (r, n)."""
-        found, counts = torch.unique_consecutive(places, return_counts=True)
-        ends = counts.cumsum(0).tolist()
-        for place, count, end in zip(found.tolist(), counts.tolist(), ends, strict=True):
-            parameters = self.network.parameters.detach().clone().requires_grad_()
-            with torch.enable_grad():
-                outputs = self.network.forward(parameters, taken(batch.inputs, slice(place, place + 1)))
-            rows = torch.empty(count, self.dim, dtype=parameters.dtype)
-            for j, weight in enumerate(weights[end - count : end].unbind()):
-                (rows[j],) = torch.autograd.grad(outputs, parameters, weight[None], retain_graph=j < count - 1)
-            yield rows
 
 
 def outputs_of(network: Network, batch: Batch) -> Tensor:

@@ -1,0 +1,79 @@
+"""Rows, subsets and parts of an operator, charged to the spending of the operator they belong to."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from hessbench.operator_parts import Rows
+from hessbench.operators import ProductKind
+from hessbench.spending import Single, Spending
+
+
+@final
+class CountingRows(Single):
+    """The rows of a GGN: each is charged as a forward pass and a VJP of one sample, before it is made."""
+
+    def __init__(self, inner: Rows, spending: Spending, dim: int, dtype: torch.dtype, device: torch.device) -> None:
+        self._inner = inner
+        self._spending = spending
+        self._dim = dim
+        self._witness = torch.zeros(1, dtype=dtype, device=device)
+        self._norms: Tensor | None = None
+        self.num_samples = inner.num_samples
+
+    @property
+    def per_sample(self) -> int:
+        """Rows of each sample; found in the same forward pass as their norms."""
+        return self.root_norms().numel() // self.num_samples
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows; likewise."""
+        return self.root_norms().numel()
+
+    def root_norms(self) -> Tensor:
+        """Norms ||s_r|| (num_rows,); the first time charged as one forward pass over all samples.
+
+        Raises:
+            ValueError: If an output of the network is not finite.
+        """
+        if self._norms is None:
+            self._spending.charge_forward(self.num_samples, self.num_samples)
+            self._norms = self._spending.timed(lambda _: self._inner.root_norms(), self._witness).detach()
+            self._spending.watch(self._witness, self._norms)
+        return self._norms.clone()
+
+    def __call__(self, indices: Tensor, /) -> Tensor:
+        """Charge and make rows: numbers (r,) to a block (dim, r).
+
+        Raises:
+            ValueError: If the numbers are no integers (r,) with r at least 1, or one is out of range.
+            BudgetExceeded: If r products are more than are left.
+        """
+        indices = checked_numbers(indices, self.num_rows, "rows")
+        count = indices.numel()
+        self._spending.charge(ProductKind.VJP, count, 1, self.num_samples)
+        self._spending.charge_forward(count, self.num_samples)
+        block = self._spending.timed(lambda _: self._inner(indices), self._witness)
+        if block.shape != (self._dim, count):
+            raise ValueError(f"the operator returned rows of shape {tuple(block.shape)}, expected {(self._dim, count)}")
+        self._spending.watch(self._witness, block)
+        return block.detach()
+
+
+def checked_numbers(numbers: Tensor, count: int, what: str) -> Tensor:
+    """Numbers of rows or samples as integers on the CPU.
+
+    Raises:
+        ValueError: If they are no integers (r,) with r at least 1, or one is not among 0..count - 1.
+    """
+    if numbers.ndim != 1 or numbers.numel() < 1 or numbers.is_floating_point() or numbers.dtype is torch.bool:
+        raise ValueError(f"{what} takes numbers (r,) with r at least 1, got shape {tuple(numbers.shape)} of {numbers.dtype}")
+    found = numbers.detach().to("cpu", torch.int64)
+    low, high = (int(end) for end in torch.aminmax(found))
+    if low < 0 or high >= count:
+        raise ValueError(f"{what} takes numbers from 0 to {count - 1}, got {low if low < 0 else high}")
+    return found

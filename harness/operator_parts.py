@@ -1,0 +1,99 @@
+"""What else an operator of a network may offer: its rows, itself over some samples, and the parts of a Hessian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from hessbench.operator_protocol import LinearOperator
+from hessbench.operator_structure import Structure
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """The rows of a GGN = sum_r b_r b_r^T over N samples.
+
+    Row r belongs to one sample i: b_r = J_i^T s_r (n,), with s_r (C,) one of the columns of a root of the Hessian of
+    the loss of sample i in its outputs, the mean over samples inside it. Those of a sample are orthogonal to each
+    other, by descending norm. So ||b_r|| <= ||J_i|| ||s_r||, and where a network is sure of a sample, all of its rows
+    are next to nothing.
+    """
+
+    @property
+    def num_samples(self) -> int:
+        """Number N of samples."""
+        ...
+
+    @property
+    def per_sample(self) -> int:
+        """Rows of each sample: row r belongs to sample r // per_sample."""
+        ...
+
+    def root_norms(self) -> Tensor:
+        """Norms ||s_r|| of the columns of the root, (num_rows,). Cost: one forward pass, the first time."""
+        ...
+
+    def __call__(self, indices: Tensor, /) -> Tensor:
+        """The rows of these numbers (r,) as a block (dim, r). Cost: a forward pass and a VJP of one sample each."""
+        ...
+
+
+@runtime_checkable
+class Rowed(Protocol):
+    """An operator that is the sum of outer products of its rows."""
+
+    @property
+    def rows(self) -> Rows:
+        """The rows."""
+        ...
+
+
+@runtime_checkable
+class Sampled(Protocol):
+    """An operator that is a sum over samples."""
+
+    def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
+        """The same sum over some samples: sum_i w_i A_i, A_i the part of sample i in this operator.
+
+        Args:
+            samples: Numbers of the samples, (m,), each at most once, m at least 1.
+            weights: Weights (m,), not negative; all 1 by default, when all samples give the operator itself.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A Hessian as a sum.
+
+    Attributes:
+        ggn: The Gauss-Newton matrix G.
+        residual: R, what the network's own curvature adds.
+        shift: c of the weight decay: the operator is G + R + c I.
+    """
+
+    ggn: LinearOperator
+    residual: LinearOperator
+    shift: float = 0.0
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """A Hessian that offers its parts."""
+
+    @property
+    def parts(self) -> Parts:
+        """GGN, residual, and shift."""
+        ...
+
+
+@runtime_checkable
+class Structured(Protocol):
+    """A Hessian that says where the diagonal of its residual vanishes."""
+
+    @property
+    def structure(self) -> Structure:
+        """What was shown. Cost: one forward pass, the first time."""
+        ...

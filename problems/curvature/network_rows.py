@@ -1,0 +1,127 @@
+"""The rows of a network's GGN: what each sample and each direction of its outputs adds to the matrix."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from hessbench.problems.curvature.sample_rows import sample_rows
+from hessbench.problems.networks.network import Network, refuse_infinite, root_of
+
+_ENTRIES: Final = 2**24
+"""Entries of rows that are made in one pass."""
+
+_SMALL_ROOT: Final = 64
+"""Columns of a root up to which singular vectors are taken in their place."""
+
+
+class _Roots(NamedTuple):
+    """Columns s_r of the roots: weights (N, L, R, W) of rows of W outputs, L of which are those of a sample."""
+
+    weights: Tensor
+    norms: Tensor
+
+
+@final
+class NetworkRows:
+    """The rows b_r = J_i^T s_r (n,) of a GGN = sum_r b_r b_r^T; see `hessbench.operator_parts.Rows`.
+
+    The columns s_r of a sample are U_i D_i of the singular value decomposition of the root S_i of its loss, which has
+    the same S_i S_i^T: no other columns put as much of their squares into the first ones.
+
+    Args:
+        network: The network, each of whose samples stands by itself.
+
+    Raises:
+        ValueError: If its loss has no root.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._root = root_of(network)
+        self.num_samples = network.num_samples
+        # In float64 the passes that rows of a sample share are worth more than the vectorised pass of convolutions.
+        self._at_once = network.batched or network.parameters.dtype == torch.float32
+
+    @property
+    def per_sample(self) -> int:
+        """Rows of each sample."""
+        return self.root_norms().numel() // self.num_samples
+
+    def root_norms(self) -> Tensor:
+        """Norms ||s_r|| (num_rows,) on the CPU.
+
+        Cost: one forward pass and N small singular value decompositions, the first time.
+
+        Raises:
+            ValueError: If the loss is not finite.
+        """
+        return self._roots.norms
+
+    def __call__(self, indices: Tensor, /) -> Tensor:
+        """Rows of numbers (r,) as a block (dim, r).
+
+        Cost: a forward and a backward pass of one sample each, as many at once as a fixed memory holds.
+        """
+        order = indices.argsort(stable=True)
+        made = self._made(indices[order])
+        if torch.equal(order, torch.arange(order.numel())):
+            return made.T
+        rows = torch.empty_like(made)
+        rows[order.to(made.device)] = made
+        return rows.T
+
+    def _made(self, numbers: Tensor) -> Tensor:
+        """Rows of ascending numbers, (r, n)."""
+        network = self._network
+        samples = numbers // self.per_sample
+        chunk = max(1, _ENTRIES // network.parameters.numel())
+        pieces: list[Tensor] = []
+        first = 0
+        for batch in network.batches:
+            low, high = torch.searchsorted(samples, torch.tensor([first, first + batch.size])).tolist()
+            for start in range(low, high, chunk):
+                part = slice(start, min(start + chunk, high))
+                places = (samples[part] - first).to(network.parameters.device)
+                weights = self._weights(numbers[part])
+                pieces.append(sample_rows(network, batch, places, weights, at_once=self._at_once))
+            first += batch.size
+        return torch.cat(pieces) if len(pieces) != 1 else pieces[0]
+
+    def _weights(self, numbers: Tensor) -> Tensor:
+        """Weights (r, C) of all outputs of the samples."""
+        roots = self._roots.weights
+        _, groups, columns, width = roots.shape
+        numbers = numbers.to(roots.device)
+        samples, inside = numbers // (groups * columns), numbers % (groups * columns)
+        found = roots[samples, inside // columns, inside % columns]
+        if groups == 1:
+            return found
+        spread = found.new_zeros(numbers.numel(), groups, width)
+        spread[torch.arange(numbers.numel(), device=found.device), inside // columns] = found
+        return spread.flatten(1)
+
+    @cached_property
+    def _roots(self) -> _Roots:
+        network = self._network
+        pieces: list[Tensor] = []
+        for number, batch in enumerate(network.batches, 1):
+            with torch.no_grad():
+                outputs = network.forward(network.parameters, batch.inputs)
+            refuse_infinite(network.loss.total(outputs, batch.targets), number)
+            columns = _by_size(self._root(outputs, batch.targets))
+            pieces.append(columns.reshape(batch.size, -1, *columns.shape[1:]))
+        weights = torch.cat(pieces) * network.scale**0.5
+        return _Roots(weights, weights.norm(dim=3).flatten().cpu())
+
+
+def _by_size(S: Tensor) -> Tensor:
+    """Columns of a root (m, W, R) with the same S S^T as rows (m, R', W), by descending norm where they are few."""
+    if S.shape[2] > _SMALL_ROOT:
+        return S.transpose(1, 2)
+    left, sizes, _ = torch.linalg.svd(S, full_matrices=False)
+    return (left * sizes[:, None, :]).transpose(1, 2)
+

@@ -1,0 +1,146 @@
+"""The GGN and the Hessian of a network with what a network is: rows, subsets of the samples, parts, structure.
+
+The engine of whole products is made when the first of them is asked for, so that who takes rows alone builds none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Final, Self, final
+
+from torch import Tensor
+
+from hessbench.operator_parts import Parts
+from hessbench.operator_structure import Structure
+from hessbench.operators import Factor, Factored, LinearOperator, Multiplies, OperatorInfo, ProductKind, info_of
+from hessbench.problems.curvature.engines.output_rounding import rounding_size
+from hessbench.problems.curvature.matrices import ggn_operator, hessian_operator
+from hessbench.problems.curvature.network_rows import NetworkRows
+from hessbench.problems.curvature.residual import residual_network
+from hessbench.problems.curvature.structure import structure_of
+from hessbench.problems.curvature.subset import subset_operator
+from hessbench.problems.networks.network import Network
+
+ROWS_ALONE: Final = "rows: a forward and a backward pass of single samples"
+"""Stands for an engine where no whole product was made."""
+
+
+class _Deferred(Multiplies):
+    """A curvature matrix whose engine is made by its first product.
+
+    Args:
+        network: The network, where the operator shall live and in its dtype.
+        matrix: hessian or ggn.
+        make: Makes the operator of whole products, by an engine.
+    """
+
+    def __init__(self, network: Network, matrix: str, make: Callable[[], LinearOperator]) -> None:
+        self.network = network
+        self._matrix = matrix
+        self._make = make
+        self.dim = network.parameters.numel()
+        self.dtype = network.parameters.dtype
+        self.device = network.parameters.device
+
+    @cached_property
+    def products(self) -> LinearOperator:
+        """The operator of whole products."""
+        return self._make()
+
+    @property
+    def info(self) -> OperatorInfo:
+        """What one whole product is; the engine once there is one."""
+        if "products" in self.__dict__:
+            return info_of(self.products)
+        samples = self.network.num_samples
+        return OperatorInfo(ProductKind(self._matrix), samples, samples, ROWS_ALONE)
+
+    def settle(self) -> Self:
+        """The operator itself, with the engine of its products made."""
+        _ = self.products
+        return self
+
+    def matmat(self, block: Tensor, /) -> Tensor:
+        """Multiply a block of shape (dim, k)."""
+        return self.products.matmat(block)
+
+    def rounding_size(self) -> float:
+        """What the products round by where terms cancel in them; see `curvature.engines.output_rounding`."""
+        return rounding_size(self.network, self._matrix)
+
+
+@final
+class StructuredGGN(_Deferred):
+    """G = sum_r b_r b_r^T of a network whose loss has a root: with factor, rows, and subsets of its samples.
+
+    Args:
+        network: The network.
+        make: Makes the operator of whole products, which has the factor.
+    """
+
+    def __init__(self, network: Network, make: Callable[[], LinearOperator]) -> None:
+        super().__init__(network, "ggn", make)
+
+    @property
+    def factor(self) -> Factor:
+        """F with G = F F^T."""
+        found = self.products
+        assert isinstance(found, Factored)
+        return found.factor
+
+    @property
+    def rows(self) -> NetworkRows:
+        """The rows of G, their norms still to be found."""
+        return NetworkRows(self.network)
+
+    def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
+        """G over some samples; see `hessbench.operator_parts.Sampled`."""
+        return subset_operator(self.network, "ggn", samples, weights)
+
+
+@final
+class StructuredHessian(_Deferred):
+    """H = G + R + c I of a network whose loss has a root: with subsets of its samples, G and R, and where diag(R) = 0.
+
+    Args:
+        network: The network.
+        make: Makes the operator of whole products.
+        shift: c of the weight decay.
+    """
+
+    def __init__(self, network: Network, make: Callable[[], LinearOperator], shift: float = 0.0) -> None:
+        super().__init__(network, "hessian", make)
+        self._shift = shift
+
+    def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
+        """H - c I over some samples; see `hessbench.operator_parts.Sampled`."""
+        return subset_operator(self.network, "hessian", samples, weights)
+
+    @property
+    def parts(self) -> Parts:
+        """G, R and c."""
+        network = self.network
+        return Parts(StructuredGGN(network, lambda: ggn_operator(network)), _Residual(network), self._shift)
+
+    @property
+    def structure(self) -> Structure:
+        """Where the diagonal of R vanishes, shown from what the network computes."""
+        return structure_of(self.network)
+
+
+@final
+class _Residual(_Deferred):
+    """R = H - G, with subsets of its samples."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network, "hessian", lambda: hessian_operator(self._slopes))
+
+    @cached_property
+    def _slopes(self) -> Network:
+        return residual_network(self.network)
+
+    def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
+        """R over some samples."""
+        return subset_operator(self._slopes, "hessian", samples, weights)
+
