@@ -71,7 +71,9 @@ def checked_numbers(numbers: Tensor, count: int, what: str) -> Tensor:
         ValueError: If they are no integers (r,) with r at least 1, or one is not among 0..count - 1.
     """
     if numbers.ndim != 1 or numbers.numel() < 1 or numbers.is_floating_point() or numbers.dtype is torch.bool:
-        raise ValueError(f"{what} takes numbers (r,) with r at least 1, got shape {tuple(numbers.shape)} of {numbers.dtype}")
+        raise ValueError(
+            f"{what} takes numbers (r,) with r at least 1, got shape {tuple(numbers.shape)} of {numbers.dtype}"
+        )
     found = numbers.detach().to("cpu", torch.int64)
     low, high = (int(end) for end in torch.aminmax(found))
     if low < 0 or high >= count:

@@ -124,4 +124,3 @@ def _by_size(S: Tensor) -> Tensor:
         return S.transpose(1, 2)
     left, sizes, _ = torch.linalg.svd(S, full_matrices=False)
     return (left * sizes[:, None, :]).transpose(1, 2)
-
