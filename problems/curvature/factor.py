@@ -11,7 +11,8 @@ from torch import Tensor
 
 from hessbench.operators import check_block
 from hessbench.problems.curvature.engines.engine import Jacobian
-from hessbench.problems.curvature.layer_squares import dense_squares
+from hessbench.problems.curvature.layer_calls import LayerCalls
+from hessbench.problems.curvature.layer_squares import layer_squares
 from hessbench.problems.networks.inputs import Inputs, mapped, taken
 from hessbench.problems.networks.losses import LossTotal
 from hessbench.problems.networks.network import Network
@@ -19,8 +20,11 @@ from hessbench.problems.networks.network import Network
 _EXAMPLE_GRADIENT_ENTRIES: Final = 2**24
 """Entries of per-example gradients held at a time."""
 
-_ACTIVATIONS: Final = 1024
-"""Activations of a sample that are reckoned with where no gradient of its own is made."""
+_ACTIVATION_ENTRIES: Final = 2**25
+"""Entries of gradients in activations held at a time, where no gradient of a sample is made."""
+
+_ACTIVATIONS: Final = 2048
+"""Least activations of a sample that are reckoned with."""
 
 _TRIED: Final = 3
 """Samples on which the two ways to squares are compared."""
@@ -61,7 +65,7 @@ class GGNFactor:
     def squared_sum(self, block: Tensor, /) -> Tensor:
         """Sum over samples of the squared per-sample products: (num_columns, k) -> (dim, k).
 
-        Where all layers are dense, two products for each; else gradients of single samples are made for many samples
+        Where all layers are known, products for each; else gradients of single samples are made for many samples
         at once. Either way as many samples are taken at a time as fit a fixed memory.
         """
         parameters = self._network.parameters
@@ -90,27 +94,34 @@ class GGNFactor:
         """Sums (dim, k) of the squared gradients of single samples' outputs, combined by weights (m, C, k) a batch."""
         network, columns = self._network, combinations[0].shape[2]
         total = network.parameters.new_zeros(network.parameters.numel(), columns)
-        held = _ACTIVATIONS * columns if self._all_dense else network.parameters.numel()
-        chunk = max(1, _EXAMPLE_GRADIENT_ENTRIES // held)
+        activations = self._activations
+        if activations:
+            chunk = max(1, _ACTIVATION_ENTRIES // (activations * columns))
+        else:
+            chunk = max(1, _EXAMPLE_GRADIENT_ENTRIES // network.parameters.numel())
         for batch, weights in zip(network.batches, combinations, strict=True):
             for start in range(0, batch.size, chunk):
                 rows = slice(start, start + chunk)
                 inputs, part = taken(batch.inputs, rows), weights[rows]
-                found = dense_squares(network, inputs, part) if self._all_dense else None
+                found = layer_squares(network, inputs, part) if activations else None
                 total += example_squares(network, inputs, part) if found is None else found
         return total
 
     @cached_property
-    def _all_dense(self) -> bool:
-        """Whether squares by layers are those of single samples, tried on a few of them."""
+    def _activations(self) -> int:
+        """Activations of a sample where squares by layers are those of single samples, tried on a few; 0 elsewhere."""
         network = self._network
         inputs = taken(network.batches[0].inputs, slice(_TRIED))
         weights = torch.ones_like(self._jacobians[0].outputs[:_TRIED, :, None]).cumsum(dim=1)
-        found = dense_squares(network, inputs, weights)
+        with LayerCalls() as calls:
+            found = layer_squares(network, inputs, weights)
         if found is None:
-            return False
+            return 0
         expected = example_squares(network, inputs, weights)
-        return float((found - expected).norm()) <= torch.finfo(found.dtype).eps ** 0.5 * float(expected.norm())
+        if not float((found - expected).norm()) <= torch.finfo(found.dtype).eps ** 0.5 * float(expected.norm()):
+            return 0
+        held = sum(call.outputs.numel() for call in calls.found) // weights.shape[0]
+        return max(held, _ACTIVATIONS)
 
     def _spread(self, block: Tensor) -> list[Tensor]:
         """S @ block for each batch, (m, C, k)."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hessbench.operators import to_dense
-from hessbench.problems.curvature.layer_squares import dense_squares
+from hessbench.problems.curvature.layer_squares import layer_squares
 from hessbench.problems.curvature.matrices import ggn_operator
 from hessbench.problems.network_families.digits_mlp import mlp_dim, mlp_logits
 from hessbench.problems.networks import module_forward
@@ -52,9 +52,9 @@ class Module(nn.Module):
         return x.flip(0) if self.kind == "turned round" else x
 
 
-DENSE = ["plain", "without bias", "turned round"]
+DENSE = ["plain", "without bias", "turned round", "positions"]
 """The order of the rows inside is of no account to a sum over them."""
-OTHERS = ["scaled", "idle", "used twice", "used otherwise", "positions"]
+OTHERS = ["scaled", "idle", "used twice", "used otherwise"]
 
 
 def network_of(kind="plain", *, batched=True, loss=CROSS_ENTROPY, dtype=torch.float64):
@@ -88,6 +88,7 @@ def test_squares_are_those_of_single_samples_whatever_the_layers(kind, monkeypat
     for batched in (True, False):
         for entries in (1, 2**13, 2**24):
             monkeypatch.setattr("hessbench.problems.curvature.factor._EXAMPLE_GRADIENT_ENTRIES", entries)
+            monkeypatch.setattr("hessbench.problems.curvature.factor._ACTIVATION_ENTRIES", entries)
             found = ggn_operator(network_of(kind, batched=batched), "kept-graph").factor.squared_sum(block)
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-13 * float(expected.max()))
 
@@ -109,9 +110,9 @@ def test_layers_are_used_only_where_every_parameter_is_in_one_of_them(kind, monk
 def test_a_perceptron_on_flat_parameters_is_dense_and_a_part_of_it_is_not():
     network = Network(partial(mlp_logits, width=2), drawn(mlp_dim(2)), (Batch(drawn(3, 49), torch.tensor([0, 1, 2])),))
     weights = drawn(3, 10, 2)
-    assert dense_squares(network, network.batches[0].inputs, weights) is not None
+    assert layer_squares(network, network.batches[0].inputs, weights) is not None
     part = restricted(network, [range(100, 130)])
-    assert dense_squares(part, part.batches[0].inputs, weights) is None
+    assert layer_squares(part, part.batches[0].inputs, weights) is None
     whole = ggn_operator(network).factor.squared_sum(drawn(30, 2))
     torch.testing.assert_close(ggn_operator(part).factor.squared_sum(drawn(30, 2)), whole[100:130], rtol=1e-12, atol=0)
 
@@ -120,7 +121,7 @@ def test_in_single_precision_squares_are_off_by_rounding_only():
     block = drawn(SAMPLES * CLASSES, 3, seed=2)
     exact = ggn_operator(network_of()).factor.squared_sum(block)
     single = ggn_operator(network_of(dtype=torch.float32)).factor
-    assert single._all_dense
+    assert single._activations
     found = single.squared_sum(block.float())
     assert found.dtype == torch.float32
     assert float((found.double() - exact).norm()) < 50 * 2.0**-23 * float(exact.norm())
@@ -151,3 +152,42 @@ def test_outputs_that_are_written_to_are_not_taken_for_those_of_the_layer():
     network = Network(forward, parameters, (Batch(inputs, torch.arange(7) % CLASSES),))
     expected = to_dense(ggn_operator(network, "kept-graph")).diagonal()
     torch.testing.assert_close(diagonal_of_ggn(network), expected, rtol=1e-10, atol=1e-12)
+
+
+def convolutional(kind):
+    """A small network of images, each way of which is one of its layers."""
+    channels = 2
+    first = {
+        "strided": nn.Conv2d(1, channels, 3, stride=2, padding=1),
+        "dilated": nn.Conv2d(1, channels, 2, dilation=2, bias=False),
+        "by name": nn.Conv2d(1, channels, 3, padding="same"),
+        "reflecting": nn.Conv2d(1, channels, 3, padding=1, padding_mode="reflect"),
+    }.get(kind, nn.Conv2d(1, channels, 3, padding=1))
+    second = nn.Conv2d(channels, channels, 3, padding=1, groups=2 if kind == "in groups" else 1)
+    norm = nn.GroupNorm(1, channels) if kind == "other norm" else nn.BatchNorm2d(channels)
+    model = nn.Sequential(
+        first, norm, nn.ReLU(inplace=kind == "in place"), second, nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Linear(4 * channels, CLASSES),
+    ).double().eval()  # fmt: skip
+    if isinstance(norm, nn.BatchNorm2d):
+        norm.running_mean, norm.running_var = drawn(channels, seed=3), drawn(channels, seed=4).square() + 0.5
+    return model
+
+
+KNOWN_LAYERS = ["plain", "strided", "dilated", "reflecting"]
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("kind", [*KNOWN_LAYERS, "by name", "in groups", "other norm", "in place"])
+def test_squares_of_convolutions_and_batch_norm_are_those_of_single_samples(kind, batched):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        forward, parameters = module_forward(convolutional(kind))
+    labels = torch.randint(0, CLASSES, (SAMPLES,), generator=torch.Generator().manual_seed(1))
+    images = drawn(SAMPLES, 1, 5, 4)
+    network = Network(forward, parameters.double(), (Batch(images, labels),), batched=batched, traced=False)
+    factor = ggn_operator(network, "kept-graph").factor
+    block = drawn(SAMPLES * CLASSES, 2, seed=2)
+    expected = squares_of(network, block)
+    torch.testing.assert_close(factor.squared_sum(block), expected, rtol=0, atol=1e-13 * float(expected.max()))
+    assert bool(factor._activations) == (kind in KNOWN_LAYERS)
