@@ -17,8 +17,8 @@ class Rows(Protocol):
 
     Row r belongs to one sample i: b_r = J_i^T s_r (n,), with s_r (C,) one of the columns of a root of the Hessian of
     the loss of sample i in its outputs, the mean over samples inside it. Those of a sample are orthogonal to each
-    other, by descending norm where all of its outputs share one loss. So ||b_r|| <= ||J_i|| ||s_r||, and where a network is sure of a sample, all of its rows
-    are next to nothing.
+    other, by descending norm where all of its outputs share one loss. So ||b_r|| <= ||J_i|| ||s_r||, and where a
+    network is sure of a sample, all of its rows are next to nothing.
     """
 
     @property
