@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from hessbench.problems.curvature.rules.affine import is_affine_in_each
+from hessbench.problems.curvature.rules.structure import is_affine_in_each
 from hessbench.problems.networks.flat import module_forward
 from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.networks.restriction import restricted
