@@ -7,17 +7,17 @@ order, and a maximum stays where it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import torch
+from torch._ops import OpOverload
 
 from hessbench.problems.curvature.rules.gathering import GATHERING
 from hessbench.problems.curvature.rules.pooling import POOLING
 from hessbench.problems.curvature.rules.shapes import SHAPES
 from hessbench.problems.curvature.rules.sums import SUMS
-from hessbench.problems.curvature.rules.tape import Node
 
 aten = torch.ops.aten
 Places: TypeAlias = frozenset[int]
@@ -127,19 +127,24 @@ _IN_TRAINING: Final = 5
 """Place of their flag."""
 
 
-def affine_places(node: Node) -> tuple[Places, ...] | None:
+def affine_places(op: OpOverload, index: int, args: Sequence[Any]) -> tuple[Places, ...] | None:
     """Sets of arguments in which an output is piecewise affine together while the others do not move.
+
+    Args:
+        op: The operation.
+        index: Which of its outputs.
+        args: Its arguments by their places.
 
     Returns:
         Sets of places; None for all arguments together. No set where nothing is known.
     """
-    if node.op in LINEAR:
+    if op in LINEAR:
         return None
-    if node.index != 0:
+    if index != 0:
         return ()
-    if node.op in _BATCH_NORMS:
+    if op in _BATCH_NORMS:
         # By statistics of the batch the normalised value is curved in what it is made of, not in what scales it.
-        return _SHIFTED if node.args[_IN_TRAINING] else _BIASED
-    if node.op is aten._native_batch_norm_legit.no_stats:
+        return _SHIFTED if args[_IN_TRAINING] else _BIASED
+    if op is aten._native_batch_norm_legit.no_stats:
         return _SHIFTED
-    return JOINTLY.get(node.op, ())
+    return JOINTLY.get(op, ())

@@ -15,7 +15,7 @@ from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.network import Forward
 
 aten = torch.ops.aten
-_CUTS: Final = frozenset(
+CUTS: Final = frozenset(
     {
         aten.detach.default,
         *(aten.zeros_like.default, aten.ones_like.default, aten.full_like.default, aten.empty_like.default),
@@ -24,8 +24,6 @@ _CUTS: Final = frozenset(
     }
 )
 """Operations whose outputs count as constants, as they do for autograd."""
-
-_NOTHING: Final = torch.empty(0)
 
 
 class UnknownNode(ValueError):  # noqa: N818  # what is unknown is the news, not that it is an error
@@ -78,15 +76,12 @@ class Tape:
         nodes: The nodes.
         outputs: Outputs (m, C) as they were recorded.
         graphed: The same with the graph that autograd makes of the function as it is.
-        hidden: Operations on values that autograd follows to what is not written down: complex values, results of a
-            custom function, what a backward pass inside the function had saved.
     """
 
     parameters: Tensor
     outputs: Tensor
     graphed: Tensor
     nodes: list[Node] = field(default_factory=list[Node])
-    hidden: list[str] = field(default_factory=list[str])
 
 
 def record(forward: Forward, parameters: Tensor, inputs: Inputs) -> Tape:
@@ -118,9 +113,7 @@ def record(forward: Forward, parameters: Tensor, inputs: Inputs) -> Tape:
                 name, operation = again.args
                 raise UnknownNode(name, f"an {operation}, whose write could not be made a new value") from again
             graphed = forward(own, inputs)
-    if recorder.is_hidden(outputs):
-        recorder.hidden.append("outputs")
-    return Tape(own, outputs, graphed, recorder.nodes, recorder.hidden)
+    return Tape(own, outputs, graphed, recorder.nodes)
 
 
 class _Overwritten(Exception):  # noqa: N818  # never leaves this module
@@ -133,15 +126,8 @@ class _Recorder(TorchDispatchMode):
     def __init__(self, parameters: Tensor) -> None:
         super().__init__()
         self.nodes: list[Node] = []
-        self.hidden: list[str] = []
         self._tracked: dict[int, Tensor] = {id(parameters): parameters}
-        self._constant: dict[int, Tensor] = {}
         self._counts: dict[str, int] = {}
-
-    def is_hidden(self, tensor: Tensor) -> bool:
-        """Whether autograd follows a value from somewhere else than from what was written down or is a leaf."""
-        known = id(tensor) in self._tracked or id(tensor) in self._constant
-        return not known and tensor.requires_grad and not tensor.is_leaf
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -150,26 +136,14 @@ class _Recorder(TorchDispatchMode):
         if func._schema.is_mutable:  # pyright: ignore[reportPrivateUsage]
             raise _Overwritten(func._opname, str(func))  # pyright: ignore[reportPrivateUsage]
         result = func(*args, **(kwargs or {}))
-        if not torch.is_grad_enabled():
+        node = Node("", func, args, kwargs or {}, torch.empty(0, device="meta"), 0)
+        if func in CUTS or not torch.is_grad_enabled() or not any(id(one) in self._tracked for one in node.tensors()):
             return result
         word = func._opname  # pyright: ignore[reportPrivateUsage]
-        tensors = list(Node("", func, args, kwargs or {}, _NOTHING, 0).tensors())
-        hidden = any(self.is_hidden(one) for one in tensors)
-        if hidden:
-            self.hidden.append(word)
-        outputs = [
-            (index, one)
-            for index, one in enumerate(result if isinstance(result, list | tuple) else (result,))
-            if isinstance(one, Tensor)
-        ]
-        if func in _CUTS or not any(id(one) in self._tracked for one in tensors):
-            if not hidden and any(one.requires_grad for one in tensors):
-                self._constant.update((id(output), output) for _, output in outputs)
-            return result
         count = self._counts[word] = self._counts.get(word, -1) + 1
-        name = f"{word}_{count}" if count else word
-        for index, output in outputs:
-            if output.is_floating_point():
+        for index, output in enumerate(result if isinstance(result, list | tuple) else (result,)):
+            if isinstance(output, Tensor) and output.is_floating_point():
                 self._tracked[id(output)] = output
+                name = f"{word}_{count}" if count else word
                 self.nodes.append(Node(name, func, args, kwargs or {}, output, index))
         return result
