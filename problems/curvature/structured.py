@@ -18,7 +18,7 @@ from hessbench.problems.curvature.engines.output_rounding import rounding_size
 from hessbench.problems.curvature.matrices import ggn_operator, hessian_operator
 from hessbench.problems.curvature.network_rows import NetworkRows
 from hessbench.problems.curvature.residual import residual_network
-from hessbench.problems.curvature.structure import structure_of
+from hessbench.problems.curvature.rules.structure import structure_of
 from hessbench.problems.curvature.subset import subset_operator
 from hessbench.problems.networks.network import Network
 
