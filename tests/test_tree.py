@@ -78,20 +78,22 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.sketch": ("estimand", "reports.writing", "reports.claims"),
     "reports.one_vector": ("estimand", "reports.writing", "reports.claims"),
     "reports.density": ("estimand", "reports.writing", "reports.claims"),
+    "reports.few_gradients": ("estimand", "reports.writing", "reports.claims"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
-        "reports.claims", "reports.sketch", "reports.one_vector", "reports.density",
+        "reports.claims", "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients",
         "reports.spectra", "reports.calibration",
     ),
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.claims",
         "reports.calibration",
-        "reports.sketch", "reports.one_vector", "reports.density",
+        "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients",
     ),
-    # These two run cells, as no other study does: by two checkouts in turns.
+    # These run cells, as no other study does.
     "studies.interleaved": ("catalog", "cells", "running", "reports"),
     "studies.timed_cells": ("protocol", "catalog", "cells"),
+    "studies.few_gradients": ("protocol", "definitions", "catalog", "ledger", "cells", "reports.few_gradients"),
     "cli": ("*",),
 }  # fmt: skip
 # Rooms that are not a folder of their own, by the modules they hold.

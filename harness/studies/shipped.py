@@ -13,12 +13,14 @@ from hessbench.reports.calibration.page import write_calibration_study
 from hessbench.reports.claims.claim import PublishedClaim
 from hessbench.reports.density.page import write_density_study
 from hessbench.reports.density.verdicts import CLAIMS as DENSITY_CLAIMS
+from hessbench.reports.few_gradients.page import write_few_gradients_study
 from hessbench.reports.one_vector.page import write_one_vector_study
 from hessbench.reports.one_vector.verdicts import CLAIMS as ONE_VECTOR_CLAIMS
 from hessbench.reports.sketch.page import write_sketch_study
 from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
 from hessbench.studies.calibration import CalibrationDesign, run_calibration
 from hessbench.studies.density import DensityDesign, run_density
+from hessbench.studies.few_gradients import FewGradientsDesign, run_few_gradients
 from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
 from hessbench.studies.sketch import Design, run_study
 
@@ -43,6 +45,11 @@ class Study(Generic[ResultsT]):
     claims: tuple[PublishedClaim[ResultsT], ...]
     run: Callable[[Say], ResultsT]
     write: Callable[[ResultsT, Path, str], Path]
+
+
+def _few_gradients(say: Say) -> Any:
+    """Its questions are made when it is run, not with the list of studies."""
+    return run_few_gradients(FewGradientsDesign(), say)
 
 
 STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
@@ -81,6 +88,14 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
             claims=(),
             run=partial(run_calibration, CalibrationDesign()),
             write=write_calibration_study,
+        ),
+        Study(
+            name="few-gradients",
+            summary="what traces, diagonals, first eigenvalues and densities of networks cost in gradients, by whole "
+            "products and by rows, subsets of the samples and parts of the Hessian. Some ten minutes on two cores.",
+            claims=(),
+            run=_few_gradients,
+            write=write_few_gradients_study,
         ),
     )
 })  # fmt: skip

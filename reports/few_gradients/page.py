@@ -1,0 +1,214 @@
+"""The page of the study of few gradients: what answers cost, the curves, and where the advantage begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, study_folder
+from hessbench.reports.few_gradients.figures import draw_curves, draw_series, of_series
+from hessbench.reports.few_gradients.results import (
+    COSTS,
+    COUNTED,
+    LEVELS,
+    METHOD,
+    WITH_BUILD,
+    FewGradientsResults,
+    MethodRuns,
+    QuestionRuns,
+    best,
+    median_cost,
+)
+from hessbench.reports.writing.escaping import clean
+from hessbench.reports.writing.folders import templates, write_text
+from hessbench.reports.writing.sheets import to_csv
+from hessbench.reports.writing.units import DASH, significant
+
+NAME: Final = "few-gradients"
+"""Of the study."""
+
+
+@dataclass(frozen=True)
+class LevelCell:
+    """What the best method of either kind costs at a level, and how much the one saves."""
+
+    whole: str
+    whole_method: str
+    structured: str
+    structured_method: str
+    advantage: str
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """A question, and a cell for each level."""
+
+    question: str
+    network: str
+    cells: tuple[LevelCell, ...]
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """A method of a question: what each level costs by each cost, and how its interval did."""
+
+    question: str
+    network: str
+    method: str
+    build: str
+    costs: tuple[tuple[str, ...], ...]
+    held: str
+    note: str
+
+
+def write_few_gradients_study(results: FewGradientsResults, out: Path | str, command: str) -> Path:
+    """Write the page, its figures and the CSV behind them.
+
+    Args:
+        results: What was measured.
+        out: Folder to write.
+        command: Command line that made it, shown on the page.
+
+    Returns:
+        The page, `index.html` in `out`.
+
+    Raises:
+        ValueError: If `out` is a file, or a folder that holds something other than this study.
+    """
+    with study_folder(NAME, out) as folder:
+        write_text(folder / "points.csv", to_csv(points_frame(results)))
+        write_text(folder / "costs.csv", to_csv(costs_frame(results)))
+        page = templates().get_template("few_gradients_study.html").render(
+            command=clean(command), levels=[_percent(level) for level in LEVELS], threads=results.threads,
+            answers=[answer_row(found) for found in results.questions], costs=list(COSTS.values()),
+            rows=[row for found in results.questions for row in method_rows(found)],
+            figures=_figures(results, folder),
+            gradients=[(found.question.network, found.dim, found.samples, f"{1e3 * found.gradient_s:.3g}")
+                       for found in _networks(results)],
+        )  # fmt: skip
+        write_text(folder / "index.html", page)
+    return Path(out) / "index.html"
+
+
+def points_frame(results: FewGradientsResults) -> pd.DataFrame:
+    """A row for each point of each run."""
+    return pd.DataFrame([
+        {
+            "question": found.question.name, "network": found.question.network, "problem": found.question.problem,
+            "method": runs.method, "structured": runs.structured, "repeat": repeat, "matvecs": point.matvecs,
+            "gradient_equivalents": short(point.gradient_equivalents), "gradients": short(point.gradients),
+            "build_gradients": short(float(build)), "error": short(point.error),
+            "half_width_99": short(point.half_width),
+        }
+        for found in results.questions for runs in found.methods
+        for repeat, (points, build) in enumerate(zip(runs.repeats, runs.build, strict=True)) for point in points
+    ])  # fmt: skip
+
+
+def costs_frame(results: FewGradientsResults) -> pd.DataFrame:
+    """A row for each method of a question and level: the median of each cost, empty where it is not reached."""
+    return pd.DataFrame([
+        {
+            "question": found.question.name, "network": found.question.network, "method": runs.method,
+            "structured": runs.structured, "level": level, "repeats": len(runs.repeats),
+            **{cost: _finite(median_cost(runs, level, cost)) for cost in COSTS},
+        }
+        for found in results.questions for runs in found.methods for level in LEVELS
+    ])  # fmt: skip
+
+
+def answer_row(found: QuestionRuns) -> AnswerRow:
+    """The best of either kind at each level, by gradients with the build."""
+    cells: list[LevelCell] = []
+    for level in LEVELS:
+        whole_method, whole = best(found, level, WITH_BUILD, structured=False)
+        method, cost = best(found, level, WITH_BUILD, structured=True)
+        gain = whole / cost if np.isfinite(whole) and np.isfinite(cost) else np.nan
+        cells.append(LevelCell(_cost(whole), whole_method, _cost(cost), method, _times(gain)))
+    return AnswerRow(found.question.name, found.question.network, tuple(cells))
+
+
+def method_rows(found: QuestionRuns) -> list[MethodRow]:
+    """A row for each method of a question."""
+    return [
+        MethodRow(
+            found.question.name,
+            found.question.network,
+            runs.method,
+            significant(float(np.median(runs.build))) if runs.build.size else DASH,
+            tuple(tuple(_cost(median_cost(runs, level, cost)) for cost in (METHOD, WITH_BUILD, COUNTED))
+                  for level in LEVELS),
+            _held(runs),
+            runs.failure,
+        )
+        for runs in found.methods
+    ]  # fmt: skip
+
+
+def _held(runs: MethodRuns) -> str:
+    """How many of the claimed intervals held the truth."""
+    claimed = [point for points in runs.repeats for point in points if np.isfinite(point.half_width)]
+    if not claimed:
+        return DASH
+    return f"{sum(point.error <= point.half_width for point in claimed)} of {len(claimed)}"
+
+
+def _figures(results: FewGradientsResults, folder: Path) -> list[PageFigure]:
+    made: list[PageFigure] = []
+    alone = of_series(results, "")
+    whole = [
+        found for found in alone if len({found.question.network for found in alone}) == 1 or _is_full(alone, found)
+    ]
+    if whole:
+        made.append(keep_figure(
+            draw_curves(whole), folder, "figures/curves.svg", title="Error against cost",
+            alt="Error against gradients and gradient-equivalents, a row for each question",
+            caption="Medians over the repeats, both axes logarithmic. Dashed and open: methods of whole products; "
+            "solid: methods by rows, subsets and parts. Dotted: 10, 1 and 0.1 %. Errors below 10⁻⁶ are drawn there.",
+        ))  # fmt: skip
+    for series in dict.fromkeys(found.question.series for found in results.questions):
+        if not series:
+            continue
+        power_law = "number" in series
+        ending = (
+            "The exponents are those of lines through the points." if power_law else
+            "Where a line is missing no method of the kind reached 1 % within the budgets of the study."
+        )  # fmt: skip
+        made.append(keep_figure(
+            draw_series(series, of_series(results, series), power_law=power_law), folder,
+            f"figures/{'samples' if power_law else 'steps'}.svg", title=f"By {series}",
+            alt=f"Gradients to an error of 1 % by {series}, a panel for each question",
+            caption=f"Gradients, build included, from which on the error stays within 1 %: the best method of whole "
+            f"products and the best by rows, subsets and parts. {ending}",
+        ))  # fmt: skip
+    return made
+
+
+def _is_full(alone: list[QuestionRuns], found: QuestionRuns) -> bool:
+    """Whether the network of a question is the one that most questions are asked of."""
+    names = [each.question.network for each in alone]
+    return names.count(found.question.network) == max(map(names.count, names))
+
+
+def _networks(results: FewGradientsResults) -> list[QuestionRuns]:
+    return list({found.question.network: found for found in results.questions}.values())
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:g} %"
+
+
+def _cost(value: float) -> str:
+    return significant(value) if np.isfinite(value) else "not reached"
+
+
+def _times(value: float) -> str:
+    return DASH if not np.isfinite(value) else f"{significant(value)} times"
+
+
+def _finite(value: float) -> float:
+    return short(value) if np.isfinite(value) else np.nan

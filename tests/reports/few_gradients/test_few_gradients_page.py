@@ -1,0 +1,105 @@
+"""Costs at a level of error, and the page that shows them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hessbench.reports.few_gradients.figures import exponent
+from hessbench.reports.few_gradients.page import answer_row, write_few_gradients_study
+from hessbench.reports.few_gradients.results import (
+    COUNTED,
+    METHOD,
+    WITH_BUILD,
+    CurvePoint,
+    FewGradientsResults,
+    MethodRuns,
+    Question,
+    QuestionRuns,
+    best,
+    cost_at,
+    median_cost,
+)
+
+
+def runs_of(*repeats, method="one", structured=False, build=2.0, widths=False):
+    """Runs from (cost, error) pairs; counted at half of what they took."""
+    points = tuple(
+        tuple(CurvePoint(int(cost), cost / 2, cost, error, 2 * error if widths else np.nan) for cost, error in repeat)
+        for repeat in repeats
+    )
+    return MethodRuns(method, structured, np.full(len(repeats), build), points)
+
+
+def question_of(*methods, network="MLP", series="", place=0.0, name="trace"):
+    question = Question(name, network, "digits-mlp", "trace", "relative", series, place)
+    return QuestionRuns(question, 1930, 500, 1e-3, methods)
+
+
+FALLING = [(1.0, 0.5), (4.0, 0.05), (16.0, 0.004)]
+
+
+def test_a_cost_counts_from_where_on_the_error_stays_within_the_level():
+    lucky = [(1.0, 0.005), (4.0, 0.05), (16.0, 0.004)]
+    runs = runs_of(FALLING, lucky)
+    assert cost_at(runs, 0.1, METHOD).tolist() == [4.0, 1.0]
+    assert cost_at(runs, 0.01, METHOD).tolist() == [16.0, 16.0]
+    assert cost_at(runs, 0.01, WITH_BUILD).tolist() == [18.0, 18.0]
+    assert cost_at(runs, 0.01, COUNTED).tolist() == [8.0, 8.0]
+    assert cost_at(runs, 0.001, METHOD).tolist() == [np.inf, np.inf]
+
+
+def test_an_error_that_is_no_number_is_within_no_level():
+    assert cost_at(runs_of([(1.0, 0.001), (2.0, np.nan)]), 0.1, METHOD).tolist() == [np.inf]
+
+
+def test_a_level_that_half_of_the_repeats_miss_is_not_reached():
+    never = [(1.0, 0.5)]
+    assert median_cost(runs_of(FALLING, FALLING, never), 0.01, METHOD) == 16.0
+    assert median_cost(runs_of(FALLING, never), 0.01, METHOD) == np.inf
+    assert median_cost(runs_of(), 0.01, METHOD) == np.inf
+
+
+def test_the_best_of_either_kind_is_the_cheapest_that_gets_there():
+    slow, quick = runs_of([(40.0, 0.001)], method="slow"), runs_of([(20.0, 0.001)], method="quick")
+    rows = runs_of([(5.0, 0.001)], method="rows", structured=True, build=0.0)
+    found = question_of(slow, quick, rows)
+    assert best(found, 0.01, WITH_BUILD, structured=False) == ("quick", 22.0)
+    assert best(found, 1e-4, WITH_BUILD, structured=False) == ("", np.inf)
+    cell = answer_row(found).cells[1]
+    assert (cell.whole, cell.structured, cell.advantage) == ("22.0", "5.00", "4.40 times")
+
+
+def test_the_exponent_of_a_power_law_is_found():
+    assert exponent(np.asarray([64.0, 256.0, 1024.0]), np.asarray([2.0, 4.0, 8.0])) == pytest.approx(0.5)
+
+
+def results():
+    rows = runs_of(FALLING, FALLING, method="heavy-rows", structured=True, build=0.0, widths=True)
+    whole = runs_of([(20.0, 0.2), (400.0, 0.008)], method="hutchinson")
+    failed = MethodRuns("<b>", True, np.zeros(0), (), "it has no rows & says so")
+    steps = [question_of(whole, rows, series="step of the training", place=step, network=str(step)) for step in (0, 10)]
+    sizes = [question_of(whole, rows, series="number of images", place=n, network=str(n)) for n in (64, 256)]
+    return FewGradientsResults(2, (question_of(whole, rows, failed), *steps, *sizes))
+
+
+def test_the_page_has_every_number_and_escapes_what_it_is_told(tmp_path):
+    page = write_few_gradients_study(results(), tmp_path / "out", "hessbench study <few>")
+    text = page.read_text(encoding="utf-8")
+    assert "not reached" in text
+    assert "6 of 6" in text
+    assert "25.1 times" in text
+    assert "&lt;b&gt;" in text
+    assert "<few>" not in text
+    assert sorted(path.name for path in (page.parent / "figures").iterdir()) == [
+        "curves.svg", "samples.svg", "steps.svg",
+    ]  # fmt: skip
+    costs = pd.read_csv(page.parent / "costs.csv")
+    assert costs.groupby("method").size().to_dict() == {"<b>": 3, "heavy-rows": 15, "hutchinson": 15}
+    points = pd.read_csv(page.parent / "points.csv")
+    assert len(points) == 5 * (6 + 2)
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path):
+    first, second = (write_few_gradients_study(results(), tmp_path / name, "command").parent for name in ("a", "b"))
+    for path in first.rglob("*.*"):
+        assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
