@@ -13,8 +13,8 @@ LEVELS: Final = (0.1, 0.01, 0.001)
 """Errors at which costs are read: 10, 1 and 0.1 %."""
 
 COUNTED: Final = "gradient_equivalents"
-METHOD: Final = "method"
-WITH_BUILD: Final = "with_build"
+METHOD: Final = "gradients"
+WITH_BUILD: Final = "gradients_with_build"
 COSTS: Final = {
     METHOD: "gradients, the method alone",
     WITH_BUILD: "gradients, build included",
