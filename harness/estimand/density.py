@@ -19,6 +19,7 @@ from hessbench.estimand.base import (
     real_vector,
     spectral_norm,
 )
+from hessbench.specs import Value
 
 _NONE: Final = 1e-9
 """Part of a mass that is rounding."""
@@ -61,6 +62,7 @@ class Density(Estimand):
     }
     side_by_side: ClassVar[tuple[str, ...]] = ("wasserstein1", "bulk_wasserstein1", "ks", "zero_mass")
     trivial_answer: ClassVar[str] = "one point at the mean"
+    asks: ClassVar[Mapping[str, Value]] = {"spectrum": True}
     delta: float = 1e-3
     outliers: int = 10
 

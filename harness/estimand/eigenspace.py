@@ -60,7 +60,7 @@ class TopEigenspace(Estimand):
         ),
     }
     trivial_answer: ClassVar[str] = "a random space"
-    asks: ClassVar[Mapping[str, Value]] = {"vectors": True}
+    asks: ClassVar[Mapping[str, Value]] = {"vectors": True, "spectrum": True}
     k: int
     which: Which = "magnitude"
 

@@ -24,6 +24,7 @@ from hessbench.estimand.base import (
     spectral_norm,
 )
 from hessbench.estimand.numbers import check_fits, check_leading
+from hessbench.specs import Value
 
 WITHIN: Final[Mapping[str, float]] = {
     "values_within_10pct": 0.1,
@@ -58,6 +59,7 @@ class TopEigenvalues(Estimand):
             "relative error of the first value", "Relative error of the first of the k values."
         ),
     }
+    asks: ClassVar[Mapping[str, Value]] = {"spectrum": True}
     k: int
     which: Which = "magnitude"
 
