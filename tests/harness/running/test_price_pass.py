@@ -52,7 +52,7 @@ def test_a_run_keeps_what_its_cells_took_beside_what_was_predicted(tmp_path, mon
     cells = planned("diagonal[n=100]")
     price_plan(cells, PriceStore(), 60.0, lambda text: None)
     suite = Suite("mine", 1, (Cross("trace", ("diagonal[n=100]",), ("hutchinson",), (4, 8)),))
-    run(suite, tmp_path / "run", Options(prices=False))
+    run(suite, tmp_path / "run", Options(prices=False), catalog=load_catalog())
     prices = remembered(cells)
     misses = [prices.last_miss(entry) for entry in cells]
     assert all(miss.seconds_ratio > 0 for miss in misses)
