@@ -92,7 +92,8 @@ class Estimate:
         converged: Whether the method says it has converged.
         diagnostics: Small numbers and texts worth keeping.
         also: Answers to other estimands from the same run.
-        starts: Of a density, the start each node is from, (m,) from 0, or -1; see `spectral.read_from_density`.
+        starts: Of a density, the start each node is from, (m,) from 0, or -1 for what all share; see
+            `spectral.read_from_density`.
     """
 
     value: Any
