@@ -82,6 +82,18 @@ def test_degrees_of_freedom_that_cannot_be_are_not_taken(dof):
     assert entry(traces(4.0 / 1.95, {"stderr_dof": dof}), 0.1).claims[0].true == 3
 
 
+def test_that_of_a_diagonal_is_judged_in_the_2_norm():
+    """Entries of norm 20, found with an error of 0.4 in the 2-norm."""
+    errors = {"relative_norm": 0.02, "max_relative": 0.05, "absolute": 0.4}
+    for stderr, true in ((0.25, 3), (0.15, 0)):
+        rows = repeats(
+            "diagpp", estimand="diagonal", error=lambda budget, repeat: 0.02, errors=lambda value: errors,
+            said_stderr=stderr, diagnostics={"stderr_dof": 30.0},
+        )  # fmt: skip
+        (claim,) = entry(rows, 0.1).claims
+        assert (claim.true, claim.size.median) == (true, pytest.approx(stderr / 20))
+
+
 def test_of_an_old_row_it_is_not_known_whether_a_standard_error_was_true():
     rows = [dataclasses.replace(row, errors={"relative_to_abs_sum": 0.02, "relative": 0.04}) for row in traces(3.0)]
     (claim,) = entry(rows, 0.1).claims
