@@ -86,13 +86,15 @@ class Estimate:
             function of no arguments that returns one of these, or a whole `Estimate`. A function must hold all it
             needs: it is called when spending reaches a budget, which may be after the generator has moved on.
         vectors: Eigenvectors (n, k), where there are any.
-        stderr: Standard error the method claims for its value.
+        stderr: Standard error the method claims for its value; of a diagonal that of its 2-norm, the root of the summed
+            variances of the entries.
         stderr_dof: Degrees of freedom of `stderr` where it is the spread of few samples, one less than these: with
             them an interval takes Student's t in place of the normal quantile; see `half_width`.
         converged: Whether the method says it has converged.
         diagnostics: Small numbers and texts worth keeping.
         also: Answers to other estimands from the same run.
-        starts: Of a density, the start each node is from, (m,) from 0, or -1; see `spectral.read_from_density`.
+        starts: Of a density, the start each node is from, (m,) from 0, or -1 for what all share; see
+            `spectral.read_from_density`.
     """
 
     value: Any

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand import Array, TopEigenvalues
+from hessbench.estimand import Array, Estimate, TopEigenvalues, Trace
 from hessbench.methods.arguments import check_at_least, check_choice
 from hessbench.methods.eigenvalues.simultaneous import simultaneous_steps
 from hessbench.methods.krylov.lockstep import lanczos_lockstep
@@ -18,7 +20,7 @@ from hessbench.methods.krylov.ritz import last_row, leading, ritz_vectors
 from hessbench.methods.krylov.tridiagonal import quadrature, solve_tridiagonal
 from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.probes import draw_direction, draw_normal
-from hessbench.methods.small_dense import eigenpairs_of, to_device, to_host
+from hessbench.methods.small_dense import eigenpairs_of, freedom, mean_and_stderr, to_device, to_host
 from hessbench.operators import FunctionOperator, LinearOperator
 
 DeflatedBy: TypeAlias = Literal["lanczos", "simultaneous"]
@@ -136,3 +138,42 @@ def rules_outside(
     drawn = draw_normal(op.dim, starts, op, generator)
     X = outside(space, outside(space, drawn))  # the second pass takes out what rounding left of the first
     return [quadrature(alphas, betas) for alphas, betas in lanczos_lockstep(op, X, steps, reorth=reorth, scale=scale)]
+
+
+def put_together(
+    dim: int,
+    known: tuple[Array, Array],
+    known_trace: float,
+    taken: int,
+    rules: Sequence[tuple[Array, Array]],
+    diagnostics: Mapping[str, Any],
+) -> Estimate:
+    """The density of a known part and of what is left, which the quadratures of the starts share.
+
+    Args:
+        dim: Dimension n.
+        known: Nodes and weights of the known part, of mass taken / n.
+        known_trace: Its trace.
+        taken: Its dimension.
+        rules: Nodes and weights of each start, of mass one; none where the known part is everything.
+        diagnostics: What is said of the whole.
+
+    Returns:
+        (nodes, weights), first those known, and which start each node is from, -1 for what all share; in `also` the
+        trace, with its standard error over the starts, 0 where there are none.
+    """
+    left, starts = dim - taken, len(rules)
+    nodes, weights = [known[0]], [known[1]]
+    for values, mass in rules:
+        nodes.append(values)
+        weights.append(mass * left / dim / starts)
+    labels = np.repeat(np.arange(-1, starts), [values.size for values in nodes])
+    mean, stderr = 0.0, 0.0
+    if rules:
+        mean, stderr = mean_and_stderr(np.asarray([left * float(values @ mass) for values, mass in rules]))
+    return Estimate(
+        (np.concatenate(nodes), np.concatenate(weights)),
+        diagnostics=diagnostics,
+        also={Trace: Estimate(known_trace + mean, stderr=stderr, stderr_dof=freedom(starts))},
+        starts=labels,
+    )

@@ -9,7 +9,7 @@ from hessbench.estimand import Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.probes import draw_signs
-from hessbench.methods.small_dense import eigenvalues_of, mean_and_stderr, to_host
+from hessbench.methods.small_dense import eigenvalues_of, freedom, mean_and_stderr, to_host
 from hessbench.operators import LinearOperator
 
 
@@ -45,7 +45,7 @@ def sketch_density(op: LinearOperator, /, *, num_matvecs: int, generator: torch.
     nodes, weights = eigenvalues_of(G / m), np.full(m, 1 / n)
     if m < n:
         nodes, weights = np.append(nodes, 0.0), np.append(weights, (n - m) / n)
-    return Estimate((nodes, weights), also={Trace: Estimate(trace, stderr=stderr)})
+    return Estimate((nodes, weights), also={Trace: Estimate(trace, stderr=stderr, stderr_dof=freedom(m))})
 
 
 def _widths(num_matvecs: int, **_: object) -> tuple[int, ...]:
