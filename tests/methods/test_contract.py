@@ -62,6 +62,7 @@ SPECS = [
     "krylov-aware-slq[block=3,extra=1,starts=2]",
     "lanczos-density",
     "lanczos-density[margins=explicit,num_probes=2]",
+    "lanczos-density[by=simultaneous,deflation=3,margins=explicit]",
     "sketch-density",
     "kpm",
     "kpm[bounds=tight,num_probes=2]",
