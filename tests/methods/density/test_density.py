@@ -307,6 +307,36 @@ def test_the_sketch_is_padded_with_zeros_and_keeps_the_trace(run, rotated):
     assert 60 * float(nodes @ weights) == pytest.approx(estimate.also[Trace].value)
 
 
+@pytest.mark.parametrize("m", [1, 7, 40, 60])
+@pytest.mark.parametrize("pad", ["zero", "scaled"])
+def test_whatever_stands_for_the_rest_of_the_sketch_keeps_the_trace(run, rotated, pad, m):
+    A = rotated(np.linspace(-1, 3, 40))
+    outcome = run("sketch-density", A, m, pad=pad)
+    nodes, weights = outcome.last.value
+    assert outcome.op.matvecs == min(m, 40)
+    assert weights.sum() == pytest.approx(1)
+    assert 40 * float(nodes @ weights) == pytest.approx(outcome.last.also[Trace].value)
+
+
+def test_the_scaled_sketch_is_near_flat_spectra_and_the_padded_one_near_those_of_low_rank(run, rotated):
+    flat, low = np.full(100, 2.0), np.concatenate([[9.0, -4.0], np.zeros(98)])
+    ramp = np.linspace(-1, 1, 100)
+    zero, scaled = (
+        [error(run("sketch-density", rotated(values), 9, pad=pad).last, values) for values in (flat + ramp, low)]
+        for pad in ("zero", "scaled")
+    )
+    assert zero[0] > 2 * scaled[0]
+    assert zero[1] < scaled[1] / 2
+    nodes, _ = run("sketch-density", rotated(flat), 9, pad="scaled").last.value
+    # The values of S^T S / n lie within (1 +- sqrt(m / n))^2 but for what falls off exponentially with n.
+    assert 2 * 0.6**2 < nodes.min() < nodes.max() < 2 * 1.4**2
+
+
+def test_an_unknown_pad_is_refused(run, rotated):
+    with pytest.raises(ValueError, match="pad must be zero or scaled, got 'other'"):
+        run("sketch-density", rotated(np.ones(4)), 2, pad="other")
+
+
 def test_the_histogram_is_that_of_the_dense_diagonal(run, ggn):
     op = ggn()
     diagonal = np.sort((op.factor.F**2).sum(dim=1).numpy())
