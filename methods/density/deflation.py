@@ -124,7 +124,17 @@ def outside_operator(op: LinearOperator, vectors: Tensor) -> LinearOperator:
 
 
 def draw_outside(op: LinearOperator, space: Tensor, columns: int, generator: torch.Generator) -> Tensor:
-    """Columns (n, columns) whose directions are uniform on the complement of orthonormal columns (n, r), r below n."""
+    """Columns whose directions are uniform on the complement of a space.
+
+    Args:
+        op: Operator whose dimension n, dtype and device they take.
+        space: Orthonormal columns (n, r), r below n.
+        columns: Their number.
+        generator: Source of randomness.
+
+    Returns:
+        Block of shape (n, columns).
+    """
     drawn = draw_normal(op.dim, columns, op, generator)
     if not space.shape[1]:
         return drawn
@@ -163,7 +173,14 @@ def rules_outside(
 
 
 def deflation_footprint(dim: int, by: str, rank: int, num_matvecs: int) -> Footprint:
-    """What `deflate` needs of its own."""
+    """What `deflate` needs of its own.
+
+    Args:
+        dim: Dimension n.
+        by: As in `deflate`.
+        rank: As in `deflate`.
+        num_matvecs: Products it spends.
+    """
     count, d = min(rank, dim), min(num_matvecs, dim)
     if by == "lanczos":
         return Footprint(vectors=d + 4.0 + count, passes=d * (d + 1) + 18.0 * d + d * count)
