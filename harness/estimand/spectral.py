@@ -68,6 +68,8 @@ class SpectralQuantity(Estimand):
     read_from: ClassVar[type[Estimand] | None] = Density
     example: ClassVar[Mapping[str, Value]] = {}
     """Parameters with which it is tried where any will do."""
+    reads_rule: ClassVar[bool] = False
+    """Whether it is the integral of a function, read from what a density was before it was smoothed, where it says."""
 
     @classmethod
     @override
@@ -173,6 +175,9 @@ def read_from_density(estimand: SpectralQuantity, density: Estimate, dim: int, d
     nodes are shared nothing is left to chance, and the standard error is 0; of one start there is none. It tells
     starts apart and nothing else: what all starts are off by alike, such as by few nodes, is not in it.
 
+    A density that was smoothed to be shown may say the rule it had before: sums of a function are read from that, which
+    is exact for polynomials of as high a degree as the products allow; shares and counts are read from the density.
+
     Args:
         estimand: What is asked for.
         density: Evaluated estimate of the density.
@@ -185,12 +190,14 @@ def read_from_density(estimand: SpectralQuantity, density: Estimate, dim: int, d
     Raises:
         ValueError: If the value is no density, or its starts are not those of its nodes.
     """
-    Density().to_arrays(density.value, dim)
-    nodes, weights = (real_array(part) for part in cast("tuple[Any, Any]", density.value))
+    smoothed = density.rule is None or not estimand.reads_rule
+    measure = density.value if smoothed else density.rule
+    Density().to_arrays(measure, dim)
+    nodes, weights = (real_array(part) for part in cast("tuple[Any, Any]", measure))
     if not (np.isfinite(nodes).all() and np.isfinite(weights).all()):
         return Estimate(float("nan"), converged=density.converged, diagnostics=density.diagnostics)
     whole = Atoms(nodes, dim * weights, dim, float(np.abs(nodes[weights != 0]).max(initial=0.0)))
-    labels = _labels(whole, density.starts)
+    labels = _labels(whole, density.starts if smoothed else None)
     alone = [] if labels is None else _each_start(whole, labels)
     slack = SLACK * EPS[dtype] * whole.norm
     try:

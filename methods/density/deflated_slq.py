@@ -11,7 +11,15 @@ import torch
 from hessbench.estimand import Array, Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.density.deflation import DeflatedBy, deflate, outside_operator, put_together, rules_outside
+from hessbench.methods.density.deflation import (
+    DeflatedBy,
+    check_share,
+    deflate,
+    deflation_footprint,
+    outside_operator,
+    put_together,
+    rules_outside,
+)
 from hessbench.operators import LinearOperator
 
 _ANY_DIM: Final = 2**62
@@ -88,16 +96,6 @@ def deflated_slq(
     return put_together(n, known, float(found.values.sum()), taken, rules, said)
 
 
-def check_share(share: float) -> None:
-    """Refuse a part of the budget that leaves nothing for one side.
-
-    Raises:
-        ValueError: If it is not above 0 and below 1.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"share must be above 0 and below 1, got {share}")
-
-
 def _split(dim: int, num_matvecs: int, rank: int, share: float, steps: int) -> DeflationSplit:
     count = min(rank, dim)
     depth = min(steps, dim - count)
@@ -119,12 +117,11 @@ def _widths(num_matvecs: int, *, by: str, rank: int, share: float, steps: int, *
 
 def _footprint(dim: int, num_matvecs: int, *, by: str, rank: int, share: float, steps: int, **_: object) -> Footprint:
     split = _split(dim, num_matvecs, rank, share, steps)
-    count, d, depth, starts = min(rank, dim), min(split.deflation, dim), split.depth, split.starts
-    lanczos = by == "lanczos"
-    work = d * (d + 1) + 18.0 * d if lanczos else (d // count) * (2.0 * count * count + 6.0 * count)
+    count, depth, starts = min(rank, dim), split.depth, split.starts
+    before = deflation_footprint(dim, by, rank, split.deflation)
     after = starts * (depth * (depth + 1) + (18.0 + 2 * count) * depth)
-    held = max(d + 4.0 + count if lanczos else 4.0 * count, count + starts * (depth + 6.0))
-    return Footprint(vectors=held, passes=work + d * count + after)
+    held = max(before.vectors, count + starts * (depth + 6.0))
+    return Footprint(vectors=held, passes=before.passes + after)
 
 
 DEFLATED_SLQ = Method(

@@ -13,8 +13,7 @@ from torch import Tensor
 from hessbench.estimand import Array, Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.density.deflated_slq import check_share
-from hessbench.methods.density.deflation import outside_operator, put_together, rules_outside
+from hessbench.methods.density.deflation import check_share, outside_operator, put_together, rules_outside
 from hessbench.methods.eigenvalues.block_krylov import block_krylov_steps
 from hessbench.methods.krylov.ritz import ritz_vectors
 from hessbench.methods.probes import draw_normal
