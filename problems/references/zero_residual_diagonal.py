@@ -15,7 +15,7 @@ from hessbench.estimand.from_dense import References
 from hessbench.estimand.work import OwnWork
 from hessbench.operators import LinearOperator
 from hessbench.problems.curvature.matrices import curvature_operator
-from hessbench.problems.curvature.rules.affine import is_affine_in_each
+from hessbench.problems.curvature.rules.structure import is_affine_in_each
 from hessbench.problems.networks.network import Network
 from hessbench.problems.references.gram import squares_of
 from hessbench.problems.references.rows import ggn_rows

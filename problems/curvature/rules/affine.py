@@ -1,147 +1,150 @@
-"""Whether every output of a network is affine in each parameter alone, piece by piece: read off what it computes.
+"""In which of its arguments an operation is affine, piece by piece and in all of them together.
 
-The outputs then have no second derivative in any one parameter, so that the residual R = Hessian - GGN, a sum of
-second derivatives of outputs with the derivatives of the loss as weights, has a zero diagonal. Products of parameters
-of different layers make the outputs curved; no parameter does so by itself. This is the case of a network whose layers
-are multiplied by weights of their own and joined by ReLU, maxima, means and sums; not of tied weights or of a tanh.
+A product of two values is so in each of them, with the other fixed; a layer norm in its weight and bias, not in what it
+normalises; a tanh in nothing. As everywhere here, a kink has the derivatives that autograd gives it, none of second
+order, and a maximum stays where it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import torch
-from torch import Tensor
+from torch._ops import OpOverload
 
-from hessbench.problems.curvature.rules.rule import Site, Store
-from hessbench.problems.curvature.rules.table import rule_of
-from hessbench.problems.curvature.rules.tape import Tape, record
-from hessbench.problems.curvature.rules.values import INPUT, LiveValue, Values, values_of
-from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.curvature.rules.gathering import GATHERING
+from hessbench.problems.curvature.rules.pooling import POOLING
+from hessbench.problems.curvature.rules.shapes import SHAPES
+from hessbench.problems.curvature.rules.sums import SUMS
 
 aten = torch.ops.aten
+Places: TypeAlias = frozenset[int]
 
-BILINEAR: Final[Mapping[object, tuple[int, int]]] = MappingProxyType(
-    {
-        aten.mul.Tensor: (0, 1),
-        aten.mm.default: (0, 1),
-        aten.bmm.default: (0, 1),
-        aten.addmm.default: (1, 2),
-        aten.baddbmm.default: (1, 2),
-        aten.convolution.default: (0, 1),
-        aten.native_batch_norm.default: (0, 1),
-    }
+_PIECES: Final = (
+    aten.relu.default,
+    aten.leaky_relu.default,
+    aten.threshold.default,
+    aten.hardtanh.default,
+    aten.hardsigmoid.default,
+    aten.hardshrink.default,
+    aten.softshrink.default,
+    aten.abs.default,
+    aten.clamp.default,
+    aten.clamp_min.default,
+    aten.clamp_max.default,
+    aten.masked_fill.Scalar,
+    aten.masked_fill.Tensor,
+    aten.maximum.default,
+    aten.minimum.default,
+    aten.amax.default,
+    aten.amin.default,
+    aten.max.dim,
+    aten.min.dim,
+    aten.sort.default,
+    aten.sort.stable,
+    aten.topk.default,
+    aten.adaptive_max_pool2d.default,
+    aten.max_pool3d_with_indices.default,
 )
-"""Operations that are linear in each of two arguments, by the places of these; batch norm on stored statistics."""
+"""Affine piece by piece: what chooses, bends or keeps entries by their values."""
 
-_SAMPLES: Final = 16
+_MOVES: Final = (
+    aten.add.Scalar,
+    aten.sub.Scalar,
+    aten.rsub.Tensor,
+    aten.div.Scalar,
+    aten.index.Tensor,
+    aten.index_add.default,
+    aten.index_put.default,
+    aten.gather.default,
+    aten.scatter.src,
+    aten.scatter_add.default,
+    aten.roll.default,
+    aten.flip.default,
+    aten.unfold.default,
+    aten.diagonal.default,
+    aten.tril.default,
+    aten.triu.default,
+    aten.im2col.default,
+    aten.col2im.default,
+    aten.pixel_shuffle.default,
+    aten.pixel_unshuffle.default,
+    aten.reflection_pad1d.default,
+    aten.reflection_pad2d.default,
+    aten.replication_pad1d.default,
+    aten.replication_pad2d.default,
+    aten.avg_pool3d.default,
+    aten._adaptive_avg_pool3d.default,
+    aten.upsample_nearest1d.default,
+    aten.upsample_nearest2d.default,
+    aten.upsample_nearest3d.default,
+    aten.upsample_linear1d.default,
+    aten.upsample_bilinear2d.default,
+    aten.upsample_bicubic2d.default,
+    aten.upsample_trilinear3d.default,
+)
+"""Affine operations that have no rule of their own."""
 
-Support: TypeAlias = tuple[tuple[int, int, int], ...]
-"""Parameters that a value may depend on: parts start..stop of flat vectors, each given by its number, ascending."""
+LINEAR: Final = frozenset({*SHAPES, *GATHERING, *SUMS, *POOLING, *_PIECES, *_MOVES})
+"""Operations that are piecewise affine in all their arguments together."""
 
-_ALL: Final[Support] = ((INPUT, 0, 2**62),)
+_TWO: Final = (frozenset({0}), frozenset({1}))
+_ADDED: Final = (frozenset({0, 1}), frozenset({0, 2}))
+_BIASED: Final = (frozenset({0, 2}), frozenset({1, 2}))
+_SHIFTED: Final = (frozenset({1, 2}),)
+
+JOINTLY: Final[Mapping[object, tuple[Places, ...]]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            (aten.mul.Tensor, aten.mm.default, aten.bmm.default, aten.mv.default, aten.dot.default), _TWO
+        ),
+        aten._prelu_kernel.default: _TWO,
+        **dict.fromkeys(
+            (aten.addmm.default, aten.baddbmm.default, aten.addmv.default, aten.addbmm.default, aten.addcmul.default),
+            _ADDED,
+        ),
+        aten.div.Tensor: (frozenset({0}),),
+        aten.addcdiv.default: (frozenset({0, 1}),),
+        aten.lerp.Scalar: (frozenset({0, 1}),),
+        aten.lerp.Tensor: (frozenset({0, 1}), frozenset({2})),
+        aten._trilinear.default: (*_TWO, frozenset({2})),
+        aten.convolution.default: _BIASED,
+        aten.native_group_norm.default: _SHIFTED,
+        aten.native_layer_norm.default: (frozenset({2, 3}),),
+        aten._scaled_dot_product_flash_attention_for_cpu.default: (frozenset({2}),),
+    }
+)  # fmt: skip
+"""Places of the arguments in which the first output of an operation is affine together, the others fixed."""
+
+_BATCH_NORMS: Final = (
+    aten.native_batch_norm.default,
+    aten._native_batch_norm_legit.default,
+    aten._native_batch_norm_legit_functional.default,
+)
+_IN_TRAINING: Final = 5
+"""Place of their flag."""
 
 
-def is_affine_in_each(network: Network) -> bool:
-    """Whether it is shown that every output of a network is affine in each parameter alone, on all of its data.
-
-    Every value that is computed carries the parameters it may depend on. A node without a second derivative keeps the
-    property; so does a product of two values that have no parameter in common, since only one factor moves with any
-    parameter. Any other node, or one without a rule, ends it: False says that nothing was shown, not the contrary. As
-    everywhere here, a kink has the derivatives that autograd gives it, none of second order.
+def affine_places(op: OpOverload, index: int, args: Sequence[Any]) -> tuple[Places, ...] | None:
+    """Sets of arguments in which an output is piecewise affine together while the others do not move.
 
     Args:
-        network: The network; it is recorded on all its samples, since a network may choose its way by them.
+        op: The operation.
+        index: Which of its outputs.
+        args: Its arguments by their places.
 
-    Cost: one forward pass, and what the rules of its nodes keep, 16 samples at a time.
+    Returns:
+        Sets of places; None for all arguments together. No set where nothing is known.
     """
-    for batch in network.batches:
-        for part in [batch] if network.group else _parts(batch):
-            try:
-                tape = record(network.forward, network.parameters, part.inputs)
-                if not _is_affine(tape):
-                    return False
-            except Exception:  # noqa: BLE001 -- a model under the recorder may raise anything; nothing is shown then
-                return False
-    return True
-
-
-def _parts(batch: Batch) -> Iterable[Batch]:
-    return (batch.part(slice(start, start + _SAMPLES)) for start in range(0, batch.size, _SAMPLES))
-
-
-def _is_affine(tape: Tape) -> bool:
-    values = values_of(tape)
-    supports: dict[int, Support] = {}
-    store = Store(lambda tensor: tensor)
-    for value in values.ordered:
-        support = _support(value, values, supports, store)
-        if support is None:
-            return False
-        supports[value.number] = support
-    return True
-
-
-def _support(value: LiveValue, values: Values, supports: dict[int, Support], store: Store) -> Support | None:
-    """What a value depends on; None where it may be curved in one parameter."""
-    if value.node is None:
-        return _ALL
-    if value.base is not None:
-        return _viewed(value, values, supports)
-    if rule_of(Site(value.node, values.live, store)).hvp_term is None:
-        return _union(supports[source] for source in value.sources)
-    places = BILINEAR.get(value.node.op)
-    live = [place for place, one in enumerate(value.node.args) if isinstance(one, Tensor) and values.live(one)]
-    if places is None or len(live) != len(value.sources) or not set(places) <= set(live):
+    if op in LINEAR:
         return None
-    one, other = (supports[value.sources[live.index(place)]] for place in places)
-    return None if _meet(one, other) else _union(supports[source] for source in value.sources)
-
-
-def _viewed(value: LiveValue, values: Values, supports: dict[int, Support]) -> Support:
-    """The part of the flat vector that a view looks at; all of it where entries of the vector may share parameters."""
-    if value.node is None or value.base is None:
-        return _ALL
-    base = values.ordered[value.base]
-    if not _has_one_each(base, values):
-        return supports[base.number]
-    output = value.node.output
-    reach = sum((size - 1) * stride for size, stride in zip(output.shape, output.stride(), strict=True))
-    return ((base.number, value.offset, value.offset + reach + 1),)
-
-
-def _has_one_each(base: LiveValue, values: Values) -> bool:
-    """Whether a flat vector is the parameters, or fixed entries filled with each of them once."""
-    if base.node is None:
-        return True
-    parts = [values.ordered[source] for source in base.sources]
-    if any(part.number != INPUT and part.base != INPUT for part in parts):
-        return False
-    if base.node.op is aten.index_copy.default:
-        return len(parts) == 1
-    return base.node.op is aten.cat.default and not any(
-        _meet(_viewed(one, values, {}), _viewed(other, values, {}))
-        for place, one in enumerate(parts)
-        for other in parts[:place]
-    )
-
-
-def _union(supports: Iterable[Support]) -> Support:
-    """All parts together, those that touch joined."""
-    joined: list[tuple[int, int, int]] = []
-    for base, start, stop in sorted(part for support in supports for part in support):
-        if joined and joined[-1][0] == base and start <= joined[-1][2]:
-            joined[-1] = (base, joined[-1][1], max(stop, joined[-1][2]))
-        else:
-            joined.append((base, start, stop))
-    return tuple(joined)
-
-
-def _meet(one: Support, other: Support) -> bool:
-    """Whether two supports may have a parameter in common; parts of different vectors may."""
-    pairs = ((part, against) for part in one for against in other)
-    return any(
-        base != root_ or (start < stop_ and start_ < stop) for (base, start, stop), (root_, start_, stop_) in pairs
-    )
+    if index != 0:
+        return ()
+    if op in _BATCH_NORMS:
+        # By statistics of the batch the normalised value is curved in what it is made of, not in what scales it.
+        return _SHIFTED if args[_IN_TRAINING] else _BIASED
+    if op is aten._native_batch_norm_legit.no_stats:
+        return _SHIFTED
+    return JOINTLY.get(op, ())

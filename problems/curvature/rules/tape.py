@@ -15,7 +15,7 @@ from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.network import Forward
 
 aten = torch.ops.aten
-_CUTS: Final = frozenset(
+CUTS: Final = frozenset(
     {
         aten.detach.default,
         *(aten.zeros_like.default, aten.ones_like.default, aten.full_like.default, aten.empty_like.default),
@@ -137,7 +137,7 @@ class _Recorder(TorchDispatchMode):
             raise _Overwritten(func._opname, str(func))  # pyright: ignore[reportPrivateUsage]
         result = func(*args, **(kwargs or {}))
         node = Node("", func, args, kwargs or {}, torch.empty(0, device="meta"), 0)
-        if func in _CUTS or not torch.is_grad_enabled() or not any(id(one) in self._tracked for one in node.tensors()):
+        if func in CUTS or not torch.is_grad_enabled() or not any(id(one) in self._tracked for one in node.tensors()):
             return result
         word = func._opname  # pyright: ignore[reportPrivateUsage]
         count = self._counts[word] = self._counts.get(word, -1) + 1

@@ -12,7 +12,7 @@ from hessbench.estimand.from_dense import DENSE_LIMIT
 from hessbench.estimand.work import has_own_work
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.matrices import OPERATORS, curvature_operator
-from hessbench.problems.curvature.rules.affine import is_affine_in_each
+from hessbench.problems.curvature.rules.structure import is_affine_in_each
 from hessbench.problems.networks.losses import CROSS_ENTROPY, Loss
 from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.references import choose
@@ -147,8 +147,17 @@ def test_a_backward_pass_of_its_own_is_seen_where_the_operations_look_affine(net
 
         return replace(network_of(), forward=forward)
 
-    assert is_affine_in_each(network(Smoothed.apply))
+    def hooked(x):
+        """A ReLU by its operations and its graph, whose node hands on another slope."""
+        y = torch.relu(x)
+        if y.grad_fn is not None:
+            y.grad_fn.register_hook(lambda before, after: (after[0] * torch.tanh(x),))
+        return y
+
+    assert not is_affine_in_each(network(Smoothed.apply))
     assert not is_flat(network(Smoothed.apply))
+    assert is_affine_in_each(network(hooked))
+    assert not is_flat(network(hooked))
     assert is_flat(network(torch.relu))
 
 
