@@ -173,7 +173,14 @@ def conjugate_gradients(
 
 
 def footprint_of_steps(dim: int, num_steps: int, reorth: str, kept: int) -> Footprint:
-    """What some steps need of their own."""
+    """What some steps need of their own.
+
+    Args:
+        dim: Dimension n.
+        num_steps: Number of steps.
+        reorth: none, full or first.
+        kept: With first, how many residuals are kept.
+    """
     if reorth == "none":
         return Footprint(vectors=6, passes=24.0 * num_steps)
     rows = min(num_steps, dim, kept if reorth == "first" else dim)

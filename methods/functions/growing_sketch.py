@@ -72,6 +72,16 @@ def steps_for(condition: float, tolerance: float) -> float:
 
 
 def sketched_solution(b: Tensor, preconditioned: Tensor, last: float, damping: float) -> Tensor:
-    """P^-1 b / (l + damping), the solution where the sketch sees A, and less than it where it does not."""
+    """P^-1 b / (l + damping), the solution where the sketch sees A, and less than it where it does not.
+
+    Args:
+        b: Right-hand side (n,).
+        preconditioned: P^-1 b (n,).
+        last: Last eigenvalue l of the sketch.
+        damping: At least 0.
+
+    Returns:
+        x (n,); zero where l and the damping are.
+    """
     size = last + damping
     return preconditioned / size if size else torch.zeros_like(b)

@@ -27,7 +27,7 @@ from hessbench.problems.references.rows import (
     smallest,
 )
 from hessbench.problems.references.spectrum import Spectrum, spectrum_references
-from hessbench.problems.references.woodbury import Factor, woodbury_solution
+from hessbench.problems.references.woodbury import RowFactor, woodbury_solution
 
 MEMORY: Final = 2**31
 """Bytes of rows held at a time, by default; the Gram matrix and its eigensolver come on top."""
@@ -214,7 +214,7 @@ def gram_references(
     rows = cache(lambda: _rows_of(network(), operator))
     gram = cache(lambda: gram_of(rows(), memory))
     spectrum = cache(lambda: _spectrum_of(gram()))
-    factor = cache(lambda: Factor(rows(), memory))
+    factor = cache(lambda: RowFactor(rows(), memory))
 
     def solution(estimand: Solve) -> Reference:
         b = estimand.right_side(rows().dim, slopes or network)

@@ -23,7 +23,7 @@ _CHUNK: Final = 64
 
 
 @dataclass(frozen=True)
-class Factor:
+class RowFactor:
     """Products with rows B (P, n), which are kept where they fit into memory and made again for each where they do not.
 
     Attributes:
@@ -77,7 +77,7 @@ def row_passes(count: int, n: int, memory: int) -> int:
     return 1 if 8 * count * n <= memory else 3 * (1 + _REFINED)
 
 
-def woodbury_solution(factor: Factor, gram: Tensor, b: Array, damping: float) -> tuple[Array, float]:
+def woodbury_solution(factor: RowFactor, gram: Tensor, b: Array, damping: float) -> tuple[Array, float]:
     """Solve (B^T B + d I) x = b by (b - B^T (B B^T + d I)^-1 B b) / d, and refine it until its residual is rounding.
 
     What cancels in the difference is a part eps ||B||^2 / d of x. A step of refinement, with a residual from the rows

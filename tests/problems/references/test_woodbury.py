@@ -17,7 +17,7 @@ from hessbench.problems.references.choose import gram_is_affordable, references_
 from hessbench.problems.references.dense import DENSE
 from hessbench.problems.references.gram import GRAM_OPERATORS, gram_of, gram_references
 from hessbench.problems.references.rows import gradient_rows
-from hessbench.problems.references.woodbury import Factor, row_passes, woodbury_solution
+from hessbench.problems.references.woodbury import RowFactor, row_passes, woodbury_solution
 
 ROW = 8 * 30
 SHARES = (10.0, 1e-2, 1e-6, 1e-11)
@@ -55,7 +55,7 @@ def test_refinement_brings_back_the_digits_that_the_difference_has_lost(network_
     norm, B = float(torch.linalg.matrix_norm(gram, 2)), rows.make(0, 6)
     b, d = B.T @ torch.linspace(1, 2, 6, dtype=torch.float64), 1e-9 * norm
     once = (b - B.T @ torch.linalg.solve(gram + d * torch.eye(6, dtype=torch.float64), B @ b)) / d
-    x, off = woodbury_solution(Factor(rows, 2**20), gram, b.numpy(), d)
+    x, off = woodbury_solution(RowFactor(rows, 2**20), gram, b.numpy(), d)
     assert float((b - B.T @ (B @ once) - d * once).norm() / once.norm()) > 1e-11 * norm
     assert 0 < off <= 4 * 2.0**-52 * norm
     left = B.T @ (B @ torch.as_tensor(x)) + d * torch.as_tensor(x) - b
@@ -64,13 +64,13 @@ def test_refinement_brings_back_the_digits_that_the_difference_has_lost(network_
 
 def test_a_zero_right_side_and_a_factor_without_rows(network_of):
     rows = gradient_rows(network_of((3,)))
-    x, off = woodbury_solution(Factor(rows, 2**20), gram_of(rows).matrix, np.zeros(30), 1.0)
+    x, off = woodbury_solution(RowFactor(rows, 2**20), gram_of(rows).matrix, np.zeros(30), 1.0)
     assert not x.any()
     assert off == 0
     none = replace(rows, samples=rows.samples[:0], weights=rows.weights[:0])
     b = np.arange(30.0)
     for memory in (2**20, 6 * ROW):
-        x, off = woodbury_solution(Factor(none, memory), torch.zeros(0, 0, dtype=torch.float64), b, 4.0)
+        x, off = woodbury_solution(RowFactor(none, memory), torch.zeros(0, 0, dtype=torch.float64), b, 4.0)
         assert np.array_equal(x, b / 4)
         assert off == 0
 
@@ -81,7 +81,7 @@ def test_rows_are_made_no_more_often_than_said(memory, times, network_of, monkey
     made, make = [], type(rows).make
     gram = gram_of(rows).matrix
     monkeypatch.setattr(type(rows), "make", lambda self, *ends: made.append(ends[1] - ends[0]) or make(self, *ends))
-    woodbury_solution(Factor(rows, memory), gram, np.ones(30), 0.1)
+    woodbury_solution(RowFactor(rows, memory), gram, np.ones(30), 0.1)
     assert sum(made) == 20 * times <= 20 * row_passes(20, 30, memory)
     assert max(made) * 2 * ROW <= max(memory, 20 * 2 * ROW if times == 1 else 0)
 
