@@ -58,7 +58,11 @@ class RowFactor:
         count = len(self.rows)
         if not count or 8 * count * self.rows.dim > self.memory:
             return None
-        return torch.cat([self.rows.make(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)])
+        kept = torch.empty(count, self.rows.dim, dtype=torch.float64)
+        for start in range(0, count, _CHUNK):
+            advance(start, count)
+            kept[start : start + _CHUNK] = self.rows.make(start, min(start + _CHUNK, count))
+        return kept
 
     def _blocks(self) -> Iterator[tuple[int, Tensor]]:
         """Rows that follow each other, and the number of the first of them."""
