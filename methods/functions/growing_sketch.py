@@ -35,14 +35,15 @@ def growing_pairs(op: LinearOperator, rank: int, generator: torch.Generator) -> 
     """
     n = op.dim
     Omega = torch.empty(n, 0, dtype=op.dtype, device=op.device)
-    Y = Omega
+    products = Omega
     while Omega.shape[1] < n:
         width = min(Omega.shape[1] or rank, n - Omega.shape[1])
         fresh = draw_normal(n, width, op, generator)
         for _ in range(2):  # what the first pass leaves along the others is rounding beside what it takes out
             fresh = torch.linalg.qr(fresh - Omega @ (Omega.T @ fresh)).Q.contiguous()
-        Omega, Y = torch.cat([Omega, fresh], dim=1), torch.cat([Y, op.matmat(fresh).detach()], dim=1)
-        yield nystrom_of(Omega, Y)
+        Omega = torch.cat([Omega, fresh], dim=1)
+        products = torch.cat([products, op.matmat(fresh).detach()], dim=1)
+        yield nystrom_of(Omega, products)
 
 
 def is_large_enough(pairs: NystromPairs, damping: float, tolerance: float) -> bool:
