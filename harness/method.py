@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 import torch
@@ -19,21 +20,13 @@ from hessbench.estimand.base import defaults_of
 from hessbench.estimand.spectral import SpectralQuantity, read_from_density
 from hessbench.exceptions import asked_of
 from hessbench.operators import LinearOperator
-from hessbench.problem import Problem
-from hessbench.specs import (
-    Required,
-    Spec,
-    Value,
-    canonical,
-    check_name,
-    keyword_choices,
-    keyword_defaults,
-    spec_of,
-)
+from hessbench.problem import PSD, Problem
+from hessbench.specs import Required, Spec, Value, canonical, check_name, keyword_choices, keyword_defaults, spec_of
 
 _ORDERS: Final = frozenset({"which"})
 """Fields that change what a method has to compute, unlike those only its score reads."""
-_HANDED: Final = frozenset({"num_matvecs", "generator"})
+_NEEDED: Final = frozenset({"num_matvecs", "generator"})
+_HANDED: Final = _NEEDED | {"known_low"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,8 @@ class Method:
         name: Registered name.
         run: `run(op, /, *, num_matvecs, generator, ...)`, returning an `Estimate`, or a generator function that
             yields them. Keywords named as fields of the estimand (`k`), or among what it `asks` (`vectors`), are
-            filled from it; the others, which have defaults, are the method's parameters.
+            filled from it, and `known_low`, minus infinity by default, with what every eigenvalue is known to be at
+            least; the others, which have defaults, are the method's parameters.
         estimands: What it answers. The first is what `value` holds; the others come in `also`.
         requires: Traits a problem must have.
         also_takes: By the class of an estimand, a trait that stands for `requires` where it is asked for.
@@ -97,7 +91,7 @@ class Method:
         if not self.estimands:
             raise ValueError(f"method {self.name}: estimands must name at least one of {', '.join(ESTIMANDS)}")
         parameters = inspect.signature(self.run).parameters
-        missing = [name for name in sorted(_HANDED) if name not in parameters]
+        missing = [name for name in sorted(_NEEDED) if name not in parameters]
         if missing:
             raise ValueError(
                 f"method {self.name}: run(op, /, *, num_matvecs, generator) is accepted; {', '.join(missing)} missing"
@@ -162,11 +156,17 @@ class Method:
 
 @dataclass(frozen=True)
 class BoundMethod:
-    """A method with its parameters and estimand fixed."""
+    """A method with its parameters and estimand fixed, told what every eigenvalue is known to be at least."""
 
     method: Method
     spec: Spec
     estimand: Estimand
+    known_low: float = -math.inf
+
+    def on(self, problem: Problem) -> BoundMethod:
+        """The same, told what a problem declares of its spectrum: no eigenvalue of one that is `psd` is below zero."""
+        declared = 0.0 if PSD in problem.traits else -math.inf
+        return replace(self, known_low=max(declared, self.estimand.known_low))
 
     @property
     def run_for(self) -> Estimand:
@@ -239,8 +239,10 @@ class BoundMethod:
             handed: From `handed`; made here where it is not given.
         """
         vectors = self.handed(op) if handed is None else handed
-        declared = inspect.signature(self.method.run).parameters if vectors else {}
-        own = {name: vector for name, vector in vectors.items() if name in declared}
+        declared = inspect.signature(self.method.run).parameters
+        own: dict[str, Any] = {name: vector for name, vector in vectors.items() if name in declared}
+        if "known_low" in declared:
+            own["known_low"] = self.known_low
         return self.method.run(op, num_matvecs=num_matvecs, generator=generator, **self.keywords, **own)
 
     def min_matvecs(self, dim: int) -> int:

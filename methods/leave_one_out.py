@@ -58,6 +58,25 @@ def sines(G: Array) -> Array:
     return squares
 
 
+def are_dependent(squares: Array) -> bool:
+    """Whether two directions are one to rounding, by squared sines: a second probe cannot be left out of the range."""
+    return not squares.min() > _DEPENDENT
+
+
+def without_two_weights(G: Array, squares: Array) -> tuple[Array, Array]:
+    """Entries 1 / sine^2 and cosine / sine^2 of the angles between directions, zero on the diagonal.
+
+    The projector on two of them is the sum over both of s s^T / sine^2, less (s_i s_j^T + s_j s_i^T) cosine / sine^2.
+
+    Args:
+        G: Inner products (k, k) of unit directions.
+        squares: Squared sines, from `sines`.
+    """
+    M = 1 / squares
+    np.fill_diagonal(M, 0.0)
+    return M, M * G
+
+
 def jackknife(pairs: Array, squares: Array, estimates: Array) -> float | None:
     """Standard error of a mean over k estimates, each with its own probe left out, by leaving out a second one.
 
@@ -80,7 +99,7 @@ def jackknife(pairs: Array, squares: Array, estimates: Array) -> float | None:
     k = estimates.size
     if k < 2:
         return None
-    if not squares.min() > _DEPENDENT:
+    if are_dependent(squares):
         return float(estimates.std(ddof=1)) / k**0.5
     others = pairs.copy()
     np.fill_diagonal(others, 0.0)

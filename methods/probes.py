@@ -87,21 +87,26 @@ def draw_probes(probe: str, rows: int, columns: int, like: LinearOperator, gener
 _DRAWS: Final = {"signs": draw_signs, "normal": draw_normal, "sphere": draw_sphere}
 
 
-def sketched_range(op: LinearOperator, num_matvecs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def sketched_range(
+    op: LinearOperator, num_matvecs: int, generator: torch.Generator, probe: str = "signs"
+) -> tuple[Tensor, Tensor]:
     """Spend a third of a budget on the range of A, and draw the probes for what it leaves over.
 
     Args:
         op: Symmetric operator of dimension n.
         num_matvecs: Products m, at least 3; s = min(m // 3, n) are spent here.
-        generator: Source of the signs.
+        generator: Source of the probes.
+        probe: Their distribution, see `draw_probes`.
 
     Returns:
-        An orthonormal basis (n, s) of the range of A on s sign probes, and further signs (n, m - 2 s), none where s
-        is n.
+        An orthonormal basis (n, s) of the range of A on s probes, and further probes (n, m - 2 s), none where s is n.
+
+    Raises:
+        ValueError: If `probe` is another word.
     """
     s = min(num_matvecs // 3, op.dim)
-    Q = torch.linalg.qr(op.matmat(draw_signs(op.dim, s, op, generator)).detach()).Q
-    return Q, draw_signs(op.dim, num_matvecs - 2 * s if s < op.dim else 0, op, generator)
+    Q = torch.linalg.qr(op.matmat(draw_probes(probe, op.dim, s, op, generator)).detach()).Q
+    return Q, draw_probes(probe, op.dim, num_matvecs - 2 * s if s < op.dim else 0, op, generator)
 
 
 def sketched_widths(num_matvecs: int, **_: object) -> tuple[int, ...]:

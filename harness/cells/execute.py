@@ -56,6 +56,7 @@ def execute(
         BaseException: Only what is not an `Exception`, such as `SystemExit`: the process then ends without a result.
     """
     device = torch.device(cell.device)
+    bound = bound.on(problem)
     # What the problem and the method take; the rest of a cell's time is the harness's own.
     busy = Stopwatch()
     peaks = PeakMeter(device)

@@ -6,6 +6,7 @@ Errors are pure functions of stored arrays, so that a ledger can be scored again
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -86,13 +87,17 @@ class Estimate:
             function of no arguments that returns one of these, or a whole `Estimate`. A function must hold all it
             needs: it is called when spending reaches a budget, which may be after the generator has moved on.
         vectors: Eigenvectors (n, k), where there are any.
-        stderr: Standard error the method claims for its value.
+        stderr: Standard error the method claims for its value; of a diagonal that of its 2-norm, the root of the summed
+            variances of the entries.
         stderr_dof: Degrees of freedom of `stderr` where it is the spread of few samples, one less than these: with
             them an interval takes Student's t in place of the normal quantile; see `half_width`.
         converged: Whether the method says it has converged.
         diagnostics: Small numbers and texts worth keeping.
         also: Answers to other estimands from the same run.
-        starts: Of a density, the start each node is from, (m,) from 0, or -1; see `spectral.read_from_density`.
+        starts: Of a density, the start each node is from, (m,) from 0, or -1 for what all share; see
+            `spectral.read_from_density`.
+        rule: Of a density that was smoothed, the quadrature (nodes, weights) before that, weights of either sign: sums
+            of a function over the spectrum are read from it.
     """
 
     value: Any
@@ -103,6 +108,7 @@ class Estimate:
     diagnostics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     also: Mapping[type[Estimand], Estimate] = field(default_factory=dict[Any, Any])
     starts: NDArray[np.int64] | None = None
+    rule: tuple[Array, Array] | None = None
 
     def half_width(self, confidence: float = 0.95) -> float | None:
         """Half the width of the interval that the standard error stands for; see `interval.half_width`."""
@@ -200,6 +206,11 @@ class Estimand(ABC):
     def needs_network(self) -> bool:
         """Whether it can be asked only of a problem that is made of a network."""
         return False
+
+    @property
+    def known_low(self) -> float:
+        """What the question takes every eigenvalue to be at least; minus infinity where it takes nothing."""
+        return -math.inf
 
     def handed(self, dim: int, network: Callable[[], object] | None = None) -> dict[str, Array]:
         """Vectors (dim,) that are part of the question, by keyword; `network` makes what the problem is made of."""

@@ -17,7 +17,8 @@ from hessbench.estimand.base import Arrays, ErrorDefinition, Estimand, Reference
 class Diagonal(Estimand):
     """The n diagonal entries.
 
-    Primary error: relative 2-norm. Reference arrays: `diagonal` (n,).
+    Primary error: relative 2-norm. Beside it the largest error over the largest entry, and the 2-norm itself,
+    `absolute`, the unit of a claimed standard error. Reference arrays: `diagonal` (n,).
     """
 
     key: ClassVar[str] = "diagonal"
@@ -47,9 +48,11 @@ class Diagonal(Estimand):
         bound = reference.bound_in(dtype)
         size = max(float(np.linalg.norm(truth)), bound)
         largest = max(float(np.abs(truth).max()), bound)
+        norm = float(np.linalg.norm(gap))
         return {
-            "relative_norm": float(np.linalg.norm(gap)) / size if gap.any() else 0.0,
+            "relative_norm": norm / size if gap.any() else 0.0,
             "max_relative": float(np.abs(gap).max()) / largest if gap.any() else 0.0,
+            "absolute": norm,
         }
 
     @override

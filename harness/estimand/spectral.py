@@ -68,6 +68,8 @@ class SpectralQuantity(Estimand):
     read_from: ClassVar[type[Estimand] | None] = Density
     example: ClassVar[Mapping[str, Value]] = {}
     """Parameters with which it is tried where any will do."""
+    reads_rule: ClassVar[bool] = False
+    """Whether it is the integral of a function, read from what a density was before it was smoothed, where it says."""
 
     @classmethod
     @override
@@ -169,7 +171,12 @@ def read_from_density(estimand: SpectralQuantity, density: Estimate, dim: int, d
 
     Where the density says which start each node is from, the number is also read from each start alone, with the nodes
     that all of them share: its standard error is that of the mean of these, the sample standard deviation over the root
-    of the number of starts. The weights of a start, times their number, and of what is shared add up to one.
+    of the number of starts. The weights of a start, times their number, and of what is shared add up to one. Where all
+    nodes are shared nothing is left to chance, and the standard error is 0; of one start there is none. It tells
+    starts apart and nothing else: what all starts are off by alike, such as by few nodes, is not in it.
+
+    A density that was smoothed to be shown may say the rule it had before: sums of a function are read from that, which
+    is exact for polynomials of as high a degree as the products allow; shares and counts are read from the density.
 
     Args:
         estimand: What is asked for.
@@ -183,12 +190,15 @@ def read_from_density(estimand: SpectralQuantity, density: Estimate, dim: int, d
     Raises:
         ValueError: If the value is no density, or its starts are not those of its nodes.
     """
-    Density().to_arrays(density.value, dim)
-    nodes, weights = (real_array(part) for part in cast("tuple[Any, Any]", density.value))
+    smoothed = density.rule is None or not estimand.reads_rule
+    measure = density.value if smoothed else density.rule
+    Density().to_arrays(measure, dim)
+    nodes, weights = (real_array(part) for part in cast("tuple[Any, Any]", measure))
     if not (np.isfinite(nodes).all() and np.isfinite(weights).all()):
         return Estimate(float("nan"), converged=density.converged, diagnostics=density.diagnostics)
     whole = Atoms(nodes, dim * weights, dim, float(np.abs(nodes[weights != 0]).max(initial=0.0)))
-    alone = _each_start(whole, density.starts)
+    labels = _labels(whole, density.starts if smoothed else None)
+    alone = [] if labels is None else _each_start(whole, labels)
     slack = SLACK * EPS[dtype] * whole.norm
     try:
         value = estimand.read(whole, slack)
@@ -196,22 +206,30 @@ def read_from_density(estimand: SpectralQuantity, density: Estimate, dim: int, d
     except ValueError as undefined:
         said = {**density.diagnostics, "reason": str(undefined)}
         return Estimate(float("nan"), converged=False, diagnostics=said)
-    stderr = float(np.std(each, ddof=1)) / len(each) ** 0.5 if each else None
-    dof = len(each) - 1.0 if each else None
+    stderr = dof = None
+    if each:
+        stderr, dof = float(np.std(each, ddof=1)) / len(each) ** 0.5, len(each) - 1.0
+    elif labels is not None and bool((labels < 0).all()):
+        stderr = 0.0
     return Estimate(value, stderr=stderr, stderr_dof=dof, converged=density.converged, diagnostics=density.diagnostics)
 
 
-def _each_start(whole: Atoms, starts: Any) -> list[Atoms]:
-    """The density that each start has by itself, with what all share; none where fewer than two are told apart.
+def _labels(whole: Atoms, starts: Any) -> NDArray[np.int64] | None:
+    """From which start each node is; None where that is not said.
 
     Raises:
         ValueError: If the starts are not those of the nodes.
     """
     if starts is None:
-        return []
+        return None
     labels = np.asarray(starts, dtype=np.int64)
     if labels.shape != whole.nodes.shape:
         raise ValueError(f"starts of a density must match its nodes {whole.nodes.shape}, got {labels.shape}")
+    return labels
+
+
+def _each_start(whole: Atoms, labels: NDArray[np.int64]) -> list[Atoms]:
+    """The density that each start has by itself, with what all share; none where fewer than two are told apart."""
     number = int(labels.max(initial=-1)) + 1
     shared = labels < 0
     found: list[Atoms] = []

@@ -31,6 +31,7 @@ class FunctionSum(SpectralQuantity):
     """The sum of f(lambda + damping) over all eigenvalues."""
 
     primary: ClassVar[str] = "relative_to_abs_sum"
+    reads_rule: ClassVar[bool] = True
     trivial_answer: ClassVar[str] = "n f(damping), that of a matrix of zeros, or 0 where it is not finite"
 
     @property
@@ -42,6 +43,12 @@ class FunctionSum(SpectralQuantity):
     @abstractmethod
     def shift(self) -> float:
         """What is added to every eigenvalue."""
+
+    @property
+    @override
+    def known_low(self) -> float:
+        """The lower end of where f(lambda + damping) is finite."""
+        return self.function.low - self.shift
 
     @override
     def read(self, density: Atoms, slack: float) -> float:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import torch
 
 from hessbench.catalog import load_catalog
 from hessbench.exceptions import first_line
 from hessbench.redact import redact
+from hessbench.workers.imports import import_all, without_threads
 from hessbench.workers.messages import Failed
 from hessbench.workers.server import Server, prepare
 from hessbench.workers.setup import Setup
@@ -34,9 +31,8 @@ def main(arguments: list[str]) -> NoReturn:
     # A plugin may compute while it is imported: a thread pool made here would hang every fork at its first use.
     torch.set_num_threads(1)
     try:
-        with _without_threads():
-            for name in setup.modules:
-                import_module(name)
+        with without_threads():
+            import_all(setup.modules)
             catalog = load_catalog(setup.plugins)
     except Exception as failure:  # noqa: BLE001 -- whatever a module raises is told in one sentence
         channel.send(packet(Failed(redact(first_line(failure)))))
@@ -45,19 +41,6 @@ def main(arguments: list[str]) -> NoReturn:
     Server(channel, catalog, folder, spawn).serve()
     # Nothing is left to tidy up, and taking the interpreter down would take half a second.
     os._exit(0)
-
-
-@contextmanager
-def _without_threads() -> Generator[None, None, None]:
-    """Import without pyarrow, which pandas takes when it is there and which starts a thread; a fork must meet none."""
-    absent = "pyarrow" not in sys.modules
-    if absent:
-        sys.modules["pyarrow"] = cast("ModuleType", None)
-    try:
-        yield
-    finally:
-        if absent:
-            del sys.modules["pyarrow"]
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import torch
 
 from hessbench.catalog import Catalog
 from hessbench.workers import empty_folder, processes
+from hessbench.workers.imports import import_all, without_threads
 from hessbench.workers.job_process import PROGRESS
 from hessbench.workers.messages import Cause, Ended, Failed, Job, Outcome, Ready, Stop
 from hessbench.workers.server import MESSAGE_LIMIT, Server, prepare
@@ -69,7 +70,7 @@ class Slot:
         self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = (
-            _fork_server(there, config.catalog, self._folder, config.private)
+            _fork_server(there, config, config.catalog, self._folder)
             if config.catalog
             else self._start(there, config, environment)
         )
@@ -259,14 +260,14 @@ class Slot:
             self._page = None
 
 
-def _fork_server(there: socket.socket, catalog: Catalog, folder: Path, private: Path | None) -> int:
+def _fork_server(there: socket.socket, config: WorkerConfig, catalog: Catalog, folder: Path) -> int:
     """Fork a server from this process; its children run on one thread, since a thread pool does not survive a fork.
 
     Args:
         there: The server's end of the socket.
+        config: What it imports, and the folder of which it keeps no file open.
         catalog: Where it looks names up.
         folder: Empty folder in which methods run.
-        private: Folder of which it keeps no file open.
     """
     parent = os.getpid()
     with warnings.catch_warnings():
@@ -277,9 +278,11 @@ def _fork_server(there: socket.socket, catalog: Catalog, folder: Path, private: 
         code = 1
         try:
             prepare(parent, folder)
-            if private is not None:
-                _let_go(private)
+            if config.private is not None:
+                _let_go(config.private)
             torch.set_num_threads(1)
+            with without_threads():
+                import_all(config.modules, but_missing=True)
             Server(there, catalog, folder).serve()
             code = 0
         finally:

@@ -9,13 +9,13 @@ import os
 import signal
 import socket
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from hessbench.catalog import load_catalog
 from hessbench.laws.global_settings import changes, functions, settings
 from hessbench.ledger.record import Status
 from hessbench.workers import processes
+from hessbench.workers.imports import import_all
 from hessbench.workers.job_process import run_job
 from hessbench.workers.messages import Done, Ready, Word
 from hessbench.workers.server import MESSAGE_LIMIT
@@ -34,8 +34,7 @@ def main(arguments: list[str]) -> None:
     processes.die_with_parent(int(parent), signal.SIGKILL)
     channel = socket.socket(fileno=int(descriptor))
     catalog = load_catalog(setup.plugins)
-    for name in setup.modules:
-        import_module(name)
+    import_all(setup.modules)
     channel.send(packet(Ready()))
     before = settings() | functions()
     home = Path.cwd()

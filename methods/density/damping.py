@@ -1,4 +1,4 @@
-"""Damping factors of a truncated Chebyshev series, against its Gibbs oscillations.
+"""Quadratures of a truncated Chebyshev series, and damping factors against its Gibbs oscillations.
 
 Which kernels are non-negative, and so make a non-negative density of any moments of a measure: Jackson's and Lorentz';
 Lanczos' is not.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
+import scipy.fft
 
 from hessbench.estimand.base import Array
 from hessbench.methods.arguments import check_at_least, check_choice
@@ -57,3 +58,18 @@ def lanczos_kernel(count: int) -> Array:
         Lanczos, Applied Analysis (1956); Lin, Saad and Yang, SIAM Rev. 58 (2016), doi:10.1137/130934283.
     """
     return np.sinc(np.arange(count) / count)
+
+
+def chebyshev_quadrature(moments: Array) -> tuple[Array, Array]:
+    """Gauss-Chebyshev quadrature of the series of moments (m,): 2 m nodes in [-1, 1], and weights of any sign.
+
+    The weights sum to the first moment, and give back every moment. The sum of a function over it is that of its
+    Chebyshev series, cut after m terms, under the measure whose moments they are.
+    """
+    count = moments.size
+    points = 2 * count
+    padded = np.zeros(points)
+    padded[:count] = moments
+    series = np.asarray(scipy.fft.dct(padded, type=3), dtype=np.float64)
+    x = np.cos(np.pi * (np.arange(points) + 0.5) / points)
+    return x[::-1].copy(), (series / points)[::-1].copy()

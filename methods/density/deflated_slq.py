@@ -8,11 +8,18 @@ from typing import Final
 import numpy as np
 import torch
 
-from hessbench.estimand import Density, Estimate, Trace
+from hessbench.estimand import Array, Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.density.deflation import DeflatedBy, deflate, outside_operator, rules_outside
-from hessbench.methods.small_dense import mean_and_stderr
+from hessbench.methods.density.deflation import (
+    DeflatedBy,
+    check_share,
+    deflate,
+    deflation_footprint,
+    outside_operator,
+    put_together,
+    rules_outside,
+)
 from hessbench.operators import LinearOperator
 
 _ANY_DIM: Final = 2**62
@@ -55,8 +62,10 @@ def deflated_slq(
         steps: Lanczos steps of each start.
 
     Returns:
-        (nodes, weights), the weights summing to one, first the C values; in `also` the trace, with its standard error
-        over the starts. Diagnostics: `starts`; `residual`, the largest ||A y - theta y||.
+        (nodes, weights), the weights summing to one, first the C values, and from which start each node is; in `also`
+        the trace, with its standard error over the starts. What a function of the matrix is off by because the C pairs
+        have not converged, or because of few steps, is in no standard error; the trace is unbiased whatever they are.
+        Diagnostics: `starts`; `residual`, the largest ||A y - theta y||.
 
     Cost:
         With `lanczos` share * num_matvecs calls of width 1, with `simultaneous` share * num_matvecs / C of width C;
@@ -76,33 +85,15 @@ def deflated_slq(
     split = _split(op.dim, num_matvecs, rank, share, steps)
     found = deflate(op, by, rank, split.deflation, generator)
     n, taken = op.dim, found.values.size
-    nodes, weights = [found.values], [np.full(taken, 1 / n)]
     starts = (num_matvecs - found.spent) // split.depth if split.depth else 0
-    traces = np.zeros(1)
+    rules: list[tuple[Array, Array]] = []
     if starts:
         largest = float(np.abs(found.values).max())
         inner = outside_operator(op, found.vectors)
         rules = rules_outside(inner, found.vectors, starts, split.depth, generator, scale=largest)
-        for values, mass in rules:
-            nodes.append(values)
-            weights.append(mass * (n - taken) / n / starts)
-        traces = np.asarray([(n - taken) * float(values @ mass) for values, mass in rules])
-    mean, stderr = mean_and_stderr(traces)
-    return Estimate(
-        (np.concatenate(nodes), np.concatenate(weights)),
-        diagnostics={"starts": starts, "residual": found.residual},
-        also={Trace: Estimate(float(found.values.sum()) + mean, stderr=stderr)},
-    )
-
-
-def check_share(share: float) -> None:
-    """Refuse a part of the budget that leaves nothing for one side.
-
-    Raises:
-        ValueError: If it is not above 0 and below 1.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"share must be above 0 and below 1, got {share}")
+    said = {"starts": starts, "residual": found.residual}
+    known = found.values, np.full(taken, 1 / n)
+    return put_together(n, known, float(found.values.sum()), taken, rules, said)
 
 
 def _split(dim: int, num_matvecs: int, rank: int, share: float, steps: int) -> DeflationSplit:
@@ -126,12 +117,11 @@ def _widths(num_matvecs: int, *, by: str, rank: int, share: float, steps: int, *
 
 def _footprint(dim: int, num_matvecs: int, *, by: str, rank: int, share: float, steps: int, **_: object) -> Footprint:
     split = _split(dim, num_matvecs, rank, share, steps)
-    count, d, depth, starts = min(rank, dim), min(split.deflation, dim), split.depth, split.starts
-    lanczos = by == "lanczos"
-    work = d * (d + 1) + 18.0 * d if lanczos else (d // count) * (2.0 * count * count + 6.0 * count)
+    count, depth, starts = min(rank, dim), split.depth, split.starts
+    before = deflation_footprint(dim, by, rank, split.deflation)
     after = starts * (depth * (depth + 1) + (18.0 + 2 * count) * depth)
-    held = max(d + 4.0 + count if lanczos else 4.0 * count, count + starts * (depth + 6.0))
-    return Footprint(vectors=held, passes=work + d * count + after)
+    held = max(before.vectors, count + starts * (depth + 6.0))
+    return Footprint(vectors=held, passes=before.passes + after)
 
 
 DEFLATED_SLQ = Method(

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+import math
 from typing import Final, get_args
 
 import numpy as np
-import scipy.fft
 import torch
 from torch import Tensor
 
 from hessbench.estimand import Array, Density, Estimate
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Bounds, Probe, check_at_least, check_choice
-from hessbench.methods.density.damping import Damping, damping_factors
-from hessbench.methods.krylov.recurrence import lanczos_steps
-from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
+from hessbench.methods.density.damping import Damping, chebyshev_quadrature, damping_factors
+from hessbench.methods.density.interval import Interval, find_interval
 from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.probes import draw_direction, draw_probes
 from hessbench.operators import LinearOperator
 
-_MARGIN: Final = 0.01  # share of its width the interval is widened by
 _SLACK: Final = 1e-3  # a moment may pass 1 by this much: rounding, in float32 too
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Where the spectrum is taken to lie."""
-
-    low: float
-    high: float
-
-    @property
-    def center(self) -> float:
-        """Its middle."""
-        return (self.low + self.high) / 2
-
-    @property
-    def half(self) -> float:
-        """Half its width, widened by the margin."""
-        return (1 + _MARGIN) * (self.high - self.low) / 2
-
-    def hull(self, other: Interval) -> Interval:
-        """The smallest interval that holds both."""
-        return Interval(min(self.low, other.low), max(self.high, other.high))
 
 
 def kpm(
@@ -58,6 +32,7 @@ def kpm(
     num_probes: int = 1,
     probe: Probe = "normal",
     damping: Damping = "jackson",
+    known_low: float = -math.inf,
 ) -> Estimate:
     """Kernel polynomial method: Chebyshev moments of random probes, damped by a kernel.
 
@@ -70,6 +45,16 @@ def kpm(
 
     With `jackson` and `lorentz` the series is non-negative. With `lanczos`, which is narrower, it is not: negative
     weights are set to zero, the others scaled to sum to one, and `clipped` says how much that was.
+
+    Where every eigenvalue is known to be at least `known_low`, 0 of a positive semi-definite matrix, the interval ends
+    there if it would begin below: no node lies where a function of the matrix may not be defined, and all of them are
+    spent where eigenvalues are. Sums of a function f are read from the undamped series (`Estimate.rule`), which is to
+    expand f in Chebyshev polynomials on the interval (Han, Malioutov and Shin): damping is for what is not smooth.
+
+    Probes are not told apart, so that nothing read from this density has a standard error. What the damping does to a
+    function of the matrix all probes share: over 300 seeds, five probes at 30 products each, intervals of their spread
+    at 95 % held a logarithm of the determinant 285 times on a flat spectrum and 272 times beside outliers, and a mass
+    102 and 259 times.
 
     A moment above mu_0 = 1 shows an eigenvalue outside the bounds. The vector that shows it is dominated by that
     eigenvalue, so once the bounds are found again, `safe` ones, by Lanczos steps from there, and the moments restart
@@ -84,6 +69,7 @@ def kpm(
         num_probes: Probes, multiplied as one block.
         probe: Distribution of the probes before normalisation: `normal`, `sphere` or `signs`.
         damping: `jackson`, `lorentz` or `lanczos` (sigma factors).
+        known_low: What every eigenvalue is known to be at least, rounding apart; minus infinity where nothing is.
 
     Returns:
         (nodes, weights), none negative, the weights summing to one. Where the bounds show a multiple of the identity,
@@ -99,7 +85,8 @@ def kpm(
 
     Source:
         Weisse, Wellein, Alvermann and Fehske, Rev. Mod. Phys. 78 (2006), doi:10.1103/RevModPhys.78.275; bounds: Zhou
-        and Li, Linear Algebra Appl. 435 (2011), doi:10.1016/j.laa.2010.06.034.
+        and Li, Linear Algebra Appl. 435 (2011), doi:10.1016/j.laa.2010.06.034; functions: Han, Malioutov and Shin, ICML
+        (2015), arXiv:1503.06394.
     """
     check_at_least("bound_steps", bound_steps, 1)
     check_at_least("num_probes", num_probes, 1)
@@ -110,14 +97,17 @@ def kpm(
     probes = draw_probes(probe, op.dim, num_probes, op, generator)
     X = probes / norm(probes, dim=0)
     start = draw_direction(op, generator)
-    interval, exhausted = find_interval(op, start, depth, bounds, generator)
+    found, exhausted = find_interval(op, start, depth, bounds, generator)
+    interval = found.above(known_low, torch.finfo(op.dtype).eps)
     left = num_matvecs - depth
     bounded = 0
     while True:
         bounded += 1
-        if not np.isfinite(interval.half):
+        if not np.isfinite([interval.low, interval.high]).all():
             return _diverged("the products that bound the spectrum are not finite", interval, bounded)
         size = max(abs(interval.low), abs(interval.high))
+        if interval.high < interval.floor:
+            return _diverged(f"an eigenvalue is below the known lower end {known_low:g}", interval, bounded)
         if exhausted and interval.half <= 32 * torch.finfo(op.dtype).eps * size:
             said = {"low": interval.low, "high": interval.high, "moments": 0, "bounded": bounded}
             said["clipped"] = 0.0
@@ -125,38 +115,15 @@ def kpm(
         moments, spent, outlier = chebyshev_moments(op, X, interval, left // num_probes)
         left -= spent
         if outlier is None:
-            return _density(moments, interval, bounded, damping)
+            return _density(moments, interval, bounded, damping, known_low)
         depth = min(depth, left - num_probes)
         if bounded == 2 or depth < 1:
-            return _diverged("a Chebyshev moment exceeds 1: an eigenvalue is outside the bounds", interval, bounded)
+            known = "" if known_low == -math.inf else f", or below the known lower end {known_low:g}"
+            why = f"a Chebyshev moment exceeds 1: an eigenvalue is outside the bounds{known}"
+            return _diverged(why, interval, bounded)
         found, exhausted = find_interval(op, outlier, depth, "safe", generator)
         interval = interval.hull(found)
         left -= depth
-
-
-def find_interval(
-    op: LinearOperator, start: Tensor, steps: int, bounds: str, generator: torch.Generator
-) -> tuple[Interval, bool]:
-    """Bound the spectrum by Lanczos steps: extreme Ritz values, moved out by a residual.
-
-    Args:
-        op: Symmetric operator.
-        start: First direction, shape (n,).
-        steps: Number of steps.
-        bounds: `safe` moves out by the norm of the last residual, `tight` by the residual of each extreme Ritz pair.
-        generator: Source of the directions after an invariant subspace.
-
-    Returns:
-        The interval, and whether the space of the start was exhausted, which makes the bounds exact for it.
-
-    Cost:
-        `steps` products, one at a time.
-    """
-    recurrence = lanczos_steps(op, start, reorth="full", num_steps=steps, generator=generator)
-    alphas, betas = deque(recurrence, maxlen=1)[0].read()
-    ritz = solve_tridiagonal(alphas, betas)
-    below, above = betas[-1] * (np.abs(ritz.last[[0, -1]]) if bounds == "tight" else np.ones(2))
-    return Interval(float(ritz.values[0] - below), float(ritz.values[-1] + above)), bool((betas == 0).any())
 
 
 def chebyshev_moments(
@@ -202,27 +169,17 @@ def chebyshev_moments(
     return moments.mean(axis=1), degree * X.shape[1], None
 
 
-def _density(moments: Array, interval: Interval, bounded: int, damping: str) -> Estimate:
-    """Sum the damped series on Gauss-Chebyshev nodes, where its quadrature is exact."""
-    x, weights = damped_density(moments, damping)
+def _density(moments: Array, interval: Interval, bounded: int, damping: str, known_low: float) -> Estimate:
+    """Sum the damped series on Gauss-Chebyshev nodes, where its quadrature is exact, and the series as it is."""
+    x, weights = chebyshev_quadrature(moments * damping_factors(damping, moments.size))
     kept = np.maximum(weights, 0.0)
-    nodes = interval.center + interval.half * x
+    nodes = np.maximum(interval.center + interval.half * x, known_low)
     said = {"low": interval.low, "high": interval.high, "moments": moments.size, "bounded": bounded}
-    return Estimate((nodes, kept / kept.sum()), diagnostics={**said, "clipped": float((kept - weights).sum())})
-
-
-def damped_density(moments: Array, damping: str) -> tuple[Array, Array]:
-    """Gauss-Chebyshev quadrature of the damped series of moments (m,): 2 m nodes in [-1, 1], and weights of any sign.
-
-    The weights sum to the first moment, and give back every damped moment.
-    """
-    count = moments.size
-    points = 2 * count
-    padded = np.zeros(points)
-    padded[:count] = moments * damping_factors(damping, count)
-    series = np.asarray(scipy.fft.dct(padded, type=3), dtype=np.float64)
-    x = np.cos(np.pi * (np.arange(points) + 0.5) / points)
-    return x[::-1].copy(), (series / points)[::-1].copy()
+    return Estimate(
+        (nodes, kept / kept.sum()),
+        diagnostics={**said, "clipped": float((kept - weights).sum())},
+        rule=(nodes, chebyshev_quadrature(moments)[1]),
+    )
 
 
 def _diverged(reason: str, interval: Interval, bounded: int) -> Estimate:
@@ -253,9 +210,10 @@ KPM = Method(
     estimands=(Density,),
     citation=(
         "Weisse, Wellein, Alvermann and Fehske, The kernel polynomial method, Rev. Mod. Phys. 78 (2006) 275-306, "
-        "doi:10.1103/RevModPhys.78.275"
+        "doi:10.1103/RevModPhys.78.275; functions of a matrix: Han, Malioutov and Shin, Large-scale log-determinant "
+        "computation through stochastic Chebyshev expansions, ICML (2015), arXiv:1503.06394"
     ),
-    version="1",
+    version="2",
     min_matvecs=_least,
     block_widths=_widths,
     footprint=_footprint,

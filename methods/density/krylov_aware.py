@@ -13,12 +13,11 @@ from torch import Tensor
 from hessbench.estimand import Array, Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.density.deflated_slq import check_share
-from hessbench.methods.density.deflation import outside_operator, rules_outside
+from hessbench.methods.density.deflation import check_share, outside_operator, put_together, rules_outside
 from hessbench.methods.eigenvalues.block_krylov import block_krylov_steps
 from hessbench.methods.krylov.ritz import ritz_vectors
 from hessbench.methods.probes import draw_normal
-from hessbench.methods.small_dense import eigenpairs_of, mean_and_stderr
+from hessbench.methods.small_dense import eigenpairs_of
 from hessbench.operators import LinearOperator
 
 _ANY_DIM: Final = 2**62
@@ -67,8 +66,9 @@ def krylov_aware_slq(
         starts: Starts on the complement; they share what is left, at most as many as it holds.
 
     Returns:
-        (nodes, weights), the weights summing to one, first those of V; in `also` the trace, with its standard error
-        over the starts. Diagnostics: `deflated`, the dimension of V; `starts`; `steps`, Lanczos steps of a start.
+        (nodes, weights), the weights summing to one, first those of V, and from which start each node is; in `also` the
+        trace, with its standard error over the starts. What few steps or blocks take from a function of the matrix is
+        in no standard error. Diagnostics: `deflated`, the dimension of V; `starts`; `steps`, Lanczos steps of a start.
 
     Cost:
         q + e calls of width `block`, then a call of width `starts` a step, each followed by 4 n multiplications a
@@ -95,23 +95,16 @@ def krylov_aware_slq(
     size = projected.shape[0]
     inside = n if size == n else size - extra * split.width
     values, S = eigenpairs_of(projected)
-    nodes, weights = [values], [(S[:inside] ** 2).sum(axis=0) / n]
-    depth, traces = 0, np.zeros(1)
+    depth = min(split.depth, n - inside)
+    rules: list[tuple[Array, Array]] = []
     if inside < n:
-        depth = min(split.depth, n - inside)
         residuals = np.linalg.norm(T.coupling @ S[size - T.coupling.shape[1] :], axis=0)
         inner = outside_operator(op, _converged(Q, values, S, residuals, inside))
-        rules = rules_outside(inner, Q[:inside].T, split.starts, depth, generator, scale=float(np.abs(values).max()))
-        for found, mass in rules:
-            nodes.append(found)
-            weights.append(mass * (n - inside) / n / split.starts)
-        traces = np.asarray([(n - inside) * float(found @ mass) for found, mass in rules])
-    mean, stderr = mean_and_stderr(traces)
-    return Estimate(
-        (np.concatenate(nodes), np.concatenate(weights)),
-        diagnostics={"deflated": inside, "starts": split.starts if depth else 0, "steps": depth},
-        also={Trace: Estimate(n * float(nodes[0] @ weights[0]) + mean, stderr=stderr if depth else 0.0)},
-    )
+        scale = float(np.abs(values).max())
+        rules = rules_outside(inner, Q[:inside].T, split.starts, depth, generator, scale=scale)
+    weights = (S[:inside] ** 2).sum(axis=0) / n
+    said = {"deflated": inside, "starts": len(rules), "steps": depth}
+    return put_together(n, (values, weights), n * float(values @ weights), inside, rules, said)
 
 
 def _converged(Q: Tensor, values: Array, S: Array, residuals: Array, inside: int) -> Tensor:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-import scipy.stats
+import scipy.special  # scipy.stats would cost every process of a run a quarter of a second
 import torch
 from numpy.typing import NDArray
 
@@ -47,7 +47,8 @@ def self_deflated_slq(
         tolerance: Residual of a converged value over its magnitude, above 0 and below 1.
 
     Yields:
-        After each product (nodes, weights), the weights summing to one. Diagnostics: `deflated`, C.
+        After each product (nodes, weights), the weights summing to one, and which nodes are from the start: all but
+        those deflated. Diagnostics: `deflated`, C.
 
     Cost:
         One product in one call a step; own work and memory as in `lanczos_steps` with `full`.
@@ -72,7 +73,8 @@ def _answer(T: Tridiagonal, dim: int, tolerance: float) -> Estimate:
     alphas, betas = T.read()
     if T.size == dim:
         values = solve_tridiagonal(alphas, betas).values
-        return Estimate((values, np.full(dim, 1 / dim)), diagnostics={"deflated": dim})
+        exact = np.full(dim, -1)
+        return Estimate((values, np.full(dim, 1 / dim)), diagnostics={"deflated": dim}, starts=exact)
     alphas, betas = first_block(alphas, betas)
     ritz = solve_tridiagonal(alphas, betas)
     weights = ritz.first**2
@@ -84,7 +86,8 @@ def _answer(T: Tridiagonal, dim: int, tolerance: float) -> Estimate:
         weights = np.where(taken, 1 / dim, weights * ((dim - count) / dim / rest))
     else:  # nothing left to carry the rest: the quadrature as it is
         count = 0
-    return Estimate((ritz.values, weights), diagnostics={"deflated": count})
+    starts = np.where(taken & (count > 0), -1, 0)
+    return Estimate((ritz.values, weights), diagnostics={"deflated": count}, starts=starts)
 
 
 def simple_nodes(weights: Array, converged: NDArray[np.bool_], dim: int, *, exhausted: bool) -> NDArray[np.bool_]:
@@ -97,10 +100,10 @@ def simple_nodes(weights: Array, converged: NDArray[np.bool_], dim: int, *, exha
         exhausted: Whether the nodes are all eigenvalues that the start sees.
     """
     sizes = dim * weights
-    light = converged & (sizes <= float(scipy.stats.chi2.isf(_LEVEL, 1)))
+    light = converged & (sizes <= float(scipy.special.chdtri(1, _LEVEL)))
     count = int(light.sum())
     copies_unseen = exhausted and weights.size < dim and bool(light.all())
-    if not count or copies_unseen or sizes[light].sum() > float(scipy.stats.chi2.isf(_LEVEL, count)):
+    if not count or copies_unseen or sizes[light].sum() > float(scipy.special.chdtri(count, _LEVEL)):
         return np.zeros_like(light)
     return light
 

@@ -7,7 +7,9 @@ import torch
 from hessbench.estimand import Diagonal, Estimate
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
+from hessbench.methods.diagonal.entry_fits import norm_stderr
 from hessbench.methods.probes import sketched_range, sketched_widths
+from hessbench.methods.small_dense import freedom
 from hessbench.operators import LinearOperator
 
 
@@ -24,7 +26,8 @@ def diagpp(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generato
         generator: Source of the signs.
 
     Returns:
-        The diagonal, shape (n,). Diagnostics: `sketched` and `probes`, the two numbers of columns.
+        The diagonal, shape (n,), from two probes on with the standard error of its 2-norm over them, 0 where the sketch
+        is the whole space. Diagnostics: `sketched` and `probes`, the two numbers of columns.
 
     Cost:
         num_matvecs products in 2 calls, of widths s and m - s; own work about 4 s^2 n for QR and 4 s (m - 2 s) n for
@@ -41,11 +44,13 @@ def diagpp(op: LinearOperator, /, *, num_matvecs: int, generator: torch.Generato
     Q, G = sketched_range(op, num_matvecs, generator)
     s, probes = Q.shape[1], G.shape[1]
     products = op.matmat(torch.cat([Q, G], dim=1)).detach()
-    diagonal = (Q * products[:, :s]).sum(dim=1)
-    if probes:
-        AG = products[:, s:]
-        diagonal = diagonal + (G * (AG - Q @ (Q.T @ AG))).mean(dim=1)
-    return Estimate(diagonal, diagnostics={"sketched": s, "probes": probes})
+    known, said = (Q * products[:, :s]).sum(dim=1), {"sketched": s, "probes": probes}
+    if not probes:
+        return Estimate(known, stderr=0.0, diagnostics=said)
+    AG = products[:, s:]
+    rest = G * (AG - Q @ (Q.T @ AG))
+    value = known + rest.mean(dim=1)
+    return Estimate(value, stderr=norm_stderr(rest), stderr_dof=freedom(probes), diagnostics=said)
 
 
 def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:

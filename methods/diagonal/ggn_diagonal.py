@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Literal, Protocol, TypeAlias, get_args
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least, check_choice
+from hessbench.methods.diagonal.entry_fits import EntryFits, fits_of_samples, joined
 from hessbench.methods.probes import block_schedule, draw_signs, schedule_widths
 from hessbench.methods.trace.hutchinson import average
 from hessbench.operators import Factored, LinearOperator, drawn_squares
@@ -85,8 +87,8 @@ def ggn_diagonal_mc(
         block: Probes squared at once, after the first `block`, which go one at a time.
 
     Yields:
-        After each block the mean so far, shape (n,), and in `also` its sum, the trace, with the standard error of the
-        probes' sums from two on.
+        After each block the mean so far, shape (n,), and in `also` its sum, the trace; from two probes on each with its
+        standard error, that of the diagonal in the 2-norm.
 
     Cost:
         One per-example square per probe in calls of width 1, then `block`.
@@ -102,26 +104,31 @@ def ggn_diagonal_mc(
     check_at_least("block", block, 1)
     check_choice("draw", draw, get_args(Draw))
     factor = op.factor
-    total = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
-    probes = 0
+    fits: EntryFits | None = None
     sums: list[Tensor] = []
     for width in block_schedule(num_matvecs, block):
         if draw == "labels":
             squares = drawn_squares(factor, width, generator).detach()
         else:
             squares = factor.squared_sum(draw_signs(factor.num_columns, width, op, generator)).detach()
-        total = total + squares.sum(dim=1)
-        probes += width
+        fits = joined(fits, fits_of_samples(squares))
         sums.append(squares.sum(dim=0))
-        yield Estimate(
-            value=partial(torch.div, total, probes),
-            also={Trace: Estimate(value=partial(average, sums, len(sums)))},
-        )
+        yield Estimate(partial(_with_trace, fits, sums, len(sums)))
+
+
+def _with_trace(fits: EntryFits, sums: list[Tensor], count: int) -> Estimate:
+    """The diagonal, and in `also` its trace from the sums of the first `count` blocks."""
+    return replace(fits.estimate(), also={Trace: Estimate(partial(average, sums, count))})
 
 
 def _footprint_squares(dim: int, num_matvecs: int, *, block: int, **_: object) -> Footprint:
     del dim
     return Footprint(vectors=block + 3, passes=5.0 * num_matvecs)
+
+
+def _footprint_draws(dim: int, num_matvecs: int, *, block: int, **_: object) -> Footprint:
+    del dim
+    return Footprint(vectors=block + 7, passes=9.0 * num_matvecs)
 
 
 def _widths_exact(num_matvecs: int, *, block: int, **_: object) -> tuple[int, ...]:
@@ -151,6 +158,6 @@ GGN_DIAGONAL_MC = Method(
     version="1",
     min_matvecs=1,
     block_widths=schedule_widths,
-    footprint=_footprint_squares,
+    footprint=_footprint_draws,
     presets=("ggn-diagonal-mc", "ggn-diagonal-mc[draw=labels]"),
 )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import get_args
 
 import torch
-from torch import Tensor
 
 from hessbench.estimand import Diagonal, Estimate
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Probe, check_at_least, check_choice
+from hessbench.methods.diagonal.entry_fits import EntryFits, fits_of_pairs, fits_of_samples, joined
 from hessbench.methods.probes import block_schedule, draw_probes, schedule_widths
 from hessbench.operators import LinearOperator
 
@@ -37,7 +36,7 @@ def hutchinson_diagonal(
         block: Probes multiplied at once, after the first `block`, which go one at a time.
 
     Yields:
-        After each block the diagonal so far, shape (n,).
+        After each block the diagonal so far, shape (n,), from two probes on with the standard error of its 2-norm.
 
     Cost:
         One product per probe in calls of width 1, then `block`.
@@ -51,19 +50,23 @@ def hutchinson_diagonal(
     check_at_least("num_matvecs", num_matvecs, 1)
     check_at_least("block", block, 1)
     check_choice("probe", probe, get_args(Probe))
-    above = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
-    below: Tensor | int = 0
+    fits: EntryFits | None = None
     for width in block_schedule(num_matvecs, block):
-        X = draw_probes(probe, op.dim, width, op, generator)
         # New tensors each time: a checkpoint keeps the sums it was made from.
-        above = above + (X * op.matmat(X).detach()).sum(dim=1)
-        below = below + (width if probe == "signs" else (X * X).sum(dim=1))
-        yield Estimate(value=partial(torch.div, above, below))
+        fits = joined(fits, _fits_of_block(op, probe, width, generator))
+        yield Estimate(value=fits.estimate)
+
+
+def _fits_of_block(op: LinearOperator, probe: str, width: int, generator: torch.Generator) -> EntryFits:
+    """Draw, multiply and fit a block, which is let go before the next is drawn."""
+    X = draw_probes(probe, op.dim, width, op, generator)
+    Y = op.matmat(X).detach()
+    return fits_of_samples(X * Y) if probe == "signs" else fits_of_pairs(X, Y)
 
 
 def _footprint(dim: int, num_matvecs: int, *, block: int, **_: object) -> Footprint:
     del dim
-    return Footprint(vectors=3 * block + 3, passes=9.0 * num_matvecs)
+    return Footprint(vectors=3 * block + 7, passes=14.0 * num_matvecs)
 
 
 HUTCHINSON_DIAGONAL = Method(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import scipy.linalg
 import torch
@@ -60,7 +62,23 @@ def nystrom(
     return Estimate(values[first], vectors, diagnostics={"shift": shift}, also={TopEigenspace: Estimate(vectors)})
 
 
-def nystrom_pairs(op: LinearOperator, m: int, generator: torch.Generator) -> tuple[Array, Tensor, Array, float]:
+class NystromPairs(NamedTuple):
+    """The shifted Nystrom approximation Q W diag(l) W^T Q^T.
+
+    Attributes:
+        values: Eigenvalues l (m,), descending; NaN where a product is not finite.
+        Q: Orthonormal block (n, m).
+        W: Orthogonal (m, m).
+        shift: The shift s.
+    """
+
+    values: Array
+    Q: Tensor
+    W: Array
+    shift: float
+
+
+def nystrom_pairs(op: LinearOperator, m: int, generator: torch.Generator) -> NystromPairs:
     """The shifted Nystrom approximation Q W diag(l) W^T Q^T of a positive semi-definite A by m products in one call.
 
     Args:
@@ -68,22 +86,26 @@ def nystrom_pairs(op: LinearOperator, m: int, generator: torch.Generator) -> tup
         m: Columns of the Gaussian block, 1 to n.
         generator: Source of it.
 
-    Returns:
-        Eigenvalues l (m,), descending; an orthonormal block Q (n, m); an orthogonal W (m, m); and the shift. The
-        eigenvalues are NaN where a product is not finite.
+    Raises:
+        ValueError: If the core Omega^T Y is not positive definite.
+    """
+    Omega = torch.linalg.qr(draw_normal(op.dim, m, op, generator)).Q.contiguous()
+    return nystrom_of(Omega, op.matmat(Omega).detach())
+
+
+def nystrom_of(Omega: Tensor, Y: Tensor) -> NystromPairs:
+    """The shifted Nystrom approximation from orthonormal columns Omega (n, m) and Y = A Omega.
 
     Raises:
         ValueError: If the core Omega^T Y is not positive definite.
     """
-    n = op.dim
-    Omega = torch.linalg.qr(draw_normal(n, m, op, generator)).Q.contiguous()
-    Y = op.matmat(Omega).detach()
+    n, m = Omega.shape
     small = to_host(torch.linalg.qr(Y, mode="r").R)
     if not np.isfinite(small).all():
-        return np.full(m, np.nan), Omega, np.eye(m), float("nan")
-    shift = n**0.5 * torch.finfo(op.dtype).eps * float(np.linalg.norm(small, 2))
+        return NystromPairs(np.full(m, np.nan), Omega, np.eye(m), float("nan"))
+    shift = n**0.5 * torch.finfo(Y.dtype).eps * float(np.linalg.norm(small, 2))
     if shift == 0:  # a zero block: nothing is left to be factorised
-        return np.zeros(m), Omega, np.eye(m), shift
+        return NystromPairs(np.zeros(m), Omega, np.eye(m), shift)
     core = to_host(Omega.T @ Y)
     C = cholesky(core, shift, "nystrom")
     shifted = torch.add(Y, Omega, alpha=shift)  # not in place: the product may be the operator's own memory
@@ -91,7 +113,7 @@ def nystrom_pairs(op: LinearOperator, m: int, generator: torch.Generator) -> tup
     Q, R = torch.linalg.qr(shifted)
     # Y C^-T = Q (R C^-T): the small factor has the singular values.
     left, sizes, _ = np.linalg.svd(scipy.linalg.solve_triangular(C, to_host(R).T, lower=True).T)
-    return np.maximum(sizes**2 - shift, 0.0), Q, left, shift
+    return NystromPairs(np.maximum(sizes**2 - shift, 0.0), Q, left, shift)
 
 
 def _least(dim: int, *, k: int, **_: object) -> int:

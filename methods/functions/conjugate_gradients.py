@@ -18,8 +18,11 @@ from hessbench.methods.krylov.vectors import norm, project_out
 from hessbench.operators import LinearOperator
 
 Precondition: TypeAlias = Callable[[Tensor], Tensor]
-KeptOrthogonal: TypeAlias = Literal["none", "full"]
-"""Ways to keep the residuals orthogonal: by the recurrence alone, or against all earlier ones."""
+KeptOrthogonal: TypeAlias = Literal["none", "full", "first"]
+"""Ways to keep the residuals orthogonal: by the recurrence alone, against all earlier ones, or the first of them."""
+
+KEPT: Final = 150
+"""Number of the first residuals that are kept by default."""
 
 TOLERANCE: Final = 1e-10
 """Relative residual at which a run ends by default."""
@@ -59,7 +62,8 @@ class System:
         b: Right-hand side (n,).
         damping: At least 0.
         tolerance: Relative residual at which the run ends, above 0 and below 1.
-        reorth: none or full.
+        reorth: none, full or first.
+        kept: With first, how many residuals are kept.
     """
 
     op: LinearOperator
@@ -67,6 +71,12 @@ class System:
     damping: float
     tolerance: float
     reorth: str
+    kept: int = KEPT
+
+    @property
+    def most_kept(self) -> int:
+        """Most residuals that are kept, at least 1."""
+        return min(self.kept, self.op.dim) if self.reorth == "first" else self.op.dim
 
     def check(self) -> None:
         """Refuse what is out of range.
@@ -84,6 +94,7 @@ class System:
         if not 0 < self.tolerance < 1:
             raise ValueError(f"tolerance must be above 0 and below 1, got {self.tolerance}")
         check_choice("reorth", self.reorth, get_args(KeptOrthogonal))
+        check_at_least("kept", self.kept, 1)
 
 
 def conjugate_gradients(
@@ -99,7 +110,8 @@ def conjugate_gradients(
     In finite precision the residuals lose their orthogonality as the first eigenvectors converge, and steps are spent
     on finding these again. With `full` each residual is orthogonalised against all earlier ones, in the inner product
     of the preconditioner, by two matrix-vector products with a basis of `num_steps` vectors, repeated where digits were
-    lost: the steps are those of exact arithmetic.
+    lost: the steps are those of exact arithmetic. With `first` it is orthogonalised against the first `kept` residuals
+    alone, whose span has taken in the eigenvectors that would be found again.
 
     Args:
         system: The system, checked.
@@ -132,7 +144,7 @@ def conjugate_gradients(
     r = b / size  # of norm 1, so that no square of a small one underflows
     z = apply(r)
     p, rz = z, r @ z
-    kept = _Residuals(op, num_steps, apply) if system.reorth == "full" else None
+    kept = None if system.reorth == "none" else _Residuals(op, min(num_steps, system.most_kept), apply)
     largest, done = zero, torch.zeros_like(zero, dtype=torch.bool)
     numbers = _Numbers(zero, zero, zero, zero + known)
     for step in range(1, num_steps + 1):
@@ -160,25 +172,32 @@ def conjugate_gradients(
         p = torch.where(done, p, torch.addcmul(z, rz / earlier, p))
 
 
-def footprint_of_steps(dim: int, num_steps: int, reorth: str) -> Footprint:
-    """What some steps need of their own."""
+def footprint_of_steps(dim: int, num_steps: int, reorth: str, kept: int) -> Footprint:
+    """What some steps need of their own.
+
+    Args:
+        dim: Dimension n.
+        num_steps: Number of steps.
+        reorth: none, full or first.
+        kept: With first, how many residuals are kept.
+    """
     if reorth == "none":
         return Footprint(vectors=6, passes=24.0 * num_steps)
-    rows = min(num_steps, dim)
+    rows = min(num_steps, dim, kept if reorth == "first" else dim)
     return Footprint(vectors=rows + 6.0, passes=float(rows) * (2 * num_steps - rows) + 30.0 * num_steps)
 
 
 @final
 class _Residuals:
-    """The residuals so far as rows, of length 1 in the inner product of P^-1."""
+    """The first residuals as rows, of length 1 in the inner product of P^-1."""
 
-    def __init__(self, op: LinearOperator, num_steps: int, apply: Precondition) -> None:
-        self._rows = torch.empty(min(num_steps, op.dim), op.dim, dtype=op.dtype, device=op.device)
+    def __init__(self, op: LinearOperator, most: int, apply: Precondition) -> None:
+        self._rows = torch.empty(most, op.dim, dtype=op.dtype, device=op.device)
         self._apply = apply
         self._count = 0
 
     def append(self, r: Tensor, squared: Tensor) -> None:
-        """Keep a residual, given its square r^T P^-1 r; n of them span the space, and no more are kept."""
+        """Keep a residual, given its square r^T P^-1 r, while there is room."""
         if self._count < self._rows.shape[0]:
             self._rows[self._count] = r / squared.sqrt()
             self._count += 1

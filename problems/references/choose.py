@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Solve, Source, TopEigenvalues, Trace
 from hessbench.estimand.base import EPS
 from hessbench.estimand.from_dense import DENSE_LIMIT, References, dense_references
 from hessbench.estimand.work import OwnWork, has_own_work
@@ -35,6 +35,7 @@ from hessbench.problems.references.gram import (
 from hessbench.problems.references.rows import outputs_of, smallest
 from hessbench.problems.references.spectrum import Spectrum, shifted_references, spectrum_references
 from hessbench.problems.references.statistical import statistical_references
+from hessbench.problems.references.woodbury import row_passes
 from hessbench.problems.references.zero_residual_diagonal import flat_references, is_flat
 from hessbench.transforms import shifted
 
@@ -55,7 +56,13 @@ GRAM_FLOPS: Final = 1e14
 
 
 def references_of(
-    make: Callable[[], Network], choice: MatrixChoice, dim: int, *, name: str = "", rounding: float = ROUNDING
+    make: Callable[[], Network],
+    choice: MatrixChoice,
+    dim: int,
+    *,
+    name: str = "",
+    rounding: float = ROUNDING,
+    slopes: Callable[[], Network] | None = None,
 ) -> References:
     """References of a curvature matrix.
 
@@ -64,9 +71,10 @@ def references_of(
 
     Dense up to dimension 4096; the NTK and the Gram matrix up to 10^4. Beyond, the Gram matrix for a GGN whose loss has
     a root, for a Monte-Carlo Fisher matrix, and for the second moment and the covariance of gradients, while it has at
-    most 10^4 rows and takes about an hour at most. Else, as for every large Hessian and residual, certified top
-    eigenvalues, and statistical traces and densities. A diagonal is given where it is exact, which is for a Hessian
-    where every output of the network is affine in each parameter alone: its diagonal and its trace are then the GGN's.
+    most 10^4 rows and takes about an hour at most; damped systems have their solution by it too. Else, as for every
+    large Hessian and residual, certified top eigenvalues, and statistical traces and densities. A diagonal is given
+    where it is exact, which is for a Hessian where every output of the network is affine in each parameter alone: its
+    diagonal and its trace are then the GGN's.
 
     Args:
         make: Makes the network; called when a reference is asked for.
@@ -74,6 +82,7 @@ def references_of(
         dim: Dimension of the matrix.
         name: Problem the random numbers are seeded from.
         rounding: Constant c in the rounding c eps ||A|| of the operator that is compared with these references.
+        slopes: Makes the network whose gradients are right-hand sides of systems; the same by default.
 
     Raises:
         ValueError: If the operator is not known.
@@ -89,8 +98,9 @@ def references_of(
             dim,
             name=name,
             rounding=rounding,
+            slopes=slopes or make,  # of the loss at the targets of the data, not at those drawn
         )
-    found = _references(make, operator, dim, name, rounding, choice.weight_decay)
+    found = _references(make, operator, dim, name, rounding, choice.weight_decay, slopes or make)
 
     @cache
     def size(norm: float) -> float:
@@ -103,10 +113,16 @@ def references_of(
 
 
 def _references(
-    make: Callable[[], Network], operator: str, dim: int, name: str, constant: float, shift: float
+    make: Callable[[], Network],
+    operator: str,
+    dim: int,
+    name: str,
+    constant: float,
+    shift: float,
+    slopes: Callable[[], Network],
 ) -> References:
     if dim <= DENSE_LIMIT:
-        return dense_references(lambda: DENSE[operator](make()) + shift * np.eye(dim), make)
+        return dense_references(lambda: DENSE[operator](make()) + shift * np.eye(dim), slopes)
     if operator == "ntk" and dim <= ROW_LIMIT:
         return spectrum_references(lambda: kernel_spectrum(make()), Source.DENSE, constant)
 
@@ -117,10 +133,12 @@ def _references(
     def chosen() -> References:
         network = make()
         if operator in GRAM_OPERATORS and gram_is_affordable(network, operator):
-            return shifted_references(gram_references(make, constant, operator), shift, dim)
+            found = shifted_references(gram_references(make, constant, operator, slopes=slopes), shift, dim)
+            solves = gram_is_affordable(network, operator, solves=True)
+            return found if solves else {kind: find for kind, find in found.items() if kind is not Solve}
         if operator == "gram" and gram_is_affordable(network, operator):
             return spectrum_references(lambda: kernel_spectrum(network, operator), Source.DENSE, constant)
-        found: References = {
+        found = {
             **certified_references(build, constant, name),
             **statistical_references(build, constant, name, psd=is_psd(network.loss, operator)),
         }
@@ -137,8 +155,11 @@ def _references(
         return OwnWork(find, lambda estimand: has_own_work(chosen().get(kind), estimand))
 
     kinds: list[type[Estimand]] = [TopEigenvalues, Trace, Density]
-    diagonals = ("hessian", *GRAM_OPERATORS, "gram")
-    return {kind: of(kind) for kind in ([*kinds, Diagonal] if operator in diagonals else kinds)}
+    if operator in ("hessian", *GRAM_OPERATORS, "gram"):
+        kinds.append(Diagonal)
+    if operator in GRAM_OPERATORS:
+        kinds.append(Solve)
+    return {kind: of(kind) for kind in kinds}
 
 
 def factor_is_affordable(network: Network) -> bool:
@@ -152,10 +173,15 @@ def factor_is_affordable(network: Network) -> bool:
     return rows * work <= GRAM_FLOPS
 
 
-def gram_is_affordable(network: Network, operator: str) -> bool:
+def gram_is_affordable(network: Network, operator: str, *, solves: bool = False) -> bool:
     """Whether a Gram matrix exists, has at most 10^4 rows, and takes at most 10^14 operations with the default memory.
 
     Counted, not timed, so that the choice is the same on every machine.
+
+    Args:
+        network: The network.
+        operator: Which matrix.
+        solves: Whether a damped system is solved by it too.
     """
     root = network.loss.root
     if root is None and operator in ("ggn", "gram"):
@@ -164,7 +190,10 @@ def gram_is_affordable(network: Network, operator: str) -> bool:
     if 32 * n > MEMORY:
         return False
     rows, work = _rows_and_work(network, operator)
-    return rows <= ROW_LIMIT and rows * passes(rows, n, MEMORY) * work + rows**2 * n <= GRAM_FLOPS
+    made, own = passes(rows, n, MEMORY), float(rows**2 * n)
+    if solves:
+        made, own = made + row_passes(rows, n, MEMORY), own + rows**3
+    return rows <= ROW_LIMIT and rows * made * work + own <= GRAM_FLOPS
 
 
 def _rows_and_work(network: Network, operator: str) -> tuple[int, float]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hessbench.estimand.base import Array, Source
+from hessbench.estimand.base import Array, Reference, Source
 from hessbench.estimand.from_dense import References
-from hessbench.estimand.work import advance
+from hessbench.estimand.solve import Solve, refuse_singular, solve_reference
+from hessbench.estimand.work import OwnWork, advance
 from hessbench.problems.networks.network import Network
 from hessbench.problems.references.rows import (
     SampleRows,
@@ -25,6 +27,7 @@ from hessbench.problems.references.rows import (
     smallest,
 )
 from hessbench.problems.references.spectrum import Spectrum, spectrum_references
+from hessbench.problems.references.woodbury import RowFactor, woodbury_solution
 
 MEMORY: Final = 2**31
 """Bytes of rows held at a time, by default; the Gram matrix and its eigensolver come on top."""
@@ -150,9 +153,6 @@ def gram_matrix(network: Network) -> Array:
 def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spectrum:
     """Spectrum and diagonal of a sum of outer products of rows, at any number of parameters.
 
-    The bound is eps (P ||G|| + sqrt(n) tr G): of a backward-stable symmetric eigensolver on P rows, and of sums of n
-    products, whose roundings add up like a random walk.
-
     Args:
         network: The network.
         operator: ggn, gradient-second-moment or gradient-covariance.
@@ -161,14 +161,32 @@ def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spec
     Raises:
         ValueError: If the operator is another, the loss has no root, or there are more than 10^4 rows.
     """
+    rows = _rows_of(network, operator)
+    return _spectrum_of(gram_of(rows, memory))
+
+
+def _rows_of(network: Network, operator: str) -> Rows:
+    """The rows in float64 of which an operator is the sum of outer products.
+
+    Raises:
+        ValueError: As `gram_spectrum`.
+    """
     if operator not in GRAM_OPERATORS:
         raise ValueError(f"operator must be one of {', '.join(GRAM_OPERATORS)}, got {operator!r}")
     exact = network.to(torch.device("cpu"), torch.float64)
     rows = ggn_rows(exact) if operator == "ggn" else gradient_rows(exact, centred=operator == "gradient-covariance")
-    count, n = len(rows), rows.dim
-    if count > ROW_LIMIT:
-        raise ValueError(f"a Gram matrix of at most {ROW_LIMIT} rows is made, got {count}")
-    gram = gram_of(rows, memory)
+    if len(rows) > ROW_LIMIT:
+        raise ValueError(f"a Gram matrix of at most {ROW_LIMIT} rows is made, got {len(rows)}")
+    return rows
+
+
+def _spectrum_of(gram: Gram) -> Spectrum:
+    """Spectrum and diagonal of B^T B from the Gram matrix.
+
+    The bound is eps (P ||G|| + sqrt(n) tr G): of a backward-stable symmetric eigensolver on P rows, and of sums of n
+    products, whose roundings add up like a random walk.
+    """
+    count, n = gram.matrix.shape[0], gram.squares.numel()
     # Positive semi-definite: a negative eigenvalue is rounding, and zero is nearer to the truth.
     eigenvalues = np.maximum(np.linalg.eigvalsh(gram.matrix.numpy()), 0.0) if count else np.zeros(0)
     norm, trace = float(eigenvalues.max(initial=0.0)), float(gram.squares.sum())
@@ -178,14 +196,35 @@ def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spec
 
 
 def gram_references(
-    network: Callable[[], Network], rounding: float, operator: str = "ggn", memory: int = MEMORY
+    network: Callable[[], Network],
+    rounding: float,
+    operator: str = "ggn",
+    memory: int = MEMORY,
+    slopes: Callable[[], object] | None = None,
 ) -> References:
-    """References of the top eigenvalues, the trace, the density and the diagonal by the Gram matrix.
+    """References of the top eigenvalues, the trace, the density, the diagonal and damped systems by the Gram matrix.
 
     Args:
         network: Makes the network.
         rounding: Constant c in the rounding c eps ||G|| of the operator that is compared with these references.
         operator: ggn, gradient-second-moment or gradient-covariance.
         memory: Bytes of rows held at a time.
+        slopes: Makes the network whose gradients are right-hand sides; the same by default.
     """
-    return spectrum_references(lambda: gram_spectrum(network(), operator, memory), Source.GRAM, rounding)
+    rows = cache(lambda: _rows_of(network(), operator))
+    gram = cache(lambda: gram_of(rows(), memory))
+    spectrum = cache(lambda: _spectrum_of(gram()))
+    factor = cache(lambda: RowFactor(rows(), memory))
+
+    def solution(estimand: Solve) -> Reference:
+        b = estimand.right_side(rows().dim, slopes or network)
+        eigenvalues = spectrum().eigenvalues
+        if spectrum().zeros or not estimand.damping:  # without damping no inverse is read off the Gram matrix
+            eigenvalues = np.append(eigenvalues, 0.0)
+        refuse_singular(estimand, eigenvalues + estimand.damping)
+        x, off = woodbury_solution(factor(), gram().matrix, b, estimand.damping)
+        return replace(
+            solve_reference(estimand, x, b, eigenvalues, Source.GRAM, off), rounding=rounding, dim=rows().dim
+        )
+
+    return {**spectrum_references(spectrum, Source.GRAM, rounding), Solve: OwnWork(solution)}

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Source, TopEigenvalues, Trace
+from hessbench.estimand import Array, Density, Diagonal, Estimand, Reference, Solve, Source, TopEigenvalues, Trace
 from hessbench.estimand.from_dense import References
+from hessbench.estimand.work import OwnWork
 
 
 @dataclass(frozen=True)
@@ -98,4 +99,10 @@ def shifted_references(references: References, shift: float, dim: int) -> Refere
         bound = found.bound + 2.0**-52 * max(float(np.abs(array).max()) for array in arrays.values())
         return replace(found, arrays=arrays, norm=found.norm + shift, bound=bound)
 
-    return {kind: partial(moved, find) for kind, find in references.items()}
+    def solved(find: Callable[[Any], Reference], estimand: Solve) -> Reference:
+        return find(replace(estimand, damping=estimand.damping + shift))
+
+    return {
+        kind: OwnWork(partial(solved, find)) if kind is Solve else partial(moved, find)
+        for kind, find in references.items()
+    }

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast
 
-import scipy.optimize
-import scipy.special  # scipy.stats would cost every process of a run half a second
+import scipy.special  # scipy.stats would cost every process of a run a quarter of a second
 import torch
 from torch import Tensor
 
@@ -113,6 +112,8 @@ def sign_quantile(samples: int) -> float:
     With more eigenvalues it nears a normal distribution, for which Student's t allows. The larger quantile is taken.
     The first holds for normal probes, which signs in many coordinates are like; no B was found to be worse.
     """
+    from scipy.optimize import brentq  # a tenth of a second, which few processes need
+
     student = float(scipy.special.stdtrit(samples - 1, (1 + LEVEL) / 2))
 
     def excess(c: float) -> float:
@@ -122,7 +123,7 @@ def sign_quantile(samples: int) -> float:
         outside = scipy.special.chdtr(samples, samples * low) + scipy.special.chdtrc(samples, samples * high)
         return float(outside) - (1 - LEVEL)
 
-    return max(student, cast("float", scipy.optimize.brentq(excess, 1.0, 1000.0)))
+    return max(student, cast("float", brentq(excess, 1.0, 1000.0)))
 
 
 def random_signs(dim: int, width: int, generator: torch.Generator) -> Tensor:

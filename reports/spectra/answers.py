@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from hessbench.estimand import Array
 from hessbench.reports.spectra.measure import Measure
 
@@ -53,7 +55,7 @@ class DensityAnswer:
 
 @dataclass(frozen=True)
 class ValuesAnswer:
-    """A method's first eigenvalues, of its first repeat.
+    """A method's first eigenvalues: those of its first repeat with what is said of them, and those of the others.
 
     Attributes:
         spent: How it came about.
@@ -62,6 +64,7 @@ class ValuesAnswer:
         residuals: Norms |A y - theta y| of each, by the method itself, shape (k,); None where it does not say.
         worst: The largest of them where only that is said.
         dtype: What it was computed in.
+        others: Values of the other repeats, in that order, each of any length.
     """
 
     spent: Spent
@@ -70,6 +73,18 @@ class ValuesAnswer:
     residuals: Array | None
     worst: float | None
     dtype: str
+    others: tuple[Array, ...] = ()
+
+    @property
+    def spread(self) -> tuple[Array, Array]:
+        """Least and largest magnitude at each rank over all repeats, as far as each goes, shape (k,) each."""
+        least = np.abs(self.values)
+        most = least.copy()
+        for other in self.others:
+            sizes = np.abs(other[: least.size])
+            least[: sizes.size] = np.minimum(least[: sizes.size], sizes)
+            most[: sizes.size] = np.maximum(most[: sizes.size], sizes)
+        return least, most
 
 
 @dataclass(frozen=True)

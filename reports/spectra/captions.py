@@ -31,6 +31,10 @@ def density_caption(spectrum: KeptSpectrum, ground: Ground, width: Width) -> str
 def stems_caption(spectrum: KeptSpectrum, ground: Ground) -> str:
     """Of the nodes."""
     told = [_panels(len(spectrum.densities)), "Every node of the first repeat, as high as its weight."]
+    if any(len(answer.measures) > 1 for answer in spectrum.densities[:MOST_PANELS]):
+        told.append(
+            f"Faint dots: nodes of up to {MOST_FAINT - 1} other repeats, where they are no more than {MOST_STEMS}."
+        )
     if any(answer.measures[0].nodes.size > MOST_STEMS for answer in spectrum.densities[:MOST_PANELS]):
         told.append(f"Of more than {MOST_STEMS} nodes those in one pixel are one stem.")
     negative = sum(bool((answer.measures[0].weights < 0).any()) for answer in spectrum.densities[:MOST_PANELS])
@@ -51,6 +55,12 @@ def ranks_caption(spectrum: KeptSpectrum, which: str) -> str:
     """Of eigenvalues by rank."""
     answers = [answer for answer in spectrum.values if answer.which == which]
     told = [_panels(len(answers)), "Values of the first repeat; open circles are negative."]
+    repeats = max(1 + len(answer.others) for answer in answers)
+    if repeats > 1:
+        told.append(
+            f"Broad faint bars: from the least to the largest magnitude at each rank over up to {repeats} repeats, "
+            "where that is longer than the circle is wide."
+        )
     if any(bounds_of(answer) is not None for answer in answers):
         told.append(
             "Upright lines: the bound by the residual, within which there is an eigenvalue, where it is longer than "

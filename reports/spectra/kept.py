@@ -149,7 +149,7 @@ def _spectrum(
             elif kind is Trace:
                 traces[name] = TraceAnswer(spent, np.concatenate([found["trace"] for found in arrays]))
             elif arrays[0]["eigenvalues"].size:
-                values.append(_values(spent, key, arrays[0]["eigenvalues"]))
+                values.append(_values(spent, key, [found["eigenvalues"] for found in arrays]))
         except (KeyError, ValueError):
             lost += 1
     rows = [answer.row for key in keys for answer in groups[key]]
@@ -210,7 +210,8 @@ def _spent(name: str, spec: str, rows: Sequence[Record]) -> Spent:
     )
 
 
-def _values(spent: Spent, key: Key, found: Array) -> ValuesAnswer:
+def _values(spent: Spent, key: Key, repeats: Sequence[Array]) -> ValuesAnswer:
+    found, *others = repeats
     asked = parse_estimand(key.estimand)
     which = asked.which if isinstance(asked, TopEigenvalues) else "magnitude"
     said, worst = spent.diagnostics.get("residuals"), spent.diagnostics.get("residual")
@@ -218,7 +219,7 @@ def _values(spent: Spent, key: Key, found: Array) -> ValuesAnswer:
     if isinstance(said, list | tuple) and len(said) == found.size and all(map(_is_number, said)):
         residuals = np.abs(np.asarray(said, dtype=np.float64))
     largest = abs(float(worst)) if isinstance(worst, int | float) and _is_number(worst) else None
-    return ValuesAnswer(spent, which, found, residuals, largest, key.dtype)
+    return ValuesAnswer(spent, which, found, residuals, largest, key.dtype, tuple(others))
 
 
 def _longest(values: Iterable[ValuesAnswer]) -> list[ValuesAnswer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -25,10 +25,11 @@ MOST_STEMS: Final = 400
 
 _LEAST: Final = 1e-8
 _DOT: Final = "h0"
+_ROUND: Final = "round"
 
 
 def draw_stems(spectrum: KeptSpectrum, ground: Ground, looks: Mapping[str, Look], label: str) -> Picture:
-    """Draw the nodes of the first repeat of every method, the height of each its weight.
+    """Draw the nodes of the first repeat of every method, the height of each its weight; those of others as faint dots.
 
     Args:
         spectrum: Of what.
@@ -39,7 +40,9 @@ def draw_stems(spectrum: KeptSpectrum, ground: Ground, looks: Mapping[str, Look]
     axis = ground.axis
     shown = spectrum.densities[:MOST_PANELS]
     stems = {answer.spent.method: stems_of(answer.measures[0], axis) for answer in shown}
-    heights = [float(height) for _, weights in stems.values() for height in weights]
+    others = {answer.spent.method: _others(answer, axis) for answer in shown}
+    drawn = [*stems.values(), *(one for several in others.values() for one in several)]
+    heights = [float(height) for _, weights in drawn for height in weights]
     highest = max([*heights, _LEAST * 10])
     lowest = max(min([*heights, highest / 10]) / 2, _LEAST)
     upright = LogUpright(lowest, max(highest * 1.5, lowest * 10))
@@ -47,11 +50,14 @@ def draw_stems(spectrum: KeptSpectrum, ground: Ground, looks: Mapping[str, Look]
     def panel(answer: DensityAnswer) -> SpectrumPanel:
         def draw(box: Box) -> str:
             places, weights = stems[answer.spent.method]
-            tops = list(zip(places.tolist(), box.pixels(weights).tolist(), strict=True))
-            lines = "".join(f"M{number(place)} {number(box.bottom)}V{number(top)}" for place, top in tops)
-            dots = "".join(f"M{number(place)} {number(top)}{_DOT}" for place, top in tops)
-            return element("path", d=lines or None, stroke_width="0.9", opacity="0.75") + element(
-                "path", d=dots or None, stroke_width="4", stroke_linecap="round"
+            tips = _tips(places, weights, box)
+            lines = "".join(f"M{number(place)} {number(box.bottom)}V{number(top)}" for place, top in tips)
+            faint = _dots([tip for one in others[answer.spent.method] for tip in _tips(*one, box)])
+            several = element("path", d=faint, class_="others", stroke_width="3", opacity="0.3", stroke_linecap=_ROUND)
+            return (
+                (several if faint else "")
+                + element("path", d=lines or None, stroke_width="0.9", opacity="0.75")
+                + element("path", d=_dots(tips) or None, stroke_width="4", stroke_linecap=_ROUND)
             )
 
         return SpectrumPanel(answer.spent.method, aside(answer, axis), look_of(looks, answer.spent.spec), draw)
@@ -60,6 +66,20 @@ def draw_stems(spectrum: KeptSpectrum, ground: Ground, looks: Mapping[str, Look]
         [panel(answer) for answer in shown], upright, eigenvalue_axis(axis, ground.rug),
         "Nodes and their weights (log scale)", label,
     )  # fmt: skip
+
+
+def _others(answer: DensityAnswer, axis: SpectralAxis) -> list[tuple[Array, Array]]:
+    """Pixels and heights of the tips of a few other repeats; none where there are too many to be told apart."""
+    found = [stems_of(measure, axis) for measure in answer.measures[1:MOST_FAINT]]
+    return found if sum(places.size for places, _ in found) <= MOST_STEMS else []
+
+
+def _tips(places: Array, weights: Array, box: Box) -> list[tuple[float, float]]:
+    return list(zip(places.tolist(), box.pixels(weights).tolist(), strict=True))
+
+
+def _dots(tips: Sequence[tuple[float, float]]) -> str:
+    return "".join(f"M{number(place)} {number(top)}{_DOT}" for place, top in tips)
 
 
 def stems_of(measure: Measure, axis: SpectralAxis) -> tuple[Array, Array]:

@@ -78,7 +78,7 @@ def draw_ranks(spectrum: KeptSpectrum, which: str, looks: Mapping[str, Look], la
     truth = known_ranks(spectrum, which)
     most = max(answer.values.size for answer in answers)
     last = most if truth is None else max(most, min(truth.size, 4 * most))
-    shown = [answer.values for answer in answers] + ([] if truth is None else [truth[:last]])
+    shown = [part for answer in answers for part in answer.spread] + ([] if truth is None else [truth[:last]])
     sizes = np.abs(np.concatenate(shown))
     highest = float(sizes.max()) or 1.0
     floor = max(floor_of(spectrum), highest * 10.0**-_DECADES)
@@ -125,10 +125,23 @@ def _found(answer: ValuesAnswer, across: LogAxis, box: Box) -> str:
             if low - high > 2 * _RADIUS:
                 bars.append(f"M{number(x)} {number(low)}V{number(high)}")
     return (
-        element("path", d="".join(bars) or None, class_="bounds", stroke_width="1.1", opacity="0.6")
+        _spread(answer, across, box)
+        + element("path", d="".join(bars) or None, class_="bounds", stroke_width="1.1", opacity="0.6")
         + element("path", d="".join(filled) or None, fill="currentColor", stroke="none")
         + element("path", d="".join(hollow) or None, class_="paper", fill=INK["paper"], stroke_width="1.3")
     )
+
+
+def _spread(answer: ValuesAnswer, across: LogAxis, box: Box) -> str:
+    """The least and the largest magnitude over the repeats as a bar at each rank, where they can be told apart."""
+    if not answer.others:
+        return ""
+    bars: list[str] = []
+    for rank, (least, most) in enumerate(zip(*answer.spread, strict=True), 1):
+        low, high = box.at(float(least)), box.at(float(most))
+        if low - high > 2 * _RADIUS:
+            bars.append(f"M{number(across.at(rank))} {number(low)}V{number(high)}")
+    return element("path", d="".join(bars), class_="spread", stroke_width="4", opacity="0.3") if bars else ""
 
 
 def _truth(truth: Array, across: LogAxis, box: Box) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from hessbench.reports.spectra.axis import Scale, tick_label
 from hessbench.reports.spectra.figures import spectrum_figures
 from hessbench.reports.spectra.kept import KeptSpectrum
-from hessbench.reports.spectra.numbers import nodes_frame, values_frame
+from hessbench.reports.spectra.numbers import nodes_frame, values_frame, written_repeats
 from hessbench.reports.spectra.panels import MOST_PANELS
 from hessbench.reports.spectra.trust import Trust, trust_of
 from hessbench.reports.spectra.words import (
@@ -120,7 +120,9 @@ def _show(
     files: list[tuple[str, str]] = []
     if spectrum.densities:
         write_text(folder / f"{stem}-nodes.csv", to_csv(nodes_frame(spectrum)))
-        files.append((f"{stem}-nodes.csv", "nodes and weights"))
+        written, most = written_repeats(spectrum), max(len(answer.measures) for answer in spectrum.densities)
+        of_some = f" of {written} of up to {most} repeats, the others being too many for a page"
+        files.append((f"{stem}-nodes.csv", f"nodes and weights{of_some if written < most else ''}"))
     if spectrum.values:
         write_text(folder / f"{stem}-values.csv", to_csv(values_frame(spectrum)))
         files.append((f"{stem}-values.csv", "first eigenvalues"))

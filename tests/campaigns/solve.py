@@ -1,8 +1,35 @@
-"""Products that damped systems and diagonals of a network's Gauss-Newton matrix take, by method; see --help."""
+"""Products that damped systems and diagonals of a network's Gauss-Newton matrix take, by method; see --help.
+
+Seen on the GGN of the MNIST perceptron (1930 parameters, float64, relative residual 1e-6, damping 1e-5 of the norm;
+median products over those of plain conjugate gradients, 857 for a normal right-hand side and 676 for the gradient):
+
+| method | normal | gradient |
+| --- | --- | --- |
+| `cg[reorth=full]`, exact arithmetic: none that uses b alone is below | .279 | .311 |
+| `cg[reorth=first]`, 150 residuals kept | .296 | .318 |
+| the same with 125, 100 or 50 kept | .319, .350, .440 | .334, .358, .444 |
+| `nystrom-cg[rank=200]`; 180 and 160 | .366; .368, .372 | .429; .423, .423 |
+| `nystrom-cg[rank=300]` and 400, where the last eigenvalue is ten dampings | .417, .509 | .510, .633 |
+| `nystrom-cg[sizing=adaptive]`, which ends at 200 | .366 | .429 |
+| `nystrom-cg[rank=20,reorth=first]` and `[rank=100,reorth=full]` | .320, .330 | .349, .373 |
+
+Tried and left out, as products over those of plain conjugate gradients in the same order:
+
+- a block Krylov sketch of as many products, 100 x 2, 50 x 4, 20 x 10 and 10 x 15: .366, .368, .364, .366; .429, .429,
+  .425, .411;
+- conjugate gradients deflated (Saad, Yeung, Erhel and Guyomarc'h) by a random block of 200 columns whose products are
+  known: .447; .496; by a block of 100 after a power step: .473; .530; by a block Krylov basis 20 x 10: .375; .432;
+- the Krylov basis of b itself, 150 products, as a sketch from whose Galerkin solution the run goes on: .295; .321. That
+  is what keeping the first 150 residuals does without a preconditioner.
+
+So a sketch at random spends on the spectrum alone what the Krylov space of b spends on the spectrum and on b: it does
+not reach a third without orthogonalisation. Keeping the first 150 residuals does, for 150 vectors read twice a step.
+"""
 
 from __future__ import annotations
 
 import argparse
+import math
 from statistics import median
 from typing import Any
 
@@ -24,6 +51,9 @@ WANTED = 1e-6
 METHODS = (
     "cg",
     "cg[reorth=full]",
+    *(f"cg[kept={kept},reorth=first]" for kept in (50, 100, 125, 150)),
+    "nystrom-cg[sizing=adaptive]",
+    "nystrom-cg[rank=20,reorth=first]",
     *(f"nystrom-cg[rank={rank}]" for rank in (20, 50, 100, 150, 200)),
     *(f"nystrom-cg[rank={rank},reorth=full]" for rank in (20, 50, 100, 150, 200)),
 )
@@ -43,7 +73,7 @@ def products_to(op: LinearOperator, bound: Any, b: torch.Tensor, seed: int) -> i
     counted = CountingOperator(op, 20_000)
     for estimate in bound.run(counted, 20_000, make_generator(seed), {"b": b}):
         found = estimate.resolve()
-        if found.diagnostics["residual"] > 2 * WANTED:
+        if found.diagnostics.get("residual", math.inf) > 2 * WANTED:
             continue
         x = found.value
         left = b - op.matmat(x[:, None])[:, 0] - bound.estimand.damping * x
@@ -97,7 +127,7 @@ def diagonals(catalog: Catalog, spec: str, seeds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default=MNIST)
     parser.add_argument("--digits", default=DIGITS)
     parser.add_argument("--seeds", type=int, default=5)

@@ -1,14 +1,30 @@
 """Every registered problem at a small size, and families at the smallest: symmetric, linear, and truly known."""
 
 import functools
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from hessbench.catalog import load_catalog
-from hessbench.estimand import Density, Diagonal, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import (
+    CountAbove,
+    Density,
+    Diagonal,
+    LogDeterminant,
+    Mass,
+    Solve,
+    TopEigenspace,
+    TopEigenvalues,
+    Trace,
+    TraceFunction,
+)
+from hessbench.estimand.scalar_functions import FUNCTIONS
+from hessbench.estimand.spectral import Atoms
 from hessbench.operators import check_operator, info_of, to_dense
+from hessbench.problem import NETWORK
+from hessbench.problems.curvature.engines.table import ENGINES
 from hessbench.seeding import make_generator
 from hessbench.specs import Spec, parse_one
 
@@ -18,6 +34,8 @@ CPU = torch.device("cpu")
 SMALL = {"n": 48, "width": 1, "widths": 3, "samples": 2, "per_class": 1}
 LARGEST = 600
 MILLION = 1_000_000
+LARGEST_LOG = np.log(np.finfo(np.float64).max)
+"""Where exp ends."""
 # Met one after the other, since most take a few milliseconds.
 SMALLEST = {
     "known spectra": [
@@ -70,6 +88,14 @@ SPECS = list(dict.fromkeys(small_specs()))
 def engine_name(op):
     """Name of the engine, without what choosing it took."""
     return info_of(op).engine.partition(" (")[0]
+
+
+def with_engine_of(op, problem):
+    """The problem with the engine that an operator of it was given, by name, so that none is measured again."""
+    if NETWORK not in problem.traits or engine_name(op) not in ENGINES:
+        return CATALOG.problem(problem.name)
+    asked = parse_one(problem.name)
+    return CATALOG.problem(str(Spec(asked.name, (*asked.params, ("engine", engine_name(op))))))
 
 
 @functools.cache
@@ -125,12 +151,15 @@ def check_size(spec):
 def check_operators(spec):
     problem = CATALOG.problem(spec)
     assert problem.name == spec
-    built = {dtype: problem.build(CPU, dtype) for dtype in (torch.float32, torch.float64)}
-    for dtype, op in built.items():
+    first = problem.build(CPU, torch.float32)
+    again = with_engine_of(first, problem)
+    # Choosing an engine takes most of the time of a large network, whose choice in double precision tests no more.
+    double = (again if problem.dim > LARGEST else problem).build(CPU, torch.float64)
+    for dtype, op in ((torch.float32, first), (torch.float64, double)):
         assert (op.dim, op.dtype, op.device.type) == (problem.dim, dtype, "cpu"), spec
         check_operator(op, make_generator(0))
     block = torch.randn(problem.dim, 3, generator=make_generator(1))
-    first, second = built[torch.float32], CATALOG.problem(spec).build(CPU, torch.float32)
+    second = again.build(CPU, torch.float32)
     one, two = first.matmat(block), second.matmat(block)
     # An engine is chosen by measuring, and another rounds in another way.
     if engine_name(first) == engine_name(second):
@@ -138,6 +167,65 @@ def check_operators(spec):
     else:
         torch.testing.assert_close(one, two, rtol=0, atol=1e-4 * float(one.abs().max()))
     assert CATALOG.problem(spec).hash == problem.hash
+
+
+def functions_of(problem, norm):
+    """Numbers and solutions that the eigenvalues decide, at dampings from none to above the norm."""
+    size = norm or 1.0
+    asked = [
+        *(LogDeterminant(share * size) for share in (0.0, 1e-3, 2.0)),
+        *(TraceFunction(f, share * size) for f in FUNCTIONS for share in (0.0, 2.0)),
+        *(Mass(of=part) for part in ("negative", "zero", "bulk")), Mass(low=-0.3 * size, high=0.01 * size),
+        *(CountAbove(share * size) for share in (-0.1, 0.0, 0.37, 1.5)),
+        *(Solve(share * size) for share in (0.0, 1e-3, 2.0)),
+    ]  # fmt: skip
+    rows_are_parameters = NETWORK in problem.traits and problem.shapes
+    return [*asked, Solve(2.0 * size, "gradient")] if rows_are_parameters else asked
+
+
+def check_functions(problem, A, eigenvalues):
+    """A truth that agrees with the dense matrix; or a sentence where f is not finite, or a system singular."""
+    norm = float(np.abs(eigenvalues).max())
+    for estimand in functions_of(problem, norm):
+        told = (problem.name, estimand.spec)
+        defined = margin(estimand, eigenvalues, norm)
+        reference, refusal = found_or_refused(problem, estimand)
+        if reference is None:
+            assert defined <= 1e-9, told
+            assert re.fullmatch(rf"{re.escape(estimand.spec)}: \S.*", refusal), told
+            continue
+        assert defined >= -1e-9, told
+        arrays = estimand.to_arrays(answer(problem, estimand, A, eigenvalues), problem.dim)
+        found = estimand.errors(arrays, reference, "float64")
+        assert found[estimand.primary] <= 2 * max(estimand.floor(reference, "float64"), 1e-14), told
+
+
+def found_or_refused(problem, estimand):
+    try:
+        return problem.finder(type(estimand))(estimand), ""
+    except ValueError as refusal:
+        return None, str(refusal)
+
+
+def margin(estimand, eigenvalues, norm):
+    """How far a spectrum is from where a number is not defined, in parts of its norm; below 0 where it is not."""
+    if isinstance(estimand, Mass | CountAbove):
+        return 1.0
+    if isinstance(estimand, Solve):
+        return np.abs(eigenvalues + estimand.damping).min() / norm if norm else estimand.damping
+    if estimand.function.name == "exp":
+        return LARGEST_LOG - (eigenvalues.max() + estimand.shift)
+    least = eigenvalues.min() + estimand.shift
+    return least / norm if norm else least
+
+
+def answer(problem, estimand, A, eigenvalues):
+    if isinstance(estimand, Solve):
+        b = estimand.right_side(problem.dim, problem.network)
+        return np.linalg.solve(A + estimand.damping * np.eye(problem.dim), b)
+    ones = np.ones(problem.dim)
+    norm = float(np.abs(eigenvalues).max())
+    return estimand.read(Atoms(eigenvalues, ones, problem.dim, norm), 1e-9 * norm)
 
 
 def first_places(eigenvalues, estimand):
@@ -155,6 +243,7 @@ def check_references(spec):
     assert known, spec
     for estimand in known:
         check_reference(problem, estimand, A, eigenvalues, vectors)
+    check_functions(problem, A, eigenvalues)
 
 
 def check_reference(problem, estimand, A, eigenvalues, vectors):

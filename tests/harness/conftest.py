@@ -1,6 +1,7 @@
 """What tests of whole runs share: hostile plugins, small suites, rows as they lie on disk, and a look at /proc."""
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from hessbench.running.suite import Cross, Suite
+from hessbench.workers.pool import COUNTING
 
 DEADLINE_S = 120.0
 
@@ -52,6 +54,13 @@ def rows_of() -> Callable[..., list[dict[str, Any]]]:
         return [row for row in found if row["kind"] == kind]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def ready_to_count() -> None:
+    """Import here what servers forked from this process would each take a second or two to import."""
+    for name in COUNTING:
+        importlib.import_module(name)
 
 
 @dataclass(frozen=True)

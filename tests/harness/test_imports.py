@@ -10,6 +10,7 @@ import pytest
 
 import hessbench
 
+SELDOM_NEEDED = ("scipy.stats", "scipy.optimize", "pandas", "matplotlib", "sklearn", "torch._dynamo")
 LARGE = ("torch", "numpy", "scipy", "pandas", "matplotlib", "rich", "sklearn", "click", "jinja2")
 
 
@@ -66,9 +67,11 @@ def test_a_star_import_has_every_name():
     assert "torch" in loaded
 
 
-def test_modules_are_attributes_as_well():
+def test_modules_are_attributes_as_well_and_load_nothing_that_few_runs_need():
     code = "import hessbench; hessbench.transforms.shifted; hessbench.problems.from_model; hessbench.methods.METHODS"
-    assert "hessbench.transforms" in loaded_after(code)
+    loaded = loaded_after(code)
+    assert "hessbench.transforms" in loaded
+    assert loaded.isdisjoint(SELDOM_NEEDED), "every process of a run would take the time to import it"
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():

@@ -2,11 +2,21 @@
 
 import functools
 import inspect
+import math
 from typing import Literal
 
 import pytest
 
-from hessbench.estimand import Density, Diagonal, Estimate, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import (
+    Density,
+    Diagonal,
+    Estimate,
+    LogDeterminant,
+    TopEigenspace,
+    TopEigenvalues,
+    Trace,
+    TraceFunction,
+)
 from hessbench.method import Footprint, Method
 from hessbench.problem import Problem
 
@@ -228,6 +238,30 @@ def test_what_an_estimand_asks_for_is_handed_to_a_method_that_declares_it():
     assert both.bind("mine", TopEigenspace(k=2)).keywords == {"k": 2, "vectors": True}
     assert both.bind("mine", TopEigenspace(k=2)).settings == {"k": 2, "vectors": True}
     assert "vectors" not in method(top, (TopEigenspace,)).bind("mine", TopEigenspace(k=2)).keywords
+
+
+@pytest.mark.parametrize(
+    ("traits", "estimand", "known"),
+    [
+        ((), Density(), -math.inf),
+        (("psd",), Density(), 0.0),
+        ((), LogDeterminant(0.5), -0.5),
+        (("psd",), LogDeterminant(0.5), 0.0),
+        ((), TraceFunction("sqrt"), 0.0),
+        ((), TraceFunction("exp"), -math.inf),
+    ],
+)
+def test_what_is_known_of_the_lower_end_is_handed_to_a_method_that_declares_it(traits, estimand, known):
+    def run(op, /, *, num_matvecs, generator, depth=1, known_low=0.25):
+        return Estimate(known_low)
+
+    bound = method(run, (Density,)).bind("mine", estimand)
+    assert bound.run(None, 1, None).value == -math.inf
+    told = bound.on(Problem("flat", 3, lambda device, dtype: None, traits=traits))
+    assert told.run(None, 1, None).value == known
+    assert told.settings == {"depth": 1}
+    with pytest.raises(ValueError, match="no parameter 'known_low'"):
+        method(run, (Density,)).bind("mine[known_low=0]", estimand)
 
 
 def test_settings_that_cannot_answer_an_estimand_are_a_reason_to_skip():

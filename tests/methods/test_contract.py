@@ -47,6 +47,7 @@ SPECS = [
     "hutchinson",
     "hutchinson[block=1,probe=normal]",
     "hutchpp",
+    "hutchpp[probe=sphere]",
     "adaptive-hutchpp",
     "adaptive-hutchpp[block=2,delta=0.5,epsilon=0.1]",
     "slq",
@@ -62,7 +63,9 @@ SPECS = [
     "krylov-aware-slq[block=3,extra=1,starts=2]",
     "lanczos-density",
     "lanczos-density[margins=explicit,num_probes=2]",
+    "lanczos-density[by=simultaneous,deflation=3,margins=explicit]",
     "sketch-density",
+    "sketch-density[pad=scaled]",
     "kpm",
     "kpm[bounds=tight,num_probes=2]",
     "kpm[damping=lanczos]",
@@ -124,7 +127,7 @@ def operator_for(rotated, ggn):
     return operator_for
 
 
-VERSIONS = dict.fromkeys(("lanczos", "thick-restart-lanczos", "block-krylov", "sketch-and-refine"), "2")
+VERSIONS = dict.fromkeys(("lanczos", "thick-restart-lanczos", "block-krylov", "sketch-and-refine", "kpm"), "2")
 
 
 def test_the_registry_holds_the_agreed_names():

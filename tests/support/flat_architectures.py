@@ -273,6 +273,10 @@ CASES: dict[str, FlatCase] = {
     ),
     "written in place": FlatCase(_formula(_written, "one", "two"), "two last"),
     "complex": FlatCase(_formula(_complex, "one"), "last"),
+    "modulus": FlatCase(
+        _formula(lambda net, x: net.last((net.one(x).to(torch.complex128) + 1j * net.two(x)).abs()), "one", "two"),
+        "last",
+    ),
     "gradient inside": FlatCase(_formula(_descended, "one"), "last"),
     "function of its own": FlatCase(
         _formula(lambda net, x: net.last(_Rounded.apply(net.one(x))), "one"), "", unseen="last"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from hessbench.estimand import ESTIMANDS, TopEigenvalues, parse_estimand
 from hessbench.estimand.eigenvalues import WITHIN
+from hessbench.estimand.interval import half_width
 from hessbench.ledger.answering.entries import Claim
 from hessbench.ledger.answering.measured import Repeat
 from hessbench.ledger.answering.words import percent
+from hessbench.ledger.record import Record
 from hessbench.ledger.spreads import spread
+
+CONFIDENCE: Final = 0.95
+"""Of the interval that a standard error is taken to stand for."""
 
 
 def claims(repeats: Sequence[Repeat], tolerance: float) -> tuple[Claim, ...]:
@@ -72,17 +78,27 @@ def _standard_error(repeats: Sequence[Repeat]) -> Claim | None:
         return Claim("standard error", len(said), None, None, "gives a standard error")
     true = sum(within for _, within in known)
     of = f" {percent(size.median)}" if size else ""
-    text = f"standard error{of}: error within two of them in {true} of {len(known)}"
+    text = f"standard error{of}: error within its {percent(CONFIDENCE)} interval in {true} of {len(known)}"
     return Claim("standard error", len(said), true, size, text)
 
 
 def _in_scale(repeat: Repeat) -> tuple[float | None, bool | None]:
-    """The standard error on the scale of the error shown, and whether the error is within two of them."""
+    """The standard error on the scale of the error shown, and whether the error is within the interval it stands for.
+
+    Of few samples that interval is Student's, so that what is judged does not depend on how many there were.
+    """
     row = repeat.answer.row
     absolute, stderr = row.errors.get("absolute"), row.said_stderr
-    if absolute is None or stderr is None:
+    half = half_width(stderr, _freedom(row), CONFIDENCE)
+    if absolute is None or stderr is None or half is None:
         return None, None
     if not absolute or repeat.shown.value is None:
         return None, True
-    size = stderr * repeat.shown.value / absolute
-    return size, repeat.shown.value <= 2 * size + (repeat.shown.bound or 0.0)
+    scale = repeat.shown.value / absolute
+    return stderr * scale, repeat.shown.value <= half * scale + (repeat.shown.bound or 0.0)
+
+
+def _freedom(row: Record) -> float | None:
+    """Degrees of freedom that the method gave its standard error; None where it gave none that there can be."""
+    said = row.diagnostics.get("stderr_dof")
+    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) and said > 0 else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, final
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, Final, cast, final
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 _STORED: Final = (Tensor, torch.nn.Parameter)
 
@@ -41,11 +41,15 @@ class LiveBytes(TorchDispatchMode):
     ) -> Any:
         """Run an operation and count what it made."""
         del types
-        args, keywords = tree_map(_filled, (tuple(args), dict(kwargs or {})))
-        for leaf in tree_leaves((args, keywords)):
+        keywords = dict(kwargs or {})
+        given = [*_tensors(args), *_tensors(keywords.values())]
+        if any(leaf._is_zerotensor() for leaf in given):
+            args, keywords = tree_map(_filled, (tuple(args), keywords))
+            given = [*_tensors(args), *_tensors(keywords.values())]
+        for leaf in given:
             self._meet(leaf, made=False)
         result = func(*args, **keywords)
-        for leaf in tree_leaves(result):
+        for leaf in _tensors((result,)):
             self._meet(leaf, made=True)
         return result
 
@@ -53,9 +57,8 @@ class LiveBytes(TorchDispatchMode):
         """Forget the peak so far."""
         self.peak = self.live
 
-    def _meet(self, leaf: object, *, made: bool) -> None:
-        # Stand-ins of a trace, which are kinds of tensors of their own, take no memory.
-        if not isinstance(leaf, Tensor) or type(leaf) not in _STORED or leaf.layout != torch.strided:
+    def _meet(self, leaf: Tensor, *, made: bool) -> None:
+        if leaf.layout != torch.strided:
             return
         storage = leaf.untyped_storage()
         try:
@@ -73,6 +76,18 @@ class LiveBytes(TorchDispatchMode):
     def _part(self, address: int, size: int) -> None:
         self._known.discard(address)
         self.live -= size
+
+
+def _tensors(values: Iterable[object]) -> Generator[Tensor]:
+    """The tensors among the arguments of an operation, which come alone or in lists, or among what it returns.
+
+    Stand-ins of a trace, which are kinds of tensors of their own, take no memory and are none of them.
+    """
+    for value in values:
+        if type(value) in _STORED:
+            yield cast("Tensor", value)
+        elif isinstance(value, list | tuple):
+            yield from _tensors(cast("Sequence[object]", value))
 
 
 def _filled(leaf: object) -> object:

@@ -48,7 +48,7 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Step:
+class Operation:
     """An operation on values that move with the parameters.
 
     Attributes:
@@ -66,7 +66,7 @@ class Step:
 class Course:
     """What ran, in order, and what the outputs are; None where they do not move with the parameters."""
 
-    steps: tuple[Step, ...]
+    operations: tuple[Operation, ...]
     outputs: Read | None
 
 
@@ -83,16 +83,16 @@ def course_of(forward: Forward, parameters: Tensor, inputs: Inputs) -> Course:
             own, a hook on a gradient, or a value that comes from neither.
     """
     own = parameters.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
-    recorder = _Recorder(own)
-    with torch.enable_grad(), recorder:
+    follower = _Follower(own)
+    with torch.enable_grad(), follower:
         outputs = forward(own, inputs)
-    read = recorder.read(outputs)
+    read = follower.read(outputs)
     customs = custom_functions(outputs)
     if customs:
         raise UnknownNode(customs[0], "a custom autograd.Function")
-    if recorder.is_hooked():
+    if follower.is_hooked():
         raise UnknownNode("hook", "on a gradient")
-    return Course(tuple(recorder.steps), read)
+    return Course(tuple(follower.operations), read)
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ class _Flat:
     dtype: torch.dtype
 
 
-class _Recorder(TorchDispatchMode):
+class _Follower(TorchDispatchMode):
     def __init__(self, parameters: Tensor) -> None:
         super().__init__()
-        self.steps: list[Step] = []
+        self.operations: list[Operation] = []
         self._size = parameters.numel()
         self._numbers: dict[int, int] = {_storage(parameters): PARAMETERS}
         self._flat: dict[int, _Flat] = {PARAMETERS: _Flat(None, parameters.dtype)}
@@ -161,16 +161,21 @@ class _Recorder(TorchDispatchMode):
             for _, output in outputs:
                 self._numbers.setdefault(_storage(output), _CONSTANT)
             return
+        is_real = not any(one.is_complex() for _, one in (*tensors, *outputs))  # the modulus is no absolute value
+
+        def affine(op: OpOverload | None, index: int) -> tuple[Places, ...] | None:
+            return affine_places(op, index, args) if is_real and op is not None else ()
+
         if not func._schema.is_mutable:  # pyright: ignore[reportPrivateUsage]
             for index, output in outputs:
                 if self._numbers.get(_storage(output), _CONSTANT) == _CONSTANT:  # else it is a view of what is known
-                    self._write(output, reads, affine_places(func, index, args), self._joined(func, args, output))
+                    self._write(output, reads, affine(func, index), self._joined(func, args, output))
             return
         op = _functional(func)
         for output in _written(func, args, kwargs):
-            self._write(output, reads, () if op is None else affine_places(op, 0, args))
+            self._write(output, reads, affine(op, 0))
         for index, output in outputs if op is None else ():
-            self._write(output, reads, affine_places(func, index, args))
+            self._write(output, reads, affine(func, index))
 
     def _write(
         self, output: Tensor, reads: tuple[Read, ...], affine: tuple[Places, ...] | None, flat: _Flat | None = None
@@ -185,7 +190,7 @@ class _Recorder(TorchDispatchMode):
         self._flat.pop(number, None)
         if flat is not None:
             self._flat[number] = flat
-        self.steps.append(Step(number, reads, affine))
+        self.operations.append(Operation(number, reads, affine))
 
     def _joined(self, op: OpOverload, args: tuple[Any, ...], output: Tensor) -> _Flat | None:
         """The flat vector that an output is, where it is put together of parts of such vectors and constants."""

@@ -20,7 +20,7 @@ from typing import Final
 import torch
 
 from hessbench.operator_structure import Structure
-from hessbench.problems.curvature.rules.dependence import PARAMETERS, Course, Read, Step, course_of
+from hessbench.problems.curvature.rules.dependence import PARAMETERS, Course, Operation, Read, course_of
 from hessbench.problems.networks.network import Batch, Network
 
 _SAMPLES: Final = 64
@@ -92,9 +92,10 @@ def curved_parts(course: Course, n: int) -> CurvedParts:
     arguments in which it is not affine together. By induction a value is jointly piecewise affine in every other part,
     since all arguments that move with it are, and the operation is so in these.
 
-    Cost: some operations on integers for each step.
+    Cost: a few integers for each operation.
     """
-    reads = [read for step in course.steps for read in step.reads] + ([course.outputs] if course.outputs else [])
+    reads = [read for operation in course.operations for read in operation.reads]
+    reads += [course.outputs] if course.outputs else []
     ends = sorted({0, n, *(end for read in reads for part in read.parameters or () for end in part)})
     place = {end: number for number, end in enumerate(ends)}
     supports, curved = {PARAMETERS: (1 << (len(ends) - 1)) - 1}, {PARAMETERS: 0}
@@ -104,27 +105,27 @@ def curved_parts(course: Course, n: int) -> CurvedParts:
             return supports[read.number]
         return _union((1 << place[stop]) - (1 << place[start]) for start, stop in read.parameters)
 
-    for step in course.steps:
-        moved = [support(read) for read in step.reads]
-        within = _union(curved[read.number] for read in step.reads if read.parameters is None)
-        supports[step.number] = supports.get(step.number, 0) | _union(moved)
-        curved[step.number] = curved.get(step.number, 0) | within | _bent(step, moved)
+    for operation in course.operations:
+        moved = [support(read) for read in operation.reads]
+        within = _union(curved[read.number] for read in operation.reads if read.parameters is None)
+        supports[operation.number] = supports.get(operation.number, 0) | _union(moved)
+        curved[operation.number] = curved.get(operation.number, 0) | within | _bent(operation, moved)
     found = 0 if course.outputs is None or course.outputs.parameters else curved[course.outputs.number]
     return CurvedParts(tuple(ends), tuple(bool(found >> number & 1) for number in range(len(ends) - 1)))
 
 
-def _bent(step: Step, moved: list[int]) -> int:
+def _bent(operation: Operation, moved: list[int]) -> int:
     """Parts in which an operation is not affine, were its arguments so."""
-    if step.affine is None:
+    if operation.affine is None:
         return 0
     whole = _union(moved)
-    places = [read.place for read in step.reads]
+    places = [read.place for read in operation.reads]
     if None in places:
         return whole
     # In a set of arguments it is affine in the parts that no argument outside of it depends on.
     affine = _union(
         whole & ~_union(part for place, part in zip(places, moved, strict=True) if place not in one)
-        for one in step.affine
+        for one in operation.affine
     )
     return whole & ~affine
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import math
 import time
 
 import numpy as np
@@ -594,3 +595,16 @@ def test_a_reference_of_numbers_that_cannot_be_costs_itself_and_says_so(tmp_path
     perform(job, catalog, emitted.append, lambda _: None)
     assert [type(message) for message in emitted] == [ProblemHash, ReferenceProgress, NoReference, End]
     assert f"{next(iter(number))} of a reference must be finite" in emitted[2].reason
+
+
+@pytest.mark.parametrize(("traits", "known"), [(("psd",), 0.0), ((), -math.inf)])
+def test_a_method_is_told_what_its_problem_declares_of_the_spectrum(traits, known):
+    told = []
+
+    def method(op, /, *, num_matvecs, generator, known_low=1.0):
+        told.append(known_low)
+        product(op)
+        return Estimate(0.0)
+
+    assert run(method, [1], problem=dataclasses.replace(PROBLEM, traits=traits))[1].status == "ok"
+    assert told == [known]

@@ -51,18 +51,12 @@ def run(suite, *words):
     return invoke("run", suite, "--plugin", "plugin.py", "--out", "out", "--no-report", "--no-prices", *words)
 
 
-def test_what_failed_is_said_with_its_reason_also_where_it_failed_before(folder):
-    for _ in range(2):
-        result = run("broken.toml")
-        assert result.exit_code == 0
+def test_what_failed_is_said_with_its_reason_and_where_strict_by_an_exit_code_also_where_it_failed_before(folder):
+    for strict, code in ((("--strict",), 1), (("--strict",), 1), ((), 0)):
+        result = run("broken.toml", *strict)
+        assert result.exit_code == code
         assert "failed (1): error: RuntimeError: broke for a reason" in result.output
         assert "; trace of own by breaks, cell " in result.output
-
-
-def test_strict_is_an_exit_code_also_of_what_failed_before(folder):
-    assert run("broken.toml", "--strict").exit_code == 1
-    assert run("broken.toml", "--strict").exit_code == 1
-    assert run("good.toml", "--strict").exit_code == 0
 
 
 def test_a_skipped_cell_is_no_failure(folder):
@@ -74,7 +68,7 @@ def test_a_skipped_cell_is_no_failure(folder):
 
 
 def test_what_nobody_asked_for_is_made_on_request_and_scores_the_row(folder):
-    assert run("good.toml").exit_code == 0
+    assert run("good.toml", "--strict").exit_code == 0
     (row,) = (row for row in Ledger.read("out").records if row.estimand == "density")
     assert row.error is None
     assert "nobody asked for density" in row.notes["error"]

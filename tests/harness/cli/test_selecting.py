@@ -42,9 +42,9 @@ def hessbench(*arguments, columns="200"):
 
 
 def test_plan_says_that_the_method_of_a_plugin_is_in_no_cross_and_how_to_put_it_in(files):
-    said = hessbench("plan", "quick", "--plugin", "own.py").stdout
+    said = hessbench("plan", "mine.toml", "--problem", "wigner*", "--plugin", "own.py").stdout
     assert (
-        said.splitlines()[-1] == "my-method is in no cross of quick: --add my-method puts it into every cross of trace"
+        said.splitlines()[-1] == "my-method is in no cross of mine: --add my-method puts it into every cross of trace"
     )
     said = hessbench("plan", "quick", "--no-prices", "--plugin", "own.py", "--add", "my-method").stdout
     assert "in no cross" not in said
@@ -54,7 +54,9 @@ def test_plan_says_that_the_method_of_a_plugin_is_in_no_cross_and_how_to_put_it_
 
 
 def test_plan_shows_what_is_selected(files):
-    said = hessbench("plan", "mine.toml", "--method", "hutchp*", "--problem", "wigner").stdout.splitlines()
+    said = hessbench(
+        "plan", "mine.toml", "--no-prices", "--method", "hutchp*", "--problem", "wigner"
+    ).stdout.splitlines()
     assert said[1].split()[:3] == ["trace", "wigner[n=40]", "hutchpp"]
     assert said[2] == "1 cells to run, at most 10 products; 0 skipped"
 

@@ -39,8 +39,9 @@ def test_it_trains_prints_what_was_reached_and_keeps_the_weights(tmp_path):
     assert accuracies[-1] > 70
     kept = weights(tmp_path)
     assert kept
-    again = hessbench("train", SPEC, cache=tmp_path)
-    assert again.returncode == 0
+    environment = {"HESSBENCH_CACHE": str(tmp_path), "COLUMNS": "200"}
+    again = CliRunner().invoke(main, ["train", SPEC], env=environment, prog_name="hessbench")
+    assert again.exit_code == 0
     assert again.stdout == first.stdout
     assert "training" not in again.stderr
     assert weights(tmp_path) == kept

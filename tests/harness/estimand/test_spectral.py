@@ -239,6 +239,15 @@ def test_a_node_below_zero_by_rounding_alone_is_zero():
     assert math.isnan(read("trace-function[f=sqrt]", np.array([-1e-6, 1.0]), np.full(2, 0.5)).value)
 
 
+def test_sums_are_read_from_the_rule_before_smoothing_and_shares_from_the_density():
+    rule = (np.array([0.0, 1.0, 2.0]), np.array([0.75, -0.25, 0.5]))
+    smooth = {"nodes": np.array([-1.0, 1.0]), "weights": np.array([0.5, 0.5]), "rule": rule, "starts": np.zeros(2, int)}
+    assert read("trace-function[f=sqrt]", **smooth).value == pytest.approx(8 * (2**0.5 / 2 - 0.25))
+    assert read("mass[of=negative]", **smooth).value == 0.5
+    with pytest.raises(ValueError, match="must match"):
+        read("trace-function[f=exp]", **{**smooth, "rule": (np.zeros(2), np.zeros(3))})
+
+
 def test_a_density_that_is_not_finite_keeps_its_own_reason():
     broken = Estimate((np.full(1, np.nan), np.full(1, np.nan)), converged=False, diagnostics={"reason": "it diverged"})
     found = read_from_density(Mass(of="zero"), broken, 8, "float64")

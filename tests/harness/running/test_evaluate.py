@@ -14,6 +14,7 @@ from hessbench.running.notebook_progress import ReplacedLine, reporter_here
 from hessbench.running.progress import Bar, Silent
 
 MATRIX = np.diag(np.arange(1.0, 41.0))
+pytestmark = pytest.mark.usefixtures("ready_to_count")
 
 
 def good(op, /, *, num_matvecs, generator):

@@ -134,7 +134,7 @@ def test_a_ledger_of_before_and_one_of_now_merge(crossing, catalog, tmp_path):
 
 def test_a_cell_of_before_is_scored_and_replayed_by_either_id(tmp_path, crossing):
     suite = crossing("spectrum[n=30,name=step]", "hutchinson", "4 8")
-    run(suite, tmp_path, limited())
+    run(suite, tmp_path, limited(), catalog=load_catalog())
     ids = as_before(tmp_path, timeout_s=60.0)
     assert rescore(tmp_path)[0] > 0
     (now, before), *_ = ids.items()

@@ -21,10 +21,10 @@ def planned(*problems, plugins=()):
     return plan(suite, load_catalog(plugins))
 
 
-def test_prices_are_measured_once_and_then_remembered(store):
+def test_prices_are_measured_once_and_then_remembered(ready_to_count, store):
     cells = planned("student-t[n=100]", "diagonal[n=100]")
     told = []
-    prices, summary = price_plan(cells, store, 60.0, told.append)
+    prices, summary = price_plan(cells, store, 60.0, told.append, catalog=load_catalog())
     assert (summary.remembered, summary.measured, summary.missing) == (0, 2, {})
     assert told == ["price of the products of diagonal[n=100]", "price of the products of student-t[n=100]"]
     assert all(prices.is_measured(entry) for entry in cells)
@@ -47,12 +47,12 @@ def test_a_run_is_rehearsed_once_for_all_problems_of_at_least_the_dimension_of_a
     assert price_plan(cells, PriceStore(store.file), 60.0, lambda text: None)[1].remembered == 3
 
 
-def test_a_run_keeps_what_its_cells_took_beside_what_was_predicted(tmp_path, monkeypatch):
+def test_a_run_keeps_what_its_cells_took_beside_what_was_predicted(ready_to_count, tmp_path, monkeypatch):
     monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path / "cache"))
     cells = planned("diagonal[n=100]")
-    price_plan(cells, PriceStore(), 60.0, lambda text: None)
+    price_plan(cells, PriceStore(), 60.0, lambda text: None, catalog=load_catalog())
     suite = Suite("mine", 1, (Cross("trace", ("diagonal[n=100]",), ("hutchinson",), (4, 8)),))
-    run(suite, tmp_path / "run", Options(prices=False))
+    run(suite, tmp_path / "run", Options(prices=False), catalog=load_catalog())
     prices = remembered(cells)
     misses = [prices.last_miss(entry) for entry in cells]
     assert all(miss.seconds_ratio > 0 for miss in misses)

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from hessbench.catalog import load_catalog
 from hessbench.running.runner import Options, run
 
 
@@ -11,7 +12,7 @@ from hessbench.running.runner import Options, run
 def test_whether_other_work_ran_is_asked_once_a_cell(tmp_path, crossing, hostile, rows_of, monkeypatch, at_first):
     load = itertools.chain([at_first], itertools.repeat(not at_first))
     monkeypatch.setattr("hessbench.running.runner.is_loaded", lambda threads: next(load))
-    run(crossing(), tmp_path, Options(plugins=(hostile,), prices=False))
+    run(crossing(), tmp_path, Options(plugins=(hostile,), prices=False), catalog=load_catalog((hostile,)))
     rows = [*rows_of(tmp_path, "checkpoint"), *rows_of(tmp_path)]
     assert len(rows) > 1
     assert {row["contended"] for row in rows} == {at_first}

@@ -169,13 +169,17 @@ def test_a_plugin_that_is_in_no_cross_is_told_and_how_to_put_it_in(catalog, plug
     assert [sentence.split()[0] for sentence in left_out(own, catalog, [plugin])] == ["values"]
 
 
-def test_a_run_that_adds_a_method_keeps_every_cell_it_has(plugin, tmp_path):
+def test_a_run_that_adds_a_method_keeps_every_cell_it_has(plugin, catalog, tmp_path):
     small = replace(SUITE, crosses=(Cross("trace", ("wigner[n=50]",), ("hutchinson",), (10,), memory=False),))
     options = Options(plugins=(plugin,), prices=False)
-    assert run(small, tmp_path, options).ran == 1
-    added = run(replace(small, selection=Selection(add=("mine",))), tmp_path, options)
+
+    def ran(suite):
+        return run(suite, tmp_path, options, catalog=catalog)
+
+    assert ran(small).ran == 1
+    added = ran(replace(small, selection=Selection(add=("mine",))))
     assert (added.ran, added.kept) == (1, 1)
-    only = run(replace(small, selection=Selection(add=("mine",), methods=("mine",))), tmp_path, options)
+    only = ran(replace(small, selection=Selection(add=("mine",), methods=("mine",))))
     assert (only.ran, only.kept) == (0, 1)
-    assert run(small, tmp_path, options).kept == 1
+    assert ran(small).kept == 1
     assert {row.method for row in Ledger.read(tmp_path).terminals.values()} == {"hutchinson", "mine"}

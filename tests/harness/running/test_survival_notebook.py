@@ -10,6 +10,7 @@ import torch
 from hessbench import Estimate, Problem, Trace, evaluate
 
 MATRIX = np.diag(np.arange(1.0, 41.0))
+pytestmark = pytest.mark.usefixtures("ready_to_count")
 
 
 @pytest.fixture

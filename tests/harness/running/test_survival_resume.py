@@ -165,13 +165,13 @@ def test_damage_in_the_middle_of_a_file_costs_only_the_lines_it_hits(crossing, c
     assert len(Ledger.read(tmp_path).terminals) == 3
 
 
-def test_lines_that_a_method_writes_into_the_ledger_stop_no_run(crossing, hostile, tmp_path, monkeypatch):
+def test_lines_that_a_method_writes_into_the_ledger_stop_no_run(crossing, hostile, catalog, tmp_path, monkeypatch):
     monkeypatch.setenv("HOSTILE_FOLDER", str(tmp_path))
     suite = crossing(methods="writes-into-the-ledger good", budgets="4")
     options = Options(plugins=(hostile,), prices=False)
     assert run(suite, tmp_path, options).ran == 2
     # The row that the first line was written behind, on its line, is lost with it.
-    summary = run(suite, tmp_path, options)
+    summary = run(suite, tmp_path, options, catalog=catalog)
     assert (summary.ran <= 1, summary.ran + summary.kept) == (True, 2)
     ledger = Ledger.read(tmp_path)
     assert sorted(row.status for row in ledger.terminals.values()) == [Status.OK] * 2

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hessbench.catalog import load_catalog
 from hessbench.ledger.reading import Ledger
 from hessbench.running.runner import Options, run
 from hessbench.running.suite import Cross, Suite
@@ -66,7 +67,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run_one(plugin: Path, out: str, problem: str, reporter=None, *, references: bool = True):
     suite = Suite("truths", 1, (Cross("trace", (problem,), ("hutchinson",), (4,), memory=False),))
     folder = plugin.parent / out
-    run(suite, folder, Options(plugins=(str(plugin),), prices=False, references=references), reporter=reporter)
+    options = Options(plugins=(str(plugin),), prices=False, references=references)
+    run(suite, folder, options, catalog=load_catalog(options.plugins), reporter=reporter)
     (row,) = Ledger.read(folder).terminals.values()
     return row
 

@@ -110,7 +110,8 @@ def test_two_cells_one_after_another_see_nothing_from_where_they_stand(plugin, t
 
 @pytest.mark.parametrize("spawn", [False, SPAWNED], ids=["forked", "spawned"])
 def test_nothing_is_left_of_the_folder_of_a_killed_cell(plugin, temporary, spawn, marked):
-    with Pool(WorkerConfig(plugins=(plugin,), spawn=spawn)) as pool:
+    config = WorkerConfig(plugins=(plugin,), spawn=True) if spawn else WorkerConfig(catalog=load_catalog((plugin,)))
+    with Pool(config) as pool:
         assert pool.perform(job_of("waits", timeout_s=0.5)).ended.cause == "timeout"
         assert said(pool.perform(job_of("seeks")))["seen"] == "[]"
     assert not list(temporary.iterdir())
@@ -139,7 +140,7 @@ def test_a_server_whose_main_process_is_killed_takes_the_folder_along(
 
 def test_a_disk_that_takes_no_folder_costs_no_cell(plugin, temporary, marked):
     temporary.rmdir()
-    with Pool(WorkerConfig(plugins=(plugin,))) as pool:
+    with Pool(WorkerConfig(catalog=load_catalog((plugin,)))) as pool:
         assert pool.perform(job_of("hutchinson")).end.status == "ok"
     temporary.mkdir()
 

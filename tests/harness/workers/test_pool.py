@@ -51,10 +51,36 @@ def open_files(pid):
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+COUNTS_OBJECTS = """
+import gc
+import torch
+from hessbench.estimand import Estimate, Trace
+from hessbench.method import Method
+
+def run(op, /, *, num_matvecs, generator):
+    op.matmat(torch.ones(op.dim, 1, dtype=op.dtype))
+    return Estimate(0.0, diagnostics={"frozen": gc.get_freeze_count(), "seen": len(gc.get_objects())})
+
+METHODS = [Method("counts-objects", run, (Trace,))]
+"""
+
+
 @pytest.fixture(scope="module")
-def pool(hostile, marked):
-    with Pool(WorkerConfig(plugins=(hostile,))) as opened:
-        yield opened
+def daemon():
+    """What stands in the command line of a daemon that a method leaves behind."""
+    return f"'{uuid.uuid4().hex}'"
+
+
+@pytest.fixture(scope="module")
+def pool(hostile, marked, daemon, tmp_path_factory):
+    """One for all tests, each of which leaves it with servers or without: starting one takes seconds."""
+    plugin = tmp_path_factory.mktemp("plugin") / "counts.py"
+    plugin.write_text(COUNTS_OBJECTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOSTILE_SLEEP", "2")
+        patch.setenv("HOSTILE_NAME", daemon)
+        with Pool(WorkerConfig(plugins=(hostile, str(plugin))), jobs=2) as opened:
+            yield opened
     assert not children_of(os.getpid())
 
 
@@ -119,22 +145,23 @@ def test_a_server_killed_between_cells_is_replaced(pool, wait_until):
     assert server_of(perform(pool, "witness")) != before
 
 
-def test_a_server_killed_by_its_cell_leaves_the_cell_in_the_other_slot_alone(hostile, marked, monkeypatch):
-    monkeypatch.setenv("HOSTILE_SLEEP", "2")
+def test_a_server_killed_by_its_cell_leaves_the_cell_in_the_other_slot_alone(pool, marked):
+    warm = [pool.hand_out(job_of("witness")) for _ in range(2)]
+    outcomes = []
+    while len(outcomes) < len(warm):
+        outcomes += pool.wait(1.0)
     before = marked.living
-    with Pool(WorkerConfig(plugins=(hostile,)), jobs=2) as pool:
-        warm = [pool.hand_out(job_of("witness")) for _ in range(2)]
-        while warm:
-            del warm[: len(pool.wait(1.0))]
-        pool.hand_out(job_of("sleeper"))
-        pool.hand_out(job_of("patricide"))
-        ended = {}
-        while len(ended) < 2:
-            for outcome in pool.wait(1.0):
-                ended[outcome.job.cell.method] = outcome
+    pool.hand_out(job_of("sleeper"))
+    pool.hand_out(job_of("patricide"))
+    ended = {}
+    while len(ended) < 2:
+        for outcome in pool.wait(1.0):
+            ended[outcome.job.cell.method] = outcome
     assert ended["patricide"].ended.cause == "server"
     assert ended["sleeper"].end.status == "ok"
+    servers = {server_of(outcome) for outcome in outcomes}
     marked.assert_gone(but=before)
+    assert len(servers & set(marked.living)) == 1
 
 
 @pytest.mark.slow
@@ -176,29 +203,24 @@ def test_a_spawned_worker_is_retired_where_a_cell_left_a_setting_or_the_count_ch
     marked.assert_gone(but=before)
 
 
-def test_a_server_that_a_job_has_stopped_is_killed_after_the_limit(hostile, marked, monkeypatch):
+def test_a_server_that_a_job_has_stopped_is_killed_after_the_limit(pool, marked, monkeypatch):
     monkeypatch.setattr("hessbench.workers.slot._GRACE_S", 1.0)
-    before = marked.living
-    with Pool(WorkerConfig(plugins=(hostile,))) as pool:
-        stopped = perform(pool, "stops-the-server", timeout_s=1.0)
-        assert stopped.ended.cause == "timeout"
-        assert perform(pool, "good").end.status == "ok"
-    marked.assert_gone(but=before)
+    old = server_of(perform(pool, "witness"))
+    before = {*marked.living} - {old}
+    stopped = perform(pool, "stops-the-server", timeout_s=1.0)
+    assert stopped.ended.cause == "timeout"
+    fresh = server_of(perform(pool, "witness"))
+    assert fresh != old
+    marked.assert_gone(but={*before, fresh})
 
 
-def test_a_program_without_environment_and_files_is_found_when_the_server_was_killed(
-    hostile, marked, monkeypatch, wait_until
-):
-    name = f"'{uuid.uuid4().hex}'"
-    monkeypatch.setenv("HOSTILE_NAME", name)
-
+def test_a_program_without_environment_and_files_is_found_when_the_server_was_killed(pool, daemon, wait_until):
     def left():
-        return [path for path in Path("/proc").glob("[0-9]*/cmdline") if name.encode() in _bytes(path)]
+        return [path for path in Path("/proc").glob("[0-9]*/cmdline") if daemon.encode() in _bytes(path)]
 
-    with Pool(WorkerConfig(plugins=(hostile,))) as pool:
-        assert perform(pool, "leaves-a-daemon").ended.cause == "server"
-        wait_until(lambda: not left())
-        assert perform(pool, "good").end.status == "ok"
+    assert perform(pool, "leaves-a-daemon").ended.cause == "server"
+    wait_until(lambda: not left())
+    assert perform(pool, "good").end.status == "ok"
 
 
 def _bytes(path):
@@ -208,9 +230,8 @@ def _bytes(path):
         return b""
 
 
-def test_files_in_shared_memory_count_as_memory(hostile, marked):
-    with Pool(WorkerConfig(plugins=(hostile,))) as pool:
-        held = perform(pool, "hoards-in-shared-memory", cap=100 << 20)
+def test_files_in_shared_memory_count_as_memory(pool):
+    held = perform(pool, "hoards-in-shared-memory", cap=100 << 20)
     for left in Path("/dev/shm").glob("hostile-*"):
         left.unlink()
     assert held.ended.cause == "memory"
@@ -265,18 +286,6 @@ def test_a_plugin_that_starts_a_thread_while_it_is_imported_is_refused(tmp_path)
         opened.perform(job_of("hutchinson", problem="threaded"))
 
 
-def test_a_collection_of_garbage_in_a_cell_does_not_look_at_what_was_there_before(hostile, tmp_path, marked):
-    plugin = tmp_path / "counting.py"
-    plugin.write_text(
-        "import gc\n"
-        "from hessbench.estimand import Estimate, Trace\n"
-        "from hessbench.method import Method\n"
-        "def run(op, /, *, num_matvecs, generator):\n"
-        "    import torch\n"
-        "    op.matmat(torch.ones(op.dim, 1, dtype=op.dtype))\n"
-        "    return Estimate(0.0, diagnostics={'frozen': gc.get_freeze_count(), 'seen': len(gc.get_objects())})\n"
-        "METHODS = [Method('frozen', run, (Trace,))]\n"
-    )
-    with Pool(WorkerConfig(plugins=(hostile, str(plugin)))) as opened:
-        outcome = perform(opened, "frozen")
+def test_a_collection_of_garbage_in_a_cell_does_not_look_at_what_was_there_before(pool):
+    outcome = perform(pool, "counts-objects")
     assert said(outcome, "frozen") > 10 * said(outcome, "seen")

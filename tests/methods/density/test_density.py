@@ -1,13 +1,17 @@
 """Density estimators: stochastic Lanczos quadrature and the kernel polynomial method."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from hessbench.estimand import Density, Source, Trace
+from hessbench.estimand import Density, Source, Trace, TraceFunction
 from hessbench.estimand.density import density_reference
-from hessbench.methods.density.damping import damping_factors, jackson_kernel, lorentz_kernel
-from hessbench.methods.density.kpm import Interval, chebyshev_moments, damped_density, find_interval
+from hessbench.estimand.spectral import read_from_density
+from hessbench.methods.density.damping import chebyshev_quadrature, damping_factors, jackson_kernel, lorentz_kernel
+from hessbench.methods.density.interval import Interval, find_interval
+from hessbench.methods.density.kpm import chebyshev_moments
 from hessbench.methods.krylov.vectors import norm
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
@@ -121,7 +125,7 @@ def test_damping_starts_at_one_and_falls(damping):
 def test_the_damped_density_gives_back_the_damped_moments_of_a_dense_measure(damping):
     eigenvalues, mass = np.array([-0.9, -0.2, 0.0, 0.75]), np.array([0.1, 0.2, 0.6, 0.1])
     moments = np.array([mass @ np.cos(k * np.arccos(eigenvalues)) for k in range(12)])
-    x, weights = damped_density(moments, damping)
+    x, weights = chebyshev_quadrature(moments * damping_factors(damping, 12))
     found = [weights @ np.cos(k * np.arccos(x)) for k in range(12)]
     assert np.allclose(found, moments * damping_factors(damping, 12), atol=1e-14)
 
@@ -229,6 +233,70 @@ def test_a_bound_missed_twice_is_reported_as_nan_with_the_reason(run, rotated):
     assert outcome.op.matvecs < 60
 
 
+@pytest.mark.parametrize("damping", ["jackson", "lorentz", "lanczos"])
+def test_no_node_of_kpm_lies_below_a_known_lower_end(run, rotated, damping):
+    A = rotated(np.concatenate([np.zeros(60), np.linspace(0, 9, 40)]))
+    plain, told = (run("kpm", A, 40, damping=damping, **known).last for known in ({}, {"known_low": 0.0}))
+    assert plain.value[0].min() < -0.01
+    assert told.value[0].min() >= 0
+    assert told.value[1].sum() == pytest.approx(1)
+    for estimate in (plain, told):
+        assert estimate.rule[1].sum() == pytest.approx(1)
+        assert np.array_equal(estimate.rule[0], estimate.value[0])
+
+
+def test_a_known_lower_end_that_bounds_nothing_changes_no_bit(run, rotated):
+    A = rotated(np.linspace(1, 2, 50))
+    plain, told = (run("kpm", A, 40, **known).last for known in ({}, {"known_low": -5.0}))
+    assert np.array_equal(plain.value, told.value)
+
+
+@pytest.mark.parametrize("known", [{}, {"known_low": 0.0}])
+def test_the_rule_of_kpm_gives_polynomials_of_the_matrix_exactly(run, rotated, known):
+    A = rotated(np.concatenate([np.zeros(10), np.linspace(0, 3, 30)]))
+    x = torch.randn(40, 1, generator=make_generator(0), dtype=torch.float64)
+    x /= norm(x, dim=0)
+    nodes, weights = run("kpm", A, 8 + 5, **known).last.rule
+    for power in range(11):  # degree 2 * 5
+        expected = float(x[:, 0] @ torch.linalg.matrix_power(A, power) @ x[:, 0])
+        assert weights @ nodes**power == pytest.approx(expected, rel=1e-10)
+
+
+def test_smooth_functions_are_read_from_the_rule_to_all_digits_where_damping_leaves_three(run, rotated):
+    values = np.linspace(0, 1, 40)
+    A = rotated(values)
+    estimate = run("kpm", A, 8 + 20, known_low=0.0).last
+    x = torch.randn(40, 1, generator=make_generator(0), dtype=torch.float64)[:, 0]
+    exact = 40 * float(x @ torch.linalg.matrix_exp(A) @ x / (x @ x))
+    asked = TraceFunction("exp")
+    assert read_from_density(asked, estimate, 40, "float64").value == pytest.approx(exact, rel=1e-12)
+    damped = read_from_density(asked, dataclasses.replace(estimate, rule=None), 40, "float64").value
+    assert 1e-5 < abs(damped / exact - 1) < 1e-2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_zeros_that_rounding_puts_below_zero_are_no_outliers(run, rotated, dtype):
+    A = rotated(np.concatenate([np.zeros(180), np.linspace(0, 1e3, 20)]), dtype=dtype)
+    estimate = run("kpm", A, 600, known_low=0.0).last
+    assert estimate.diagnostics["bounded"] == 1
+    assert estimate.value[0].min() >= 0
+    assert np.isfinite(estimate.value[1]).all()
+
+
+@pytest.mark.parametrize("values", [np.linspace(-1, 1, 50), np.linspace(-2, -1, 50), np.full(50, -1.0)], ids=str)
+def test_a_lower_end_that_is_none_is_reported_as_nan_with_the_reason(run, rotated, values):
+    outcome = run("kpm", rotated(values), 60, known_low=0.0)
+    assert np.isnan(outcome.last.value[0]).all()
+    assert "below the known lower end 0" in outcome.last.diagnostics["reason"]
+
+
+@pytest.mark.parametrize("values", [[0.0], [2.0], np.zeros(20), np.full(20, 3.0), [0.0, 1.0]], ids=str)
+def test_a_known_lower_end_does_no_harm_on_small_and_flat_operators(run, rotated, values):
+    nodes, weights = run("kpm", rotated(values), 24, known_low=0.0).last.value
+    assert nodes.min() >= 0
+    assert np.min(values) - 1e-9 <= nodes @ weights <= np.max(values) + 1e-9
+
+
 def test_the_sketch_is_padded_with_zeros_and_keeps_the_trace(run, rotated):
     A = rotated(np.concatenate([[9.0, -4.0], np.zeros(58)]))
     estimate = run("sketch-density", A, 20).last
@@ -237,6 +305,36 @@ def test_the_sketch_is_padded_with_zeros_and_keeps_the_trace(run, rotated):
     assert weights[-1] == pytest.approx(40 / 60)
     assert weights.sum() == pytest.approx(1)
     assert 60 * float(nodes @ weights) == pytest.approx(estimate.also[Trace].value)
+
+
+@pytest.mark.parametrize("m", [1, 7, 40, 60])
+@pytest.mark.parametrize("pad", ["zero", "scaled"])
+def test_whatever_stands_for_the_rest_of_the_sketch_keeps_the_trace(run, rotated, pad, m):
+    A = rotated(np.linspace(-1, 3, 40))
+    outcome = run("sketch-density", A, m, pad=pad)
+    nodes, weights = outcome.last.value
+    assert outcome.op.matvecs == min(m, 40)
+    assert weights.sum() == pytest.approx(1)
+    assert 40 * float(nodes @ weights) == pytest.approx(outcome.last.also[Trace].value)
+
+
+def test_the_scaled_sketch_is_near_flat_spectra_and_the_padded_one_near_those_of_low_rank(run, rotated):
+    flat, low = np.full(100, 2.0), np.concatenate([[9.0, -4.0], np.zeros(98)])
+    ramp = np.linspace(-1, 1, 100)
+    zero, scaled = (
+        [error(run("sketch-density", rotated(values), 9, pad=pad).last, values) for values in (flat + ramp, low)]
+        for pad in ("zero", "scaled")
+    )
+    assert zero[0] > 2 * scaled[0]
+    assert zero[1] < scaled[1] / 2
+    nodes, _ = run("sketch-density", rotated(flat), 9, pad="scaled").last.value
+    # The values of S^T S / n lie within (1 +- sqrt(m / n))^2 but for what falls off exponentially with n.
+    assert 2 * 0.6**2 < nodes.min() < nodes.max() < 2 * 1.4**2
+
+
+def test_an_unknown_pad_is_refused(run, rotated):
+    with pytest.raises(ValueError, match="pad must be zero or scaled, got 'other'"):
+        run("sketch-density", rotated(np.ones(4)), 2, pad="other")
 
 
 def test_the_histogram_is_that_of_the_dense_diagonal(run, ggn):

@@ -110,6 +110,19 @@ def test_full_reorthogonalisation_takes_the_steps_of_exact_arithmetic(rotated):
     assert found[-1].converged
 
 
+def test_the_first_residuals_save_what_they_have_found_and_all_of_them_are_full(rotated):
+    A, b = rotated(np.concatenate([np.geomspace(1, 1e-4, 12), np.geomspace(1e-6, 1e-7, 188)])), vector(200)
+    asked = {"damping": 1e-7, "tolerance": 1e-8}
+    spent = {kept: solved(cg, A, b, 1000, reorth="first", kept=kept, **asked)[1] for kept in (1, 25, 50)}
+    full, whole = solved(cg, A, b, 1000, reorth="full", **asked)
+    plain = solved(cg, A, b, 1000, **asked)[1]
+    assert whole <= spent[50] <= spent[25] < plain
+    assert spent[50] - whole < 0.1 * (plain - whole)
+    ours, _ = solved(cg, A, b, 1000, reorth="first", kept=1000, **asked)
+    assert all(torch.equal(mine.value, other.value) for mine, other in zip(ours, full, strict=True))
+    assert ours[-1].converged
+
+
 @pytest.mark.parametrize("function", [cg, nystrom_cg])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_the_smallest_dimensions_are_solved_in_n_steps(rotated, function, n):
@@ -227,13 +240,16 @@ def test_a_breakdown_is_the_status_of_its_cell(rotated):
         (cg, {"tolerance": 1.0}, "tolerance must be"),
         (cg, {"damping": -1.0}, "damping must be finite and at least 0"),
         (cg, {"damping": float("nan")}, "damping must be"),
-        (cg, {"reorth": "some"}, "reorth must be none or full"),
+        (cg, {"reorth": "some"}, "reorth must be none or full or first"),
+        (cg, {"kept": 0}, "kept must be at least 1"),
         (cg, {"num_matvecs": 0}, "num_matvecs must be at least 1"),
         (cg, {"b": torch.ones(3, dtype=torch.float64)}, r"b must be a vector \(40,\)"),
         (cg, {"b": torch.ones(40)}, "of torch.float64, got"),
         (cg, {"b": torch.full((40,), float("inf"), dtype=torch.float64)}, "b must be finite"),
         (nystrom_cg, {"rank": 0}, "rank must be at least 1"),
         (nystrom_cg, {"rank": 30, "num_matvecs": 30}, "num_matvecs must be at least 31"),
+        (nystrom_cg, {"sizing": "grows"}, "sizing must be fixed or adaptive"),
+        (nystrom_cg, {"sizing": "adaptive", "rank": 30, "num_matvecs": 29}, "num_matvecs must be at least 30"),
     ],
 )
 def test_an_argument_out_of_range_is_refused_by_name(rotated, function, keywords, says):

@@ -113,6 +113,20 @@ def test_xdiag_is_the_mean_over_literally_left_out_probes(rotated, name):
         np.testing.assert_allclose(found, literal_xdiag(A.numpy(), Omega), atol=1e-9)
 
 
+@pytest.mark.parametrize("name", SPECTRA)
+def test_the_standard_error_of_xdiag_is_the_literal_jackknife_in_the_2_norm(rotated, name):
+    A = rotated(SPECTRA[name])
+    op = dense_operator(A)
+    for seed, k in ((1, 3), (2, 6), (3, 10)):
+        Omega = draw_signs(N, k, op, make_generator(seed)).numpy()
+        found = xdiag(op, num_matvecs=2 * k, generator=make_generator(seed))
+        without = np.array([literal_xdiag(A.numpy(), np.delete(Omega, i, axis=1)) for i in range(k)])
+        expected = ((k - 1) / k * ((without - without.mean(axis=0)) ** 2).sum()) ** 0.5
+        assert found.stderr_dof == k - 1
+        # Of a range that is exhausted nothing is left but rounding, and the spread is its.
+        assert found.stderr == pytest.approx(expected, rel=1e-6, abs=1e-9 if name == "low rank" else 0.0)
+
+
 def test_the_one_sided_form_is_its_formula_and_keeps_the_cross_terms(rotated):
     A = rotated(SPECTRA["indefinite"])
     op, generator = dense_operator(A), make_generator(0)

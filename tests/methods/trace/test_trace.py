@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.methods.probes import block_schedule, draw_normal, draw_signs, schedule_widths, single_columns
+from hessbench.methods.probes import (
+    block_schedule,
+    draw_normal,
+    draw_probes,
+    draw_signs,
+    schedule_widths,
+    single_columns,
+)
 from hessbench.methods.trace import hutchinson, hutchpp
 from hessbench.operators import dense_operator
 from hessbench.seeding import make_generator
@@ -57,6 +64,28 @@ def test_hutchpp_is_exact_up_to_the_rank_of_its_sketch(run, rotated, rank):
     assert outcome.last.value == pytest.approx(values.sum(), abs=1e-12)
     assert outcome.last.diagnostics == {"sketched": 6, "probes": 8}
     assert (outcome.op.matvecs, outcome.op.calls) == (20, 2)
+
+
+@pytest.mark.parametrize("probe", ["signs", "normal", "sphere"])
+def test_hutchpp_is_the_dense_formula_on_the_same_probes(run, rotated, probe):
+    A = rotated(np.linspace(-1, 4, 30))
+    op, generator = dense_operator(A), make_generator(0)
+    Q = torch.linalg.qr(A @ draw_probes(probe, 30, 6, op, generator)).Q
+    P = torch.eye(30, dtype=A.dtype) - Q @ Q.T
+    G = draw_probes(probe, 30, 8, op, generator)
+    forms = torch.einsum("nk,nm,mk->k", G, P @ A @ P, G)
+    estimate = run("hutchpp", A, 20, probe=probe).last
+    assert estimate.value == pytest.approx(float(torch.trace(Q.T @ A @ Q) + forms.mean()), rel=1e-12)
+    assert estimate.stderr == pytest.approx(float(forms.std()) / 8**0.5, rel=1e-11)
+
+
+@pytest.mark.parametrize("probe", ["normal", "sphere"])
+def test_hutchpp_is_unbiased_with_every_probe(rotated, probe):
+    op, values = dense_operator(rotated(np.linspace(-1, 4, 12))), []
+    for seed in range(400):
+        values.append(hutchpp(op, num_matvecs=6, generator=make_generator(seed), probe=probe).value)
+    # Four standard errors by the sample's own variance.
+    assert abs(np.mean(values) - 18.0) < 4 * np.std(values) / 400**0.5
 
 
 @pytest.mark.parametrize("num_matvecs", [15, 16, 40])

@@ -1,15 +1,22 @@
 """Figures from planted folders: what is kept is drawn, what is not is said, whatever the spectrum."""
 
+import xml.etree.ElementTree as ET
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from hessbench.ledger.reading import Ledger
+from hessbench.reports.spectra.densities import MOST_FAINT
 from hessbench.reports.spectra.figures import suitable_scale
 from hessbench.reports.spectra.kept import kept_spectra
+from hessbench.reports.spectra.nodes import MOST_STEMS
+from hessbench.reports.spectra.numbers import values_frame, written_repeats
 from hessbench.reports.spectra.page import write_spectra
 from hessbench.reports.spectra.panels import MOST_PANELS
 
 DIM = {"dim": 40}
+TOP = "top-eigenvalues[k=3]"
 SPECTRA = {
     "wide": np.concatenate([np.logspace(-9, 1, 30), -np.logspace(-6, -1, 10)]),
     "zero matrix": np.zeros(40),
@@ -150,3 +157,63 @@ def test_the_same_folder_gives_the_same_bytes(planted, tmp_path):
     files = [{file.name: file.read_bytes() for file in page.rglob("*") if file.is_file()} for page in pages]
     assert files[0] == files[1]
     assert len(files[0]) > 4
+
+
+def marks_of(page, figure, kind):
+    """Path data of a class of marks, panel by panel."""
+    root = ET.fromstring((page / figure.file).read_bytes())
+    return [part.get("d") for part in root.iter() if part.get("class") == kind]
+
+
+def test_the_nodes_of_other_repeats_are_faint_dots(planted, drawn, tmp_path):
+    for repeat in range(MOST_FAINT + 2):
+        planted.density([1.0, 2.0, 3.0 + repeat], repeat=repeat, **DIM)
+    (figure,) = [it for it in drawn(planted.spectrum()).figures if it.title == "Nodes"]
+    (dots,) = marks_of(tmp_path / "page", figure, "others")
+    assert dots.count("M") == 3 * (MOST_FAINT - 1)
+    assert f"Faint dots: nodes of up to {MOST_FAINT - 1} other repeats" in figure.caption
+
+
+def test_more_nodes_than_can_be_told_apart_are_those_of_the_first_repeat(planted, drawn, tmp_path):
+    for repeat in range(3):
+        planted.density(np.linspace(1, 2, MOST_STEMS // 2 + 1).tolist(), repeat=repeat, **DIM)
+    (figure,) = [it for it in drawn(planted.spectrum()).figures if it.title == "Nodes"]
+    assert marks_of(tmp_path / "page", figure, "others") == []
+
+
+def test_one_repeat_is_said_to_have_no_others(planted, drawn):
+    shown = drawn(planted.density([1.0], **DIM).answer({"eigenvalues": [2.0]}, estimand=TOP, **DIM).spectrum())
+    assert all("repeats" not in figure.caption for figure in shown.figures)
+
+
+def test_the_spread_of_eigenvalues_over_repeats_is_a_bar_where_it_can_be_seen(planted, drawn, tmp_path):
+    for repeat, found in enumerate(([-8.0, 4.0, 2.0], [-8.0, 2.0], [-8.0, 3.0, 0.5])):
+        planted.answer({"eigenvalues": found}, "lanczos", estimand=TOP, repeat=repeat, **DIM)
+    spectrum = planted.spectrum()
+    least, most = spectrum.values[0].spread
+    assert least.tolist() == [8.0, 2.0, 0.5]
+    assert most.tolist() == [8.0, 4.0, 2.0]
+    (figure,) = drawn(spectrum).figures
+    (bars,) = marks_of(tmp_path / "page", figure, "spread")
+    assert bars.count("M") == 2
+    assert "from the least to the largest magnitude at each rank over up to 3 repeats" in figure.caption
+
+
+def test_the_nodes_of_many_repeats_are_written_as_far_as_they_fit_and_that_is_said(planted, drawn, tmp_path):
+    for repeat in range(8):
+        planted.density(np.linspace(0, 1, 1500).tolist(), repeat=repeat, dim=1500)
+        planted.density([0.5], method="kpm", repeat=repeat, dim=1500)
+    spectrum = planted.spectrum()
+    assert written_repeats(spectrum) == 6
+    ((file, what),) = drawn(spectrum).files
+    assert what == "nodes and weights of 6 of up to 8 repeats, the others being too many for a page"
+    table = pd.read_csv(tmp_path / "page" / file)
+    assert len(table) == 6 * 1501
+    assert set(table["repeat"]) == set(range(6))
+
+
+def test_the_spread_over_repeats_is_in_the_numbers(planted):
+    for repeat, found in enumerate(([-8.0, 4.0], [-9.0, 2.0])):
+        planted.answer({"eigenvalues": found}, "lanczos", estimand=TOP, repeat=repeat, **DIM)
+    table = values_frame(planted.spectrum())
+    assert table[["repeats", "least_magnitude", "largest_magnitude"]].values.tolist() == [[2, 8, 9], [2, 2, 4]]

@@ -44,24 +44,54 @@ def test_who_says_nothing_claims_nothing():
     assert entry(repeats(), 0.05).claims == ()
 
 
-def traces(stderr, **more):
+def traces(stderr, diagnostics=(), **more):
     """A trace of 100, with absolute eigenvalues that sum to 200, found with an error of 4."""
 
     def errors(value):
         return {"relative_to_abs_sum": 0.02, "relative": 0.04, "absolute": 4.0, "trace_share": 0.5} | more
 
-    return repeats("hutchpp", estimand="trace", error=lambda budget, repeat: 0.02, errors=errors, said_stderr=stderr)
+    fields = {"said_stderr": stderr, "diagnostics": dict(diagnostics)}
+    return repeats("hutchpp", estimand="trace", error=lambda budget, repeat: 0.02, errors=errors, **fields)
 
 
 def test_a_standard_error_is_put_on_the_scale_of_the_error_shown():
     (claim,) = entry(traces(3.0), 0.1).claims
     assert (claim.what, claim.said, claim.true, claim.size.median) == ("standard error", 3, 3, pytest.approx(0.03))
-    assert claim.text == "standard error 3 %: error within two of them in 3 of 3"
+    assert claim.text == "standard error 3 %: error within its 95 % interval in 3 of 3"
 
 
 def test_a_standard_error_that_is_too_small_is_not_true():
     (claim,) = entry(traces(1.0), 0.1).claims
-    assert (claim.true, claim.text) == (0, "standard error 1 %: error within two of them in 0 of 3")
+    assert (claim.true, claim.text) == (0, "standard error 1 %: error within its 95 % interval in 0 of 3")
+
+
+@pytest.mark.parametrize(
+    ("dof", "factor"), [(None, 1.95996), (1.0, 12.7062), (2, 4.30265), (4.0, 2.77645), (9.0, 2.26216), (1e6, 1.95997)]
+)
+def test_the_interval_is_that_of_students_t_where_the_degrees_of_freedom_are_said(dof, factor):
+    """Two-sided 95 % quantiles, as printed in tables."""
+    said = {} if dof is None else {"stderr_dof": dof}
+    for share, true in ((1.0001, 3), (0.9999, 0)):
+        (claim,) = entry(traces(share * 4.0 / factor, said, reference_bound=0.0), 0.1).claims
+        assert claim.true == true
+
+
+@pytest.mark.parametrize("dof", ["many", True, 0, -1.0, None, [3.0]])
+def test_degrees_of_freedom_that_cannot_be_are_not_taken(dof):
+    assert entry(traces(4.0 / 1.97, {"stderr_dof": dof}), 0.1).claims[0].true == 0
+    assert entry(traces(4.0 / 1.95, {"stderr_dof": dof}), 0.1).claims[0].true == 3
+
+
+def test_that_of_a_diagonal_is_judged_in_the_2_norm():
+    """Entries of norm 20, found with an error of 0.4 in the 2-norm."""
+    errors = {"relative_norm": 0.02, "max_relative": 0.05, "absolute": 0.4}
+    for stderr, true in ((0.25, 3), (0.15, 0)):
+        rows = repeats(
+            "diagpp", estimand="diagonal", error=lambda budget, repeat: 0.02, errors=lambda value: errors,
+            said_stderr=stderr, diagnostics={"stderr_dof": 30.0},
+        )  # fmt: skip
+        (claim,) = entry(rows, 0.1).claims
+        assert (claim.true, claim.size.median) == (true, pytest.approx(stderr / 20))
 
 
 def test_of_an_old_row_it_is_not_known_whether_a_standard_error_was_true():
