@@ -165,7 +165,7 @@ def gram_spectrum(network: Network, operator: str, memory: int = MEMORY) -> Spec
     return _spectrum_of(gram_of(rows, memory))
 
 
-def _rows_of(network: Network, operator: str) -> Rows:
+def _rows_of(network: Network, operator: str) -> SampleRows:
     """The rows in float64 of which an operator is the sum of outer products.
 
     Raises:

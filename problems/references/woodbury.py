@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hessbench.estimand.base import Array
 from hessbench.estimand.work import advance
-from hessbench.problems.references.rows import Rows
+from hessbench.problems.references.rows import SampleRows
 
 _REFINED: Final = 3
 """Most steps of refinement; each takes the error times eps ||B||^2 / d."""
@@ -31,7 +31,7 @@ class RowFactor:
         memory: Bytes of rows that may be held.
     """
 
-    rows: Rows
+    rows: SampleRows
     memory: int
 
     def times(self, v: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class RowFactor:
         return kept
 
     def _blocks(self) -> Iterator[tuple[int, Tensor]]:
-        """Rows that follow each other, and the number of the first of them."""
+        """SampleRows that follow each other, and the number of the first of them."""
         if self._kept is not None:
             yield 0, self._kept
             return
