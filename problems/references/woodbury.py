@@ -65,7 +65,7 @@ class RowFactor:
         return kept
 
     def _blocks(self) -> Iterator[tuple[int, Tensor]]:
-        """SampleRows that follow each other, and the number of the first of them."""
+        """Rows that follow each other, and the number of the first of them."""
         if self._kept is not None:
             yield 0, self._kept
             return
