@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -30,6 +31,7 @@ from hessbench.problems.networks import (
 from hessbench.problems.networks.architectures.batch_norm import EVAL, NORMS, TRAIN, unfolded
 from hessbench.problems.networks.losses import CROSS_ENTROPY, LOSSES, MEAN, REDUCTIONS, Loss
 from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.networks.own_module import OwnModule, filled
 from hessbench.problems.parameters import in_range, one_of, spec_of
 
 FAMILY: Final = "resnet20-cifar10"
@@ -172,7 +174,8 @@ def resnet20_network(
     pixels = torch.as_tensor(images).permute(0, 3, 1, 2).to(torch.float32) / 255
     mean, std = (torch.tensor(values)[:, None, None] for values in (stored.mean, stored.std))
     inputs = ((pixels - mean) / std).contiguous()
-    names = tuple(parameter_shapes(model))
+    shapes = parameter_shapes(model)
+    names, written = tuple(shapes), unfolded(model)
     # A vectorised block of convolutions is slower on a CPU than a loop over its columns.
     data = (Batch(inputs, torch.as_tensor(labels, dtype=torch.int64)),)
     return Network(
@@ -182,7 +185,8 @@ def resnet20_network(
         loss,
         batched=False,
         group=norm == TRAIN,
-        as_written=flat_forward(unfolded(model), state, names),
+        as_written=flat_forward(written, state, names),
+        own=OwnModule(lambda: filled(deepcopy(written), state), shapes),
     )
 
 

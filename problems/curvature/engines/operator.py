@@ -22,7 +22,8 @@ from hessbench.problems.curvature.engines.table import AUTO, ENGINES, engine_nam
 from hessbench.problems.networks.network import Network
 from hessbench.specs import suggest
 
-_KINDS: Final = {"hessian": ProductKind.HESSIAN, "ggn": ProductKind.GGN}
+KINDS: Final = {"hessian": ProductKind.HESSIAN, "ggn": ProductKind.GGN}
+"""What a product with a matrix counts as."""
 
 
 class EngineOperator:
@@ -76,7 +77,7 @@ class EngineOperator:
             ) from failure
         self._product = SplitBlocks(product, cap, self._measure(choice, product))
         self.info = OperatorInfo(
-            _KINDS[matrix], network.num_samples, network.num_samples, _engine_text(network, choice, self._kept)
+            KINDS[matrix], network.num_samples, network.num_samples, _engine_text(network, choice, self._kept)
         )
 
     def matmat(self, block: Tensor, /) -> Tensor:
