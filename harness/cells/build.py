@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hessbench.cells.cell import Cell
+from hessbench.demand import Demand, demanding
 from hessbench.method import BoundMethod
 from hessbench.operators import Factored, LinearOperator, check_operator, check_product
 from hessbench.problem import FACTOR, Problem
@@ -34,9 +35,16 @@ class Witness:
         return not float((after - self.image).norm()) <= bound
 
 
-def build(cell: Cell, problem: Problem) -> LinearOperator:
-    """Build the cell's operator."""
-    return problem.build(torch.device(cell.device), dtype_of(cell.dtype))
+def build(cell: Cell, problem: Problem, num_products: int | None = None) -> LinearOperator:
+    """Build the cell's operator.
+
+    Args:
+        cell: Its device and dtype, and the memory it may take.
+        problem: The problem.
+        num_products: The largest budget that is spent on it under these conditions; that of the cell by default.
+    """
+    with demanding(Demand(num_products or cell.budget, cell.memory_cap_bytes)):
+        return problem.build(torch.device(cell.device), dtype_of(cell.dtype))
 
 
 def check_built(op: LinearOperator, cell: Cell, problem: Problem) -> None:

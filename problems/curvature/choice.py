@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from hessbench.demand import demanded
 from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR, NETWORK, PSD
+from hessbench.problems.curvature.engines.engine import MATRICES
+from hessbench.problems.curvature.engines.limits import limits_of
 from hessbench.problems.curvature.engines.table import AUTO, engine_names
 from hessbench.problems.curvature.matrices import (
     BY_EXAMPLE,
@@ -27,6 +30,7 @@ DECAYED: Final = ("hessian", "ggn")
 
 MAX_SEED: Final = 2**31 - 1
 MAX_DECAY: Final = 1e6
+MAX_MICRO_BATCH: Final = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class MatrixChoice:
         seed: Of those draws.
         group: Whether the batch is one group: batch norm in training mode.
         engine: How products with the Hessian, the GGN and what is made of them are made.
+        micro_batch: Samples that are multiplied at a time, nothing being kept between them; 0 for whole batches.
     """
 
     operator: str
@@ -48,6 +53,7 @@ class MatrixChoice:
     seed: int = 0
     group: bool = False
     engine: str = AUTO
+    micro_batch: int = 0
 
     def check(self, family: str) -> None:
         """Refuse what is out of range, or does not belong to the operator.
@@ -60,6 +66,10 @@ class MatrixChoice:
         in_range(family, "weight_decay", self.weight_decay, 0, MAX_DECAY)
         in_range(family, "mc_samples", self.mc_samples, 1, MAX_SAMPLES)
         in_range(family, "seed", self.seed, 0, MAX_SEED)
+        in_range(family, "micro_batch", self.micro_batch, 0, MAX_MICRO_BATCH)
+        if self.micro_batch and (self.operator not in MATRICES or self.group):
+            reason = "norm=train makes the batch one group" if self.group else f"operator={self.operator} takes batches"
+            raise ValueError(f"{family}: micro_batch belongs to operators that engines multiply with, and {reason}")
         if self.weight_decay and self.operator not in DECAYED:
             raise ValueError(
                 f"{family}: weight_decay belongs to operator={' or '.join(DECAYED)}, got operator={self.operator}"
@@ -76,7 +86,8 @@ class MatrixChoice:
 
     def of(self, network: Network) -> LinearOperator:
         """The operator."""
-        op = curvature_operator(network, self.operator, self.engine, mc_samples=self.mc_samples, seed=self.seed)
+        limits = limits_of(demanded(), network.parameters.device, self.micro_batch or None)
+        op = curvature_operator(network, self.operator, self.engine, limits, mc_samples=self.mc_samples, seed=self.seed)
         return shifted(op, self.weight_decay)
 
     @property
@@ -91,7 +102,7 @@ class MatrixChoice:
     @property
     def extras(self) -> list[str]:
         """What it has beside its operator, for a hash; nothing where all is as by default, whatever the engine."""
-        plain = MatrixChoice(self.operator, engine=self.engine)
+        plain = MatrixChoice(self.operator, engine=self.engine, micro_batch=self.micro_batch)
         return [] if self == plain else [f"{self.weight_decay!r} {self.mc_samples} {self.seed} {self.group}"]
 
     def traits(self, loss: Loss) -> tuple[str, ...]:

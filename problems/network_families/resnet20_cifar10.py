@@ -86,6 +86,7 @@ def resnet20_problem(
     mc_samples: int = 1,
     seed: int = 0,
     engine: str = AUTO,
+    micro_batch: int = 0,
 ) -> Problem:
     """A curvature matrix of ResNet20 over the first images of CIFAR-10.
 
@@ -108,6 +109,7 @@ def resnet20_problem(
         seed: Of those draws.
         engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
             `hessbench.problems.curvature.engines.table`.
+        micro_batch: Samples that engines multiply at a time, nothing being kept between them; 0 for whole batches.
 
     Raises:
         ValueError: If a parameter is out of range, or the weights need the other shortcuts.
@@ -119,7 +121,8 @@ def resnet20_problem(
     one_of(FAMILY, "loss", loss, LOSSES)
     one_of(FAMILY, "reduction", reduction, REDUCTIONS)
     one_of(FAMILY, "norm", norm, NORMS)
-    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
+    group = norm == TRAIN
+    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group, engine=engine, micro_batch=micro_batch)
     choice.check(FAMILY)
     shapes = parameter_shapes(resnet20_module(weights, shortcuts))
     total = replace(LOSSES[loss], mean=reduction == MEAN)

@@ -23,9 +23,9 @@ from hessbench.counting import PRICES
 from hessbench.exceptions import first_line
 from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator, Matmat, info_of
-from hessbench.problems.curvature.engines.engine import EngineUnavailable
+from hessbench.problems.curvature.engines.engine import KINDS, EngineUnavailable
 from hessbench.problems.curvature.engines.live_bytes import LiveBytes
-from hessbench.problems.curvature.engines.operator import KINDS, EngineOperator
+from hessbench.problems.curvature.engines.operator import EngineOperator
 from hessbench.problems.curvature.engines.yardstick import disagrees
 from hessbench.problems.networks.network import Network
 from hessbench.seeding import derive_seed, make_generator

@@ -62,6 +62,7 @@ def from_model(
     mc_samples: int = 1,
     seed: int = 0,
     engine: str = AUTO,
+    micro_batch: int = 0,
 ) -> Problem:
     """A curvature matrix of a model, its loss and its data as a problem.
 
@@ -101,6 +102,7 @@ def from_model(
         seed: Of those draws.
         engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
             `hessbench.problems.curvature.engines.table`. It is not part of the problem's hash.
+        micro_batch: Samples that engines multiply at a time, nothing being kept between them; 0 for whole batches.
 
     Returns:
         The problem, with its references where the size allows them.
@@ -112,7 +114,7 @@ def from_model(
     Raises:
         ValueError: Saying in one sentence what is not accepted, or what torch cannot differentiate twice.
     """
-    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, engine=engine)
+    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, engine=engine, micro_batch=micro_batch)
     choice.check("from_model")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"from_model: dtype must be torch.float32 or torch.float64, got {dtype}")
