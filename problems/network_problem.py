@@ -64,12 +64,14 @@ def network_problem(
         network=network,
         build_rows=(lambda device, dtype: choice.of(network().to(device, dtype), by_rows=True)) if factored else None,
     )
-    return _of_family(problem, name, choice.engine) if isinstance(name, Spec) else problem
+    return _of_family(problem, name, choice) if isinstance(name, Spec) else problem
 
 
-def _of_family(problem: Problem, spec: Spec, engine: str) -> Problem:
-    """The problem with the references that ship, under a name of its own where an engine was asked for."""
+def _of_family(problem: Problem, spec: Spec, choice: MatrixChoice) -> Problem:
+    """The problem with the references that ship, under a name of its own where a way to multiply was asked for."""
     problem = with_shipped(problem)
-    if engine == AUTO:
+    asked = {"engine": choice.engine} if choice.engine != AUTO else {}
+    asked |= {"micro_batch": choice.micro_batch} if choice.micro_batch else {}
+    if not asked:
         return problem
-    return replace(problem, name=str(Spec(spec.name, tuple(sorted((*spec.params, ("engine", engine)))))))
+    return replace(problem, name=str(Spec(spec.name, tuple(sorted((*spec.params, *asked.items()))))))

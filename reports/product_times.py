@@ -219,6 +219,7 @@ OPERATOR_COLUMNS: Final[tuple[Column[TimingRow], ...]] = (
     Column("width", "Block", "columns", lambda row: Shown(str(row["width"]), sort=row["width"])),
     Column("seconds", "Time", "of a column", lambda row: _optional(row, "seconds", units.seconds)),
     Column("ratio", "Over a gradient", "median, range", _ratio),
+    Column("nominal", "Counted", "gradients", lambda row: _optional(row, "nominal", "{:.2f}".format)),
     Column("over_kept", "Over the kept graph", "one vector", lambda row: _optional(row, "over_kept", "{:.2f}".format)),
     Column("setup", "Set-up", "gradients", lambda row: _optional(row, "setup", units.significant)),
     Column("flops", "FLOPs", "millions a column", lambda row: _optional(row, "flops", _millions)),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hessbench.cells.cell import Cell
+from hessbench.demand import Demand, demanding
 from hessbench.method import BoundMethod
 from hessbench.operator_parts import Parted, Rowed
 from hessbench.operators import Factored, LinearOperator, check_operator, check_product
@@ -35,16 +36,20 @@ class Witness:
         return not float((after - self.image).norm()) <= bound
 
 
-def build(cell: Cell, problem: Problem, *, by_rows: bool = False) -> LinearOperator:
+def build(
+    cell: Cell, problem: Problem, num_products: int | None = None, *, by_rows: bool = False
+) -> LinearOperator:
     """Build the cell's operator.
 
     Args:
-        cell: The cell.
-        problem: Its problem.
+        cell: Its device and dtype, and the memory it may take.
+        problem: The problem.
+        num_products: The largest budget that is spent on it under these conditions; that of the cell by default.
         by_rows: Whether its method makes no whole product, and what these need is left out where the problem can.
     """
     make = problem.build_rows if by_rows and problem.build_rows is not None else problem.build
-    return make(torch.device(cell.device), dtype_of(cell.dtype))
+    with demanding(Demand(num_products or cell.budget, cell.memory_cap_bytes)):
+        return make(torch.device(cell.device), dtype_of(cell.dtype))
 
 
 def check_built(op: LinearOperator, cell: Cell, problem: Problem) -> None:

@@ -41,6 +41,8 @@ def execute(
     emit: Emit,
     on_charge: Callable[[int], None] | None = None,
     on_built: Callable[[], None] | None = None,
+    *,
+    num_products: int | None = None,
 ) -> None:
     """Run a cell and emit its checkpoints, then how it ended.
 
@@ -51,6 +53,8 @@ def execute(
         emit: Receives each checkpoint, and then the end.
         on_charge: Told the products spent so far.
         on_built: Called when the problem is built, before anything of the method runs.
+        num_products: The largest budget that is spent on the problem under the cell's conditions; that of the cell by
+            default.
 
     Raises:
         BaseException: Only what is not an `Exception`, such as `SystemExit`: the process then ends without a result.
@@ -86,7 +90,7 @@ def execute(
         keeps = KeptMeter(device)
         busy.start()
         with step("build"):
-            inner = build(cell, problem, by_rows=bound.method.by_rows)
+            inner = build(cell, problem, num_products, by_rows=bound.method.by_rows)
         # Not after the warm-up: what a library of matrix products keeps to work in is not the operator's.
         busy.pause()
         measured["operator_bytes"] = keeps.kept_bytes()

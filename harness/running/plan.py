@@ -204,3 +204,17 @@ def shard(cells: list[PlannedCell], index: int, count: int) -> list[PlannedCell]
     if not 1 <= index <= count:
         raise ValueError(f"shard must be between 1/{count} and {count}/{count}, got {index}/{count}")
     return [planned for planned in cells if int(planned.cell.id, 16) % count == index - 1]
+
+
+def largest_budgets(planned: list[PlannedCell]) -> dict[tuple[str, str, str, int], int]:
+    """The largest budget of all cells of a problem under the same conditions, by which one engine is chosen for all."""
+    largest: dict[tuple[str, str, str, int], int] = {}
+    for entry in planned:
+        key = conditions_of(entry.cell)
+        largest[key] = max(entry.cell.budget, largest.get(key, 1))
+    return largest
+
+
+def conditions_of(cell: Cell) -> tuple[str, str, str, int]:
+    """Problem, device, dtype and threads: cells that agree in them are to multiply alike."""
+    return cell.problem, cell.device, cell.dtype, cell.threads

@@ -22,7 +22,7 @@ from hessbench.ledger.writing import LedgerWriter
 from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
 from hessbench.running.cell_prices import remembered
 from hessbench.running.options import Options as Options
-from hessbench.running.plan import PlannedCell, plan, prepare, shard
+from hessbench.running.plan import PlannedCell, conditions_of, largest_budgets, plan, prepare, shard
 from hessbench.running.pricing import measure_prices
 from hessbench.running.progress import Reporter, Silent
 from hessbench.running.remaining import Remaining
@@ -98,6 +98,7 @@ class _Run:
         self._reporter = reporter
         self._claims: dict[str, CellLock] = {}
         self._prices = remembered(planned)
+        self._largest = largest_budgets(planned)
         self._engines: dict[tuple[str, str, str, int], str] = {}
         self._summary = Summary(planned=len(planned))
         self._weigh = options.weigh or self._prices.cell_seconds
@@ -219,7 +220,8 @@ class _Run:
                     continue
                 self._claims[planned.cell.id] = claim
                 started[planned.cell.id] = planned
-                job = CellJob(planned.cell, self._is_contended(planned.cell))
+                most = self._largest[conditions_of(planned.cell)]
+                job = CellJob(planned.cell, self._is_contended(planned.cell), most)
                 pool.hand_out(job, memory=planned.cell.pass_ == MEMORY)
             outcomes = pool.wait(_TURN_S) if pool.running else []
             self._tell_progress(pool)
@@ -272,7 +274,7 @@ class _Run:
         name = terminal.engine_name
         if not name:
             return terminal
-        first = self._engines.setdefault((cell.problem, cell.device, cell.dtype, cell.threads), name)
+        first = self._engines.setdefault(conditions_of(cell), name)
         if first == name:
             return terminal
         says = f"{name} was chosen here and {first} before: times and last digits do not compare within this run"

@@ -8,7 +8,6 @@ from dataclasses import replace
 import torch
 
 from hessbench.catalog import Catalog
-from hessbench.cells.cell import Cell
 from hessbench.cells.execute import classify, execute
 from hessbench.cells.messages import Emit as EmitCell
 from hessbench.cells.messages import End
@@ -52,7 +51,7 @@ def perform(
         on_built: Called before anything of a method runs, when what may be named by a relative path has been read.
     """
     if isinstance(job, CellJob):
-        _cell(job.cell, catalog, emit, on_charge, on_built)
+        _cell(job, catalog, emit, on_charge, on_built)
         return
     busy = Stopwatch()
     busy.start()
@@ -66,7 +65,7 @@ def perform(
 
 
 def _cell(
-    cell: Cell,
+    job: CellJob,
     catalog: Catalog,
     emit: EmitCell,
     on_charge: Callable[[int], None],
@@ -74,9 +73,10 @@ def _cell(
 ) -> None:
     """Run a cell; arguments as those of `execute`."""
     # The answer is not for whoever looks around in this process.
+    cell = job.cell
     problem = replace(catalog.problem(cell.problem), references={})
     bound = catalog.method(cell.method, parse_estimand(cell.estimand))
-    execute(cell, problem, bound, emit, on_charge, on_built)
+    execute(cell, problem, bound, emit, on_charge, on_built, num_products=job.num_products)
 
 
 def _said(

@@ -29,10 +29,18 @@ M = TypeVar("M")
 
 @dataclass(frozen=True)
 class CellJob:
-    """Run a cell, under the limits it has; `contended` says whether other work runs on the machine as it begins."""
+    """Run a cell, under the limits it has.
+
+    Attributes:
+        cell: The cell.
+        contended: Whether other work runs on the machine as it begins.
+        num_products: The largest budget that its run spends on the problem under the cell's conditions, by which the
+            problem may choose how it multiplies; None for that of the cell.
+    """
 
     cell: Cell
     contended: bool = False
+    num_products: int | None = None
 
     @property
     def timeout_s(self) -> float | None:

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import torch
 
@@ -82,7 +82,7 @@ def unit_prices(job: UnitJob, problem: Problem) -> Iterator[UnitPrice]:
     generator = make_generator(derive_seed("unit"), device)
     block = torch.randn(op.dim, 1, generator=generator, device=device, dtype=dtype)
     ways: dict[ProductKind, Callable[[], object]] = {
-        ProductKind.GRADIENT: network.to(device, dtype).gradient,
+        ProductKind.GRADIENT: _gradient_of(network.to(device, dtype)),
         info_of(op).kind: partial(op.matmat, block),
     }
     if isinstance(op, Factored) and FACTOR in problem.traits:
@@ -112,6 +112,18 @@ def unit_prices(job: UnitJob, problem: Problem) -> Iterator[UnitPrice]:
             dtype=job.dtype,
             threads=job.threads,
         )
+
+
+@runtime_checkable
+class _Owned(Protocol):
+    """A network that knows how its user takes a gradient."""
+
+    def own_gradient(self) -> Callable[[], object]: ...
+
+
+def _gradient_of(network: Differentiable) -> Callable[[], object]:
+    """One gradient as the user of a model takes it, where the network has a model, else as the network takes it."""
+    return network.own_gradient() if isinstance(network, _Owned) else network.gradient
 
 
 def _where(job: PriceJob | UnitJob) -> tuple[torch.device, torch.dtype]:

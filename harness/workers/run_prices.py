@@ -17,6 +17,7 @@ from torch import Tensor
 from hessbench.cells.build import dtype_of
 from hessbench.cells.meter import KeptMeter, PeakMeter, file_bytes, resident_bytes
 from hessbench.clock import Stopwatch, seconds_a_call, wait_for
+from hessbench.demand import Demand, demanding
 from hessbench.flops import counting_flops
 from hessbench.method import BoundMethod
 from hessbench.operators import Factored, LinearOperator, ProductKind, info_of
@@ -68,7 +69,8 @@ def run_prices(
     peaks.start()
     pages = file_bytes()
     watch.start()
-    op = problem.build(device, dtype)
+    with demanding(Demand(max(job.budgets, default=None), job.memory_cap_bytes)):
+        op = problem.build(device, dtype)
     wait_for(device)
     build_s = watch.seconds
     peak = peaks.device_peak() if device.type == "cuda" else peaks.host_peak()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from hessbench.demand import demanded
 from hessbench.operators import LinearOperator
 from hessbench.problem import FACTOR, NETWORK, PARTS, PSD, ROWS, SUBSET
+from hessbench.problems.curvature.engines.engine import MATRICES
+from hessbench.problems.curvature.engines.limits import Limits, limits_of
 from hessbench.problems.curvature.engines.table import AUTO, engine_names
 from hessbench.problems.curvature.matrices import (
     BY_EXAMPLE,
@@ -29,6 +32,7 @@ DECAYED: Final = ("hessian", "ggn")
 
 MAX_SEED: Final = 2**31 - 1
 MAX_DECAY: Final = 1e6
+MAX_MICRO_BATCH: Final = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class MatrixChoice:
         seed: Of those draws.
         group: Whether the batch is one group: batch norm in training mode.
         engine: How products with the Hessian, the GGN and what is made of them are made.
+        micro_batch: Samples that are multiplied at a time, nothing being kept between them; 0 for whole batches.
     """
 
     operator: str
@@ -50,6 +55,7 @@ class MatrixChoice:
     seed: int = 0
     group: bool = False
     engine: str = AUTO
+    micro_batch: int = 0
 
     def check(self, family: str) -> None:
         """Refuse what is out of range, or does not belong to the operator.
@@ -62,6 +68,10 @@ class MatrixChoice:
         in_range(family, "weight_decay", self.weight_decay, 0, MAX_DECAY)
         in_range(family, "mc_samples", self.mc_samples, 1, MAX_SAMPLES)
         in_range(family, "seed", self.seed, 0, MAX_SEED)
+        in_range(family, "micro_batch", self.micro_batch, 0, MAX_MICRO_BATCH)
+        if self.micro_batch and (self.operator not in MATRICES or self.group):
+            reason = "norm=train makes the batch one group" if self.group else f"operator={self.operator} takes batches"
+            raise ValueError(f"{family}: micro_batch belongs to operators that engines multiply with, and {reason}")
         if self.weight_decay and self.operator not in DECAYED:
             raise ValueError(
                 f"{family}: weight_decay belongs to operator={' or '.join(DECAYED)}, got operator={self.operator}"
@@ -84,19 +94,19 @@ class MatrixChoice:
             by_rows: Whether the engine of whole products waits for the first of them, where the operator offers rows or
                 parts.
         """
+        limits = limits_of(demanded(), network.parameters.device, self.micro_batch or None)
         if not (self._has_rows(network.loss) or self._has_parts(network.loss)):
-            return shifted(self._products(network), self.weight_decay)
+            return self._products(network, limits)
         if self.operator == "hessian":
-            op = StructuredHessian(
-                network, lambda: shifted(self._products(network), self.weight_decay), self.weight_decay
-            )
+            op = StructuredHessian(network, lambda: self._products(network, limits), self.weight_decay)
         else:
             own = network if self.operator == "ggn" else fisher_network(network, self.mc_samples, self.seed)
-            op = StructuredGGN(own, lambda: ggn_operator(own, self.engine))
+            op = StructuredGGN(own, lambda: ggn_operator(own, self.engine, limits))
         return op if by_rows else op.settle()
 
-    def _products(self, network: Network) -> LinearOperator:
-        return curvature_operator(network, self.operator, self.engine, mc_samples=self.mc_samples, seed=self.seed)
+    def _products(self, network: Network, limits: Limits) -> LinearOperator:
+        op = curvature_operator(network, self.operator, self.engine, limits, mc_samples=self.mc_samples, seed=self.seed)
+        return shifted(op, self.weight_decay)
 
     def _has_rows(self, loss: Loss) -> bool:
         """Whether it is the sum of outer products of its rows."""
@@ -118,7 +128,7 @@ class MatrixChoice:
     @property
     def extras(self) -> list[str]:
         """What it has beside its operator, for a hash; nothing where all is as by default, whatever the engine."""
-        plain = MatrixChoice(self.operator, engine=self.engine)
+        plain = MatrixChoice(self.operator, engine=self.engine, micro_batch=self.micro_batch)
         return [] if self == plain else [f"{self.weight_decay!r} {self.mc_samples} {self.seed} {self.group}"]
 
     def traits(self, loss: Loss) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ from functools import cached_property
 from typing import Final
 
 from hessbench.operators import LinearOperator
-from hessbench.problems.curvature.engines.choosing import LIMITS, Limits
 from hessbench.problems.curvature.engines.engine import MATRICES
+from hessbench.problems.curvature.engines.limits import LIMITS, Limits
 from hessbench.problems.curvature.engines.operator import EngineOperator, check_engine
 from hessbench.problems.curvature.engines.table import AUTO
 from hessbench.problems.curvature.factor import GGNFactor

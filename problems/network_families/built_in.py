@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +17,7 @@ from hessbench.problems.networks import flat_forward, flat_parameters
 from hessbench.problems.networks.architectures.batch_norm import has_batch_norm, unfolded
 from hessbench.problems.networks.losses import LOSSES, MEAN, REDUCTIONS
 from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.networks.own_module import OwnModule, filled
 from hessbench.problems.networks.restriction import block_index, block_shapes, restricted
 from hessbench.problems.parameters import in_range, one_of
 from hessbench.specs import Spec
@@ -70,6 +72,7 @@ def built_in_problem(
         """The network at its weights, as a function of the parameters of the block."""
         state, chosen, shapes = weights.state(), samples(), weights.shapes
         model = weights.shell.train(choice.group)
+        written = unfolded(model) if has_batch_norm(model) else model
         whole = Network(
             flat_forward(model, state, tuple(shapes)),
             flat_parameters(state, tuple(shapes)),
@@ -77,7 +80,8 @@ def built_in_problem(
             loss,
             batched,
             group=choice.group,
-            as_written=flat_forward(unfolded(model), state, tuple(shapes)) if has_batch_norm(model) else None,
+            as_written=flat_forward(written, state, tuple(shapes)) if has_batch_norm(model) else None,
+            own=OwnModule(lambda: filled(deepcopy(written), state), shapes),
         )
         return restricted(whole, block_index(block, shapes))
 

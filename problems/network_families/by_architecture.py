@@ -43,6 +43,7 @@ def mlp_problem(
     mc_samples: int = 1,
     seed: int = 0,
     engine: str = AUTO,
+    micro_batch: int = 0,
 ) -> Problem:
     """A curvature matrix of a multilayer perceptron, trained in seconds when it is first needed.
 
@@ -68,6 +69,7 @@ def mlp_problem(
         seed: Of those draws.
         engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
             `hessbench.problems.curvature.engines.table`.
+        micro_batch: Samples that engines multiply at a time, nothing being kept between them; 0 for whole batches.
 
     Raises:
         ValueError: If a parameter is out of range.
@@ -96,7 +98,7 @@ def mlp_problem(
         train_per_class=train_per_class,
         recipe_text=recipe,
     )
-    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, engine=engine)
+    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, engine=engine, micro_batch=micro_batch)
     depth = len(hidden)
 
     def ladder(dim: int) -> Problem:
@@ -105,6 +107,7 @@ def mlp_problem(
         return mlp_problem(
             data=data, widths="-".join([str(width)] * depth), activation=activation, per_class=per_class, split=split,
             weights=RANDOM, loss=loss, operator=operator, mc_samples=mc_samples, seed=seed, engine=engine,
+            micro_batch=micro_batch,
         )  # fmt: skip
 
     return built_in_problem(
@@ -136,6 +139,7 @@ def convolutional(architecture: str) -> ProblemFamily:
         mc_samples: int = 1,
         seed: int = 0,
         engine: str = AUTO,
+        micro_batch: int = 0,
     ) -> Problem:
         """A curvature matrix of a convolutional network; other images than 3 x 32 x 32 are enlarged or padded.
 
@@ -158,7 +162,8 @@ def convolutional(architecture: str) -> ProblemFamily:
         )  # fmt: skip
         if norm == TRAIN and not has_batch_norm(source.shell):
             raise ValueError(f"{architecture}: norm=train belongs to networks with batch norm, which this one has not")
-        choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
+        group = norm == TRAIN
+        choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group, engine=engine, micro_batch=micro_batch)
         return built_in_problem(
             spec, source, choice, family=architecture, batched=chosen.batched, per_class=per_class, split=split,
             block=block, reduction=reduction,

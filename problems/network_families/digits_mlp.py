@@ -11,15 +11,18 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hessbench.estimand.from_dense import DENSE_LIMIT, dense_references
 from hessbench.problem import Problem, ProblemFamily, array_hash
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.table import AUTO, engine_names
 from hessbench.problems.network_problem import network_problem
+from hessbench.problems.networks.architectures.mlp import mlp
+from hessbench.problems.networks.flat import parameter_shapes
 from hessbench.problems.networks.losses import CROSS_ENTROPY
 from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.networks.own_module import OwnModule
 from hessbench.problems.parameters import in_range, nearest, one_of, spec_of
 from hessbench.problems.references.dense import DENSE
 from hessbench.seeding import derive_seed
@@ -164,7 +167,20 @@ def digits_network(width: int, steps: int) -> Network:
     """The trained network and its data, in float64 with float32 weights."""
     inputs, labels = digits()
     parameters = train(width, steps, inputs, labels)
-    return Network(partial(mlp_logits, width=width), parameters, (Batch(inputs, labels),))
+    data = (Batch(inputs, labels),)
+    return Network(partial(mlp_logits, width=width), parameters, data, own=_own_module(width, parameters))
+
+
+def _own_module(width: int, parameters: Tensor) -> OwnModule:
+    """The same perceptron as a module, whose parameters lie in the same order."""
+
+    def make() -> nn.Module:
+        module = mlp((PIXELS,), CLASSES, (width,)).double()
+        with torch.no_grad():
+            nn.utils.vector_to_parameters(parameters, module.parameters())
+        return module
+
+    return OwnModule(make, parameter_shapes(mlp((PIXELS,), CLASSES, (width,))))
 
 
 DIGITS_MLP: Final = ProblemFamily(

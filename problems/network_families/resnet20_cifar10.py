@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -30,6 +31,7 @@ from hessbench.problems.networks import (
 from hessbench.problems.networks.architectures.batch_norm import EVAL, NORMS, TRAIN, unfolded
 from hessbench.problems.networks.losses import CROSS_ENTROPY, LOSSES, MEAN, REDUCTIONS, Loss
 from hessbench.problems.networks.network import Batch, Network
+from hessbench.problems.networks.own_module import OwnModule, filled
 from hessbench.problems.parameters import in_range, one_of, spec_of
 
 FAMILY: Final = "resnet20-cifar10"
@@ -84,6 +86,7 @@ def resnet20_problem(
     mc_samples: int = 1,
     seed: int = 0,
     engine: str = AUTO,
+    micro_batch: int = 0,
 ) -> Problem:
     """A curvature matrix of ResNet20 over the first images of CIFAR-10.
 
@@ -106,6 +109,7 @@ def resnet20_problem(
         seed: Of those draws.
         engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
             `hessbench.problems.curvature.engines.table`.
+        micro_batch: Samples that engines multiply at a time, nothing being kept between them; 0 for whole batches.
 
     Raises:
         ValueError: If a parameter is out of range, or the weights need the other shortcuts.
@@ -117,7 +121,8 @@ def resnet20_problem(
     one_of(FAMILY, "loss", loss, LOSSES)
     one_of(FAMILY, "reduction", reduction, REDUCTIONS)
     one_of(FAMILY, "norm", norm, NORMS)
-    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group=norm == TRAIN, engine=engine)
+    group = norm == TRAIN
+    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, group, engine=engine, micro_batch=micro_batch)
     choice.check(FAMILY)
     shapes = parameter_shapes(resnet20_module(weights, shortcuts))
     total = replace(LOSSES[loss], mean=reduction == MEAN)
@@ -172,7 +177,8 @@ def resnet20_network(
     pixels = torch.as_tensor(images).permute(0, 3, 1, 2).to(torch.float32) / 255
     mean, std = (torch.tensor(values)[:, None, None] for values in (stored.mean, stored.std))
     inputs = ((pixels - mean) / std).contiguous()
-    names = tuple(parameter_shapes(model))
+    shapes = parameter_shapes(model)
+    names, written = tuple(shapes), unfolded(model)
     # A vectorised block of convolutions is slower on a CPU than a loop over its columns.
     data = (Batch(inputs, torch.as_tensor(labels, dtype=torch.int64)),)
     return Network(
@@ -182,7 +188,8 @@ def resnet20_network(
         loss,
         batched=False,
         group=norm == TRAIN,
-        as_written=flat_forward(unfolded(model), state, names),
+        as_written=flat_forward(written, state, names),
+        own=OwnModule(lambda: filled(deepcopy(written), state), shapes),
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hessbench.problems.networks.inputs import Inputs, Places, mapped, taken
 from hessbench.problems.networks.losses import CROSS_ENTROPY, Loss, LossTotal
+from hessbench.problems.networks.own_module import OwnModule
 
 Forward: TypeAlias = Callable[[Tensor, Inputs], Tensor]
 
@@ -57,7 +58,9 @@ class Network:
         group: Whether the batch is one group (batch norm in training mode): the outputs of a sample depend on the
             others, and no sample has a loss of its own.
         as_written: The same function as the author of the network would write it, where `forward` was rewritten for
-            speed (batch norm folded into the layer before it): what a gradient is timed with.
+            speed (batch norm folded into the layer before it).
+        own: The module it is a function of, whose gradient products are timed beside; None where there is none, and
+            the gradient in the flat vector stands for it.
     """
 
     forward: Forward
@@ -68,6 +71,7 @@ class Network:
     traced: bool | None = None
     group: bool = False
     as_written: Forward | None = None
+    own: OwnModule | None = None
 
     @property
     def traces(self) -> bool:
@@ -121,6 +125,38 @@ class Network:
         parameters = self.parameters.detach().clone().requires_grad_()
         with torch.enable_grad():
             return torch.autograd.grad(written.objective(parameters), parameters)[0]
+
+    def own_gradient(self) -> Callable[[], tuple[Tensor, ...]]:
+        """What takes one gradient of the objective as a user of the module does: the unit that seconds are told in.
+
+        It is `torch.autograd.grad(loss(model(X), y), parameters)` of the module itself, with torch's own loss where it
+        has it, and nothing is put into one vector. A network without a module of its own is taken as it is written.
+
+        Cost: the module is made once, here.
+        """
+        if self.own is None:
+            forward = self.forward if self.as_written is None else self.as_written
+            leaf = self.parameters.detach().clone().requires_grad_()
+            parameters, outputs_of = [leaf], lambda inputs: forward(leaf, inputs)
+        else:
+            own = self.own
+            model, parameters = own.placed(self.parameters)
+            outputs_of = lambda inputs: own.call(model, inputs)  # noqa: E731 -- one of two
+        whole_mean = self.loss.mean and len(self.batches) == 1 and self.loss.written is not None
+
+        def objective() -> Tensor:
+            if whole_mean and self.loss.written is not None:
+                (batch,) = self.batches
+                return self.loss.written(outputs_of(batch.inputs), batch.targets, "mean")
+            losses = [self.loss.as_its_user(outputs_of(batch.inputs), batch.targets) for batch in self.batches]
+            total = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+            return total * self.scale if self.loss.mean else total
+
+        def gradient() -> tuple[Tensor, ...]:
+            with torch.enable_grad():
+                return torch.autograd.grad(objective(), parameters)
+
+        return gradient
 
     def example_gradient(self, place: int) -> Tensor:
         """Gradient (n,) of the loss of one sample by itself, which no mean divides.

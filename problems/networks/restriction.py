@@ -119,12 +119,9 @@ def restricted(network: Network, index: Index) -> Network:
             forward=_from_slices(network, whole, ranges),
             parameters=chosen,
             as_written=None if written is None else _from_slices(written, whole, ranges),
+            own=None if network.own is None else network.own.touched_by(_places(ranges)),
         )
-    places = (
-        index
-        if isinstance(index, Tensor)
-        else torch.cat([torch.arange(where.start, where.stop, where.step) for where in index])
-    )
+    places = index if isinstance(index, Tensor) else _places(index)
     _check_places(places, size)
     places = places.detach().to(torch.int64).clone()
     chosen = whole[places.to(whole.device)]
@@ -133,7 +130,12 @@ def restricted(network: Network, index: Index) -> Network:
         forward=_from_places(network, whole, places),
         parameters=chosen,
         as_written=None if written is None else _from_places(written, whole, places),
+        own=None if network.own is None else network.own.touched_by(places),
     )
+
+
+def _places(ranges: Sequence[range]) -> Tensor:
+    return torch.cat([torch.arange(where.start, where.stop, where.step) for where in ranges])
 
 
 def _from_slices(network: Network, whole: Tensor, ranges: tuple[range, ...]) -> Callable[[Tensor, Tensor], Tensor]:

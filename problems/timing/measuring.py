@@ -1,8 +1,8 @@
 """What products cost beside one gradient of the same batch, in one interleaved run.
 
-The yardstick is the gradient of the objective by autograd, of the network as its author would write it. Every way takes
-its turn in every round, so that all of them meet the same load, and a ratio is the median over rounds of ratios taken
-within a round. Nothing is timed before it has agreed with the kept graph.
+The yardstick is the gradient that a user takes: by autograd, of the module itself in the list of its parameters. Every
+way takes its turn in every round, so that all of them meet the same load, and a ratio is the median over rounds of
+ratios taken within a round. Nothing is timed before it has agreed with the kept graph.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from hessbench.clock import seconds_a_call, wait_for
+from hessbench.counting import PRICES
 from hessbench.exceptions import first_line
 from hessbench.flops import counting_flops
 from hessbench.operators import LinearOperator, Matmat, info_of
-from hessbench.problems.curvature.engines.engine import EngineUnavailable
+from hessbench.problems.curvature.engines.engine import KINDS, EngineUnavailable
 from hessbench.problems.curvature.engines.live_bytes import LiveBytes
 from hessbench.problems.curvature.engines.operator import EngineOperator
 from hessbench.problems.curvature.engines.yardstick import disagrees
@@ -62,6 +63,7 @@ class Timing:
         seconds: Median seconds of a column.
         gradient_s: Median seconds of the gradient.
         ratio: Median over rounds of a column's time over the round's gradient.
+        nominal: A column in gradients as budgets count it, by multiplications.
         low: Least of those ratios.
         high: Largest of them.
         over_kept: The same over one vector by the kept graph.
@@ -81,6 +83,7 @@ class Timing:
     seconds: float | None = None
     gradient_s: float | None = None
     ratio: float | None = None
+    nominal: float | None = None
     low: float | None = None
     high: float | None = None
     over_kept: float | None = None
@@ -130,7 +133,7 @@ def measure(
     if all(way.name != YARDSTICK for way in ways):
         ways = (*ways, engine_way(YARDSTICK))
     written = replace(network, forward=network.as_written) if network.as_written is not None else network
-    gradient = _gradient_of(written)
+    gradient = network.own_gradient()
     gradient()
     gradient_s = median(_seconds(gradient, network.parameters, 1) for _ in range(3))
     generator = make_generator(derive_seed("operators"), network.parameters.device)
@@ -249,20 +252,11 @@ def _timed(row: Timing, width: int, times: Mapping[tuple[str, int], list[float]]
         seconds=median(mine),
         gradient_s=median(gradients),
         ratio=median(ratios),
+        nominal=PRICES[KINDS[row.matrix]],
         low=min(ratios),
         high=max(ratios),
         over_kept=over,
     )
-
-
-def _gradient_of(network: Network) -> Callable[[], Tensor]:
-    parameters = network.parameters.detach().clone().requires_grad_()
-
-    def gradient() -> Tensor:
-        with torch.enable_grad():
-            return torch.autograd.grad(network.objective(parameters), parameters)[0]
-
-    return gradient
 
 
 def _seconds(run: Callable[[], object], where: Tensor, batch: int) -> float:

@@ -20,7 +20,9 @@ FAILURES: Final = (RuntimeError, LookupError, TypeError, ValueError, AttributeEr
 """What a model may raise that cannot be called so."""
 
 
-def way_to_call(ways: Sequence[Arguments], called: Callable[[Arguments], Forward], at: Tensor, batch: Batch) -> Forward:
+def way_to_call(
+    ways: Sequence[Arguments], called: Callable[[Arguments], Forward], at: Tensor, batch: Batch
+) -> Arguments:
     """The first way to call a model that it can be called in on two samples; the first of all where there is none.
 
     Args:
@@ -35,11 +37,11 @@ def way_to_call(ways: Sequence[Arguments], called: Callable[[Arguments], Forward
             try:
                 called(way)(at.double(), few.inputs)
             except OtherOutput:
-                return called(way)
+                return way
             except FAILURES:
                 continue
-        return called(way)
-    return called(ways[0])
+        return way
+    return ways[0]
 
 
 def first_outputs(forward: Forward, parameters: Tensor, batch: Batch) -> Tensor:

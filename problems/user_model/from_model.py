@@ -29,6 +29,7 @@ from hessbench.problems.network_problem import network_problem
 from hessbench.problems.networks.flat import flat_forward, flat_parameters, parameter_shapes
 from hessbench.problems.networks.inputs import Inputs, structure_of, tensors_of
 from hessbench.problems.networks.network import Batch, Forward, Network, refuse_infinite
+from hessbench.problems.networks.own_module import OwnModule
 from hessbench.problems.networks.restriction import ALL, block_index, block_pieces, block_shapes, restricted
 from hessbench.problems.user_model.calling import Arguments, tensor_of, ways_to_call, whole
 from hessbench.problems.user_model.check import differentiable_attention, refuse_modes, tried
@@ -36,7 +37,7 @@ from hessbench.problems.user_model.checkpointing import refusing_checkpoints
 from hessbench.problems.user_model.data import Data, read_batches
 from hessbench.problems.user_model.exact_activations import ExactCelu, exact
 from hessbench.problems.user_model.first_outputs import first_outputs, outputs_shapes, way_to_call
-from hessbench.problems.user_model.layout import UserLoss, layout_of
+from hessbench.problems.user_model.layout import Layout, UserLoss, layout_of
 from hessbench.problems.user_model.loss import loss_of, loss_text
 from hessbench.problems.user_model.padded_embedding import fix_padding
 from hessbench.problems.user_model.selection import Selection, selected_names
@@ -61,6 +62,7 @@ def from_model(
     mc_samples: int = 1,
     seed: int = 0,
     engine: str = AUTO,
+    micro_batch: int = 0,
 ) -> Problem:
     """A curvature matrix of a model, its loss and its data as a problem.
 
@@ -100,6 +102,7 @@ def from_model(
         seed: Of those draws.
         engine: How products with the Hessian and the GGN are made: auto for the fastest way here, or a name of
             `hessbench.problems.curvature.engines.table`. It is not part of the problem's hash.
+        micro_batch: Samples that engines multiply at a time, nothing being kept between them; 0 for whole batches.
 
     Returns:
         The problem, with its references where the size allows them.
@@ -111,7 +114,7 @@ def from_model(
     Raises:
         ValueError: Saying in one sentence what is not accepted, or what torch cannot differentiate twice.
     """
-    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, engine=engine)
+    choice = MatrixChoice(operator, weight_decay, mc_samples, seed, engine=engine, micro_batch=micro_batch)
     choice.check("from_model")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"from_model: dtype must be torch.float32 or torch.float64, got {dtype}")
@@ -128,7 +131,8 @@ def from_model(
     part = _Part(own, state, names, block)
     with refusing_checkpoints(), ExactCelu() as celu:
         ways = ways_to_call(own, batches[0].inputs)
-        forward = way_to_call(ways, part.forward, part.parameters, batches[0])
+        way = way_to_call(ways, part.forward, part.parameters, batches[0])
+        forward = part.forward(way)
         parameters = part.parameters
         shown = first_outputs(forward, parameters, batches[0])
         layout = layout_of(loss, batches, outputs_shapes(forward, parameters, batches, shown))
@@ -136,7 +140,7 @@ def from_model(
     found = loss_of(loss, batches, layout.flat(shown), layout)
     batches = layout.filled(rowed_targets(batches, layout), ignored_label(loss))
     outputs = layout.rows_of(shown)
-    network = Network(forward, parameters, batches, found)
+    network = Network(forward, parameters, batches, found, own=part.module(way, layout))
     network, by_example = tried(network, own, operator)
     small = network.num_samples * network.parameters.numel() <= EAGER
     if small:
@@ -182,6 +186,22 @@ class _Part:
     def forward(self, arguments: Arguments) -> Forward:
         """Outputs as a function of them, of a model that takes its inputs so."""
         return self._function(arguments)[0]
+
+    def module(self, arguments: Arguments, layout: Layout) -> OwnModule:
+        """The module itself, differentiated by the parameters that hold any of the block."""
+        shapes = parameter_shapes(self.model, self.names)
+
+        def make() -> nn.Module:
+            model = copy.deepcopy(self.model)
+            model.load_state_dict(self.state, strict=False)
+            return model
+
+        def call(model: nn.Module, inputs: Inputs) -> Tensor:
+            positional, named = arguments(inputs)
+            return layout.rows_of(tensor_of(model(*positional, **named)))
+
+        places = torch.cat([torch.arange(one.start, one.stop, one.step) for one in block_index(self.block, shapes)])
+        return OwnModule(make, shapes, call).touched_by(places)
 
     def _function(self, arguments: Arguments) -> tuple[Forward, Tensor]:
         """Outputs as a function of them, and what they are.

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hessbench import Diagonal, TopEigenvalues, Trace
+from hessbench.demand import Demand, demanding
 from hessbench.operators import to_dense
 from hessbench.problem import FACTOR, NETWORK, PARTS, PSD, ROWS, SUBSET
 from hessbench.problems.curvature.choice import MatrixChoice
@@ -85,3 +86,34 @@ def test_what_it_is_made_of_is_hashed_once():
     problem = problem_of(MatrixChoice("hessian"), fingerprint=lambda: str(asked.append(1)))
     assert problem.hash == replace(problem, modules=()).hash
     assert asked == [1]
+
+
+def test_micro_batches_are_named_and_multiply_the_same_matrix():
+    spec = parse_one("mine[steps=3]")
+    whole, cut = (problem_of(MatrixChoice("ggn", micro_batch=size), spec) for size in (0, 2))
+    assert (whole.name, cut.name) == ("mine[steps=3]", "mine[micro_batch=2,steps=3]")
+    built = cut.build(CPU, torch.float64)
+    assert built.info.engine.endswith("micro-batches of 2")
+    torch.testing.assert_close(to_dense(built), to_dense(whole.build(CPU, torch.float64)))
+    assert MatrixChoice("ggn", micro_batch=2).extras == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (MatrixChoice("hessian", micro_batch=-1), "micro_batch"),
+        (MatrixChoice("ntk", micro_batch=2), "operator=ntk takes batches"),
+        (MatrixChoice("hessian", group=True, micro_batch=2), "one group"),
+    ],
+)
+def test_micro_batches_that_cannot_be_are_refused(choice, said):
+    with pytest.raises(ValueError, match=said):
+        choice.check("mine")
+
+
+def test_what_a_run_asks_reaches_the_choice_of_the_engine(tmp_path, monkeypatch):
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
+    problem = problem_of(MatrixChoice("hessian"))
+    with demanding(Demand(cap_bytes=1600)):
+        assert "micro-batches of" in problem.build(CPU, torch.float64).info.engine
+    assert "micro-batches of" not in problem.build(CPU, torch.float64).info.engine

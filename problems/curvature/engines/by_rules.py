@@ -58,11 +58,11 @@ def unknown_node(network: Network) -> str | None:
 
 
 def _hessian(network: Network, rules: RulesProducts) -> Products:
-    return Products(lambda block: _scaled(rules.hessian(block), network), jacobian=rules)
+    return Products(lambda block: _scaled(rules.hessian(block), network), jacobian=rules, width=rules.width)
 
 
 def _ggn(network: Network, rules: RulesProducts) -> Products:
-    return Products(lambda block: _scaled(rules.ggn(block), network), jacobian=rules)
+    return Products(lambda block: _scaled(rules.ggn(block), network), jacobian=rules, width=rules.width)
 
 
 def _scaled(product: Tensor, network: Network) -> Tensor:

@@ -1,5 +1,8 @@
 """Which engine: the one asked for, or the fastest one that memory allows, found by measuring once.
 
+The rules come first. Where a product of theirs takes no longer than its multiplications, told in gradients of the same
+samples, no other engine is tried: those make the same multiplications.
+
 The order is stable: an engine further down the table is chosen only where it was clearly faster, so that the same
 problem gets the same engine on a noisy machine. Engines that keep nothing are slower by their multiplications, and
 are taken only where none that keeps its graphs fits.
@@ -17,52 +20,24 @@ import torch
 from torch import Tensor
 
 from hessbench.clock import seconds_a_call, wait_for
+from hessbench.counting import PRICES
 from hessbench.exceptions import first_line
-from hessbench.problems.curvature.engines.engine import Engine, Make, Products
+from hessbench.operators import ProductKind
+from hessbench.problems.curvature.engines.engine import KINDS, Engine, Make, Products
+from hessbench.problems.curvature.engines.limits import FEW_PRODUCTS, MANY_PRODUCTS
+from hessbench.problems.curvature.engines.limits import Limits as Limits
 from hessbench.problems.curvature.engines.live_bytes import LiveBytes
 from hessbench.problems.curvature.engines.micro_batches import pieces
+from hessbench.problems.curvature.engines.repaying import may_repay
 from hessbench.problems.curvature.engines.table import ENGINES
 from hessbench.problems.networks.network import Batch, Network
 
 CLEARLY: Final = 0.7
 """Share of the time of an engine before it that an engine must stay under to be chosen."""
 
-FEW_PRODUCTS: Final = 40
-"""Products up to which no engine is tried that takes seconds to set up."""
-
-MANY_PRODUCTS: Final = 1000
-"""Products from which a compiled engine is tried."""
-
 _SMALL_PART: Final = 8
 _QUICK_S: Final = 0.02
-_REPEATS: Final = 3
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is asked of an engine.
-
-    Attributes:
-        num_products: How many products are going to be made: with few, nothing is tried that is costly to set up.
-        micro_batch: Samples that are multiplied at a time, nothing being kept from one micro-batch to the next; by
-            default whole batches, or what memory holds where `auto` finds that they do not fit.
-        cap_bytes: Memory that an engine and a product may take, for `auto`, and for blocks, which are split where they
-            would take more; half of what is free by default.
-    """
-
-    num_products: int = FEW_PRODUCTS
-    micro_batch: int | None = None
-    cap_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("num_products", "micro_batch", "cap_bytes"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-
-
-LIMITS: Final = Limits()
-"""A short run of products with whole batches."""
+_REPEATS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -74,12 +49,18 @@ class Choice:
         micro_batch: Samples it takes at a time; None for whole batches.
         column_bytes: Bytes that one more column of a block takes; None where it was not measured.
         note: What choosing found and cost, for the ledger.
+        needed_bytes: What is kept and a product of one column together; 0 where it was not measured.
+        recalled: Whether it was made at another time, and is only remembered.
+        made: Products with the first batch that choosing has set up already; only the whole batch's.
     """
 
     engine: Engine
     micro_batch: int | None = None
     column_bytes: int | None = None
     note: str = ""
+    needed_bytes: int = 0
+    recalled: bool = False
+    made: Products | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +90,7 @@ class Trial:
         product_s: Seconds of one product with all data, by proportion.
         kept: Memory kept between products.
         column: Memory that a product of one column takes on top.
+        made: What was set up, where the part was all of the first batch.
     """
 
     engine: Engine
@@ -116,6 +98,7 @@ class Trial:
     product_s: float
     kept: MemoryUse
     column: MemoryUse
+    made: Products | None = None
 
     def seconds(self, num_products: int) -> float:
         """Set-up and products together."""
@@ -136,15 +119,15 @@ def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
         limits: What is asked of the engine; without `cap_bytes`, memory does not matter.
 
     Cost: for each engine that is tried, its set-up and two to four products, on an eighth of the data where a product
-    takes long; the engines tried are two where the rules know the network.
+    takes long. That is the rules alone, where they know the network and need no more gradients than are counted.
 
     Raises:
         ValueError: If the network has no such matrix.
         RuntimeError: If torch can make no such product, or memory runs out.
     """
     start = time.perf_counter()
-    part = _part(network, limits.micro_batch)
-    trials, refused = _trials(network, part, matrix, limits)
+    part, gradient_s = _part(network, limits.micro_batch)
+    trials, refused = _trials(network, part, gradient_s, matrix, limits)
     samples = network.num_samples if limits.micro_batch is None else part.size
     cap = math.inf if limits.cap_bytes is None else limits.cap_bytes
     fitting = [trial for trial in trials if trial.together.of(samples) <= cap]
@@ -161,11 +144,27 @@ def measured_choice(network: Network, matrix: str, limits: Limits) -> Choice:
     note = f"auto of {len(trials)}, {seconds:.2g} s, {_written(best.together.of(samples))}"
     if "rules" in refused:
         note += f"; rules: {first_line(refused['rules'])}"
-    return Choice(engine, size, best.column.of(samples) if size is None else None, note)
+    return Choice(
+        engine,
+        size,
+        best.column.of(samples) if size is None else None,
+        note,
+        best.together.of(samples),
+        made=best.made if size is None else None,
+    )
 
 
-def _trials(network: Network, part: Batch, matrix: str, limits: Limits) -> tuple[list[Trial], dict[str, Exception]]:
+def _trials(
+    network: Network, part: Batch, gradient_s: float, matrix: str, limits: Limits
+) -> tuple[list[Trial], dict[str, Exception]]:
     """What the engines that come into question took, and why others could not be tried.
+
+    Args:
+        network: The network.
+        part: What they are tried on.
+        gradient_s: Seconds of a gradient of the part.
+        matrix: hessian or ggn.
+        limits: What is asked of them.
 
     Raises:
         ValueError: If the network has no such matrix.
@@ -179,9 +178,18 @@ def _trials(network: Network, part: Batch, matrix: str, limits: Limits) -> tuple
         names.append("compiled")
     trials: list[Trial] = []
     refused: dict[str, Exception] = {}
+    cap = math.inf if limits.cap_bytes is None else limits.cap_bytes
+    counted = PRICES[KINDS[matrix]] + (PRICES[ProductKind.GRADIENT] if streams else 0)
+    enough = counted * gradient_s * network.num_samples / part.size
+    samples = part.size if streams else network.num_samples
     for name in names:
+        best = min((trial.product_s for trial in trials), default=math.inf)
+        if not ENGINES[name].is_costly and best <= enough and trials[0].together.of(samples) <= cap:
+            continue
+        if ENGINES[name].is_costly and not may_repay(name, network, part, best * limits.num_products):
+            continue
         try:
-            trials.append(_tried(network, part, ENGINES[name], matrix, streams=streams))
+            trials.append(_tried(network, part, ENGINES[name], matrix, streams=streams, cap=cap))
         except (ValueError, RuntimeError) as failure:
             if isinstance(failure, ValueError) and name != "rules":
                 raise  # about the network itself
@@ -199,15 +207,22 @@ def _first_or_clearly_faster(trials: list[Trial], num_products: int) -> Trial:
     return best
 
 
-def _part(network: Network, micro_batch: int | None) -> Batch:
-    """What engines are tried on: an eighth of the first batch, all of it where that is quick, or a micro-batch."""
+def _part(network: Network, micro_batch: int | None) -> tuple[Batch, float]:
+    """What engines are tried on, and the seconds of a gradient of it.
+
+    An eighth of the first batch, all of it where that is quick, or a micro-batch.
+    """
     first = network.batches[0]
     if network.group:
-        return first
+        return first, _gradient_s(network, first)
     if micro_batch is not None:
-        return next(pieces(first, micro_batch))
-    part = next(pieces(first, max(_SMALL_PART, first.size // 8)))
-    return first if _gradient_s(network, part) * first.size / part.size < _QUICK_S else part
+        part = next(pieces(first, micro_batch))
+        return part, _gradient_s(network, part)
+    size = max(_SMALL_PART, first.size // 8)
+    part = first if size >= first.size else next(pieces(first, size))
+    seconds = _gradient_s(network, part)
+    is_quick = part.size < first.size and seconds * first.size / part.size < _QUICK_S
+    return (first, _gradient_s(network, first)) if is_quick else (part, seconds)
 
 
 def _gradient_s(network: Network, part: Batch) -> float:
@@ -216,14 +231,20 @@ def _gradient_s(network: Network, part: Batch) -> float:
         return _least_seconds(lambda: torch.autograd.grad(network.part_of(part)(parameters), parameters), parameters)
 
 
-def _tried(network: Network, part: Batch, engine: Engine, matrix: str, *, streams: bool) -> Trial:
-    """Set up and multiply once under the meter, then multiply against the clock."""
+def _tried(
+    network: Network, part: Batch, engine: Engine, matrix: str, *, streams: bool, cap: float = math.inf
+) -> Trial:
+    """Set up and multiply once under the meter, then multiply against the clock.
+
+    What memory does not depend on the samples is told by a second set-up with half of them, only where what is taken
+    in proportion to all of them does not fit the cap.
+    """
     make = engine.of(matrix)
     block = network.parameters.new_full((network.parameters.numel(), 1), network.parameters.numel() ** -0.5)
     share = network.num_samples / part.size
     products, setup_s, kept, column = _metered(make, network, part, block)
     fixed_kept = fixed_column = 0.0
-    if part.size > 1 and part.size < network.num_samples:
+    if part.size > 1 and part.size < network.num_samples and (kept + column) * share > cap:
         half = next(pieces(part, part.size // 2))
         again = engine.of(matrix, again=True)
         _, _, half_kept, half_column = _metered(again, network, half, block)
@@ -238,7 +259,8 @@ def _tried(network: Network, part: Batch, engine: Engine, matrix: str, *, stream
         seconds = _least_seconds(lambda: again(network, part).multiply(block), block)
         return Trial(engine, 0.0, seconds * share, keeps, takes)
     seconds = _least_seconds(lambda: products.multiply(block), block)
-    return Trial(engine, setup_s if engine.is_costly else 0.0, seconds * share, keeps, takes)
+    made = products if part is network.batches[0] else None
+    return Trial(engine, setup_s if engine.is_costly else 0.0, seconds * share, keeps, takes, made)
 
 
 def _metered(make: Make, network: Network, part: Batch, block: Tensor) -> tuple[Products, float, int, int]:
@@ -255,11 +277,12 @@ def _metered(make: Make, network: Network, part: Batch, block: Tensor) -> tuple[
 
 
 def _least_seconds(run: Callable[[], object], where: Tensor) -> float:
-    """The least of three runs, or one run that takes long."""
-    least = math.inf
+    """The least of many runs, as what is short is easily disturbed, or one run that takes long."""
+    least, spent = math.inf, 0.0
     for _ in range(_REPEATS):
-        least = min(least, seconds_a_call(run, where.device))
-        if least > _QUICK_S:
+        seconds = seconds_a_call(run, where.device)
+        least, spent = min(least, seconds), spent + seconds
+        if spent > _QUICK_S:
             break
     return least
 

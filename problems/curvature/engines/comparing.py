@@ -59,8 +59,8 @@ def compare(network: Network, engine: Engine, matrix: str, made: Products | None
         matrix: hessian or ggn.
         made: What an engine that is costly to set up has set up for the first batch: compared as it is, in its dtype.
 
-    Cost: a set-up of both on a few samples and three columns; of what was set up, those columns and the kept graph of
-    the first batch.
+    Cost: a set-up of both on a few samples and three columns, one where columns are multiplied one by one; of what was
+    set up, three columns and the kept graph of the first batch.
 
     Raises:
         EngineDisagrees: Naming the first operation that the engine has wrong.
@@ -70,7 +70,10 @@ def compare(network: Network, engine: Engine, matrix: str, made: Products | None
     if made is None:
         few = few_samples(network).to(network.parameters.device, torch.float64)
         network = replace(network, parameters=network.parameters.double(), batches=(few,))
-        gap = gap_of(network, engine.of(matrix)(network, few).multiply, matrix)
+        # By what it made before, it knows the network; whether its gradient is right shows in the products.
+        compared = engine.of(matrix, again=True)(network, few)
+        looped = compared.width == 1 or not engine.columns_at_once(network)
+        gap = gap_of(network, compared.multiply, matrix, columns=1 if looped else 2)
     else:
         whole, network = network, replace(network, batches=network.batches[:1])
         share = network.scale / whole.scale  # a mean over one batch, where the product's is over all

@@ -9,13 +9,17 @@ from typing import Final, Protocol, TypeAlias
 
 from torch import Tensor
 
-from hessbench.operators import Matmat
+from hessbench.operators import Matmat, ProductKind
 from hessbench.problems.networks.network import Batch, Network
 
 MATRICES: Final[Mapping[str, str]] = MappingProxyType(
     {"hessian": "hessian", "ggn": "ggn", "residual": "hessian", "monte-carlo-fisher": "ggn"}
 )
 """The operators that engines multiply with, and of which of the two matrices, of a network of their own, each is."""
+
+
+KINDS: Final[Mapping[str, ProductKind]] = MappingProxyType({"hessian": ProductKind.HESSIAN, "ggn": ProductKind.GGN})
+"""What a product with a matrix counts as."""
 
 
 class EngineUnavailable(ValueError):  # noqa: N818 -- says what is the case, as the sentences that show it do
@@ -45,12 +49,14 @@ class Products:
         total: Sum of the losses of the batch, where setting up computed it.
         jacobian: The derivative of the outputs, where it is kept.
         note: What the ledger shall know beside the engine's name.
+        width: Columns that are multiplied at a time; 0 for as many as come.
     """
 
     multiply: Matmat
     total: Tensor | None = None
     jacobian: Jacobian | None = None
     note: str = ""
+    width: int = 0
 
 
 Make: TypeAlias = Callable[[Network, Batch], Products]

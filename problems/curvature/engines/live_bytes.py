@@ -32,6 +32,10 @@ class LiveBytes(TorchDispatchMode):
         self.peak = 0
         self._known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled within: the guard against it would import the compiler, 1.3 s
+
     def __torch_dispatch__(
         self,
         func: Callable[..., Any],

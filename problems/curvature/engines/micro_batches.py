@@ -12,7 +12,9 @@ from hessbench.problems.curvature.engines.engine import Engine, Products
 from hessbench.problems.networks.network import Batch, Network, refuse_group, refuse_infinite
 
 
-def whole(network: Network, engine: Engine, matrix: str, *, again: bool = False) -> tuple[Matmat, list[Products]]:
+def whole(
+    network: Network, engine: Engine, matrix: str, *, again: bool = False, first: Products | None = None
+) -> tuple[Matmat, list[Products]]:
     """The product over all batches, each set up once and kept, and what was set up.
 
     Args:
@@ -20,13 +22,17 @@ def whole(network: Network, engine: Engine, matrix: str, *, again: bool = False)
         engine: What multiplies with each batch.
         matrix: hessian or ggn.
         again: Whether the engine has taken the network before.
+        first: What was set up for the first batch already.
 
     Raises:
         ValueError: If a loss is not finite.
     """
     kept: list[Products] = []
     for number, batch in enumerate(network.batches, 1):
-        products = engine.of(matrix, again=again or number > 1)(network, batch)
+        if first is not None and number == 1:
+            products = first
+        else:
+            products = engine.of(matrix, again=again or number > 1)(network, batch)
         refuse_infinite(_total(network, batch) if products.total is None else products.total, number)
         kept.append(products)
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 import torch
 from torch import Tensor
 
 from hessbench.exceptions import first_line
-from hessbench.operators import Matmat, OperatorInfo, ProductKind, check_block, multiply
-from hessbench.problems.curvature.engines.choosing import LIMITS, Choice, Limits, measured_choice
+from hessbench.operators import Matmat, OperatorInfo, check_block, multiply
+from hessbench.problems.curvature.engines.choosing import Choice, measured_choice
 from hessbench.problems.curvature.engines.comparing import EngineDisagrees, compare
-from hessbench.problems.curvature.engines.engine import EngineUnavailable, Jacobian, Products
+from hessbench.problems.curvature.engines.engine import KINDS, EngineUnavailable, Jacobian, Products
+from hessbench.problems.curvature.engines.limits import LIMITS, Limits
 from hessbench.problems.curvature.engines.live_bytes import LiveBytes
 from hessbench.problems.curvature.engines.micro_batches import streamed, whole
 from hessbench.problems.curvature.engines.output_rounding import rounding_size
+from hessbench.problems.curvature.engines.remembered import remember, remembered_choice
 from hessbench.problems.curvature.engines.splitting import SplitBlocks, memory_of
 from hessbench.problems.curvature.engines.table import AUTO, ENGINES, engine_names
 from hessbench.problems.networks.network import Network
 from hessbench.specs import suggest
-
-_KINDS: Final = {"hessian": ProductKind.HESSIAN, "ggn": ProductKind.GGN}
 
 
 class EngineOperator:
@@ -38,7 +37,7 @@ class EngineOperator:
         network: The network.
 
     Cost: the engine's set-up, and its comparison with the kept graph on a few samples; `auto` also tries engines, on a
-    part of the data where that is slow.
+    part of the data where that is slow, unless the cache remembers which one it was.
 
     Raises:
         ValueError: If the engine is unknown or cannot make these products, if they are not those of the kept graph, or
@@ -54,29 +53,13 @@ class EngineOperator:
         self.device = network.parameters.device
         cap = memory_of(self.device) if limits.cap_bytes is None else limits.cap_bytes
         if engine == AUTO:
-            choice = measured_choice(network, matrix, replace(limits, cap_bytes=cap))
+            choice, product, self._kept = _automatic(network, matrix, limits, cap)
         else:
             choice = Choice(ENGINES[engine], limits.micro_batch)
-        try:
-            product, self._kept = _products(network, choice, matrix, again=engine == AUTO)
-            compare(network, choice.engine, matrix, self._kept[0] if choice.engine.is_costly else None)
-        except EngineDisagrees as failure:
-            if engine != AUTO:
-                raise
-            remedy = "kept-graph" if choice.micro_batch is None else "double-backward"
-            choice = replace(choice, engine=ENGINES[remedy], note=f"{choice.note}; {failure}")
-            product, self._kept = _products(network, choice, matrix)
-        except RuntimeError as failure:
-            if engine == AUTO or isinstance(failure, torch.OutOfMemoryError) or "memory" in str(failure):
-                raise
-            said = first_line(failure).rstrip(".")
-            raise EngineUnavailable(
-                f"the engine {engine} cannot multiply with the {matrix} of this network ({said}): take engine=auto or "
-                "engine=kept-graph"
-            ) from failure
+            product, self._kept = _asked(network, choice, matrix)
         self._product = SplitBlocks(product, cap, self._measure(choice, product))
         self.info = OperatorInfo(
-            _KINDS[matrix], network.num_samples, network.num_samples, _engine_text(network, choice, self._kept)
+            KINDS[matrix], network.num_samples, network.num_samples, _engine_text(network, choice, self._kept)
         )
 
     def matmat(self, block: Tensor, /) -> Tensor:
@@ -113,10 +96,59 @@ class EngineOperator:
         return measure
 
 
+def _asked(network: Network, choice: Choice, matrix: str) -> tuple[Matmat, list[Products]]:
+    """The product by an engine that was asked for, compared with the kept graph.
+
+    Raises:
+        RuntimeError: If memory runs out.
+        EngineUnavailable: If the engine cannot make it, or is wrong.
+    """
+    name = choice.engine.name
+    try:
+        product, kept = _products(network, choice, matrix)
+        compare(network, choice.engine, matrix, kept[0] if choice.engine.is_costly else None)
+    except RuntimeError as failure:
+        if isinstance(failure, torch.OutOfMemoryError) or "memory" in str(failure):
+            raise
+        said = first_line(failure).rstrip(".")
+        raise EngineUnavailable(
+            f"the engine {name} cannot multiply with the {matrix} of this network ({said}): take engine=auto or "
+            "engine=kept-graph"
+        ) from failure
+    return product, kept
+
+
+def _automatic(network: Network, matrix: str, limits: Limits, cap: int) -> tuple[Choice, Matmat, list[Products]]:
+    """The engine that was chosen, its product, and what it keeps; the kept graph where that engine is wrong.
+
+    Raises:
+        RuntimeError: If torch can make no such product, or memory runs out.
+        EngineUnavailable: If no engine is left.
+    """
+    choice, key = remembered_choice(network, matrix, limits, cap)
+    try:
+        product, kept = _products(network, choice, matrix, again=True)
+    except (EngineUnavailable, RuntimeError):
+        if not choice.recalled:
+            raise
+        # What is remembered cannot be made here after all: as if nothing were.
+        choice = measured_choice(network, matrix, replace(limits, cap_bytes=cap))
+        remember(key, choice, capped=limits.cap_bytes is not None)
+        product, kept = _products(network, choice, matrix, again=True)
+    try:
+        compare(network, choice.engine, matrix, kept[0] if choice.engine.is_costly else None)
+    except EngineDisagrees as failure:
+        remedy = "kept-graph" if choice.micro_batch is None else "double-backward"
+        choice = replace(choice, engine=ENGINES[remedy], note=f"{choice.note}; {failure}", made=None)
+        remember(key, choice, capped=limits.cap_bytes is not None)
+        product, kept = _products(network, choice, matrix)
+    return choice, product, kept
+
+
 def _products(network: Network, choice: Choice, matrix: str, *, again: bool = False) -> tuple[Matmat, list[Products]]:
     """The product by an engine, and what it keeps of each batch."""
     if choice.micro_batch is None:
-        return whole(network, choice.engine, matrix, again=again)
+        return whole(network, choice.engine, matrix, again=again, first=choice.made)
     return streamed(network, choice.engine, matrix, choice.micro_batch), []
 
 

@@ -35,19 +35,20 @@ def disagrees(difference: float, dtype: torch.dtype) -> bool:
     return not difference < TOLERANCES.get(dtype, TOLERANCES[torch.float32])
 
 
-def gap_of(network: Network, multiply: Matmat, matrix: str) -> float:
+def gap_of(network: Network, multiply: Matmat, matrix: str, columns: int = 2) -> float:
     """Largest relative difference from the kept graph of a column and of a block, 0 where it is rounding alone.
 
     Args:
         network: The network, of one batch.
         multiply: The product with its matrix.
         matrix: hessian or ggn.
+        columns: Columns of the block; 1 for no block.
     """
-    block = _random(network.parameters, 2)
+    block = _random(network.parameters, columns)
     truth = _kept(network, matrix, block)
     if not bool(truth.isfinite().all()):
         return 0.0  # nothing to compare it with
-    differences = [multiply(part) - truth[:, : part.shape[1]] for part in (block[:, :1], block)]
+    differences = [multiply(part) - truth[:, : part.shape[1]] for part in (block[:, :1], block)[:columns]]
     distance = torch.stack([difference.norm(dim=0).max() for difference in differences]).max()
     if bool(distance <= _rounding(truth.dtype) * truth.norm()):
         return 0.0

@@ -39,6 +39,11 @@ class ValueAccumulator:
         else:
             self._value, self.owned = torch.baddbmm(value, A, B), True
 
+    def add_rows(self, part: Tensor, rows: Tensor, size: int) -> None:
+        """Add the transpose of a part (k, r, q) to some of the `size` rows of matrices (k, size, r)."""
+        k, r, _ = part.shape
+        self.add(part.new_zeros(k, r, size).index_copy_(2, rows, part).transpose(1, 2))
+
     def start(self, value: Tensor | None = None) -> None:
         """Begin from nothing, or from a value that may be written to."""
         self._value, self.owned = value, value is not None
@@ -66,6 +71,11 @@ class ViewAccumulator:
     def product(self, A: Tensor, B: Tensor) -> None:
         """Add A @ B for each column."""
         self._value.baddbmm_(A, B)
+
+    def add_rows(self, part: Tensor, rows: Tensor, size: int) -> None:
+        """Add the transpose of a part (k, r, q) to some of the `size` rows of matrices (k, size, r)."""
+        del size
+        self._value.transpose(1, 2).index_add_(2, rows, part)
 
     def start(self, value: Tensor) -> None:
         """Sum into this view from now on."""

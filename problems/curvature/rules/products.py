@@ -19,6 +19,10 @@ from hessbench.problems.curvature.rules.tape import Tape, UnknownNode, record
 from hessbench.problems.networks.custom_functions import custom_functions
 from hessbench.problems.networks.network import Batch, Network
 
+below_autograd: Final = torch._C._AutoDispatchBelowAutograd  # pyright: ignore[reportPrivateUsage]
+"""Operations skip the layer of autograd, which even without gradients is a sixth of a product of a small perceptron;
+unlike in inference mode, what comes out is an ordinary tensor."""
+
 _AGREEMENT: Final = 0.02
 """Relative distance up to which two gradients count as the same; a wrong rule is off by its layer's whole part."""
 
@@ -111,7 +115,7 @@ class RulesProducts:
 
     def _by_columns(self, block: Tensor, multiply: Callable[[Tensor], Tensor]) -> Tensor:
         """Multiply rows (k, ...) of the transposed block, as many at a time as are best; back to columns last."""
-        with torch.no_grad():
+        with below_autograd():
             rows = block.detach().T.contiguous()
             parts = [multiply(part) for part in rows.split(self.width)]
             product = parts[0] if len(parts) == 1 else torch.cat(parts)

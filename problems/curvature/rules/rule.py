@@ -34,6 +34,10 @@ class Accumulator(Protocol):
         """Add A @ B for matrices (k, p, q) and (k, q, r)."""
         ...
 
+    def add_rows(self, part: Tensor, rows: Tensor, size: int) -> None:
+        """Add the transpose of a part (k, r, q) to some of the `size` rows of matrices (k, size, r)."""
+        ...
+
 
 Layout: TypeAlias = Callable[[Tensor], Tensor]
 Jvp: TypeAlias = Callable[..., Tensor]

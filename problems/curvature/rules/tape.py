@@ -129,6 +129,10 @@ class _Recorder(TorchDispatchMode):
         self._tracked: dict[int, Tensor] = {id(parameters): parameters}
         self._counts: dict[str, int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled within: the guard against it would import the compiler, 1.3 s
+
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

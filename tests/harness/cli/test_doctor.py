@@ -16,7 +16,8 @@ def said_of(spec):
 def test_the_engine_of_a_network_is_named_and_its_nodes_are_known():
     problem, engine, rules = said_of("mlp[per_class=1,weights=random,widths=2]")
     assert problem == "problem mlp[per_class=1,weights=random,widths=2]: dimension 160"
-    assert engine.startswith(("engine  rules (auto of 2", "engine  kept-graph (auto of 2"))
+    assert engine.startswith(("engine  rules (", "engine  kept-graph ("))
+    assert "auto of " in engine
     assert rules == "rules   every node of the network is known"
 
 

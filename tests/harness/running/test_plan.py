@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from hessbench.catalog import Catalog
-from hessbench.cells.cell import MEMORY, TIME
+from hessbench.cells.cell import MEMORY, TIME, Cell
 from hessbench.estimand import Estimate, TopEigenvalues, Trace
 from hessbench.method import Method
 from hessbench.operators import dense_operator
 from hessbench.problem import Problem, ProblemFamily
 from hessbench.registry import Registry
-from hessbench.running.plan import Conditions, plan, shard
+from hessbench.running.plan import Conditions, PlannedCell, conditions_of, largest_budgets, plan, shard
 from hessbench.running.suite import Cross, Suite
 
 
@@ -174,3 +174,14 @@ def test_the_shard_of_a_cell_does_not_depend_on_the_other_cells():
 def test_a_shard_that_is_not_there_is_refused(index, count):
     with pytest.raises(ValueError, match="shard must be between"):
         shard([], index, count)
+
+
+def test_the_largest_budget_of_a_problem_under_its_conditions_is_that_of_all_methods():
+    cells = [
+        Cell("flat", "one-shot", "trace", (10,)),
+        Cell("flat", "anytime", "trace", (20, 400)),
+        Cell("flat", "one-shot", "trace", (30,), dtype="float64"),
+    ]
+    planned = [PlannedCell(cell, flat(50), Method("one-shot", one_shot, (Trace,)).bind("one-shot", Trace())) for cell in cells]
+    largest = largest_budgets(planned)
+    assert [largest[conditions_of(cell)] for cell in cells] == [400, 400, 30]

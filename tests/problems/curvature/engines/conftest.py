@@ -27,3 +27,9 @@ def network():
 @pytest.fixture
 def truth():
     return lambda form, loss, matrix: oracle_of(form, LOSSES[loss]).matrix(matrix)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(tmp_path, monkeypatch):
+    """What one test chose, or made another engine choose, is not what the next one gets."""
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path / "cache"))
