@@ -18,7 +18,7 @@ FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("pr
 
 PROTOCOL = (
     "operators", "operator_protocol", "operator_checks", "operator_parts", "operator_structure", "transforms", "clock",
-    "spending", "counting", "counted_factor", "counted_parts", "tally", "specs", "registry", "seeding", "flops",
+    "spending", "counting", "counted_factor", "counted_parts", "demand", "tally", "specs", "registry", "seeding", "flops",
     "files", "source_files", "code_text", "exceptions", "redact", "estimand",
 )  # fmt: skip
 
@@ -88,7 +88,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.claims",
         "reports.calibration",
-        "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients",
+        "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients", "studies.few_gradients",
     ),
     # These run cells, as no other study does.
     "studies.interleaved": ("catalog", "cells", "running", "reports"),

@@ -36,9 +36,7 @@ class Witness:
         return not float((after - self.image).norm()) <= bound
 
 
-def build(
-    cell: Cell, problem: Problem, num_products: int | None = None, *, by_rows: bool = False
-) -> LinearOperator:
+def build(cell: Cell, problem: Problem, num_products: int | None = None, *, by_rows: bool = False) -> LinearOperator:
     """Build the cell's operator.
 
     Args:

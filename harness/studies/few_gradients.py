@@ -26,10 +26,10 @@ from hessbench.method import BoundMethod
 from hessbench.operators import Differentiable
 from hessbench.problem import PARTS, ROWS, SUBSET, Problem
 from hessbench.reports.few_gradients.results import (
-    CurvePoint,
+    CostPoint,
     FewGradientsResults,
     MethodRuns,
-    Question,
+    NetworkQuestion,
     QuestionRuns,
 )
 
@@ -40,7 +40,7 @@ Budgets = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedMethods:
     """Methods of a kind of question, each with its budgets."""
 
     estimand: str
@@ -53,7 +53,7 @@ ROW_COUNTS: Final = (16, 32, 48, 64, 80, 96, 128, 160, 224, 320, 480, 640)
 CHECKED: Final = tuple(count + 72 for count in ROW_COUNTS)
 """Rows of a Hessian, beside a product for each of its tensors."""
 
-TRACE: Final = Asked(
+TRACE: Final = AskedMethods(
     "trace",
     "relative",
     MappingProxyType({
@@ -61,7 +61,7 @@ TRACE: Final = Asked(
         "sampled-rows": CHECKED, "split-trace": CHECKED,
     }),
 )  # fmt: skip
-TOP: Final = Asked(
+TOP: Final = AskedMethods(
     "top-eigenvalues[k=20]",
     "max_relative",
     MappingProxyType({
@@ -69,10 +69,10 @@ TOP: Final = Asked(
         "pruned-lanczos": (60, 80, 100, 120, 160, 200),
     }),
 )  # fmt: skip
-TOP_OF_ROWS: Final = Asked(
+TOP_OF_ROWS: Final = AskedMethods(
     TOP.estimand, TOP.error, MappingProxyType({**TOP.methods, "heavy-rows[spectrum=true]": ROW_COUNTS[1:]})
 )
-DIAGONAL: Final = Asked(
+DIAGONAL: Final = AskedMethods(
     "diagonal",
     "relative_norm",
     MappingProxyType({
@@ -80,7 +80,7 @@ DIAGONAL: Final = Asked(
         "ggn-diagonal-exact": (10,), "heavy-rows": ROW_COUNTS, "sampled-rows": ROW_COUNTS,
     }),
 )  # fmt: skip
-DENSITY: Final = Asked(
+DENSITY: Final = AskedMethods(
     "density",
     "wasserstein1",
     MappingProxyType({
@@ -103,7 +103,7 @@ class FewGradientsDesign:
         most_s: Seconds after which a method gets no further repeat of a question.
     """
 
-    questions: tuple[tuple[Question, Asked], ...] = field(default_factory=lambda: _questions())
+    questions: tuple[tuple[NetworkQuestion, AskedMethods], ...] = field(default_factory=lambda: _questions())
     repeats: int = 5
     threads: int = 2
     most_s: float = 30.0
@@ -131,7 +131,7 @@ def run_few_gradients(design: FewGradientsDesign, say: Callable[[str], None]) ->
 
 
 def _question(
-    catalog: Catalog, problem: Problem, question: Question, asked: Asked, design: FewGradientsDesign
+    catalog: Catalog, problem: Problem, question: NetworkQuestion, asked: AskedMethods, design: FewGradientsDesign
 ) -> QuestionRuns:
     estimand = parse_estimand(asked.estimand)
     finder = problem.finder(type(estimand))
@@ -173,7 +173,7 @@ def _method(
     problem: Problem,
     bound: BoundMethod,
     budgets: tuple[int, ...],
-    question: Question,
+    question: NetworkQuestion,
     reference: Reference,
     clock: _GradientClock,
     design: FewGradientsDesign,
@@ -211,7 +211,7 @@ def _run(
     cell: Cell,
     problem: Problem,
     bound: BoundMethod,
-    question: Question,
+    question: NetworkQuestion,
     reference: Reference,
     points: list[tuple[Costs, float, float]],
     builds: list[float],
@@ -238,16 +238,16 @@ def _run(
     return "" if status is Status.OK else reason
 
 
-def _point(costs: Costs, error: float, width: float, unit: float) -> CurvePoint:
-    return CurvePoint(costs.matvecs, costs.gradient_equivalents, (costs.wall_s or 0.0) / unit, error, width)
+def _point(costs: Costs, error: float, width: float, unit: float) -> CostPoint:
+    return CostPoint(costs.matvecs, costs.gradient_equivalents, (costs.wall_s or 0.0) / unit, error, width)
 
 
-def _questions() -> tuple[tuple[Question, Asked], ...]:
+def _questions() -> tuple[tuple[NetworkQuestion, AskedMethods], ...]:
     """The questions of the page: ResNet20 in full, and others by the step of a training or the number of samples."""
-    found: list[tuple[Question, Asked]] = []
+    found: list[tuple[NetworkQuestion, AskedMethods]] = []
 
-    def ask(name: str, network: str, spec: str, asked: Asked, series: str = "", place: float = 0.0) -> None:
-        found.append((Question(name, network, spec, asked.estimand, asked.error, series, place), asked))
+    def ask(name: str, network: str, spec: str, asked: AskedMethods, series: str = "", place: float = 0.0) -> None:
+        found.append((NetworkQuestion(name, network, spec, asked.estimand, asked.error, series, place), asked))
 
     resnet = "ResNet20, 64 images"
     for operator, name, asked in (

@@ -24,7 +24,7 @@ COSTS: Final = {
 
 
 @dataclass(frozen=True)
-class Question:
+class NetworkQuestion:
     """What is asked of which problem.
 
     Attributes:
@@ -47,7 +47,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class CurvePoint:
+class CostPoint:
     """The state of one run at one budget.
 
     Attributes:
@@ -81,7 +81,7 @@ class MethodRuns:
     method: str
     structured: bool
     build: Array
-    repeats: tuple[tuple[CurvePoint, ...], ...]
+    repeats: tuple[tuple[CostPoint, ...], ...]
     failure: str = ""
 
 
@@ -97,7 +97,7 @@ class QuestionRuns:
         methods: Runs of each method.
     """
 
-    question: Question
+    question: NetworkQuestion
     dim: int
     samples: int
     gradient_s: float
@@ -117,7 +117,7 @@ class FewGradientsResults:
     questions: tuple[QuestionRuns, ...]
 
 
-def cost_of(point: CurvePoint, build: float, cost: str) -> float:
+def cost_of(point: CostPoint, build: float, cost: str) -> float:
     """One of `COSTS` of a point."""
     if cost == COUNTED:
         return point.gradient_equivalents
@@ -145,7 +145,14 @@ def median_cost(runs: MethodRuns, level: float, cost: str) -> float:
 
 
 def best(found: QuestionRuns, level: float, cost: str, *, structured: bool) -> tuple[str, float]:
-    """The method of least median cost at a level, and that cost; no name and infinity where none reaches it."""
+    """The method of least median cost at a level, and that cost; no name and infinity where none reaches it.
+
+    Args:
+        found: The runs of a question.
+        level: The error.
+        cost: One of `COSTS`.
+        structured: Whether methods by rows, subsets and parts are meant, or those of whole products.
+    """
     costs = {runs.method: median_cost(runs, level, cost) for runs in found.methods if runs.structured == structured}
     reached = {name: value for name, value in costs.items() if np.isfinite(value)}
     if not reached:
@@ -154,7 +161,7 @@ def best(found: QuestionRuns, level: float, cost: str, *, structured: bool) -> t
     return name, reached[name]
 
 
-def _first_within(points: tuple[CurvePoint, ...], build: float, level: float, cost: str) -> float:
+def _first_within(points: tuple[CostPoint, ...], build: float, level: float, cost: str) -> float:
     found = np.inf
     for point in reversed(points):
         if not point.error <= level:

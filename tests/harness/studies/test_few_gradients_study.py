@@ -7,10 +7,10 @@ import pytest
 
 from hessbench.catalog import load_catalog
 from hessbench.estimand import parse_estimand
-from hessbench.reports.few_gradients.results import Question
-from hessbench.studies.few_gradients import Asked, FewGradientsDesign, run_few_gradients
+from hessbench.reports.few_gradients.results import NetworkQuestion
+from hessbench.studies.few_gradients import AskedMethods, FewGradientsDesign, run_few_gradients
 
-DIAGONAL = Asked(
+DIAGONAL = AskedMethods(
     "diagonal",
     "relative_norm",
     MappingProxyType({"hutchinson-diagonal": (5, 20), "ggn-diagonal-exact": (3, 10), "diagonal-exact": (7,)}),
@@ -18,7 +18,7 @@ DIAGONAL = Asked(
 
 
 def question(problem, asked):
-    return Question("diagonal of the GGN", "MLP", problem, asked.estimand, asked.error), asked
+    return NetworkQuestion("diagonal of the GGN", "MLP", problem, asked.estimand, asked.error), asked
 
 
 @pytest.fixture(scope="module")

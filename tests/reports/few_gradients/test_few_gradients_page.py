@@ -10,10 +10,10 @@ from hessbench.reports.few_gradients.results import (
     COUNTED,
     METHOD,
     WITH_BUILD,
-    CurvePoint,
+    CostPoint,
     FewGradientsResults,
     MethodRuns,
-    Question,
+    NetworkQuestion,
     QuestionRuns,
     best,
     cost_at,
@@ -24,14 +24,14 @@ from hessbench.reports.few_gradients.results import (
 def runs_of(*repeats, method="one", structured=False, build=2.0, widths=False):
     """Runs from (cost, error) pairs; counted at half of what they took."""
     points = tuple(
-        tuple(CurvePoint(int(cost), cost / 2, cost, error, 2 * error if widths else np.nan) for cost, error in repeat)
+        tuple(CostPoint(int(cost), cost / 2, cost, error, 2 * error if widths else np.nan) for cost, error in repeat)
         for repeat in repeats
     )
     return MethodRuns(method, structured, np.full(len(repeats), build), points)
 
 
 def question_of(*methods, network="MLP", series="", place=0.0, name="trace"):
-    question = Question(name, network, "digits-mlp", "trace", "relative", series, place)
+    question = NetworkQuestion(name, network, "digits-mlp", "trace", "relative", series, place)
     return QuestionRuns(question, 1930, 500, 1e-3, methods)
 
 
