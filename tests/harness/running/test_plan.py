@@ -182,6 +182,8 @@ def test_the_largest_budget_of_a_problem_under_its_conditions_is_that_of_all_met
         Cell("flat", "anytime", "trace", (20, 400)),
         Cell("flat", "one-shot", "trace", (30,), dtype="float64"),
     ]
-    planned = [PlannedCell(cell, flat(50), Method("one-shot", one_shot, (Trace,)).bind("one-shot", Trace())) for cell in cells]
+    planned = [
+        PlannedCell(cell, flat(50), Method("one-shot", one_shot, (Trace,)).bind("one-shot", Trace())) for cell in cells
+    ]
     largest = largest_budgets(planned)
     assert [largest[conditions_of(cell)] for cell in cells] == [400, 400, 30]
