@@ -17,6 +17,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("problems", "methods", "reports")}}
 
 PROTOCOL = (
+    "demand", "processor",
     "operators", "operator_protocol", "operator_checks", "transforms", "clock", "counting", "tally", "specs",
     "registry", "seeding", "flops", "files", "source_files", "code_text", "exceptions", "redact", "estimand",
 )  # fmt: skip

@@ -25,7 +25,7 @@ unlike in inference mode, what comes out is an ordinary tensor."""
 
 SERIAL: Final = 2**15
 """Entries of the largest tangent up to which a product takes one thread: torch splits nothing shorter, and what a
-library of matrix products wins by a second thread it loses waiting for it, a hundredfold where others use the machine."""
+library of matrix products wins by a second thread it loses waiting for it, fiftyfold where others use the machine."""
 
 _AGREEMENT: Final = 0.02
 """Relative distance up to which two gradients count as the same; a wrong rule is off by its layer's whole part."""
