@@ -18,8 +18,8 @@ FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("pr
 
 PROTOCOL = (
     "operators", "operator_protocol", "operator_checks", "operator_parts", "operator_structure", "transforms", "clock",
-    "spending", "counting", "counted_factor", "counted_parts", "demand", "tally", "specs", "registry", "seeding",
-    "flops", "files", "source_files", "code_text", "exceptions", "redact", "estimand",
+    "spending", "counting", "counted_factor", "counted_parts", "demand", "processor", "tally", "specs", "registry",
+    "seeding", "flops", "files", "source_files", "code_text", "exceptions", "redact", "estimand",
 )  # fmt: skip
 
 # Who may import whom: a room, and the rooms it sees beside itself. A module belongs to the longest name it begins with.

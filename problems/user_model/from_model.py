@@ -10,10 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -26,19 +23,19 @@ from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.table import AUTO
 from hessbench.problems.curvature.matrices import operator_dim
 from hessbench.problems.network_problem import network_problem
-from hessbench.problems.networks.flat import flat_forward, flat_parameters, parameter_shapes
-from hessbench.problems.networks.inputs import Inputs, structure_of, tensors_of
-from hessbench.problems.networks.network import Batch, Forward, Network, refuse_infinite
-from hessbench.problems.networks.own_module import OwnModule
-from hessbench.problems.networks.restriction import ALL, block_index, block_pieces, block_shapes, restricted
-from hessbench.problems.user_model.calling import Arguments, tensor_of, ways_to_call, whole
-from hessbench.problems.user_model.check import differentiable_attention, refuse_modes, tried
+from hessbench.problems.networks.flat import parameter_shapes
+from hessbench.problems.networks.inputs import structure_of, tensors_of
+from hessbench.problems.networks.network import Batch, Network, refuse_infinite
+from hessbench.problems.networks.restriction import ALL, block_shapes
+from hessbench.problems.user_model.calling import ways_to_call
+from hessbench.problems.user_model.check import refuse_modes, tried
 from hessbench.problems.user_model.checkpointing import refusing_checkpoints
 from hessbench.problems.user_model.data import Data, read_batches
 from hessbench.problems.user_model.exact_activations import ExactCelu, exact
 from hessbench.problems.user_model.first_outputs import first_outputs, outputs_shapes, way_to_call
-from hessbench.problems.user_model.layout import Layout, UserLoss, layout_of
+from hessbench.problems.user_model.layout import UserLoss, layout_of
 from hessbench.problems.user_model.loss import loss_of, loss_text
+from hessbench.problems.user_model.model_part import ModelPart
 from hessbench.problems.user_model.padded_embedding import fix_padding
 from hessbench.problems.user_model.selection import Selection, selected_names
 from hessbench.problems.user_model.targets import ignored_label, rowed_targets
@@ -128,7 +125,7 @@ def from_model(
     state = _rounded_state(own, dtype)
     shapes = parameter_shapes(own, names)
     kept = block_shapes(block, shapes)
-    part = _Part(own, state, names, block)
+    part = ModelPart(own, state, names, block)
     with refusing_checkpoints(), ExactCelu() as celu:
         ways = ways_to_call(own, batches[0].inputs)
         way = way_to_call(ways, part.forward, part.parameters, batches[0])
@@ -167,67 +164,6 @@ def from_model(
         shapes=kept,
         factored=by_example,
     )
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The parameters of a model that are differentiated: those of the block, of the chosen names."""
-
-    model: nn.Module
-    state: dict[str, Tensor]
-    names: tuple[str, ...]
-    block: str
-
-    @cached_property
-    def parameters(self) -> Tensor:
-        """What they are, (n,)."""
-        return self._function(whole)[1]
-
-    def forward(self, arguments: Arguments) -> Forward:
-        """Outputs as a function of them, of a model that takes its inputs so."""
-        return self._function(arguments)[0]
-
-    def module(self, arguments: Arguments, layout: Layout) -> OwnModule:
-        """The module itself, differentiated by the parameters that hold any of the block."""
-        shapes = parameter_shapes(self.model, self.names)
-
-        def make() -> nn.Module:
-            model = copy.deepcopy(self.model)
-            model.load_state_dict(self.state, strict=False)
-            return model
-
-        def call(model: nn.Module, inputs: Inputs) -> Tensor:
-            positional, named = arguments(inputs)
-            return layout.rows_of(tensor_of(model(*positional, **named)))
-
-        places = torch.cat([torch.arange(one.start, one.stop, one.step) for one in block_index(self.block, shapes)])
-        return OwnModule(make, shapes, call).touched_by(places)
-
-    def _function(self, arguments: Arguments) -> tuple[Forward, Tensor]:
-        """Outputs as a function of them, and what they are.
-
-        A block of whole parameters leaves the others out of the flat vector, so that nothing is differentiated for
-        them; any other is cut from the vector of all.
-        """
-        shapes = parameter_shapes(self.model, self.names)
-        pieces = [piece.name for piece in block_pieces(self.block, shapes)]
-        if all(piece in shapes for piece in pieces):
-            return self._of(tuple(pieces), arguments)
-        network = restricted(Network(*self._of(self.names, arguments), batches=()), block_index(self.block, shapes))
-        return network.forward, network.parameters
-
-    def _of(self, names: tuple[str, ...], arguments: Arguments) -> tuple[Forward, Tensor]:
-        def call(called: Callable[..., Any], inputs: Inputs) -> Tensor:
-            positional, named = arguments(inputs)
-            return tensor_of(called(*positional, **named))
-
-        inner = flat_forward(self.model, self.state, names, call)
-
-        def forward(parameters: Tensor, inputs: Inputs) -> Tensor:
-            with differentiable_attention():
-                return inner(parameters, inputs)
-
-        return forward, flat_parameters(self.state, names)
 
 
 def _refuse_other_than_modules(model: object) -> None:

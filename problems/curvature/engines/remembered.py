@@ -21,13 +21,13 @@ from typing import Any, Final
 import torch
 
 from hessbench.files import cache_folder, write_whole
-from hessbench.ledger.environment import processor
 from hessbench.problems.curvature.engines.choosing import Choice, measured_choice
 from hessbench.problems.curvature.engines.comparing import few_samples
 from hessbench.problems.curvature.engines.limits import FEW_PRODUCTS, MANY_PRODUCTS, Limits
 from hessbench.problems.curvature.engines.table import ENGINES
 from hessbench.problems.networks.inputs import tensors_of
 from hessbench.problems.networks.network import Network
+from hessbench.processor import processor
 
 FOLDER: Final = "engines"
 

@@ -139,12 +139,12 @@ def _matrices_added(site: Site) -> Rule:
 
 def _product(site: Site, left: int, right: int, added_to: int | None) -> Rule:
     """A @ B + bias for matrices (p, q) and (q, r); each term is one product of matrices for all columns."""
-    A, B, bias = site[left], site[right], None if added_to is None else site[added_to]
+    whole, B, bias = site[left], site[right], None if added_to is None else site[added_to]
     live_a, live_b, live_bias = site.live(left), site.live(right), added_to is not None and site.live(added_to)
-    p, r = A.shape[0], B.shape[1]
-    used = None if live_a or not live_b else _used(A)
-    A = A if used is None else A[:, used]
-    q = A.shape[1]
+    used = None if live_a or not live_b else _used(whole)
+    A = whole if used is None else whole[:, used]
+    p, q = A.shape
+    r = B.shape[1]
     At, Bt = A.t(), B.t()
     narrow = r < NARROW
     reduce = reducer(bias.shape, site.output.shape) if bias is not None else None

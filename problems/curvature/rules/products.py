@@ -23,6 +23,10 @@ below_autograd: Final = torch._C._AutoDispatchBelowAutograd  # pyright: ignore[r
 """Operations skip the layer of autograd, which even without gradients is a sixth of a product of a small perceptron;
 unlike in inference mode, what comes out is an ordinary tensor."""
 
+SERIAL: Final = 2**15
+"""Entries of the largest tangent up to which a product takes one thread: torch splits nothing shorter, and what a
+library of matrix products wins by a second thread it loses waiting for it, fiftyfold where others use the machine."""
+
 _AGREEMENT: Final = 0.02
 """Relative distance up to which two gradients count as the same; a wrong rule is off by its layer's whole part."""
 
@@ -115,11 +119,20 @@ class RulesProducts:
 
     def _by_columns(self, block: Tensor, multiply: Callable[[Tensor], Tensor]) -> Tensor:
         """Multiply rows (k, ...) of the transposed block, as many at a time as are best; back to columns last."""
-        with below_autograd():
-            rows = block.detach().T.contiguous()
-            parts = [multiply(part) for part in rows.split(self.width)]
-            product = parts[0] if len(parts) == 1 else torch.cat(parts)
-            return product.movedim(0, -1)
+        columns = block.shape[-1]
+        threads = torch.get_num_threads()
+        is_short = threads > 1 and block.device.type == "cpu" and columns * self._program.largest <= SERIAL
+        if is_short:
+            torch.set_num_threads(1)
+        try:
+            with below_autograd():
+                rows = block.detach().T.contiguous()
+                parts = [multiply(part) for part in rows.split(self.width)]
+                product = parts[0] if len(parts) == 1 else torch.cat(parts)
+                return product.movedim(0, -1)
+        finally:
+            if is_short:
+                torch.set_num_threads(threads)
 
 
 def _keep_pages() -> None:

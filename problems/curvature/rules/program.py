@@ -45,6 +45,7 @@ class Program:
 
     Attributes:
         width: Columns that may come at a time.
+        largest: Entries of the largest value that a rule makes.
 
     Raises:
         UnknownNode: If an operation has no rule.
@@ -59,7 +60,7 @@ class Program:
             for value in ordered
             if value.node is not None and value.base is None
         }
-        largest = max(
+        self.largest = largest = max(
             (value.node.output.numel() for value in ordered if value.number in rules and value.node), default=1
         )
         self.width = min((rule.width for rule in rules.values() if rule.width), default=_width(largest))

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from hessbench.problems.curvature.matrices import hessian_operator
-from hessbench.problems.curvature.rules import RulesProducts, UnknownNode
+from hessbench.problems.curvature.rules import RulesProducts, UnknownNode, products
 from hessbench.problems.curvature.rules.program import Program
 from hessbench.problems.curvature.rules.tape import record
+from hessbench.problems.network_families.digits_mlp import digits_mlp_problem
 from hessbench.problems.networks import ARCHITECTURES, module_forward
 from hessbench.problems.networks.architectures.mlp import mlp
 from hessbench.problems.networks.losses import SQUARED, cross_entropy
@@ -206,3 +207,37 @@ def test_a_gradient_keeps_its_derivative_whatever_is_asked_in_between() -> None:
     assert torch.equal(found, alone)
     assert not torch.allclose(apart, alone)
     assert torch.equal(linearised.value, program.vjp(one[None])[0])
+
+
+def test_a_short_product_takes_one_thread_and_gives_back_what_there_were(monkeypatch):
+    network = digits_mlp_problem(step=0, width=3).network()
+    rules = RulesProducts(network, network.batches[0])
+    seen: list[int] = []
+    linearised = rules._linearised.jvp
+
+    def watched(V, through_loss):
+        seen.append(torch.get_num_threads())
+        if len(seen) == 4:
+            raise MemoryError
+        return linearised(V, through_loss)
+
+    monkeypatch.setattr(rules, "_linearised", products.LinearisedGradient(rules.gradient, watched))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        one = torch.ones(network.parameters.numel(), 1, dtype=torch.float64)
+        rules.hessian(one)
+        assert torch.get_num_threads() == 2
+        monkeypatch.setattr(products, "SERIAL", 10)
+        rules.hessian(one)
+        torch.set_num_threads(1)
+        rules.hessian(one)
+        torch.set_num_threads(2)
+        monkeypatch.undo()
+        assert seen == [1, 2, 1]
+        monkeypatch.setattr(rules, "_linearised", products.LinearisedGradient(rules.gradient, watched))
+        with pytest.raises(MemoryError):
+            rules.hessian(one)
+        assert torch.get_num_threads() == 2  # after a failure too
+    finally:
+        torch.set_num_threads(before)
