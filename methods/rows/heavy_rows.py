@@ -92,6 +92,13 @@ def heavy_rows(
 def check_all_flat(op: WithRows, parts: Split, num_matvecs: int, chunk: int, generator: torch.Generator) -> int:
     """Refuse a Hessian whose diagonal is not that of its GGN; products spent on the check.
 
+    Args:
+        op: GGN or Hessian.
+        parts: What it is made of.
+        num_matvecs: The whole budget.
+        chunk: Rows that it must hold besides.
+        generator: Source of the check.
+
     Raises:
         ValueError: If diag(R) is not shown to be 0 everywhere, the budget does not hold the check and a chunk of rows,
             or the check fails.
