@@ -82,15 +82,21 @@ class RowSampler:
         generator: Source of the draws.
         chunk: Rows made at once.
         draws: Number of draws in which a certain row would be expected once.
+        pilot: Draws that only count until there are others, so that who decides by them how many others there are
+            makes no bias.
 
     Cost:
         One forward pass.
     """
 
-    def __init__(self, rows: Rows, op: LinearOperator, generator: torch.Generator, *, chunk: int, draws: int) -> None:
+    def __init__(
+        self, rows: Rows, op: LinearOperator, generator: torch.Generator, *, chunk: int, draws: int, pilot: int = 0
+    ) -> None:
         self._rows = rows
         self._generator = generator
         self._chunk = chunk
+        self._pilot = pilot
+        self._left_out = 0
         self.ranking = ranked(rows, op.dtype)
         self.certain = _certain(self.ranking, chunk, draws)
         ordered = self.ranking.squares[: self.ranking.weighing]
@@ -119,20 +125,23 @@ class RowSampler:
         return max(self._made - self.certain, 0)
 
     @property
-    def next_precision(self) -> float:
-        """By what factor the next chunk is expected to divide the variance; infinite where it is the last."""
+    def next_weight(self) -> float:
+        """Sum of the weights after the next chunk, of draws; infinite where it is the last."""
         width = self.width
-        if not self.drawn or self._made + width >= self.ranking.weighing:
+        if self._made + width >= self.ranking.weighing:
             return np.inf
-        return float(self._weights[: self.drawn + width].sum() / self._weights[: self.drawn].sum())
+        return float(self._weights[self._left_out : self.drawn + width].sum())
 
     def step(self) -> SampledSum:
         """Make the next chunk."""
         if self._made < self.certain:
             self._take(self.ranking.order[self._made : self._made + self.width])
         else:
+            if self._pilot and self.drawn == self._pilot:
+                self._terms, self._moments, self._left_out = [], 0.0, self._pilot
+                self._weighted = torch.zeros_like(self._known)
             self._draw(self.width)
-        weights = self._weights[: self.drawn]
+        weights = self._weights[self._left_out : self.drawn]
         total = float(weights.sum())
         return SampledSum(
             known=self._known,

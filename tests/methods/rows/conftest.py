@@ -21,6 +21,22 @@ class Dense:
     A: torch.Tensor
 
 
+@dataclass(frozen=True)
+class MisledRows:
+    """Rows whose roots tell less than all: each is out by a factor of its own."""
+
+    rows: object
+    num_samples = 6
+    per_sample = 3
+
+    def root_norms(self):
+        norms = self.rows.root_norms()
+        return norms * torch.linspace(0.6, 1.7, norms.numel(), dtype=norms.dtype).roll(7)
+
+    def __call__(self, indices):
+        return self.rows(indices)
+
+
 def rows_of(op) -> torch.Tensor:
     return op.rows(torch.arange(op.rows.root_norms().numel()))
 
@@ -52,6 +68,7 @@ def dense_hessian():
                     R[halves[place], halves[place]] = 0
             pieces.append((R + R.T).to(dtype))
         op = SmallHessian(ggn, pieces)
+        ggn.rows = MisledRows(ggn.rows)
         op.parts = Parts(op.parts.ggn, op.parts.residual, shift)
         flat = torch.zeros(dim, dtype=torch.bool)
         for place in claimed_flat:

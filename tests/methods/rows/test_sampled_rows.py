@@ -31,7 +31,7 @@ def count_misses(found, truth, confidence):
     return sum(abs(estimate.value - truth) > estimate.half_width(confidence) for estimate in found)
 
 
-@pytest.mark.parametrize(("decay", "scatter"), [(0.0, 0.3), (0.5, 0.3), (1.0, 0.3)])
+@pytest.mark.parametrize(("decay", "scatter"), [(0.0, 0.3), (1.0, 0.3)])
 def test_it_is_unbiased_and_its_intervals_hold(numbered_ggn, decay, scatter):
     ggn = numbered_ggn(decay, scatter)
     runs = [checkpoints(ggn, 160, seed) for seed in range(SEEDS)]
