@@ -35,7 +35,7 @@ def sampled_rows(
 
     Args:
         op: GGN with rows, or a Hessian with parts and structure whose diag(R) = 0; see `heavy_rows`.
-        num_matvecs: Most rows; up to chunk - 1 may stay unspent. Of a Hessian, a column for each flat group besides.
+        num_matvecs: Most rows; up to chunk - 1 may stay unspent. Of a Hessian, a column for two flat groups besides.
         generator: Source of the draws, and of the check of a Hessian.
         chunk: Rows made at once.
         draws: A row is certain while its chance in so many draws would be 1 or more.

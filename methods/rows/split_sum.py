@@ -13,7 +13,7 @@ from torch import Tensor
 from hessbench.estimand import Estimate
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.rows.curved_probes import CurvedProbes, ProbedResidual
-from hessbench.methods.rows.flat_check import check_flat
+from hessbench.methods.rows.flat_check import check_flat, check_products
 from hessbench.methods.rows.parted import PartedOperator, split
 from hessbench.methods.rows.sampled_sum import RowSampler, SampledSum
 from hessbench.operators import ProductKind
@@ -114,7 +114,7 @@ def split_sums(
     assert found.parts is not None
     assert found.structure is not None
     is_flat = bool(found.structure.flat.all())
-    spent = len(found.structure.groups)
+    spent = check_products(found.structure)
     check_at_least("num_matvecs", num_matvecs, spent + chunk + (not is_flat))
     residual = found.parts.residual
     check_flat(residual, found.structure, found.rows.num_samples, generator)

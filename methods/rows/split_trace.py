@@ -35,7 +35,7 @@ def split_trace(
 
     Args:
         op: Hessian with parts and structure.
-        num_matvecs: Most rows, probes and columns of the check together, one for each flat group; what the next step
+        num_matvecs: Most rows, probes and columns of the check together, one for two flat groups; what the next step
             takes may stay unspent.
         generator: Source of the check, the draws and the signs.
         chunk: Rows made at once.
@@ -47,7 +47,7 @@ def split_trace(
         `probes`, the standard error of each part, `low` and `high` of the interval, `ggn_lower_bound`, `null_rows`.
 
     Cost:
-        Forward passes of the roots and the structure; a product of R over one sample for each flat group; then a
+        Forward passes of the roots and the structure; a product of R over one sample for two flat groups; then a
         forward pass and a VJP of one sample for each row, and a product of R for each probe.
 
     Raises:
