@@ -28,6 +28,8 @@ from hessbench.methods.eigenvalues.thick_restart import THICK_RESTART_LANCZOS
 from hessbench.methods.functions.cg import CG
 from hessbench.methods.functions.nystrom_cg import NYSTROM_CG
 from hessbench.methods.rows.heavy_rows import HEAVY_ROWS
+from hessbench.methods.rows.sampled_rows import SAMPLED_ROWS
+from hessbench.methods.rows.split_trace import SPLIT_DIAGONAL, SPLIT_TRACE
 from hessbench.methods.trace import HUTCHINSON, HUTCHPP
 from hessbench.methods.trace.adaptive_hutchpp import ADAPTIVE_HUTCHPP
 from hessbench.methods.trace.xnystrace import XNYSTRACE
@@ -64,6 +66,9 @@ METHODS: list[Method] = [
     GGN_DIAGONAL_EXACT,
     GGN_DIAGONAL_MC,
     HEAVY_ROWS,
+    SAMPLED_ROWS,
+    SPLIT_TRACE,
+    SPLIT_DIAGONAL,
     CG,
     NYSTROM_CG,
     DENSE,

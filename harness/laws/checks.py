@@ -16,8 +16,9 @@ from hessbench.estimand import ESTIMANDS, Arrays, Estimand, Estimate
 from hessbench.laws.global_settings import changes, settings
 from hessbench.laws.one_run import Broken, Run, estimates, own_answer, run_once
 from hessbench.laws.small_operator import DIM, OUTPUTS, small_operator
+from hessbench.laws.small_structured import GROUPS
 from hessbench.method import BoundMethod, Method
-from hessbench.problem import FACTOR
+from hessbench.problem import FACTOR, PARTS
 from hessbench.seeding import make_generator
 from hessbench.specs import Spec, spec_of
 from hessbench.tally import TalliedOperator
@@ -70,8 +71,9 @@ def small_estimand(kind: type[Estimand]) -> Estimand:
 
 
 def _budgets(bound: BoundMethod) -> list[int]:
-    # What a factor's own methods need may depend on its number of outputs, which the dimension does not tell.
+    # What a method needs may depend on a factor's outputs or a structure's groups: the dimension does not tell.
     least = max(bound.min_matvecs(DIM), OUTPUTS if FACTOR in bound.method.requires else 1)
+    least += GROUPS if PARTS in bound.method.requires else 0
     return sorted({least, least + 1, least + 5, 2 * least + 3, DIM})
 
 

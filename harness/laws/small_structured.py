@@ -15,6 +15,7 @@ from hessbench.seeding import derive_seed, make_generator
 
 SAMPLES: Final = 6
 OUTPUTS: Final = 3
+GROUPS: Final = 2
 
 
 @final

@@ -20,6 +20,9 @@ from hessbench.ledger.typed_fields import field_checks
 
 SCHEMA: Final = 1
 
+ROWS_ALONE: Final = "rows"
+"""Stands for the engine of a cell that took rows of a matrix and made no whole product."""
+
 
 class Status(StrEnum):
     """How a cell ended."""
@@ -111,6 +114,11 @@ class Record(Costs, Asked):
     def engine_name(self) -> str:
         """First word of the engine, without what it says of itself beside its name."""
         return re.split(r"[ ;,:]", self.engine, maxsplit=1)[0]
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether products were made by an engine that is named: not where a method took rows alone."""
+        return self.engine_name not in ("", ROWS_ALONE)
 
     def to_line(self) -> str:
         """Write the row as one line of JSON; NaN and infinities become null."""

@@ -272,7 +272,7 @@ class _Run:
     def _with_engine_noted(self, cell: Cell, terminal: Record) -> Record:
         """A note where a cell's engine is another than that of the cells before it: their times do not compare."""
         name = terminal.engine_name
-        if not name:
+        if not terminal.has_engine:
             return terminal
         first = self._engines.setdefault(conditions_of(cell), name)
         if first == name:

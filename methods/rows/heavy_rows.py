@@ -15,7 +15,7 @@ from hessbench.estimand import Array, Density, Diagonal, Estimate, TopEigenspace
 from hessbench.estimand.base import Estimand
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of
-from hessbench.methods.rows.flat_check import check_flat
+from hessbench.methods.rows.flat_check import check_flat, check_products
 from hessbench.methods.rows.parted import Split, WithRows, split
 from hessbench.methods.rows.ranking import Ranking, ranked
 from hessbench.methods.rows.row_gram import RowGram
@@ -43,7 +43,7 @@ def heavy_rows(
 
     Args:
         op: GGN with rows, or a Hessian with parts and structure.
-        num_matvecs: Most rows; up to chunk - 1 may stay unspent. Of a Hessian, a column for each flat group besides.
+        num_matvecs: Most rows; up to chunk - 1 may stay unspent. Of a Hessian, a column for two flat groups besides.
         generator: Source of the check of a Hessian; not used for a GGN.
         chunk: Rows made at once.
         spectrum: Keep the rows, for eigenvalues, their space and the density.
@@ -57,7 +57,7 @@ def heavy_rows(
 
     Cost:
         A forward pass, and a forward pass and a VJP of one sample for each row; with `spectrum` r^2 n multiplications
-        and r vectors. Of a Hessian, a forward pass and one residual product over one sample for each flat group.
+        and r vectors. Of a Hessian, a forward pass and one residual product over one sample for every two flat groups.
 
     Raises:
         ValueError: If an argument is out of range, an output is not finite, or a Hessian's diag(R) is not shown to be
@@ -92,6 +92,13 @@ def heavy_rows(
 def check_all_flat(op: WithRows, parts: Split, num_matvecs: int, chunk: int, generator: torch.Generator) -> int:
     """Refuse a Hessian whose diagonal is not that of its GGN; products spent on the check.
 
+    Args:
+        op: GGN or Hessian.
+        parts: What it is made of.
+        num_matvecs: The whole budget.
+        chunk: Rows that it must hold besides.
+        generator: Source of the check.
+
     Raises:
         ValueError: If diag(R) is not shown to be 0 everywhere, the budget does not hold the check and a chunk of rows,
             or the check fails.
@@ -104,10 +111,10 @@ def check_all_flat(op: WithRows, parts: Split, num_matvecs: int, chunk: int, gen
             f"op must be a Hessian with the diagonal of its GGN, but {curved} of {op.dim} parameters may have another: "
             "split-trace and split-diagonal take it"
         )
-    groups = len(parts.structure.groups)
-    check_at_least("num_matvecs", num_matvecs, groups + chunk)
+    spent = check_products(parts.structure)
+    check_at_least("num_matvecs", num_matvecs, spent + chunk)
     check_flat(parts.parts.residual, parts.structure, parts.rows.num_samples, generator)
-    return groups
+    return spent
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ def mixed_engines(records: Sequence[Record]) -> Mapping[ProblemConditions, str]:
     """One sentence for each problem whose cells, under the same conditions, ran with different engines."""
     numbers: dict[ProblemConditions, Counter[str]] = defaultdict(Counter)
     for row in records:
-        if row.kind is Kind.TERMINAL and row.engine_name:
+        if row.kind is Kind.TERMINAL and row.has_engine:
             numbers[row.problem, row.problem_hash, row.device, row.dtype, row.threads][row.engine_name] += 1
     return {
         conditions: f"cells of {conditions[0]} ran with different engines ({_listed(engines)}): {_SAYS}"

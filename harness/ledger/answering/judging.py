@@ -10,7 +10,7 @@ from hessbench.ledger.answering.claims import claims, values_within
 from hessbench.ledger.answering.entries import MethodAnswer, State
 from hessbench.ledger.answering.measured import Measured, Repeat, tally
 from hessbench.ledger.answering.words import percent, plural
-from hessbench.ledger.record import Record, Status
+from hessbench.ledger.record import ROWS_ALONE, Record, Status
 from hessbench.ledger.shown_errors import USELESS
 from hessbench.ledger.spreads import spread
 
@@ -110,10 +110,11 @@ def seconds(repeats: Sequence[Repeat], engine: str) -> tuple[ByRepeat, ByRepeat,
     timed = [it for it in repeats if it.answer.terminal.pass_ == "time" and it.answer.seconds is not None]
     if not timed:
         return {}, {}, {}, "not timed"
-    like = [repeat for repeat in timed if repeat.answer.terminal.engine_name == engine]
+    # Rows alone are made without an engine of whole products: how they are made is the method's own, as its time is.
+    like = [repeat for repeat in timed if repeat.answer.terminal.engine_name in (engine, ROWS_ALONE)]
     notes: list[str] = []
     if len(like) < len(timed):
-        other = next(it.answer.terminal.engine_name for it in timed if it.answer.terminal.engine_name != engine)
+        other = next(it.answer.terminal.engine_name for it in timed if it not in like)
         where = f"{len(timed) - len(like)} of {len(timed)} cells"
         notes.append(f"{where} ran with the engine {other or 'not named'}: their seconds do not compare")
     alone = [repeat for repeat in like if not _is_contended(repeat)]

@@ -21,7 +21,7 @@ from hessbench.ledger.answering.judging import CONTENDED, costs_by_repeat, entry
 from hessbench.ledger.answering.measured import Measured, measured
 from hessbench.ledger.answering.words import listed
 from hessbench.ledger.grouping import Answer, Key, answers, namer, timed_or_all
-from hessbench.ledger.record import Record
+from hessbench.ledger.record import ROWS_ALONE, Record
 from hessbench.ledger.shown_errors import error_definition, shown_name
 from hessbench.ledger.spreads import paired_ratio
 from hessbench.specs import suggest
@@ -218,12 +218,15 @@ def _contended(reached: Sequence[MethodAnswer]) -> str:
 
 
 def _engines(groups: Iterable[Sequence[Answer]]) -> dict[str, int]:
-    """How many timed cells that came to an answer ran with which engine."""
+    """How many timed cells that came to an answer ran with which engine, those by rows alone left out."""
     cells = {
         answer.terminal.cell: answer.terminal.engine_name
         for group in groups
         for answer in group
-        if answer.terminal.pass_ == "time" and answer.seconds is not None and answer.error is not None
+        if answer.terminal.pass_ == "time"
+        and answer.seconds is not None
+        and answer.error is not None
+        and answer.terminal.engine_name != ROWS_ALONE
     }
     return dict(Counter(cells.values()))
 

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 
-from hessbench.laws.small_structured import OUTPUTS, SmallGGN, SmallHessian, small_ggn
+from hessbench.laws.small_structured import SmallGGN, SmallHessian, small_ggn
 from hessbench.operator_parts import Parts
 from hessbench.operator_structure import Structure
 from hessbench.seeding import make_generator
@@ -18,6 +19,22 @@ class Dense:
     op: object
     B: torch.Tensor
     A: torch.Tensor
+
+
+@dataclass(frozen=True)
+class MisledRows:
+    """Rows whose roots tell less than all: each is out by a factor of its own."""
+
+    rows: object
+    num_samples = 6
+    per_sample = 3
+
+    def root_norms(self):
+        norms = self.rows.root_norms()
+        return norms * torch.linspace(0.6, 1.7, norms.numel(), dtype=norms.dtype).roll(7)
+
+    def __call__(self, indices):
+        return self.rows(indices)
 
 
 def rows_of(op) -> torch.Tensor:
@@ -51,6 +68,7 @@ def dense_hessian():
                     R[halves[place], halves[place]] = 0
             pieces.append((R + R.T).to(dtype))
         op = SmallHessian(ggn, pieces)
+        ggn.rows = MisledRows(ggn.rows)
         op.parts = Parts(op.parts.ggn, op.parts.residual, shift)
         flat = torch.zeros(dim, dtype=torch.bool)
         for place in claimed_flat:
@@ -62,4 +80,51 @@ def dense_hessian():
     return make
 
 
-assert OUTPUTS == 3
+@dataclass(frozen=True)
+class NumberedRows:
+    """Rows of one entry each, whose roots are no guide but by a ratio: what matters to a sampler, without a network."""
+
+    roots: torch.Tensor
+    entries: torch.Tensor
+    per_sample: int = 4
+
+    @property
+    def num_samples(self):
+        return self.roots.numel() // self.per_sample
+
+    def root_norms(self):
+        return self.roots
+
+    def __call__(self, indices):
+        return self.entries[indices][None]
+
+
+@dataclass(frozen=True)
+class NumberedGGN:
+    """The 1 x 1 matrix of the sum of squared entries."""
+
+    rows: NumberedRows
+    dim = 1
+    dtype = torch.float64
+    device = torch.device("cpu")
+
+    @property
+    def trace(self):
+        return float(self.rows.entries.square().sum())
+
+    def matmat(self, block):
+        return self.trace * block
+
+
+@pytest.fixture
+def numbered_ggn():
+    """400 rows of 100 samples, their roots powers of the rank, their ratios scattered by sample and by row."""
+
+    def make(decay: float = 1.0, scatter: float = 0.5) -> NumberedGGN:
+        rng = np.random.default_rng(4)
+        roots = np.sort(rng.permuted(np.arange(1, 401.0) ** -decay).reshape(100, 4))[:, ::-1]
+        ratios = np.exp(scatter * rng.standard_normal((100, 1)) + 0.3 * scatter * rng.standard_normal((100, 4)))
+        roots, entries = roots.ravel().copy(), (roots * ratios).ravel()
+        return NumberedGGN(NumberedRows(torch.from_numpy(roots), torch.from_numpy(entries)))
+
+    return make

@@ -38,6 +38,7 @@ def test_engines_under_other_conditions_or_none_at_all_do_not_mix(builder):
     builder.cell("mlp-digits[width=32]", engine="rules")
     builder.cell("mlp-digits[width=32]", engine="kept-graph", dtype="float64")
     builder.cell("mlp-digits[width=32]", "hutchinson", engine="")
+    builder.cell("mlp-digits[width=32]", "heavy-rows", engine="rows: a forward and a backward pass of single samples")
     assert not mixed_engines(builder.rows)
 
 

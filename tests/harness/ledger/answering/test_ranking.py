@@ -114,6 +114,17 @@ def test_seconds_of_unlike_engines_are_not_compared():
     )
 
 
+def test_seconds_by_rows_alone_are_compared_with_any_engine():
+    by_rows = "rows: a forward and a backward pass of single samples"
+    rows = [*repeats("a", wall=0.01), *repeats("b", wall=0.001, engine=by_rows)]
+    (found,) = answer(rows, (0.05,))
+    assert names(found) == ["b", "a"]
+    assert all(it.seconds is not None for it in found.entries)
+    assert not any("engines" in remark for remark in found.remarks)
+    (alone,) = answer(repeats("b", wall=0.001, engine=by_rows), (0.05,))
+    assert alone.entries[0].seconds is not None
+
+
 def test_contended_seconds_are_said():
     (found,) = answer(repeats(contended=True), (0.05,))
     assert found.remarks == ("lanczos was timed while other work ran: products are the surer ranking",)
