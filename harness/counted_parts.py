@@ -46,6 +46,15 @@ class CountingRows(Single):
             self._spending.watch(self._witness, self._norms)
         return self._norms.clone()
 
+    def slope_norms(self) -> Tensor:
+        """Norms of the slopes of the losses (num_samples,); found in the forward pass of `root_norms`.
+
+        Raises:
+            ValueError: If an output of the network is not finite.
+        """
+        self.root_norms()
+        return self._inner.slope_norms().detach().clone()
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Charge and make rows: numbers (r,) to a block (dim, r).
 
@@ -71,7 +80,9 @@ def checked_numbers(numbers: Tensor, count: int, what: str) -> Tensor:
         ValueError: If they are no integers (r,) with r at least 1, or one is not among 0..count - 1.
     """
     if numbers.ndim != 1 or numbers.numel() < 1 or numbers.is_floating_point() or numbers.dtype is torch.bool:
-        raise ValueError(f"{what} takes numbers (r,) with r at least 1, got shape {tuple(numbers.shape)} of {numbers.dtype}")
+        raise ValueError(
+            f"{what} takes numbers (r,) with r at least 1, got shape {tuple(numbers.shape)} of {numbers.dtype}"
+        )
     found = numbers.detach().to("cpu", torch.int64)
     low, high = (int(end) for end in torch.aminmax(found))
     if low < 0 or high >= count:

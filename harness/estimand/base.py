@@ -93,6 +93,8 @@ class Estimate:
         diagnostics: Small numbers and texts worth keeping.
         also: Answers to other estimands from the same run.
         starts: Of a density, the start each node is from, (m,) from 0, or -1; see `spectral.read_from_density`.
+        interval: Lower and upper bounds that the method claims, at a confidence among its diagnostics: of each
+            eigenvalue (k,), or of each magnitude where the order is by magnitude.
     """
 
     value: Any
@@ -103,6 +105,7 @@ class Estimate:
     diagnostics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     also: Mapping[type[Estimand], Estimate] = field(default_factory=dict[Any, Any])
     starts: NDArray[np.int64] | None = None
+    interval: tuple[Any, Any] | None = None
 
     def half_width(self, confidence: float = 0.95) -> float | None:
         """Half the width of the interval that the standard error stands for; see `interval.half_width`."""
@@ -225,6 +228,11 @@ class Estimand(ABC):
         Raises:
             ValueError: If it has the wrong shape.
         """
+
+    def claimed(self, interval: tuple[Any, Any], value: Any, dim: int) -> Arrays:
+        """Turn the bounds that an estimate claims of its value into arrays for the errors; none by default."""
+        del interval, value, dim
+        return {}
 
     @abstractmethod
     def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:
