@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from hessbench.estimand.from_dense import References
-from hessbench.problem import FACTOR, ROWS, Problem
+from hessbench.problem import FACTOR, PARTS, ROWS, SUBSET, Problem
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines.table import AUTO
 from hessbench.problems.networks.losses import Loss
@@ -43,7 +43,7 @@ def network_problem(
         shapes: Names and shapes of the parameters, for a matrix whose rows are parameters.
         references: Its references, in place of those that its size affords.
         rounding: Constant c in the rounding c eps ||A|| of the products that are compared with these.
-        factored: Whether a matrix with a factor offers it.
+        factored: Whether every sample stands by itself, so that a matrix offers its factor, rows, subsets and parts.
 
     Returns:
         The problem, which is always to be had: a family adds what it may miss, and where to get it.
@@ -57,12 +57,12 @@ def network_problem(
         dim=dim,
         build=lambda device, dtype: choice.of(network().to(device, dtype)),
         references=references,
-        traits=traits if factored else tuple(trait for trait in traits if trait not in (FACTOR, ROWS)),
+        traits=traits if factored else tuple(trait for trait in traits if trait not in (FACTOR, ROWS, SUBSET, PARTS)),
         fingerprint=cache(fingerprint),
         shapes={} if choice.is_by_output or shapes is None else shapes,
         modules=("torch._dynamo",),
         network=network,
-        build_rows=lambda device, dtype: choice.of(network().to(device, dtype), by_rows=True),
+        build_rows=(lambda device, dtype: choice.of(network().to(device, dtype), by_rows=True)) if factored else None,
     )
     return _of_family(problem, name, choice.engine) if isinstance(name, Spec) else problem
 

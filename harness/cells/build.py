@@ -90,7 +90,11 @@ def dtype_of(name: str) -> torch.dtype:
 
 
 def _first_row(op: LinearOperator) -> Tensor:
-    """The heaviest row of the first sample, of the operator or of its GGN: (dim, 1)."""
+    """The heaviest row of the first sample, of the operator or of its GGN: (dim, 1).
+
+    Raises:
+        ValueError: If the operator has none.
+    """
     ggn = op.parts.ggn if isinstance(op, Parted) else op
     if not isinstance(ggn, Rowed):
         raise ValueError("the operator has no rows, and its method takes no whole product")

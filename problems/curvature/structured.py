@@ -143,4 +143,3 @@ class _Residual(_Deferred):
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
         """R over some samples."""
         return subset_operator(self._slopes, "hessian", samples, weights)
-

@@ -10,13 +10,10 @@ import torch
 from torch import Tensor
 
 from hessbench.operators import LinearOperator, OperatorInfo
-from hessbench.problems.curvature.engines.choosing import LIMITS
 from hessbench.problems.curvature.engines.engine import EngineUnavailable
 from hessbench.problems.curvature.engines.operator import EngineOperator
 from hessbench.problems.networks.losses import Loss
 from hessbench.problems.networks.network import Batch, Network, refuse_group
-
-_IN_ORDER: Final = ("rules", "kept-graph")
 
 
 def subset_network(network: Network, samples: Tensor, weights: Tensor | None = None) -> Network:
@@ -61,20 +58,20 @@ def subset_operator(network: Network, matrix: str, samples: Tensor, weights: Ten
     Cost: that of `EngineOperator` on so many samples, by the engine `rules` where it takes the network: none is tried.
     """
     part = subset_network(network, samples, weights)
-    for engine in _IN_ORDER:
-        try:
-            op = EngineOperator(part, matrix, engine, LIMITS)
-        except EngineUnavailable:
-            if engine == _IN_ORDER[-1]:
-                raise
-            continue
-        op.info = OperatorInfo(op.info.kind, part.num_samples, network.num_samples, op.info.engine)
-        return op
-    raise AssertionError("the last engine either makes the operator or raises")
+    try:
+        op = EngineOperator(part, matrix, "rules")
+    except EngineUnavailable:
+        op = EngineOperator(part, matrix, "kept-graph")
+    op.info = OperatorInfo(op.info.kind, part.num_samples, network.num_samples, op.info.engine)
+    return op
 
 
 def _checked(network: Network, samples: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Numbers ascending, and their weights in float64."""
+    """Numbers ascending, and their weights in float64.
+
+    Raises:
+        ValueError: Saying what is accepted.
+    """
     if samples.numel() == 0:
         raise ValueError("a subset takes one sample at least, got none")
     ordered, order = samples.detach().cpu().to(torch.int64).sort(stable=True)

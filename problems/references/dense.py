@@ -16,7 +16,7 @@ from hessbench.problems.curvature.residual import residual_network
 from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.references.columns import ggn_by_columns
 from hessbench.problems.references.gram import gram_matrix, ntk_matrix
-from hessbench.problems.references.rows import Rows, gradient_rows, jacobian_rows, outputs_of, smallest
+from hessbench.problems.references.rows import SampleRows, gradient_rows, jacobian_rows, outputs_of, smallest
 from hessbench.seeding import derive_seed, make_generator
 
 _COLUMNS: Final = 128
@@ -87,7 +87,7 @@ def dense_fisher(network: Network) -> Array:
     return dense_ggn(fisher_network(_exact(network)))
 
 
-def _outer(rows: Rows) -> Array:
+def _outer(rows: SampleRows) -> Array:
     """B^T B (n, n) of rows B."""
     n = rows.dim
     M = torch.zeros(n, n, dtype=torch.float64)

@@ -16,7 +16,7 @@ from hessbench.estimand.from_dense import References
 from hessbench.estimand.work import advance
 from hessbench.problems.networks.network import Network
 from hessbench.problems.references.rows import (
-    Rows,
+    SampleRows,
     ggn_rows,
     gradient_rows,
     jacobian_rows,
@@ -51,7 +51,7 @@ class Gram:
     squares: Tensor
 
 
-def gram_of(rows: Rows, memory: int = MEMORY) -> Gram:
+def gram_of(rows: SampleRows, memory: int = MEMORY) -> Gram:
     """Gram matrix of rows that need not fit into memory.
 
     A block of rows is kept and multiplied with itself as it fills; the rows after it then stream past it in small
@@ -93,7 +93,7 @@ def gram_of(rows: Rows, memory: int = MEMORY) -> Gram:
     return Gram(lower, squares)
 
 
-def squares_of(rows: Rows) -> Tensor:
+def squares_of(rows: SampleRows) -> Tensor:
     """Diagonal (n,) of B^T B for rows B (P, n): that of a GGN without its Gram matrix.
 
     Cost: P backward passes of one sample.

@@ -15,7 +15,7 @@ NULL_COLUMN = 1e-12
 
 
 @dataclass(frozen=True)
-class Rows:
+class SampleRows:
     """Row p is the gradient in the parameters of <weights[p], outputs of sample samples[p]>, less a centre; (P, n).
 
     Where the loss is a sum over rows of W outputs, the weights may be those of one of these, the others being 0.
@@ -95,20 +95,20 @@ def outputs_of(network: Network, batch: Batch) -> Tensor:
         return network.forward(network.parameters, batch.inputs)
 
 
-def jacobian_rows(network: Network, column: int | None = None) -> Rows:
+def jacobian_rows(network: Network, column: int | None = None) -> SampleRows:
     """Rows of the Jacobian (N C, n) of all outputs, those of a sample together; or one row a sample, of one output."""
     classes = outputs_of(network, smallest(network)).shape[1]
     if column is not None:
         weights = network.parameters.new_zeros(1, classes)
         weights[0, column] = 1
-        return Rows(network, torch.arange(network.num_samples), weights.repeat(network.num_samples, 1))
+        return SampleRows(network, torch.arange(network.num_samples), weights.repeat(network.num_samples, 1))
     width = network.loss.width or classes
     blocks = network.num_samples * (classes // width)
     eye = torch.eye(width, dtype=network.parameters.dtype)
     return _of_blocks(network, torch.arange(blocks).repeat_interleave(width), eye.repeat(blocks, 1), blocks)
 
 
-def ggn_rows(network: Network) -> Rows:
+def ggn_rows(network: Network) -> SampleRows:
     """Rows of F^T with GGN = F F^T: at most min(C, R) a sample, from the loss's root S_i (C, R) of each sample.
 
     S_i is replaced by U_i D_i of its singular values D_i, which has the same S_i S_i^T, and columns that are zero to
@@ -129,7 +129,7 @@ def ggn_rows(network: Network) -> Rows:
     return _of_blocks(network, blocks, weights[blocks, columns], weights.shape[0])
 
 
-def root_rows(network: Network) -> Rows:
+def root_rows(network: Network) -> SampleRows:
     """Rows of F^T with GGN = F F^T as they are: one for each sample and column of the loss's root, in this order.
 
     Raises:
@@ -141,19 +141,21 @@ def root_rows(network: Network) -> Rows:
     return _of_blocks(network, blocks, roots.mT.flatten(0, 1) * network.scale**0.5, roots.shape[0])
 
 
-def _of_blocks(network: Network, blocks: Tensor, weights: Tensor, count: int) -> Rows:
+def _of_blocks(network: Network, blocks: Tensor, weights: Tensor, count: int) -> SampleRows:
     """Rows of weights that belong to a block each, of the `count` of all samples: one a sample, or as many for each."""
     each = count // network.num_samples
     if each == 1:
-        return Rows(network, blocks, weights)
-    return Rows(network, blocks // each, weights, parts=blocks % each)
+        return SampleRows(network, blocks, weights)
+    return SampleRows(network, blocks // each, weights, parts=blocks % each)
 
 
-def gradient_rows(network: Network, *, centred: bool = False) -> Rows:
+def gradient_rows(network: Network, *, centred: bool = False) -> SampleRows:
     """Rows sqrt(scale) g_i, g_i the gradient of the loss of sample i, or that less the mean of all: (N, n)."""
     slopes = [network.loss.slope(outputs_of(network, batch), batch.targets) for batch in network.batches]
     weights = torch.cat(slopes) * network.scale**0.5
-    return Rows(network, torch.arange(network.num_samples), weights, _mean_row(network, weights) if centred else None)
+    return SampleRows(
+        network, torch.arange(network.num_samples), weights, _mean_row(network, weights) if centred else None
+    )
 
 
 def _mean_row(network: Network, weights: Tensor) -> Tensor:

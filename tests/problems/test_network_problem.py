@@ -7,7 +7,7 @@ import torch
 
 from hessbench import Diagonal, TopEigenvalues, Trace
 from hessbench.operators import to_dense
-from hessbench.problem import FACTOR, NETWORK, PSD
+from hessbench.problem import FACTOR, NETWORK, PARTS, PSD, ROWS, SUBSET
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.network_problem import network_problem
 from hessbench.problems.networks.losses import CROSS_ENTROPY
@@ -54,8 +54,10 @@ def test_weight_decay_reaches_the_operator_and_the_references():
 
 
 def test_a_factor_that_the_samples_do_not_have_is_not_declared():
-    assert problem_of(MatrixChoice("ggn")).traits == (NETWORK, PSD, FACTOR)
+    assert problem_of(MatrixChoice("ggn")).traits == (NETWORK, PSD, FACTOR, ROWS, SUBSET)
     assert problem_of(MatrixChoice("ggn"), factored=False).traits == (NETWORK, PSD)
+    assert problem_of(MatrixChoice("hessian")).traits == (NETWORK, PARTS, SUBSET)
+    assert problem_of(MatrixChoice("hessian"), factored=False).traits == (NETWORK,)
 
 
 def test_an_engine_is_added_to_the_spec_of_a_family_and_to_no_name_of_ones_own():

@@ -19,7 +19,7 @@ from hessbench.problems.references.gram import (
     ntk_matrix,
     passes,
 )
-from hessbench.problems.references.rows import Rows, ggn_rows, gradient_rows, jacobian_rows
+from hessbench.problems.references.rows import SampleRows, ggn_rows, gradient_rows, jacobian_rows
 
 ROW = 8 * 30
 SUMMED = replace(CROSS_ENTROPY, mean=False)
@@ -86,14 +86,14 @@ def test_any_range_of_rows_over_ragged_batches_is_that_part_of_all(network_of):
 def test_rows_are_made_as_often_as_said_and_no_more_are_held_than_fit(fitting, network_of, monkeypatch):
     rows = ggn_rows(network_of((10, 2, 3)))
     made, largest = 0, 0
-    make = Rows.make
+    make = SampleRows.make
 
     def counted(self, start, stop):
         nonlocal made, largest
         made, largest = made + stop - start, max(largest, stop - start)
         return make(self, start, stop)
 
-    monkeypatch.setattr(Rows, "make", counted)
+    monkeypatch.setattr(SampleRows, "make", counted)
     result = gram_of(rows, fitting * ROW)
     B = make(rows, 0, len(rows))
     np.testing.assert_allclose(result.matrix, B @ B.T, rtol=0, atol=1e-12)
