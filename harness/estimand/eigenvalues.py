@@ -58,15 +58,6 @@ class TopEigenvalues(Estimand):
         "top_relative": ErrorDefinition(
             "relative error of the first value", "Relative error of the first of the k values."
         ),
-        "interval_misses": ErrorDefinition(
-            "values outside of their intervals",
-            "How many of the k values lie outside of the interval that the method claims for each, by more than the "
-            "reference's own bound; none where it claims no intervals.",
-        ),
-        "interval_half_width": ErrorDefinition(
-            "largest half width of an interval",
-            "Largest of half the widths of the intervals that the method claims, each relative to its value.",
-        ),
     }
     k: int
     which: Which = "magnitude"
