@@ -34,8 +34,8 @@ _PATIENCE: Final = 24
 _ALL: Final = 0.75
 """Share of the samples from which on all are taken: what is saved on the rest would go into bounding it."""
 
-_SHARE: Final = 0.75
-"""Of the tolerance that E alone may take; the other quarter is left for what the space of S does not show."""
+_SHARE: Final = 0.9
+"""Of the tolerance that E alone may take: what is outside of the space of S adds next to nothing once it is bounded."""
 
 _FIRST: Final = 0.9
 """Share of the probability of failure for the first two bounds; of what is left, again so much for the next."""
@@ -154,8 +154,7 @@ class _PrunedRun:
         """
         op, asked = self.op, self.asked
         S = shifted(op.subset(kept), _shift_of(op))
-        E = op.subset(dropped) if dropped.numel() else None
-        known = KnownEnds(added=NOTHING if E is None else None)
+        known = KnownEnds(added=None if dropped.numel() else NOTHING)
         wait = 0
         for T in lanczos_steps(S, start, reorth="full", num_steps=self.left, generator=self.generator):
             self.left -= 1
@@ -165,7 +164,8 @@ class _PrunedRun:
                 known = replace(known, outside=NOTHING)
             yield state.estimate(known)
             looks = T.size >= wait and T.size % _CHECKED == 0 and state.may_be_within(asked.tolerance / 4)
-            if (looks or T.size == op.dim) and E is not None and known.added is None and self.left:
+            if (looks or T.size == op.dim) and known.added is None and self.left:
+                E = op.subset(dropped)  # made when it is asked for, since an engine is built for it
                 known = yield from self._bound(E, None, state, known, _SHARE * asked.tolerance)
                 if known.added is None and self.left:
                     return T

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
-from hessbench.methods.krylov.enclosures import NOTHING, Enclosure, Space, enclosure
+from hessbench.methods.krylov.enclosures import NOTHING, EigenvalueBounds, Space, enclosure
 from hessbench.methods.krylov.random_start_bound import Ends
 from hessbench.methods.krylov.ritz import Leading, last_row, leading, ritz_vectors
 from hessbench.methods.krylov.ritz import tolerance as rounding_of
@@ -86,14 +86,14 @@ class RitzIntervals:
         """The first k Ritz pairs."""
         return leading_pairs(self.T, self.asked.order)
 
-    def enclose(self, known: KnownEnds) -> Enclosure:
+    def enclose(self, known: KnownEnds) -> EigenvalueBounds:
         """Intervals of the first eigenvalues, of magnitudes by magnitude; what is not known is taken for zero."""
         found = enclosure(self.asked.order, self.space, known.outside or NOTHING, known.added or NOTHING)
         rounded = 10 * float(torch.finfo(self.asked.dtype).eps) * float(np.abs(self.values).max())
         lower = found.lower - rounded
         if self.asked.order.which == "magnitude":
             lower = np.maximum(lower, 0.0)
-        return Enclosure(lower, found.upper + rounded)
+        return EigenvalueBounds(lower, found.upper + rounded)
 
     def width(self, known: KnownEnds) -> float:
         """The largest distance of a bound from its Ritz value, relative to the value, but for rounding."""
@@ -138,7 +138,7 @@ def leading_pairs(T: Tridiagonal, order: TopEigenvalues) -> Leading:
 def _answer(state: RitzIntervals, known: KnownEnds) -> Estimate:
     asked, found = state.asked, state.first
     diagnostics = {"samples": state.samples, "steps": state.T.size, "residual": found.residual}
-    interval: Enclosure | None = None
+    interval: EigenvalueBounds | None = None
     if known.is_complete:
         interval = state.enclose(known)
         diagnostics |= {"width": state.width(known), "confidence": asked.confidence}

@@ -15,7 +15,7 @@ NOTHING: Final = Ends(0.0, 0.0)
 """The ends of a matrix of zeros."""
 
 
-class Enclosure(NamedTuple):
+class EigenvalueBounds(NamedTuple):
     """Bounds (k,) of the first k eigenvalues in an order; of their magnitudes where the order is by magnitude."""
 
     lower: Array
@@ -38,7 +38,7 @@ class Space(NamedTuple):
     deflated: int
 
 
-def enclosure(order: TopEigenvalues, space: Space, outside: Ends, added: Ends = NOTHING) -> Enclosure:
+def enclosure(order: TopEigenvalues, space: Space, outside: Ends, added: Ends = NOTHING) -> EigenvalueBounds:
     """Enclose the first eigenvalues of A + E, where A is known on a Krylov space, and of the rest the ends only.
 
     Let P = I - Q_d Q_d^T and low I <= P A P <= high I on the range of P. For x > high, x I - A has as many negative
@@ -66,23 +66,23 @@ def enclosure(order: TopEigenvalues, space: Space, outside: Ends, added: Ends = 
     """
     top = _from_the_top(space, outside, order.k)
     mirrored = _from_the_top(space._replace(alphas=-space.alphas), Ends(-outside.high, -outside.low), order.k)
-    first = Enclosure(top.lower + added.low, top.upper + added.high)
-    last = Enclosure(mirrored.lower - added.high, mirrored.upper - added.low)
+    first = EigenvalueBounds(top.lower + added.low, top.upper + added.high)
+    last = EigenvalueBounds(mirrored.lower - added.high, mirrored.upper - added.low)
     if order.which == "algebraic":
         return first
     if order.which == "smallest":
-        return Enclosure(-last.upper, -last.lower)
+        return EigenvalueBounds(-last.upper, -last.lower)
     # The i-th largest magnitude is the i-th largest of the first from above and, mirrored, of those from below.
     lower, upper = (np.sort(np.concatenate(ends))[::-1][: order.k] for ends in zip(first, last, strict=True))
-    return Enclosure(np.maximum(lower, 0.0), np.maximum(upper, 0.0))
+    return EigenvalueBounds(np.maximum(lower, 0.0), np.maximum(upper, 0.0))
 
 
-def _from_the_top(space: Space, outside: Ends, k: int) -> Enclosure:
+def _from_the_top(space: Space, outside: Ends, k: int) -> EigenvalueBounds:
     """Bounds of the k largest eigenvalues of A, in descending order."""
     n, m = space.dim, space.alphas.size
     inner = solve_tridiagonal(space.alphas, space.betas).values[::-1]
     if m >= n:
-        return Enclosure(inner[:k], inner[:k])
+        return EigenvalueBounds(inner[:k], inner[:k])
     above = _with_row(space, outside.high)
     below = -_with_row(space._replace(alphas=-space.alphas), -outside.low)[::-1]
     lower, upper = np.full(k, outside.low), np.full(k, outside.high)
@@ -94,7 +94,7 @@ def _from_the_top(space: Space, outside: Ends, k: int) -> Enclosure:
         lower[place] = max(lower[place] if place < m else -math.inf, min(below[place - n], outside.low))
         if place >= n - m:
             upper[place] = min(upper[place], inner[place - n])
-    return Enclosure(lower, upper)
+    return EigenvalueBounds(lower, upper)
 
 
 def _with_row(space: Space, high: float) -> Array:
