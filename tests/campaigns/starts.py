@@ -8,15 +8,14 @@ matrix of the max(64, 3 k) heaviest rows, mixed, or as a block; these rows mixed
 
 Found, medians of five seeds, in float64 on digits (random, gradient, classes, Ritz vectors, rows):
 
-    Lanczos        Hessian, step 500   k = 10   36.0   45.0   39.0   40.5   38.5;   k = 20   104   103   103   100   104
-    Lanczos        GGN,     step 500   k = 10   21.3   22.3   19.7   20.5   21.8;   k = 20   53.3  53.0  58.3  52.5  53.8
-    Lanczos        Hessian, step 0     k = 10   46.0   47.0   43.0   46.5   42.5;   k = 20   122   137   123   126   118
-    block Krylov   Hessian, step 500   k = 10   100      -    101    100      - ;   k = 20   200     -   141   200     -
-    block Krylov   GGN,     step 500   k = 10   53.3     -    54.3   40.5     - ;   k = 20   133     -   94.3  107     -
+    Lanczos        Hessian, step 500   k = 10   36.0  45.0  39.0  40.5  38.5   k = 20    104   103   103   100   104
+    Lanczos        GGN,     step 500   k = 10   21.3  22.3  19.7  20.5  21.8   k = 20   53.3  53.0  58.3  52.5  53.8
+    Lanczos        Hessian, step 0     k = 10   46.0  47.0  43.0  46.5  42.5   k = 20    122   137   123   126   118
+    block Krylov   Hessian, step 500   k = 10    100     -   101   100     -   k = 20    200     -   141   200     -
+    block Krylov   GGN,     step 500   k = 10   53.3     -  54.3  40.5     -   k = 20    133     -  94.3   107     -
 
-A single start that lies in the wanted space saves what its part of the first steps would have found, which is a product
-or two: less than the seeds differ by. A block saves up to a third, and stays twice as dear as Lanczos from a random
-start. So none of these became an option of either method.
+A single start in the wanted space saves a product or two, less than the seeds differ by. A block saves up to a third,
+and stays twice as dear as Lanczos from a random start. So none of these became an option of either method.
 """
 
 from __future__ import annotations

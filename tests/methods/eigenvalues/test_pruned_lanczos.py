@@ -159,13 +159,22 @@ def test_products_are_charged_by_the_share_of_samples():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", ["digits-mlp", "digits-mlp[operator=ggn]", "digits-mlp[step=100]"])
-def test_intervals_on_a_network_miss_no_more_often_than_they_say(spec):
-    problem, order = load_catalog().problem(spec), TopEigenvalues(10)
+@pytest.mark.parametrize(
+    ("spec", "k", "dropped", "tolerance"),
+    [
+        ("digits-mlp", 3, 0.1, 0.2),  # a third of the samples is left out
+        ("digits-mlp[operator=ggn]", 3, 0.1, 0.2),
+        ("digits-mlp", 10, 1e-3, 0.05),
+        ("digits-mlp[step=100]", 10, 1e-3, 0.05),
+        ("digits-mlp[step=0]", 3, 1e-3, 0.1),
+    ],
+)
+def test_intervals_on_a_network_miss_no_more_often_than_they_say(spec, k, dropped, tolerance):
+    problem, order = load_catalog().problem(spec), TopEigenvalues(k)
     reference, op = problem.references[TopEigenvalues](order), problem.build_rows("cpu", torch.float64)
     trials, missed = 200, 0
     for seed in range(trials):
-        estimate, _ = last(op, seed=seed, k=10, confidence=0.9, tolerance=0.05)
+        estimate, _ = last(op, seed=seed, k=k, dropped=dropped, confidence=0.9, tolerance=tolerance)
         arrays = order.to_arrays(estimate.value, op.dim) | order.claimed(estimate.interval, estimate.value, op.dim)
         missed += order.errors(arrays, reference, "float64")["interval_misses"] > 0
     assert binom.sf(missed - 1, trials, 0.1) > 1e-4
