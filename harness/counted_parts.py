@@ -46,6 +46,15 @@ class CountingRows(Single):
             self._spending.watch(self._witness, self._norms)
         return self._norms.clone()
 
+    def slope_norms(self) -> Tensor:
+        """Norms of the slopes of the losses (num_samples,); found in the forward pass of `root_norms`.
+
+        Raises:
+            ValueError: If an output of the network is not finite.
+        """
+        self.root_norms()
+        return self._inner.slope_norms().detach().clone()
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Charge and make rows: numbers (r,) to a block (dim, r).
 

@@ -35,6 +35,13 @@ class Rows(Protocol):
         """Norms ||s_r|| of the columns of the root, (num_rows,). Cost: one forward pass, the first time."""
         ...
 
+    def slope_norms(self) -> Tensor:
+        """Norms of the gradients of the losses in their outputs, (num_samples,): those weigh the residual of a Hessian.
+
+        Cost: found in the same forward pass as the roots.
+        """
+        ...
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         """The rows of these numbers (r,) as a block (dim, r). Cost: a forward pass and a VJP of one sample each."""
         ...

@@ -65,6 +65,9 @@ class _TalliedRows:
     def root_norms(self) -> Tensor:
         return self._inner.root_norms()
 
+    def slope_norms(self) -> Tensor:
+        return self._inner.slope_norms()
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         self._tally.columns += indices.numel()
         return self._inner(indices)

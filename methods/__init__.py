@@ -20,6 +20,7 @@ from hessbench.methods.eigenvalues.block_krylov import BLOCK_KRYLOV
 from hessbench.methods.eigenvalues.lanczos import LANCZOS
 from hessbench.methods.eigenvalues.nystrom import NYSTROM
 from hessbench.methods.eigenvalues.power import POWER_ITERATION
+from hessbench.methods.eigenvalues.pruned_lanczos import PRUNED_LANCZOS
 from hessbench.methods.eigenvalues.simultaneous import SIMULTANEOUS_ITERATION
 from hessbench.methods.eigenvalues.single_pass import SINGLE_PASS
 from hessbench.methods.eigenvalues.sketch import RANDOMIZED_EIGH, SKETCH
@@ -41,6 +42,7 @@ METHODS: list[Method] = [
     LANCZOS,
     THICK_RESTART_LANCZOS,
     BLOCK_KRYLOV,
+    PRUNED_LANCZOS,
     SKETCH,
     RANDOMIZED_EIGH,
     SINGLE_PASS,

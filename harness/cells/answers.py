@@ -76,6 +76,8 @@ class Answers:
 
     def _emit_one(self, budget: int, estimand: Estimand, answer: Estimate, costs: Costs) -> None:
         arrays = estimand.to_arrays(answer.value, self._dim)
+        if answer.interval is not None:
+            arrays |= estimand.claimed(answer.interval, answer.value, self._dim)
         if self._op is not None and estimand is self._bound.estimand:
             arrays |= estimand.observed(answer.value, self._op, self._handed)
         finite = all(bool(np.isfinite(array).all()) for array in arrays.values())

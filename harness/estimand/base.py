@@ -98,6 +98,8 @@ class Estimate:
             `spectral.read_from_density`.
         rule: Of a density that was smoothed, the quadrature (nodes, weights) before that, weights of either sign: sums
             of a function over the spectrum are read from it.
+        interval: Lower and upper bounds that the method claims, at a confidence among its diagnostics: of each
+            eigenvalue (k,), or of each magnitude where the order is by magnitude.
     """
 
     value: Any
@@ -109,6 +111,7 @@ class Estimate:
     also: Mapping[type[Estimand], Estimate] = field(default_factory=dict[Any, Any])
     starts: NDArray[np.int64] | None = None
     rule: tuple[Array, Array] | None = None
+    interval: tuple[Any, Any] | None = None
 
     def half_width(self, confidence: float = 0.95) -> float | None:
         """Half the width of the interval that the standard error stands for; see `interval.half_width`."""
@@ -236,6 +239,11 @@ class Estimand(ABC):
         Raises:
             ValueError: If it has the wrong shape.
         """
+
+    def claimed(self, interval: tuple[Any, Any], value: Any, dim: int) -> Arrays:
+        """Turn the bounds that an estimate claims of its value into arrays for the errors; none by default."""
+        del interval, value, dim
+        return {}
 
     @abstractmethod
     def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:

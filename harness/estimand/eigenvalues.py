@@ -41,6 +41,7 @@ class TopEigenvalues(Estimand):
 
     Primary error: max over i of | |theta_i| - |lambda_i| | / max(|lambda_i|, bound); a missing value scores 1.
     For the signed orders the difference is signed too. Beside it, how many of the k are within 10, 1 and 0.1 %.
+    Where the method claims an interval for each, how many miss, and the largest half width, relative.
     Reference arrays: `eigenvalues`, at least k, in order.
     """
 
@@ -90,6 +91,15 @@ class TopEigenvalues(Estimand):
         return {"eigenvalues": self.rank(values)[: self.k]}
 
     @override
+    def claimed(self, interval: tuple[Any, Any], value: Any, dim: int) -> Arrays:
+        lower, upper = (real_vector(bound, "interval") for bound in interval)
+        count = self.to_arrays(value, dim)["eigenvalues"].size
+        if lower.size != count or upper.size != count:
+            raise ValueError(f"interval takes a lower and an upper bound of each of {count} eigenvalues, "
+                             f"got {lower.size} and {upper.size}")  # fmt: skip
+        return {"lower": lower, "upper": upper}
+
+    @override
     def errors(self, arrays: Arrays, reference: Reference, dtype: str) -> dict[str, float]:
         truth = reference.arrays["eigenvalues"][: self.k]
         bound = reference.bound_in(dtype)
@@ -111,7 +121,16 @@ class TopEigenvalues(Estimand):
             "sign_agreement": float(agree.mean()) if agree.size else 1.0,
             "missing": float(truth.size - here),
             **{name: float((gaps <= tolerance).sum()) for name, tolerance in WITHIN.items()},
+            **(self._interval_errors(arrays, truth[:here], bound) if "lower" in arrays else {}),
         }
+
+    def _interval_errors(self, arrays: Arrays, truth: Array, bound: float) -> dict[str, float]:
+        """How many values lie outside of their intervals, beyond the reference's bound, and how wide these are."""
+        lower, upper = arrays["lower"][: truth.size], arrays["upper"][: truth.size]
+        held = np.abs(truth) if self.which == "magnitude" else truth
+        outside = (held < lower - bound) | (held > upper + bound)
+        half = _quotient((upper - lower) / 2, np.maximum(np.abs(truth), bound))
+        return {"interval_misses": float(outside.sum()), "interval_half_width": float(half.max(initial=0.0))}
 
     @override
     def floor(self, reference: Reference, dtype: str) -> float:

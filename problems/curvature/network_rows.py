@@ -19,10 +19,14 @@ _SMALL_ROOT: Final = 64
 
 
 class _Roots(NamedTuple):
-    """Columns s_r of the roots: weights (N, L, R, W) of rows of W outputs, L of which are those of a sample."""
+    """Columns s_r of the roots: weights (N, L, R, W) of rows of W outputs, L of which are those of a sample.
+
+    Beside their norms those of the slopes of the losses, (N,).
+    """
 
     weights: Tensor
     norms: Tensor
+    slopes: Tensor
 
 
 @final
@@ -60,6 +64,16 @@ class NetworkRows:
             ValueError: If the loss is not finite.
         """
         return self._roots.norms
+
+    def slope_norms(self) -> Tensor:
+        """Norms of the gradients of the losses in their outputs, (num_samples,) on the CPU.
+
+        Cost: found in the same forward pass as the roots.
+
+        Raises:
+            ValueError: If the loss is not finite.
+        """
+        return self._roots.slopes
 
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Rows of numbers (r,) as a block (dim, r).
@@ -108,14 +122,16 @@ class NetworkRows:
     def _roots(self) -> _Roots:
         network = self._network
         pieces: list[Tensor] = []
+        slopes: list[Tensor] = []
         for number, batch in enumerate(network.batches, 1):
             with torch.no_grad():
                 outputs = network.forward(network.parameters, batch.inputs)
             refuse_infinite(network.loss.total(outputs, batch.targets), number)
             columns = _by_size(self._root(outputs, batch.targets))
             pieces.append(columns.reshape(batch.size, -1, *columns.shape[1:]))
+            slopes.append(network.loss.slope(outputs, batch.targets).reshape(batch.size, -1).norm(dim=1))
         weights = torch.cat(pieces) * network.scale**0.5
-        return _Roots(weights, weights.norm(dim=3).flatten().cpu())
+        return _Roots(weights, weights.norm(dim=3).flatten().cpu(), torch.cat(slopes).cpu() * network.scale)
 
 
 def _by_size(S: Tensor) -> Tensor:

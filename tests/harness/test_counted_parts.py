@@ -110,3 +110,11 @@ def test_an_operator_without_them_says_which_trait_to_require(name):
         getattr(CountingOperator(dense_operator(torch.eye(3))), name)
     with pytest.raises(AttributeError, match="require the trait 'subset'"):
         CountingOperator(dense_operator(torch.eye(3))).subset(torch.tensor([0]))
+
+
+def test_the_norms_of_the_slopes_come_with_those_of_the_roots():
+    op = ggn(num_matvecs=0)
+    slopes = op.rows.slope_norms()
+    assert slopes.shape == (SAMPLES,)
+    op.rows.root_norms()
+    assert op.spending.counts == {ProductKind.FORWARD: 1}

@@ -25,7 +25,7 @@ def claims(repeats: Sequence[Repeat], tolerance: float) -> tuple[Claim, ...]:
         repeats: Those at one budget.
         tolerance: What "converged" is taken to mean.
     """
-    found = (_converged(repeats, tolerance), _standard_error(repeats))
+    found = (_converged(repeats, tolerance), _standard_error(repeats), _intervals(repeats))
     return tuple(claim for claim in found if claim is not None)
 
 
@@ -80,6 +80,17 @@ def _standard_error(repeats: Sequence[Repeat]) -> Claim | None:
     of = f" {percent(size.median)}" if size else ""
     text = f"standard error{of}: error within its {percent(CONFIDENCE)} interval in {true} of {len(known)}"
     return Claim("standard error", len(said), true, size, text)
+
+
+def _intervals(repeats: Sequence[Repeat]) -> Claim | None:
+    """Intervals of eigenvalues: whether all of a repeat hold, and how wide the widest is."""
+    misses = [missed for repeat in repeats if (missed := repeat.answer.row.errors.get("interval_misses")) is not None]
+    if not misses:
+        return None
+    size = spread(repeat.answer.row.errors.get("interval_half_width") for repeat in repeats)
+    true = sum(missed == 0 for missed in misses)
+    of = f" of {percent(size.median)}" if size else ""
+    return Claim("intervals", len(misses), true, size, f"intervals{of}: hold every value in {true} of {len(misses)}")
 
 
 def _in_scale(repeat: Repeat) -> tuple[float | None, bool | None]:

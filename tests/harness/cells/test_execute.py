@@ -322,6 +322,20 @@ def test_every_run_starts_from_the_seed_of_its_cell():
         assert run(method, [2], pass_=pass_)[0][0].arrays["trace"][0] == float(expected)
 
 
+def test_claimed_intervals_are_kept_with_the_values_and_scored():
+    interval = (np.array([7.9, 6.0]), np.array([8.1, 6.5]))
+
+    def method(op, /, *, num_matvecs, generator):
+        product(op)
+        return Estimate(np.array([8.0, 7.0]), interval=interval)
+
+    estimand = TopEigenvalues(2)
+    (said,), _ = run(method, [1], estimands=(TopEigenvalues,), estimand=estimand)
+    np.testing.assert_array_equal(said.arrays["upper"], interval[1])
+    truth = Reference({"eigenvalues": np.array([8.0, 7.0])}, Source.DENSE, 8.0)
+    assert estimand.errors(said.arrays, truth, "float64")["interval_misses"] == 1
+
+
 def test_what_a_method_says_of_itself_is_kept_as_plain_values():
     said = {"steps": 3, "mode": "full", "bad": float("nan"), "number": torch.tensor(2.5), "large": torch.ones(3),
             "list": [1.0, float("inf")], "mixed": [1, "a"], "long": list(range(500))}  # fmt: skip

@@ -188,6 +188,29 @@ def test_how_many_values_are_within_a_tolerance_is_counted():
     assert counts == [3, 2, 1]
 
 
+@pytest.mark.parametrize(("which", "missed"), [("magnitude", 1.0), ("algebraic", 2.0)])
+def test_values_outside_of_the_claimed_intervals_are_counted(which, missed):
+    estimand = TopEigenvalues(3, which)
+    value = estimand.rank(np.array([4.0, -2.0, 1.0]))
+    reference = Reference({"eigenvalues": value}, Source.DENSE, 4.0, bound=0.01)
+    interval = (np.array([3.0, 1.8, 1.005]), np.array([5.0, 1.98, 1.1]))
+    arrays = estimand.to_arrays(value, 9) | estimand.claimed(interval, value, 9)
+    errors = estimand.errors(arrays, reference, "float64")
+    assert errors["interval_misses"] == missed
+    assert errors["interval_half_width"] == pytest.approx(0.25)
+
+
+def test_who_claims_no_interval_is_not_scored_by_one():
+    reference = Reference({"eigenvalues": np.array([2.0, 1.0])}, Source.DENSE, 2.0)
+    estimand = TopEigenvalues(2)
+    assert "interval_misses" not in estimand.errors(estimand.to_arrays([2.0, 1.0], 5), reference, "float64")
+
+
+def test_an_interval_has_bounds_for_each_value():
+    with pytest.raises(ValueError, match="interval takes a lower and an upper bound of each of 2 eigenvalues"):
+        TopEigenvalues(2).claimed(([1.0], [2.0]), [2.0, 1.0], 5)
+
+
 @pytest.mark.parametrize("estimand", ALL, ids=lambda e: e.key)
 def test_every_error_shown_is_defined_in_one_sentence(estimand):
     assert estimand.error_definition == estimand.definitions[estimand.primary].sentence

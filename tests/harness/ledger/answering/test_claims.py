@@ -44,6 +44,16 @@ def test_who_says_nothing_claims_nothing():
     assert entry(repeats(), 0.05).claims == ()
 
 
+def test_intervals_hold_where_no_value_is_outside_of_its_own():
+    def errors(value):
+        return {"max_relative": 0.001, "interval_misses": 0.0 if value == 0.001 else 2.0, "interval_half_width": 0.01}
+
+    rows = repeats(error=lambda budget, repeat: 0.002 if repeat == 1 else 0.001, errors=errors)
+    (claim,) = entry(rows, 0.05).claims
+    assert (claim.what, claim.said, claim.true) == ("intervals", 3, 2)
+    assert claim.text == "intervals of 1 %: hold every value in 2 of 3"
+
+
 def traces(stderr, diagnostics=(), **more):
     """A trace of 100, with absolute eigenvalues that sum to 200, found with an error of 4."""
 
