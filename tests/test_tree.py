@@ -17,8 +17,9 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("problems", "methods", "reports")}}
 
 PROTOCOL = (
-    "operators", "operator_protocol", "operator_checks", "transforms", "clock", "counting", "tally", "specs",
-    "registry", "seeding", "flops", "files", "source_files", "code_text", "exceptions", "redact", "estimand",
+    "operators", "operator_protocol", "operator_checks", "operator_parts", "operator_structure", "transforms", "clock",
+    "spending", "counting", "counted_factor", "counted_parts", "tally", "specs", "registry", "seeding", "flops",
+    "files", "source_files", "code_text", "exceptions", "redact", "estimand",
 )  # fmt: skip
 
 # Who may import whom: a room, and the rooms it sees beside itself. A module belongs to the longest name it begins with.
