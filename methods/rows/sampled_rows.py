@@ -22,7 +22,7 @@ def sampled_rows(
     num_matvecs: int,
     generator: torch.Generator,
     chunk: int = 16,
-    draws: int = 32,
+    draws: int = 16,
     confidence: float = 0.99,
 ) -> Iterator[Estimate]:
     """Heavy rows for certain, then draws of the others without replacement: tr G = sum_r ||b_r||^2, diag G likewise.

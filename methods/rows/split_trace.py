@@ -24,7 +24,7 @@ def split_trace(
     num_matvecs: int,
     generator: torch.Generator,
     chunk: int = 16,
-    draws: int = 32,
+    draws: int = 16,
     confidence: float = 0.99,
 ) -> Iterator[Estimate]:
     """Tr H = tr G + tr R + c n: G by `sampled_rows`, R by sign probes on the parameters where diag(R) may not vanish.
@@ -69,7 +69,7 @@ def split_diagonal(
     num_matvecs: int,
     generator: torch.Generator,
     chunk: int = 16,
-    draws: int = 32,
+    draws: int = 16,
     confidence: float = 0.99,
 ) -> Iterator[Estimate]:
     """The diagonal of H = G + R + c I: as `split_trace`, what is spent on either part by the variances of all entries.
