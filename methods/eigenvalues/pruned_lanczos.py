@@ -54,7 +54,7 @@ def pruned_lanczos(
     *,
     num_matvecs: int,
     generator: torch.Generator,
-    dropped: float = 1e-3,
+    dropped: float = 2e-4,
     tolerance: float = 0.01,
     confidence: float = 0.999,
     vectors: bool = False,
