@@ -54,7 +54,7 @@ def pruned_lanczos(
     *,
     num_matvecs: int,
     generator: torch.Generator,
-    dropped: float = 1e-3,
+    dropped: float = 2e-4,
     tolerance: float = 0.01,
     confidence: float = 0.999,
     vectors: bool = False,
@@ -63,8 +63,8 @@ def pruned_lanczos(
 ) -> Iterator[Estimate]:
     """Lanczos on the sum over the heaviest samples, A = S + E, then bounds of what that leaves out, by random starts.
 
-    The weight of a sample is what its outputs say of its rows, the sum of ||s_r||^2; the heaviest go into S until those
-    in E weigh at most `dropped` of all. Once the run on S seems to have converged, the spectra of E and of P S P are
+    What a sample weighs its outputs tell (`sample_weights`); the heaviest go into S until those in E weigh at most
+    `dropped` of all. Once the run on S seems to have converged, the spectra of E and of P S P are
     bounded by a fresh start each (`end_steps`), P = I - Q Q^T with Q its space but for a few vectors, and from these
     bounds each eigenvalue (`enclosure`). While the intervals are wider than `tolerance`, the cause decides what comes
     next: more samples in S where E is too large, with a tenth of the weight left out; more steps on S where P S P is.
@@ -96,7 +96,7 @@ def pruned_lanczos(
         ValueError: If an argument is out of range, or an output of the network is not finite.
 
     Source:
-        Weighing by outputs and the bounds are this library's; see `random_start_bound` for what they refine.
+        Weighing by outputs and the bounds are this library's; `spectrum_ends` and `enclosure` say what they refine.
     """
     order = TopEigenvalues(count_of(k, op.dim, num_matvecs), which)
     if not 0 <= dropped < 1:
@@ -205,7 +205,7 @@ def _unit(x: Tensor) -> Tensor:
     return x / norm(x)
 
 
-def _shift_of(op: LinearOperator) -> float:
+def _shift_of(op: object) -> float:
     """The c of a Hessian with weight decay, which no subset has."""
     return cast("Parted", op).parts.shift if not hasattr(op, "rows") else 0.0
 

@@ -7,15 +7,17 @@ from typing import cast
 from torch import Tensor
 
 from hessbench.operator_parts import Parted, Rowed
-from hessbench.operators import LinearOperator
 
 
-def sample_weights(op: LinearOperator) -> Tensor:
+def sample_weights(op: object) -> Tensor:
     """What the outputs say of how much each sample adds, (N,), in float64 on the CPU.
 
     Of a GGN sum_i J_i^T S_i S_i^T J_i that is ||S_i||_F^2; of a Hessian the norm of the slope l_i of the loss as well,
     since its residual is sum_i sum_c l_ic nabla^2 f_ic: where a network is sure and wrong, the root is small and the
     slope is not.
+
+    Args:
+        op: A GGN with rows, or a Hessian with parts.
 
     Cost:
         A forward pass.
@@ -23,10 +25,11 @@ def sample_weights(op: LinearOperator) -> Tensor:
     Raises:
         ValueError: If one is not finite.
     """
-    ggn = op if hasattr(op, "rows") else cast("Parted", op).parts.ggn
+    is_ggn = hasattr(op, "rows")
+    ggn: object = op if is_ggn else cast("Parted", op).parts.ggn
     rows = cast("Rowed", ggn).rows
     weights = rows.root_norms().double().square().view(rows.num_samples, -1).sum(dim=1)
-    if ggn is not op:
+    if not is_ggn:
         weights = weights + rows.slope_norms().double()
     if not bool(weights.isfinite().all()):
         raise ValueError("the outputs of the network must be finite: a sample has a weight that is not")

@@ -69,7 +69,7 @@ def test_intervals_come_with_what_they_are_worth():
 
 @pytest.mark.parametrize("make", [small_ggn, small_hessian])
 def test_the_intervals_of_many_runs_miss_no_more_often_than_they_say(make):
-    op, order, trials, confidence = make(24, torch.float64), TopEigenvalues(2), 60, 0.8
+    op, order, trials, confidence = make(24, torch.float64), TopEigenvalues(2), 30, 0.8
     missed = 0
     for seed in range(trials):
         estimate, _ = last(op, seed=seed, k=2, dropped=0.1, tolerance=0.2, confidence=confidence)

@@ -12,7 +12,7 @@ from hessbench.methods.krylov.recurrence import lanczos_steps
 from hessbench.operators import dense_operator
 from hessbench.seeding import make_generator
 
-TRIALS = 400
+TRIALS = 300
 SPECTRA = [np.linspace(-1, 1, 40), np.r_[1.0, np.zeros(39)], np.r_[[1.0] * 5, -(0.8 ** np.arange(35))]]
 
 
