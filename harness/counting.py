@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import cast, final
+from typing import Any, final
 
 from torch import Tensor
 
 from hessbench.counted_factor import CountingFactor
 from hessbench.counted_parts import CountingRows, checked_numbers
-from hessbench.operator_parts import Parted, Parts, Rowed, Sampled, Structured
+from hessbench.operator_parts import Parts
 from hessbench.operator_structure import Structure
 from hessbench.operators import (
-    Factored,
     LinearOperator,
     Multiplies,
     OperatorInfo,
@@ -112,7 +111,7 @@ class CountingOperator(Single, Multiplies):
         Raises:
             AttributeError: If the operator has none; a method that needs it requires the trait `factor`.
         """
-        inner = cast("Factored", self._inner)
+        inner: Any = self._inner
         if not hasattr(inner, "factor"):
             raise AttributeError("this operator has no factor: require the trait 'factor'")
         return CountingFactor(inner.factor, self.spending, self._info, self.dtype, self.device)
@@ -124,7 +123,7 @@ class CountingOperator(Single, Multiplies):
         Raises:
             AttributeError: If the operator has none; a method that needs them requires the trait `rows`.
         """
-        inner = cast("Rowed", self._inner)
+        inner: Any = self._inner
         if not hasattr(inner, "rows"):
             raise AttributeError("this operator has no rows: require the trait 'rows'")
         return CountingRows(inner.rows, self.spending, self.dim, self.dtype, self.device)
@@ -140,7 +139,7 @@ class CountingOperator(Single, Multiplies):
             AttributeError: If the operator is no sum over samples; a method that needs it requires the trait `subset`.
             ValueError: If an argument is out of range.
         """
-        inner = cast("Sampled", self._inner)
+        inner: Any = self._inner
         if not hasattr(inner, "subset"):
             raise AttributeError("this operator is no sum over samples: require the trait 'subset'")
         samples = checked_numbers(samples, self._info.population, "a subset")
@@ -153,7 +152,7 @@ class CountingOperator(Single, Multiplies):
         Raises:
             AttributeError: If the operator has none; a method that needs them requires the trait `parts`.
         """
-        inner = cast("Parted", self._inner)
+        inner: Any = self._inner
         if not hasattr(inner, "parts"):
             raise AttributeError("this operator has no parts: require the trait 'parts'")
         found = inner.parts
@@ -167,7 +166,7 @@ class CountingOperator(Single, Multiplies):
         Raises:
             AttributeError: If the operator does not say.
         """
-        inner = cast("Structured", self._inner)
+        inner: Any = self._inner
         if not hasattr(inner, "structure"):
             raise AttributeError("this operator has no structure: require the trait 'parts'")
         self.spending.charge_forward(self._info.population, self._info.population)

@@ -23,7 +23,6 @@ from hessbench.estimand.base import Reference
 from hessbench.ledger.costs import Costs
 from hessbench.ledger.record import Status
 from hessbench.method import BoundMethod
-from hessbench.operators import Differentiable
 from hessbench.problem import PARTS, ROWS, SUBSET, Problem
 from hessbench.reports.few_gradients.results import (
     CostPoint,
@@ -137,8 +136,8 @@ def _question(
     finder = problem.finder(type(estimand))
     network: Any = problem.network() if problem.network is not None else None
     assert finder is not None
-    assert isinstance(network, Differentiable)
-    gradient = network.to(torch.device(DEVICE), torch.float32).gradient
+    samples = int(network.num_samples)
+    gradient = network.to(torch.device(DEVICE), torch.float32).own_gradient()
     gradient()
     clock = _GradientClock(gradient)
     reference = finder(estimand)
@@ -147,7 +146,7 @@ def _question(
         bound = catalog.method(spec, estimand)
         if not bound.skip_reason(problem):
             runs.append(_method(problem, bound, budgets, question, reference, clock, design))
-    return QuestionRuns(question, problem.dim, network.num_samples, clock.median_s, tuple(runs))
+    return QuestionRuns(question, problem.dim, samples, clock.median_s, tuple(runs))
 
 
 class _GradientClock:

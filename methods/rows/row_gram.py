@@ -50,8 +50,8 @@ class RowGram:
         Cost: as `eigenvalues`, and count k n multiplications.
         """
         B = torch.cat(self._chunks, dim=1)[:, :count]
-        values, U = eigenpairs_of(self._leading(count))
-        values, U = values[::-1][:k], U[:, ::-1][:, :k]
+        ascending, columns = eigenpairs_of(self._leading(count))
+        values, U = ascending[::-1][:k], columns[:, ::-1][:, :k]
         seen = ~(values <= count * torch.finfo(B.dtype).eps * values[:1].max(initial=0.0))
         return RowPairs(values[seen], B @ to_device(U[:, seen] / np.sqrt(values[seen]), B))
 

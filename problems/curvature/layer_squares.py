@@ -74,7 +74,7 @@ def _starts(calls: LayerCalls, parameters: Tensor, rows: int) -> list[tuple[int,
             return None
         if call.outputs.shape[0] != rows or not all(_is_view(part, parameters) for part in own):
             return None
-        places = [part.storage_offset() - parameters.storage_offset() for part in own]
+        places = [int(part.storage_offset() - parameters.storage_offset()) for part in own]
         taken += [(place, place + part.numel()) for place, part in zip(places, own, strict=True)]
         found.append((places[0], places[1] if len(own) > 1 else None))
     reached = 0

@@ -69,7 +69,7 @@ class Plant:
 PLANTS: Final = (
     Plant(
         "doubled-product-count",
-        "harness/counting.py",
+        "harness/spending.py",
         "        self.matvecs += columns\n",
         "        self.matvecs += 2 * columns\n",
     ),
@@ -99,7 +99,7 @@ PLANTS: Final = (
     ),
     Plant(
         "leak-of-50-MB",
-        "harness/counting.py",
+        "harness/spending.py",
         "        self.calls += 1\n",
         "        self.calls += 1\n"
         "        if self.calls == 1:\n"
