@@ -43,7 +43,11 @@ class TalliedOperator:
         if name == "rows":
             return _TalliedRows(found, whole)
         if name == "subset":
-            return lambda *args: TalliedOperator(found(*args), whole)
+
+            def subset(samples: Tensor, weights: Tensor | None = None, /) -> TalliedOperator:
+                return TalliedOperator(found(samples, weights), whole)
+
+            return subset
         if name == "parts":
             return Parts(TalliedOperator(found.ggn, whole), TalliedOperator(found.residual, whole), found.shift)
         return found

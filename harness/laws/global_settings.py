@@ -9,7 +9,9 @@ import time
 import numpy as np
 import torch
 
-from hessbench.counting import CountingFactor, CountingOperator, Spending
+from hessbench.counted_factor import CountingFactor
+from hessbench.counted_parts import CountingRows
+from hessbench.counting import CountingOperator, Spending
 from hessbench.operators import Multiplies
 from hessbench.tally import TalliedOperator
 
@@ -33,7 +35,7 @@ def settings() -> dict[str, object]:
 def functions() -> dict[str, object]:
     """What counts and times, by name: a method that replaces one makes the cells after it wrong."""
     found: dict[str, object] = {"perf_counter_ns": time.perf_counter_ns, "getpid": os.getpid, "isnan": math.isnan}
-    for counted in (Spending, CountingOperator, CountingFactor, TalliedOperator, Multiplies):
+    for counted in (Spending, CountingOperator, CountingFactor, CountingRows, TalliedOperator, Multiplies):
         found |= {f"{counted.__name__}.{name}": value for name, value in vars(counted).items() if callable(value)}
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -137,11 +138,10 @@ class Network:
         if self.own is None:
             forward = self.forward if self.as_written is None else self.as_written
             leaf = self.parameters.detach().clone().requires_grad_()
-            parameters, outputs_of = [leaf], lambda inputs: forward(leaf, inputs)
+            parameters, outputs_of = [leaf], partial(forward, leaf)
         else:
-            own = self.own
-            model, parameters = own.placed(self.parameters)
-            outputs_of = lambda inputs: own.call(model, inputs)  # noqa: E731 -- one of two
+            model, parameters = self.own.placed(self.parameters)
+            outputs_of = partial(self.own.call, model)
         whole_mean = self.loss.mean and len(self.batches) == 1 and self.loss.written is not None
 
         def objective() -> Tensor:
