@@ -56,7 +56,7 @@ TRACE: Final = AskedMethods(
     "trace",
     "relative",
     MappingProxyType({
-        "hutchinson": (*WHOLE, 80), "hutchpp": (6, 12, 20, 30, 40, 80), "heavy-rows": CHECKED,
+        "hutchinson": (*WHOLE, 80), "hutchpp": (12, 40, 80), "heavy-rows": CHECKED,
         "sampled-rows": CHECKED, "split-trace": CHECKED,
     }),
 )  # fmt: skip
@@ -105,7 +105,7 @@ class FewGradientsDesign:
     questions: tuple[tuple[NetworkQuestion, AskedMethods], ...] = field(default_factory=lambda: _questions())
     repeats: int = 5
     threads: int = 2
-    most_s: float = 30.0
+    most_s: float = 15.0
 
 
 def run_few_gradients(design: FewGradientsDesign, say: Callable[[str], None]) -> FewGradientsResults:
@@ -242,7 +242,7 @@ def _point(costs: Costs, error: float, width: float, unit: float) -> CostPoint:
 
 
 def _questions() -> tuple[tuple[NetworkQuestion, AskedMethods], ...]:
-    """The questions of the page: ResNet20 in full, and others by the step of a training or the number of samples."""
+    """The questions of the page: ResNet20 in full, an MLP by the step of its training and its samples, and others."""
     found: list[tuple[NetworkQuestion, AskedMethods]] = []
 
     def ask(name: str, network: str, spec: str, asked: AskedMethods, series: str = "", place: float = 0.0) -> None:
@@ -265,13 +265,15 @@ def _questions() -> tuple[tuple[NetworkQuestion, AskedMethods], ...]:
         ):
             spec = MLP.format(operator=operator, step=step)
             ask(name, f"MNIST MLP, step {step}", spec, asked, "step of the training", step)
+    # Few samples where the truth would take minutes.
     for name, spec in (
-        ("tanh MLP", "digits-mlp[step=500]"),
-        ("cnn-3c3d", "cnn-3c3d"),
-        ("ResNet20 at random weights", "resnet20-cifar10[weights=random]"),
+        ("tanh MLP on digits", "digits-mlp[step=500]"),
+        ("cnn-3c3d at random weights, 20 images", "cnn-3c3d[per_class=2,weights=random]"),
+        ("ResNet20 at random weights, 16 images", "resnet20-cifar10[samples=16,weights=random]"),
     ):
         ask("trace of the Hessian", name, spec, TRACE)
-    for samples in (64, 256):
-        spec = RESNET.format(operator="ggn", samples=samples)
-        ask("trace of the GGN", f"ResNet20, {samples} images", spec, TRACE, "number of images", samples)
+    for per_class in (10, 40, 160):
+        for operator, name, asked in (("ggn", "trace of the GGN", TRACE), ("hessian", "top 20 of the Hessian", TOP)):
+            spec = f"mlp[data=mnist-7x7,operator={operator},per_class={per_class},recipe=momentum:0,step=500]"
+            ask(name, f"MNIST MLP, {10 * per_class} images", spec, asked, "number of images", 10 * per_class)
     return tuple(found)
