@@ -48,44 +48,59 @@ class AskedMethods:
 
 
 WHOLE: Final = (1, 2, 3, 5, 8, 12, 20, 30, 40)
-ROW_COUNTS: Final = (16, 32, 48, 64, 80, 96, 128, 160, 224, 320, 480, 640)
-CHECKED: Final = tuple(count + 72 for count in ROW_COUNTS)
-"""Rows of a Hessian, beside a product for each of its tensors."""
+FEW_ROWS: Final = (16, 32, 48, 64, 80, 96, 128, 160, 224, 320, 480, 640)
+"""Of a network whose gradient takes as long as some rows."""
 
-TRACE: Final = AskedMethods(
-    "trace",
-    "relative",
-    MappingProxyType({
-        "hutchinson": (*WHOLE, 80), "hutchpp": (12, 40, 80), "heavy-rows": CHECKED,
-        "sampled-rows": CHECKED, "split-trace": CHECKED,
-    }),
-)  # fmt: skip
+MANY_ROWS: Final = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+"""Of one whose gradient takes less than a row."""
+
+
+def trace_methods(rows: tuple[int, ...], checked: int = 0) -> AskedMethods:
+    """Methods of a trace.
+
+    Args:
+        rows: Budgets of those by rows.
+        checked: Products over one sample beside them, of a Hessian: one for two of its tensors.
+    """
+    counts = tuple(count + checked for count in rows)
+    return AskedMethods(
+        "trace",
+        "relative",
+        MappingProxyType({
+            "hutchinson": (*WHOLE, 80, 160, 320), "hutchpp": (12, 40, 80, 160), "heavy-rows": counts,
+            "sampled-rows": counts, "split-trace": counts,
+        }),
+    )  # fmt: skip
+
+
 TOP: Final = AskedMethods(
     "top-eigenvalues[k=20]",
     "max_relative",
     MappingProxyType({
-        "lanczos[reorth=full]": (25, 30, 35, 40, 45, 50, 60), "block-krylov": (40, 60, 80, 120),
+        "lanczos[reorth=full]": (25, 30, 35, 40, 45, 50, 60, 80, 120), "block-krylov": (40, 60, 80, 120),
         "pruned-lanczos": (60, 80, 100, 120, 160, 200),
     }),
 )  # fmt: skip
-TOP_OF_ROWS: Final = AskedMethods(
-    TOP.estimand, TOP.error, MappingProxyType({**TOP.methods, "heavy-rows[spectrum=true]": ROW_COUNTS[1:]})
-)
+
+
+def top_by_rows(rows: tuple[int, ...]) -> AskedMethods:
+    """Methods of the top of a GGN, with budgets of those by rows."""
+    return AskedMethods(TOP.estimand, TOP.error, MappingProxyType({**TOP.methods, "heavy-rows": rows}))
+
+
 DIAGONAL: Final = AskedMethods(
     "diagonal",
     "relative_norm",
     MappingProxyType({
         "hutchinson-diagonal": (10, 20, 40), "xdiag": (20, 40), "ggn-diagonal-mc": (1, 2, 5, 10),
-        "ggn-diagonal-exact": (10,), "heavy-rows": ROW_COUNTS, "sampled-rows": ROW_COUNTS,
+        "ggn-diagonal-exact": (10,), "heavy-rows": FEW_ROWS, "sampled-rows": FEW_ROWS,
     }),
 )  # fmt: skip
 DENSITY: Final = AskedMethods(
     "density",
     "wasserstein1",
-    MappingProxyType({
-        "slq": (10, 20, 40, 80), "slq[steps=40]": (40, 80), "heavy-rows[spectrum=true]": ROW_COUNTS[1:],
-    }),
-)  # fmt: skip
+    MappingProxyType({"slq": (10, 20, 40, 80), "slq[steps=40]": (40, 80), "heavy-rows": FEW_ROWS[1:]}),
+)
 
 RESNET: Final = "resnet20-cifar10[operator={operator},samples={samples},split=test]"
 MLP: Final = "mlp[data=mnist-7x7,operator={operator},recipe=momentum:0,step={step}]"
@@ -250,17 +265,17 @@ def _questions() -> tuple[tuple[NetworkQuestion, AskedMethods], ...]:
 
     resnet = "ResNet20, 64 images"
     for operator, name, asked in (
-        ("hessian", "trace of the Hessian", TRACE),
+        ("hessian", "trace of the Hessian", trace_methods(FEW_ROWS, 36)),
         ("ggn", "diagonal of the GGN", DIAGONAL),
-        ("ggn", "top 20 of the GGN", TOP_OF_ROWS),
+        ("ggn", "top 20 of the GGN", top_by_rows(FEW_ROWS[1:])),
         ("ggn", "density of the GGN", DENSITY),
         ("hessian", "top 20 of the Hessian", TOP),
     ):
         ask(name, resnet, RESNET.format(operator=operator, samples=64), asked)
     for step in (0, 10, 100, 500):
         for operator, name, asked in (
-            ("hessian", "trace of the Hessian", TRACE),
-            ("ggn", "top 20 of the GGN", TOP_OF_ROWS),
+            ("hessian", "trace of the Hessian", trace_methods(MANY_ROWS, 4)),
+            ("ggn", "top 20 of the GGN", top_by_rows(MANY_ROWS[:-2])),
             ("hessian", "top 20 of the Hessian", TOP),
         ):
             spec = MLP.format(operator=operator, step=step)
@@ -271,9 +286,12 @@ def _questions() -> tuple[tuple[NetworkQuestion, AskedMethods], ...]:
         ("cnn-3c3d at random weights, 20 images", "cnn-3c3d[per_class=2,weights=random]"),
         ("ResNet20 at random weights, 16 images", "resnet20-cifar10[samples=16,weights=random]"),
     ):
-        ask("trace of the Hessian", name, spec, TRACE)
+        ask("trace of the Hessian", name, spec, trace_methods(MANY_ROWS if "digits" in name else FEW_ROWS, 36))
     for per_class in (10, 40, 160):
-        for operator, name, asked in (("ggn", "trace of the GGN", TRACE), ("hessian", "top 20 of the Hessian", TOP)):
+        for operator, name, asked in (
+            ("ggn", "trace of the GGN", trace_methods(MANY_ROWS)),
+            ("hessian", "top 20 of the Hessian", TOP),
+        ):
             spec = f"mlp[data=mnist-7x7,operator={operator},per_class={per_class},recipe=momentum:0,step=500]"
             ask(name, f"MNIST MLP, {10 * per_class} images", spec, asked, "number of images", 10 * per_class)
     return tuple(found)

@@ -92,7 +92,7 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
         Study(
             name="few-gradients",
             summary="what traces, diagonals, first eigenvalues and densities of networks cost in gradients, by whole "
-            "products and by rows, subsets of the samples and parts of the Hessian. Some thirteen minutes on two cores.",
+            "products and by rows, subsets of the samples and parts of the Hessian. Some ten minutes on two cores.",
             claims=(),
             run=_few_gradients,
             write=write_few_gradients_study,

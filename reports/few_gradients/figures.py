@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from hessbench.estimand.base import Array
 from hessbench.reports.few_gradients.results import (
@@ -47,7 +48,7 @@ def draw_curves(questions: Sequence[QuestionRuns]) -> Picture:
 
 
 def draw_series(series: str, questions: Sequence[QuestionRuns], *, power_law: bool) -> Picture:
-    """Cost of 1 % along a series of networks: a panel for each question.
+    """Cost of 1 % along a series of networks: a column for each question, a row for each cost.
 
     Args:
         series: What the places of the series are.
@@ -56,14 +57,16 @@ def draw_series(series: str, questions: Sequence[QuestionRuns], *, power_law: bo
     """
     names = list(dict.fromkeys(found.question.name for found in questions))
     with style.context(["default", RC]):
-        figure = Figure(figsize=(max(3.7 * len(names), 4.8), 3.3), layout="constrained")
-        grid = figure.subplots(1, len(names), squeeze=False)
-        for axes, name in zip(grid.flat, names, strict=True):
-            chosen = [found for found in questions if found.question.name == name]
-            _series(axes, chosen, power_law=power_law)
+        figure = Figure(figsize=(max(3.7 * len(names), 4.8), 2.9 * len(_SHOWN) + 0.4), layout="constrained")
+        grid = figure.subplots(len(_SHOWN), len(names), squeeze=False)
+        for row, (cost, label) in zip(grid, _SHOWN, strict=True):
+            for axes, name in zip(row, names, strict=True):
+                chosen = [found for found in questions if found.question.name == name]
+                _series(axes, chosen, cost, power_law=power_law)
+                axes.set_xlabel(series, fontsize=8.5)
+            row[0].set_ylabel(f"to 1 %: {label}", fontsize=8)
+        for axes, name in zip(grid[0], names, strict=True):
             axes.set_title(name, fontsize=9.5)
-            axes.set_xlabel(series, fontsize=8.5)
-        grid.flat[0].set_ylabel("gradients to 1 %, build included", fontsize=8.5)
         handles, labels = grid.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=8.5)
         return to_svg(figure)
@@ -114,33 +117,37 @@ def _median_curve(runs: MethodRuns, cost: str) -> tuple[Array, Array] | None:
     return np.maximum(np.median(costs, axis=0), 1e-3), np.median(errors, axis=0)
 
 
-def _series(axes: Axes, chosen: Sequence[QuestionRuns], *, power_law: bool) -> None:
+def _series(axes: Axes, chosen: Sequence[QuestionRuns], cost: str, *, power_law: bool) -> None:
+    axes.set_xscale("log" if power_law else "linear")
     axes.set_yscale("log")
     seen: list[float] = []
     for structured, own, dashes, kind in (
         (False, look(1), (0, (4, 2)), "whole products, the best"),
         (True, look(0), "-", "rows, subsets, parts, the best"),
     ):
-        costs = [best(found, 0.01, WITH_BUILD, structured=structured)[1] for found in chosen]
-        reached = [(place, cost) for place, cost in enumerate(costs) if np.isfinite(cost)]
-        places = [chosen[place].question.place if power_law else place for place, _ in reached]
-        values = [cost for _, cost in reached]
+        costs = [best(found, 0.01, cost, structured=structured)[1] for found in chosen]
+        reached = [place for place, value in enumerate(costs) if np.isfinite(value)]
+        values = [costs[place] for place in reached]
+        places = [chosen[place].question.place if power_law else float(place) for place in reached]
         label = kind
+        if power_law and len(values) > 1:
+            slope = exponent(np.asarray(places), np.asarray(values))
+            _note(axes, f"N^{slope:.2f}", places[0], values[0], own, below=structured)
         axes.plot(places, values, color=own.colour, marker=own.marker, linestyle=dashes, linewidth=1.5, label=label)
         seen += values
-        if power_law and len(values) > 1:
-            slope = exponent(np.asarray(places, dtype=np.float64), np.asarray(values))
-            axes.annotate(f"N^{slope:.2f}", (places[-1], values[-1]), textcoords="offset points", xytext=(-6, 7),
-                          fontsize=8.5, ha="right", color=own.colour, parse_math=False)  # fmt: skip
-    if power_law:
-        set_limits(axes, [found.question.place for found in chosen], seen or [1.0])
-        axes.set_xscale("log")
-        set_limits(axes, [found.question.place for found in chosen], seen or [1.0])
-    else:
-        set_limits(axes, [1.0], seen or [1.0])
+    set_limits(axes, [found.question.place for found in chosen] if power_law else [1.0], seen or [1.0])
+    if not power_law:
+        axes.xaxis.set_major_locator(FixedLocator(range(len(chosen))))
+        axes.xaxis.set_major_formatter(FixedFormatter([f"{found.question.place:g}" for found in chosen]))
         axes.set_xlim(-0.4, len(chosen) - 0.6)
-        axes.set_xticks(range(len(chosen)), [f"{found.question.place:g}" for found in chosen])
     axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+
+
+def _note(axes: Axes, text: str, x: float, y: float, own: Look, *, below: bool) -> None:
+    axes.annotate(
+        text, (x, y), textcoords="offset points", xytext=(6, -13 if below else 8), fontsize=8.5, color=own.colour,
+        parse_math=False,
+    )  # fmt: skip
 
 
 def _error_name(found: QuestionRuns) -> str:

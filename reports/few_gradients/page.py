@@ -181,9 +181,9 @@ def _figures(results: FewGradientsResults, folder: Path) -> list[PageFigure]:
         made.append(keep_figure(
             draw_series(series, of_series(results, series), power_law=power_law), folder,
             f"figures/{'samples' if power_law else 'steps'}.svg", title=f"By {series}",
-            alt=f"Gradients to an error of 1 % by {series}, a panel for each question",
-            caption=f"Gradients, build included, from which on the error stays within 1 %: the best method of whole "
-            f"products and the best by rows, subsets and parts. {ending}",
+            alt=f"Cost of an error of 1 % by {series}, a column for each question",
+            caption="The cost from which on the error stays within 1 %, by the clock and by the count: the best method "
+            f"of whole products and the best by rows, subsets and parts, each row by its own cost. {ending}",
         ))  # fmt: skip
     return made
 
