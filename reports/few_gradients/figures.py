@@ -121,18 +121,20 @@ def _series(axes: Axes, chosen: Sequence[QuestionRuns], cost: str, *, power_law:
     axes.set_xscale("log" if power_law else "linear")
     axes.set_yscale("log")
     seen: list[float] = []
-    for structured, own, dashes, kind in (
+    kinds = (
         (False, look(1), (0, (4, 2)), "whole products, the best"),
         (True, look(0), "-", "rows, subsets, parts, the best"),
-    ):
-        costs = [best(found, 0.01, cost, structured=structured)[1] for found in chosen]
+    )
+    all_costs = [[best(found, 0.01, cost, structured=kind[0])[1] for found in chosen] for kind in kinds]
+    for (_, own, dashes, kind), costs, others in zip(kinds, all_costs, reversed(all_costs), strict=True):
         reached = [place for place, value in enumerate(costs) if np.isfinite(value)]
         values = [costs[place] for place in reached]
         places = [chosen[place].question.place if power_law else float(place) for place in reached]
         label = kind
         if power_law and len(values) > 1:
             slope = exponent(np.asarray(places), np.asarray(values))
-            _note(axes, f"N^{slope:.2f}", places[0], values[0], own, below=structured)
+            below = values[0] < others[reached[0]] and np.isfinite(others[reached[0]])
+            _note(axes, f"N^{slope:.2f}", places[0], values[0], own, below=bool(below))
         axes.plot(places, values, color=own.colour, marker=own.marker, linestyle=dashes, linewidth=1.5, label=label)
         seen += values
     set_limits(axes, [found.question.place for found in chosen] if power_law else [1.0], seen or [1.0])
