@@ -219,7 +219,7 @@ def test_asv_flags_a_doubled_count_of_products(working_copy: Path, borrowed_pack
     home.mkdir()
     borrow_instead_of_installing(working_copy, borrowed_packages)
     commit(working_copy, "as it is")
-    counting = working_copy / "harness" / "counting.py"
+    counting = working_copy / "harness" / "spending.py"
     text = counting.read_text(encoding="utf-8")
     assert text.count(CHARGE) == 1
     counting.write_text(text.replace(CHARGE, CHARGE.replace("columns", "2 * columns")), encoding="utf-8")
