@@ -111,9 +111,7 @@ class CountingOperator(Single, Multiplies):
         Raises:
             AttributeError: If the operator has none; a method that needs it requires the trait `factor`.
         """
-        inner: Any = self._inner
-        if not hasattr(inner, "factor"):
-            raise AttributeError("this operator has no factor: require the trait 'factor'")
+        inner = self._offering("factor", "has no factor", "factor")
         return CountingFactor(inner.factor, self.spending, self._info, self.dtype, self.device)
 
     @cached_property
@@ -123,9 +121,7 @@ class CountingOperator(Single, Multiplies):
         Raises:
             AttributeError: If the operator has none; a method that needs them requires the trait `rows`.
         """
-        inner: Any = self._inner
-        if not hasattr(inner, "rows"):
-            raise AttributeError("this operator has no rows: require the trait 'rows'")
+        inner = self._offering("rows", "has no rows", "rows")
         return CountingRows(inner.rows, self.spending, self.dim, self.dtype, self.device)
 
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> CountingOperator:
@@ -139,9 +135,7 @@ class CountingOperator(Single, Multiplies):
             AttributeError: If the operator is no sum over samples; a method that needs it requires the trait `subset`.
             ValueError: If an argument is out of range.
         """
-        inner: Any = self._inner
-        if not hasattr(inner, "subset"):
-            raise AttributeError("this operator is no sum over samples: require the trait 'subset'")
+        inner = self._offering("subset", "is no sum over samples", "subset")
         samples = checked_numbers(samples, self._info.population, "a subset")
         return CountingOperator(inner.subset(samples, weights), spending=self.spending)
 
@@ -152,9 +146,7 @@ class CountingOperator(Single, Multiplies):
         Raises:
             AttributeError: If the operator has none; a method that needs them requires the trait `parts`.
         """
-        inner: Any = self._inner
-        if not hasattr(inner, "parts"):
-            raise AttributeError("this operator has no parts: require the trait 'parts'")
+        inner = self._offering("parts", "has no parts", "parts")
         found = inner.parts
         ggn, residual = (CountingOperator(part, spending=self.spending) for part in (found.ggn, found.residual))
         return Parts(ggn, residual, found.shift)
@@ -166,9 +158,7 @@ class CountingOperator(Single, Multiplies):
         Raises:
             AttributeError: If the operator does not say.
         """
-        inner: Any = self._inner
-        if not hasattr(inner, "structure"):
-            raise AttributeError("this operator has no structure: require the trait 'parts'")
+        inner = self._offering("structure", "has no structure", "parts")
         self.spending.charge_forward(self._info.population, self._info.population)
         return inner.structure
 
@@ -187,3 +177,13 @@ class CountingOperator(Single, Multiplies):
         """Products left, or None without a budget."""
         budget = self.spending.num_matvecs
         return None if budget is None else budget - self.spending.matvecs
+
+    def _offering(self, name: str, lack: str, trait: str) -> Any:
+        """The operator inside, where it offers something of that name; its wrappers make what it is at each look.
+
+        Raises:
+            AttributeError: If it does not.
+        """
+        if not hasattr(self._inner, name):
+            raise AttributeError(f"this operator {lack}: require the trait {trait!r}")
+        return self._inner

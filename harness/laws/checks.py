@@ -15,8 +15,8 @@ from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import ESTIMANDS, Arrays, Estimand, Estimate
 from hessbench.laws.global_settings import changes, settings
 from hessbench.laws.one_run import Broken, Run, estimates, own_answer, run_once
-from hessbench.laws.small_operator import DIM, OUTPUTS, small_operator
-from hessbench.laws.small_structured import GROUPS
+from hessbench.laws.small_operator import DIM, small_operator
+from hessbench.laws.small_structured import GROUPS, OUTPUTS
 from hessbench.method import BoundMethod, Method
 from hessbench.problem import FACTOR, PARTS
 from hessbench.seeding import make_generator

@@ -7,15 +7,13 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from hessbench.laws.small_structured import small_ggn, small_hessian
+from hessbench.laws.small_structured import OUTPUTS, SAMPLES, small_ggn, small_hessian
 from hessbench.method import Method
 from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
 from hessbench.problem import FACTOR, PARTS, PSD, ROWS, SUBSET
 from hessbench.seeding import derive_seed, make_generator
 
 DIM: Final = 48
-OUTPUTS: Final = 3
-_SAMPLES: Final = 6
 
 
 @final
@@ -32,7 +30,7 @@ class SmallOperator:
         self.dim = A.shape[0]
         self.dtype = A.dtype
         self.device = A.device
-        self.info = OperatorInfo(ProductKind.PRODUCT if F is None else ProductKind.GGN, _SAMPLES, _SAMPLES)
+        self.info = OperatorInfo(ProductKind.PRODUCT if F is None else ProductKind.GGN, SAMPLES, SAMPLES)
         if F is not None:
             self.factor = SmallFactor(F)
 
@@ -45,9 +43,9 @@ class SmallOperator:
 class SmallFactor:
     """A dense factor."""
 
-    num_samples = _SAMPLES
+    num_samples = SAMPLES
     num_outputs = OUTPUTS
-    num_columns = _SAMPLES * OUTPUTS
+    num_columns = SAMPLES * OUTPUTS
 
     def __init__(self, F: Tensor) -> None:
         self._F = F
@@ -58,12 +56,12 @@ class SmallFactor:
 
     def squared_sum(self, block: Tensor, /) -> Tensor:
         """Per-sample squares, summed."""
-        columns = self._F.reshape(-1, _SAMPLES, OUTPUTS)
-        return torch.einsum("psc,sck->psk", columns, block.reshape(_SAMPLES, OUTPUTS, -1)).square().sum(1)
+        columns = self._F.reshape(-1, SAMPLES, OUTPUTS)
+        return torch.einsum("psc,sck->psk", columns, block.reshape(SAMPLES, OUTPUTS, -1)).square().sum(1)
 
     def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
         """Per-sample squares of one output each, all alike probable, summed."""
-        drawn = torch.randint(OUTPUTS, (_SAMPLES, number), generator=generator, device=self._F.device)
+        drawn = torch.randint(OUTPUTS, (SAMPLES, number), generator=generator, device=self._F.device)
         block = OUTPUTS**0.5 * torch.nn.functional.one_hot(drawn, OUTPUTS).transpose(1, 2).to(self._F)
         return self.squared_sum(block.reshape(self.num_columns, number))
 
@@ -76,7 +74,7 @@ def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int 
         return small_ggn(dim, dtype)
     generator = make_generator(derive_seed("conformance"))
     if FACTOR in method.requires:
-        F = torch.randn(dim, _SAMPLES * OUTPUTS, generator=generator, dtype=torch.float64) / dim**0.5
+        F = torch.randn(dim, SAMPLES * OUTPUTS, generator=generator, dtype=torch.float64) / dim**0.5
         return SmallOperator((F @ F.T).to(dtype), F.to(dtype))
     Q, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64))
     eigenvalues = 2.0 * 0.8 ** torch.arange(dim, dtype=torch.float64)

@@ -31,10 +31,9 @@ class RowGram:
         self._gram: Array = np.zeros((0, 0))
         self._done = 0
 
-    def append(self, chunk: Tensor) -> int:
-        """Keep the rows of a chunk (n, w); how many there are now."""
+    def append(self, chunk: Tensor) -> None:
+        """Keep the rows of a chunk (n, w)."""
         self._chunks.append(chunk)
-        return sum(kept.shape[1] for kept in self._chunks)
 
     def eigenvalues(self, count: int) -> Array:
         """The min(count, n) largest eigenvalues of the sum of the first rows' outer products, descending.

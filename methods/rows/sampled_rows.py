@@ -9,10 +9,10 @@ import torch
 
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import check_at_least, check_inside
+from hessbench.methods.arguments import check_at_least
 from hessbench.methods.rows.heavy_rows import check_all_flat
 from hessbench.methods.rows.parted import WithRows, split
-from hessbench.methods.rows.sampled_sum import RowSampler, SampledSum
+from hessbench.methods.rows.sampled_sum import RowSampler, SampledSum, check_arguments
 
 
 def sampled_rows(
@@ -57,9 +57,7 @@ def sampled_rows(
         Des Raj, Some estimators in sampling with varying probabilities without replacement, J. Am. Stat. Assoc. 51
         (1956), doi:10.1080/01621459.1956.10501326.
     """
-    check_at_least("chunk", chunk, 1)
-    check_at_least("draws", draws, 1)
-    check_inside("confidence", confidence, 0.0, 1.0)
+    check_arguments(chunk, draws, confidence)
     check_at_least("num_matvecs", num_matvecs, chunk)
     parts = split(op)
     spent = check_all_flat(op, parts, num_matvecs, chunk, generator)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hessbench.estimand import Array
+from hessbench.methods.arguments import check_at_least, check_inside
 from hessbench.methods.rows.ordered_draws import OrderedEstimate, draw, ordered_estimate, precision_weights
 from hessbench.methods.rows.ranking import Ranking, ranked
 from hessbench.methods.rows.row_sizes import row_sizes
@@ -195,3 +196,14 @@ def _certain(ranking: Ranking, chunk: int, draws: int) -> int:
     count = squares.size if goes_on.all() else int(np.argmin(goes_on))
     count = -(-count // chunk) * chunk
     return squares.size if squares.size - count <= 2 * chunk else count
+
+
+def check_arguments(chunk: int, draws: int, confidence: float) -> None:
+    """Refuse what is out of range.
+
+    Raises:
+        ValueError: If an argument is.
+    """
+    check_at_least("chunk", chunk, 1)
+    check_at_least("draws", draws, 1)
+    check_inside("confidence", confidence, 0.0, 1.0)

@@ -11,9 +11,8 @@ import torch
 
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import check_at_least, check_inside
 from hessbench.methods.rows.parted import PartedOperator
-from hessbench.methods.rows.sampled_sum import SampledSum
+from hessbench.methods.rows.sampled_sum import SampledSum, check_arguments
 from hessbench.methods.rows.split_sum import Aim, SplitSum, split_sums
 
 
@@ -101,17 +100,6 @@ def split_diagonal(
     aim = Aim(lambda rows: rows.diagonal_variance, lambda probed: probed.squares)
     for found in split_sums(op, aim, num_matvecs=num_matvecs, generator=generator, chunk=chunk, draws=draws):
         yield Estimate(value=partial(_diagonal, found, confidence))
-
-
-def check_arguments(chunk: int, draws: int, confidence: float) -> None:
-    """Refuse what is out of range.
-
-    Raises:
-        ValueError: If an argument is.
-    """
-    check_at_least("chunk", chunk, 1)
-    check_at_least("draws", draws, 1)
-    check_inside("confidence", confidence, 0.0, 1.0)
 
 
 def _variance_of_rows(rows: SampledSum) -> float:

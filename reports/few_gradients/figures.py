@@ -130,12 +130,11 @@ def _series(axes: Axes, chosen: Sequence[QuestionRuns], cost: str, *, power_law:
         reached = [place for place, value in enumerate(costs) if np.isfinite(value)]
         values = [costs[place] for place in reached]
         places = [chosen[place].question.place if power_law else float(place) for place in reached]
-        label = kind
         if power_law and len(values) > 1:
             slope = exponent(np.asarray(places), np.asarray(values))
             below = values[0] < others[reached[0]] and np.isfinite(others[reached[0]])
             _note(axes, f"N^{slope:.2f}", places[0], values[0], own, below=bool(below))
-        axes.plot(places, values, color=own.colour, marker=own.marker, linestyle=dashes, linewidth=1.5, label=label)
+        axes.plot(places, values, color=own.colour, marker=own.marker, linestyle=dashes, linewidth=1.5, label=kind)
         seen += values
     set_limits(axes, [found.question.place for found in chosen] if power_law else [1.0], seen or [1.0])
     if not power_law:
