@@ -194,7 +194,10 @@ def _method(
 ) -> MethodRuns:
     """The repeats of a method; those of one that is not anytime are a run for each budget."""
     structured = bool(_STRUCTURED & {*bound.method.requires, *bound.method.also_takes.values()})
-    fitting = tuple(min(budget, problem.dim) for budget in budgets if budget >= bound.min_matvecs(problem.dim))
+    # More products than n tell nothing new; there may be more rows than that.
+    most = budgets[-1] if structured else problem.dim
+    least = bound.min_matvecs(problem.dim)
+    fitting = tuple(dict.fromkeys(min(budget, most) for budget in budgets if budget >= least))
     grids = [fitting] if bound.method.is_anytime else [(budget,) for budget in fitting]
     begin = time.perf_counter()
     repeats: list[tuple[tuple[float, ...], list[tuple[Costs, float, float]]]] = []

@@ -61,3 +61,14 @@ def test_every_question_of_the_study_is_about_a_problem_with_a_truth_and_methods
         assert asking.error in type(estimand).definitions
         for spec in asked.methods:
             catalog.method(spec, estimand)
+
+
+def test_rows_may_be_more_than_parameters_and_products_may_not():
+    problem = "mlp[data=digits,operator=ggn,per_class=4,weights=random,widths=4]"
+    budgets = MappingProxyType({"heavy-rows": (16, 352), "hutchinson-diagonal": (5, 320, 400)})
+    asked = AskedMethods("diagonal", "relative_norm", budgets)
+    design = FewGradientsDesign((question(problem, asked),), repeats=1, threads=1)
+    found = run_few_gradients(design, lambda _: None).questions[0]
+    spent = {runs.method: [point.matvecs for point in runs.repeats[0]] for runs in found.methods}
+    assert found.dim == 310
+    assert spent == {"heavy-rows": [16, 352], "hutchinson-diagonal": [5, 310]}
