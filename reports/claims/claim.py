@@ -21,6 +21,7 @@ class ClaimOutcome(StrEnum):
     BORNE_OUT = "borne out"
     REFUTED = "refuted"
     UNDECIDED = "undecided"
+    THEOREM = "a theorem"
     NOT_TESTABLE = "not testable here"
 
 
@@ -33,12 +34,14 @@ class ClaimVerdict:
         detail: What was seen, with its numbers.
         subject: Where it was looked at, such as a basis or an error; empty where there is one place only.
         qualifier: What the verdict holds of, where not of the whole claim, such as `in the mean only`.
+        uncertainty: Of what was seen, such as an interval over the units; empty where it is part of `detail`.
     """
 
     outcome: ClaimOutcome
     detail: str
     subject: str = ""
     qualifier: str = ""
+    uncertainty: str = ""
 
     @property
     def text(self) -> str:
@@ -58,6 +61,8 @@ class PublishedClaim(Generic[ResultsT]):
         measure: What is measured.
         rule: What decides, written before the run.
         judge: The rule as a function of what a study measured; a verdict for each subject.
+        command: Command line that measures it; empty for the one that runs its study at `scale`.
+        scale: Smallest scale of the study at which it is judged.
     """
 
     title: str
@@ -67,6 +72,8 @@ class PublishedClaim(Generic[ResultsT]):
     measure: str
     rule: str
     judge: Callable[[ResultsT], tuple[ClaimVerdict, ...]]
+    command: str = ""
+    scale: str = "small"
 
     def __post_init__(self) -> None:
         if self.seed not in DOCUMENTS:
@@ -87,6 +94,12 @@ class JudgedClaim:
 def judge_all(claims: Sequence[PublishedClaim[ResultsT]], results: ResultsT) -> tuple[JudgedClaim, ...]:
     """Judge every claim on what a study measured."""
     return tuple(JudgedClaim(claim, claim.judge(results)) for claim in claims)
+
+
+def command_of(study: str, claim: PublishedClaim[Any]) -> str:
+    """Command line that measures what a claim is judged by."""
+    scale = "" if claim.scale == "small" else f" --scale {claim.scale}"
+    return claim.command or f"hessbench study {study}{scale} --out DIR"
 
 
 def claims_frame(judged: Sequence[JudgedClaim]) -> pd.DataFrame:
