@@ -12,6 +12,9 @@ import pandas as pd
 DOCUMENTS: Final = ("000", "001", "002", "003", "004")
 """The documents that claims are taken from, by number."""
 
+_COLUMNS: Final = (
+    "claim", "document", "place", "sentence", "subject", "verdict", "seen", "measure", "rule",
+)  # fmt: skip
 ResultsT = TypeVar("ResultsT")
 
 
@@ -104,11 +107,12 @@ def command_of(study: str, claim: PublishedClaim[Any]) -> str:
 
 def claims_frame(judged: Sequence[JudgedClaim]) -> pd.DataFrame:
     """A row for each verdict."""
-    return pd.DataFrame([
+    rows = [
         {
             "claim": it.claim.title, "document": it.claim.seed, "place": it.claim.place, "sentence": it.claim.sentence,
             "subject": verdict.subject, "verdict": verdict.text, "seen": verdict.detail,
             "measure": it.claim.measure, "rule": it.claim.rule,
         }
         for it in judged for verdict in it.verdicts
-    ])  # fmt: skip
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(_COLUMNS))

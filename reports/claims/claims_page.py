@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from hessbench.reports.claims.claim import PublishedClaim, claims_frame, command_of, judge_all
+from hessbench.reports.claims.claim import JudgedClaim, PublishedClaim, claims_frame, command_of, judge_all
 from hessbench.reports.claims.figure import StudyFigure, StudyTable
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import PageFigure, keep_figure, study_folder
@@ -93,12 +92,16 @@ def write_claims_study(
     return Path(out) / "index.html"
 
 
-def verdicts_frame(page: StudyPage, judged: Sequence[Any]) -> pd.DataFrame:
+def verdicts_frame(page: StudyPage, judged: Sequence[JudgedClaim]) -> pd.DataFrame:
     """A row for each verdict, with the run that it is of and the command that measures it."""
-    frame = claims_frame(judged)
-    commands = [command_of(page.study, it.claim) for it in judged for _ in it.verdicts]
-    run = {"study": page.study, "scale": page.scale, "seed": page.seed, "device": page.device, "command": commands}
-    return frame.assign(**run)
+    return claims_frame(judged).assign(
+        uncertainty=[verdict.uncertainty for it in judged for verdict in it.verdicts],
+        study=page.study,
+        scale=page.scale,
+        seed=page.seed,
+        device=page.device,
+        command=[command_of(page.study, it.claim) for it in judged for _ in it.verdicts],
+    )
 
 
 def _figure(figure: StudyFigure, folder: Path) -> tuple[PageFigure, str]:
