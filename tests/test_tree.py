@@ -27,6 +27,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "protocol": (),
     "definitions": ("protocol",),
     "catalog": ("protocol", "definitions"),
+    "eigenvectors": ("protocol", "definitions", "catalog"),
     "ledger": ("protocol", "definitions"),
     "cells": ("protocol", "definitions", "ledger"),
     "laws": ("protocol", "definitions"),
