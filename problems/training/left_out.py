@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import scipy.stats
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +35,14 @@ class LeaveOneOut:
     samples: tuple[int, ...]
     whole: float
     changes: Tensor
+
+    def rank_correlation(self, predicted: Tensor) -> float:
+        """Spearman's rank correlation of the changes with those predicted for all samples (N,), such as `influences`.
+
+        NaN where one of them is constant.
+        """
+        chosen = predicted.detach().cpu().double()[list(self.samples)]
+        return float(scipy.stats.spearmanr(chosen.numpy(), self.changes.numpy()).statistic)
 
 
 def leave_one_out(

@@ -9,7 +9,7 @@ from torch import nn
 
 from hessbench.problems.networks.losses import TRAINING_LOSSES
 from hessbench.problems.training.descent import Descent, order_of_epoch
-from hessbench.problems.training.left_out import leave_one_out
+from hessbench.problems.training.left_out import LeaveOneOut, leave_one_out
 from hessbench.problems.training.recipe import Recipe
 
 RECIPE = Recipe(20, 5, 0.1, nesterov=True, weight_decay=1e-3, checkpoints=(20,), seed=("left out",))
@@ -64,6 +64,12 @@ def test_a_sample_that_is_left_out_has_no_weight_and_the_others_keep_theirs(task
             for parameter, slope in zip(own.parameters(), torch.autograd.grad(loss, own.parameters()), strict=True):
                 parameter.data -= 0.2 * slope
         assert loss_of(own, own.state_dict(), test) - found.whole == pytest.approx(change, rel=1e-8, abs=1e-14)
+
+
+def test_the_rank_correlation_is_that_of_the_samples_left_out():
+    found = LeaveOneOut((3, 0, 2), 1.0, torch.tensor([0.1, -0.5, 7.0], dtype=torch.float64))
+    assert found.rank_correlation(torch.tensor([-1.0, 9.0, 5.0, 4.0])) == pytest.approx(1.0)
+    assert found.rank_correlation(torch.tensor([5.0, 9.0, -1.0, 4.0])) == pytest.approx(-1.0)
 
 
 def test_it_is_the_same_every_time_and_tells_how_far_it_is(task):
