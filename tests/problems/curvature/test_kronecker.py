@@ -53,6 +53,17 @@ def test_of_one_sample_it_is_the_block_diagonal_of_the_ggn(approximation):
 
 
 @needs_library
+@pytest.mark.parametrize("approximation", ["kfac", "ekfac"])
+def test_ragged_batches_are_one_set_of_samples(approximation):
+    network = network_of(problem_on(7))
+    (batch,) = network.batches
+    ragged = replace(network, batches=(batch.part(slice(5)), batch.part(slice(5, 7))))
+    torch.testing.assert_close(
+        to_dense(kronecker_operator(ragged, approximation)), to_dense(kronecker_operator(network, approximation))
+    )
+
+
+@needs_library
 def test_eigenvalues_corrected_it_is_nearer_to_the_blocks():
     problem = problem_on(12)
     D = block_diagonal(dense_ggn(problem), problem)
