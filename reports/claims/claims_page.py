@@ -65,7 +65,7 @@ def write_claims_study(
 
     Args:
         page: What the study is.
-        claims: Those it judges.
+        claims: Those it judges; one that needs another scale than this is named with its command.
         measured: What was measured; every verdict is computed from it.
         figures: To be shown, in their order.
         tables: To be shown, in their order.
@@ -77,7 +77,8 @@ def write_claims_study(
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than this study.
     """
-    judged = judge_all(claims, measured)
+    judged = judge_all([claim for claim in claims if claim.scale in ("small", page.scale)], measured)
+    later = [claim for claim in claims if claim.scale not in ("small", page.scale)]
     frames = {"measured": measured.rows, "verdicts": verdicts_frame(page, judged)}
     frames |= {table.name: table.frame for table in tables}
     digest = hashlib.sha256(to_csv(measured.rows).encode()).hexdigest()
@@ -90,6 +91,7 @@ def write_claims_study(
         lambda folder: {
             "page": page,
             "claims": judged,
+            "later": [(claim, command_of(page.study, claim)) for claim in later],
             "units": measured.units,
             "numbers": len(measured.rows),
             "digest": digest,
