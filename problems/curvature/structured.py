@@ -19,7 +19,8 @@ from hessbench.problems.curvature.matrices import ggn_operator, hessian_operator
 from hessbench.problems.curvature.network_rows import NetworkRows
 from hessbench.problems.curvature.residual import residual_network
 from hessbench.problems.curvature.rules.structure import structure_of
-from hessbench.problems.curvature.subset import subset_operator
+from hessbench.problems.curvature.residual_part import ResidualPart
+from hessbench.problems.curvature.subset import subset_network, subset_operator
 from hessbench.problems.networks.network import Network
 
 ROWS_ALONE: Final = "rows: a forward and a backward pass of single samples"
@@ -134,12 +135,9 @@ class _Residual(_Deferred):
     """R = H - G, with subsets of its samples."""
 
     def __init__(self, network: Network) -> None:
-        super().__init__(network, "hessian", lambda: hessian_operator(self._slopes))
-
-    @cached_property
-    def _slopes(self) -> Network:
-        return residual_network(self.network)
+        super().__init__(network, "hessian", lambda: hessian_operator(residual_network(network)))
 
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
-        """R over some samples."""
-        return subset_operator(self._slopes, "hessian", samples, weights)
+        """R over some samples. Cost: a forward pass of these."""
+        part = residual_network(subset_network(self.network, samples, weights))
+        return ResidualPart(part, self.network.num_samples)
