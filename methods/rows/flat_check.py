@@ -26,10 +26,11 @@ def check_products(structure: Structure) -> int:
 def check_flat(residual: LinearOperator, structure: Structure, num_samples: int, generator: torch.Generator) -> None:
     """Compare v^T R v with rounding for a normal v inside each flat group, R that of one random sample.
 
-    Where R says its forms, each is one of them. Elsewhere two groups share a product: of v = v_g + v_h the claim says that v_g^T R v = v_g^T R v_h = v_h^T R v, and what these
-    two differ by is v_g^T R v_g - v_h^T R v_h, which is 0 by chance for no independent v_g and v_h. Where it is wrong
-    for a group of n_g parameters, the difference is of about 2^(1/2) ||R_gg||_F, and |v_g| |(R v)_g| of at most
-    n_g^(1/2) times ||R_gg + R_gh||_F: what is looked for is far above the 100 eps that are allowed.
+    Where R says its forms, each is one of them. Elsewhere two groups share a product: of v = v_g + v_h the claim says
+    that v_g^T R v = v_g^T R v_h = v_h^T R v, and what these two differ by is v_g^T R v_g - v_h^T R v_h, which is 0 by
+    chance for no independent v_g and v_h. Where it is wrong for a group of n_g parameters, the difference is of about
+    2^(1/2) ||R_gg||_F, and |v_g| |(R v)_g| of at most n_g^(1/2) times ||R_gg + R_gh||_F: what is looked for is far
+    above the 100 eps that are allowed.
 
     Args:
         residual: R, a sum over samples.
@@ -69,7 +70,7 @@ def _by_forms(part: Formed, v: Tensor, groups: tuple[tuple[int, int], ...]) -> N
     slack = _ROUNDING * torch.finfo(v.dtype).eps
     for group, form, size in zip(groups, found.values.tolist(), found.sizes.tolist(), strict=True):
         if not abs(form) <= slack * size:
-            raise _wrong(abs(form), size, (group,))
+            raise ValueError(_wrong(abs(form), size, (group,)))
 
 
 def _by_pairs(part: LinearOperator, v: Tensor, groups: tuple[tuple[int, int], ...]) -> None:
@@ -103,12 +104,12 @@ def _compare(v: Tensor, image: Tensor, pair: tuple[tuple[int, int], ...]) -> Non
         size += float(torch.linalg.vector_norm(inside) * torch.linalg.vector_norm(product))
     difference = abs(forms[0] - forms[1]) if len(pair) == 2 else abs(forms[0])
     if not difference <= _ROUNDING * torch.finfo(v.dtype).eps * size:
-        raise _wrong(difference, size, pair)
+        raise ValueError(_wrong(difference, size, pair))
 
 
-def _wrong(form: float, size: float, groups: tuple[tuple[int, int], ...]) -> ValueError:
+def _wrong(form: float, size: float, groups: tuple[tuple[int, int], ...]) -> str:
     where = " or ".join(f"{start} to {stop - 1}" for start, stop in groups)
-    return ValueError(
+    return (
         f"structure must hold, but v^T R v is {form:.3g}, of |v| |R v| = {size:.3g}, for a v on the "
         f"parameters {where}, where it claims 0"
     )

@@ -211,7 +211,11 @@ class FormsProgram:
         return self._rules[key]
 
     def _compared(self, network: Network, batch: Batch) -> Tensor:
-        """The gradient by autograd, once both derivatives along one vector are autograd's."""
+        """The gradient by autograd, once both derivatives along one vector are autograd's.
+
+        Raises:
+            UnknownNode: If they are not.
+        """
         n = network.parameters.numel()
         u = torch.arange(1, n + 1, dtype=torch.float64).mul_(0.7).sin_().to(network.parameters)
         own = network.parameters.detach().clone().requires_grad_()

@@ -1,6 +1,7 @@
 """Forms of the residual inside groups of parameters, by tangents alone, against dense matrices."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -47,7 +48,7 @@ def parts_of(network, number):
     """Parts of all sizes, some of which cut tensors, and all parameters."""
     n = network.parameters.numel()
     cuts = torch.linspace(0, n, number + 1).long().tolist()
-    return [*zip(cuts[:-1], cuts[1:], strict=True), (0, n), (1, n // 2), (n - 1, n)]
+    return [*pairwise(cuts), (0, n), (1, n // 2), (n - 1, n)]
 
 
 def dense_forms(R, v, groups):
@@ -98,7 +99,7 @@ def test_two_forms_are_charged_as_a_product():
     part.forms(torch.ones(part.dim, dtype=torch.float64), ((0, 27), (27, 30), (30, 33)))
     assert counted.matvecs == 2
     assert counted.spending.gradient_equivalents == pytest.approx(2 * 2 / SAMPLES)
-    with pytest.raises(ValueError, match="lives on|takes a block|takes torch"):
+    with pytest.raises(ValueError, match="takes a block"):
         part.forms(torch.ones(3, dtype=torch.float64), ((0, 3),))
 
 
