@@ -9,8 +9,10 @@ from typing import Final, NamedTuple, final
 import torch
 from torch import Tensor
 
+from hessbench.problems.curvature.layer_rows import layer_rows
 from hessbench.problems.curvature.sample_rows import sample_rows
-from hessbench.problems.networks.network import Network, refuse_infinite, root_of
+from hessbench.problems.networks.inputs import taken
+from hessbench.problems.networks.network import Batch, Network, refuse_infinite, root_of
 
 _ENTRIES: Final = 2**24
 """Entries of rows that are made in one pass."""
@@ -75,6 +77,7 @@ class NetworkRows:
         self.num_samples = network.num_samples
         # In float64 the passes that rows of a sample share are worth more than the vectorised pass of convolutions.
         self._at_once = network.batched or network.parameters.dtype == torch.float32
+        self._by_layers: bool | None = None if network.batched else False
 
     @property
     def per_sample(self) -> int:
@@ -127,9 +130,27 @@ class NetworkRows:
                 part = slice(start, min(start + chunk, high))
                 places = (samples[part] - first).to(network.parameters.device)
                 weights = self._weights(numbers[part])
-                pieces.append(sample_rows(network, batch, places, weights, at_once=self._at_once))
+                pieces.append(self._piece(batch, places, weights))
             first += batch.size
         return torch.cat(pieces) if len(pieces) != 1 else pieces[0]
+
+    def _piece(self, batch: Batch, places: Tensor, weights: Tensor) -> Tensor:
+        """Rows of some samples of a batch: by layers where these have shown the rows of two samples to be theirs."""
+        network = self._network
+        rows = layer_rows(network, taken(batch.inputs, places), weights) if self._by_layers is not False else None
+        if rows is None:
+            self._by_layers = False
+        elif not self._by_layers:
+            ends = torch.tensor([0, rows.shape[0] - 1])
+            expected = sample_rows(network, batch, places[ends], weights[ends], at_once=self._at_once)
+            gap, size = (rows[ends] - expected).norm(dim=1), expected.norm(dim=1)
+            is_same = bool((gap <= torch.finfo(rows.dtype).eps ** 0.5 * size).all())
+            # Those of one sample would not tell whose they are.
+            if places[0] != places[-1] or not is_same:
+                self._by_layers = is_same
+        if rows is None or not self._by_layers:
+            return sample_rows(network, batch, places, weights, at_once=self._at_once)
+        return rows
 
     def _weights(self, numbers: Tensor) -> Tensor:
         """Weights (r, C) of all outputs of the samples."""
