@@ -9,6 +9,7 @@ from small_networks import NETWORKS, SAMPLES, small_network
 from torch import nn
 
 from hessbench.counting import CountingOperator
+from hessbench.flops import counting_flops
 from hessbench.methods.rows.flat_check import check_flat
 from hessbench.operator_structure import Structure
 from hessbench.problems.curvature.rules.forms import FormsProgram
@@ -101,6 +102,26 @@ def test_two_forms_are_charged_as_a_product():
     assert counted.spending.gradient_equivalents == pytest.approx(2 * 2 / SAMPLES)
     with pytest.raises(ValueError, match="takes a block"):
         part.forms(torch.ones(3, dtype=torch.float64), ((0, 3),))
+
+
+def test_forms_take_no_more_multiplications_than_they_are_charged():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = [layer for _ in range(3) for layer in (nn.Linear(128, 128), nn.ReLU())]
+        forward, parameters = module_forward(nn.Sequential(*layers, nn.Linear(128, 4)).double())
+        inputs = torch.randn(16, 128, dtype=torch.float64)
+    network = Network(forward, parameters, (Batch(inputs, torch.arange(16) % 4),), traced=False)
+    with counting_flops() as flops:
+        network.gradient()
+        gradient = flops.get_total_flops()
+    op = StructuredHessian(network, lambda: None)
+    counted = CountingOperator(op)
+    forms = counted.parts.residual.subset(torch.tensor([3])).forms
+    with counting_flops() as flops:
+        forms(torch.ones(parameters.numel(), dtype=torch.float64), op.structure.groups)
+        found = flops.get_total_flops()
+    assert len(op.structure.groups) == 8
+    assert 0 < found / gradient <= counted.spending.gradient_equivalents
 
 
 class Own(torch.autograd.Function):
