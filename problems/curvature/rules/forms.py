@@ -226,8 +226,7 @@ class FormsProgram:
             (gradient,) = torch.autograd.grad(total, own, create_graph=True)
             image = torch.zeros_like(u)
             if gradient.requires_grad:
-                (found,) = torch.autograd.grad(gradient @ u, own, allow_unused=True)
-                image = image if found is None else found
+                (image,) = torch.autograd.grad(gradient @ u, own, materialize_grads=True)
         gradient = gradient.detach()
         made = self(u, [(0, n)])
         size = float(u.norm())
