@@ -82,7 +82,9 @@ def heavy_rows(
         if spent + made > num_matvecs:
             return
         B = parts.rows(torch.from_numpy(ranking.order[start:made]))
-        diagonal = diagonal + B.square().sum(dim=1, dtype=torch.float64)
+        diagonal = diagonal.clone()
+        for b in B.unbind(dim=1):  # each is read once, and squared in float64
+            diagonal.addcmul_(b, b)
         if gram is not None:
             gram.append(B)
         so_far = _SoFar(diagonal, made, ranking, gram, count)

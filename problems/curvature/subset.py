@@ -57,12 +57,24 @@ def subset_operator(network: Network, matrix: str, samples: Tensor, weights: Ten
 
     Cost: that of `EngineOperator` on so many samples, by the engine `rules` where it takes the network: none is tried.
     """
-    part = subset_network(network, samples, weights)
+    return part_operator(subset_network(network, samples, weights), matrix, network.num_samples)
+
+
+def part_operator(part: Network, matrix: str, population: int) -> LinearOperator:
+    """A matrix of a network whose samples are some of so many.
+
+    Args:
+        part: The network, on its samples.
+        matrix: hessian or ggn.
+        population: How many samples there are in all.
+
+    Cost: that of `subset_operator`.
+    """
     try:
         op = EngineOperator(part, matrix, "rules")
     except EngineUnavailable:
         op = EngineOperator(part, matrix, "kept-graph")
-    op.info = OperatorInfo(op.info.kind, part.num_samples, network.num_samples, op.info.engine)
+    op.info = OperatorInfo(op.info.kind, part.num_samples, population, op.info.engine)
     return op
 
 
