@@ -20,7 +20,7 @@ from hessbench.reports.sketch.page import write_sketch_study
 from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
 from hessbench.studies.calibration import CalibrationDesign, run_calibration
 from hessbench.studies.density import DensityDesign, run_density
-from hessbench.studies.few_gradients import FewGradientsDesign, run_few_gradients
+from hessbench.studies.few_gradients.measuring import FewGradientsDesign, run_few_gradients
 from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
 from hessbench.studies.sketch import Design, run_study
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator
 from hessbench.estimand.base import Array
 from hessbench.reports.few_gradients.results import (
     COUNTED,
+    INTERVAL,
     LEVELS,
     WITH_BUILD,
     FewGradientsResults,
@@ -22,11 +23,15 @@ from hessbench.reports.few_gradients.results import (
     best,
     cost_of,
 )
+from hessbench.reports.few_gradients.targets import exponent, seconds_of
 from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg
 from hessbench.reports.writing.palette import GREY, Look, look
 
 _LEAST: Final = 1e-6
 """Smaller errors are drawn here: they are those of rounding."""
+
+_IN_SERIES: Final = {WITH_BUILD: "seconds, build included", COUNTED: "gradients of one image, counted"}
+"""What costs are called where they are drawn by the number of images, so that all of them share a unit."""
 
 _SHOWN: Final = ((WITH_BUILD, "gradients of this machine, build included"), (COUNTED, "gradient-equivalents, counted"))
 
@@ -50,6 +55,8 @@ def draw_curves(questions: Sequence[QuestionRuns]) -> Picture:
 def draw_series(series: str, questions: Sequence[QuestionRuns], *, power_law: bool) -> Picture:
     """Cost of 1 % along a series of networks: a column for each question, a row for each cost.
 
+    By the number of images costs are not told in gradients, whose own cost grows with it, but in what does not.
+
     Args:
         series: What the places of the series are.
         questions: Those of the series.
@@ -64,17 +71,12 @@ def draw_series(series: str, questions: Sequence[QuestionRuns], *, power_law: bo
                 chosen = [found for found in questions if found.question.name == name]
                 _series(axes, chosen, cost, power_law=power_law)
                 axes.set_xlabel(series, fontsize=8.5)
-            row[0].set_ylabel(f"to 1 %: {label}", fontsize=8)
+            row[0].set_ylabel(f"to 1 %: {_IN_SERIES[cost] if power_law else label}", fontsize=8)
         for axes, name in zip(grid[0], names, strict=True):
             axes.set_title(name, fontsize=9.5)
         handles, labels = grid.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=8.5)
         return to_svg(figure)
-
-
-def exponent(places: Array, costs: Array) -> float:
-    """Slope of the least-squares line on two logarithmic axes."""
-    return float(np.polyfit(np.log(places), np.log(costs), 1)[0])
 
 
 def _curves(axes: Axes, found: QuestionRuns, cost: str) -> None:
@@ -114,7 +116,10 @@ def _median_curve(runs: MethodRuns, cost: str) -> tuple[Array, Array] | None:
         ]
     )
     errors = np.asarray([[max(point.error, _LEAST) for point in points[:number]] for points in runs.repeats])
-    return np.maximum(np.median(costs, axis=0), 1e-3), np.median(errors, axis=0)
+    x, y = np.maximum(np.median(costs, axis=0), 1e-3), np.median(errors, axis=0)
+    # An interval that is not given yet is infinitely wide, and what nobody counts has no place.
+    seen = np.isfinite(x) & np.isfinite(y)
+    return (x[seen], y[seen]) if seen.any() else None
 
 
 def _series(axes: Axes, chosen: Sequence[QuestionRuns], cost: str, *, power_law: bool) -> None:
@@ -125,7 +130,7 @@ def _series(axes: Axes, chosen: Sequence[QuestionRuns], cost: str, *, power_law:
         (False, look(1), (0, (4, 2)), "whole products, the best"),
         (True, look(0), "-", "rows, subsets, parts, the best"),
     )
-    all_costs = [[best(found, 0.01, cost, structured=kind[0])[1] for found in chosen] for kind in kinds]
+    all_costs = [[_cost_in(found, cost, structured=kind[0], power_law=power_law) for found in chosen] for kind in kinds]
     for (_, own, dashes, kind), costs, others in zip(kinds, all_costs, reversed(all_costs), strict=True):
         reached = [place for place, value in enumerate(costs) if np.isfinite(value)]
         values = [costs[place] for place in reached]
@@ -144,6 +149,11 @@ def _series(axes: Axes, chosen: Sequence[QuestionRuns], cost: str, *, power_law:
     axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
 
 
+def _cost_in(found: QuestionRuns, cost: str, *, structured: bool, power_law: bool) -> float:
+    value = best(found, 0.01, cost, structured=structured)[1]
+    return seconds_of(found, cost, value) if power_law else value
+
+
 def _note(axes: Axes, text: str, x: float, y: float, own: Look, *, below: bool) -> None:
     axes.annotate(
         text, (x, y), textcoords="offset points", xytext=(6, -13 if below else 8), fontsize=8.5, color=own.colour,
@@ -157,7 +167,8 @@ def _error_name(found: QuestionRuns) -> str:
         "max_relative": "largest relative error",
         "relative_norm": "relative 2-norm of the error",
         "wasserstein1": "Wasserstein-1 / spread",
-        "bulk_wasserstein1": "Wasserstein-1 of the bulk",
+        "bulk_wasserstein1": "Wasserstein-1 of the bulk / its spread",
+        INTERVAL: "error or half width, the larger",
     }.get(found.question.error, found.question.error)
 
 

@@ -23,6 +23,7 @@ from hessbench.reports.few_gradients.results import (
     best,
     median_cost,
 )
+from hessbench.reports.few_gradients.targets import TargetRow, target_rows
 from hessbench.reports.writing.escaping import clean
 from hessbench.reports.writing.folders import templates, write_text
 from hessbench.reports.writing.sheets import to_csv
@@ -82,10 +83,12 @@ def write_few_gradients_study(results: FewGradientsResults, out: Path | str, com
     with study_folder(NAME, out) as folder:
         write_text(folder / "points.csv", to_csv(points_frame(results)))
         write_text(folder / "costs.csv", to_csv(costs_frame(results)))
+        write_text(folder / "targets.csv", to_csv(targets_frame(results)))
         page = templates().get_template("few_gradients_study.html").render(
             command=clean(command), levels=[_percent(level) for level in LEVELS], threads=results.threads,
             answers=[answer_row(found) for found in results.questions], costs=list(COSTS.values()),
             rows=[row for found in results.questions for row in method_rows(found)],
+            targets=[shown_target(row) for row in target_rows(results)], left_out=results.left_out,
             figures=_figures(results, folder),
             gradients=[(found.question.network, found.dim, found.samples, f"{1e3 * found.gradient_s:.3g}")
                        for found in _networks(results)],
@@ -121,6 +124,25 @@ def costs_frame(results: FewGradientsResults) -> pd.DataFrame:
     ])  # fmt: skip
 
 
+def targets_frame(results: FewGradientsResults) -> pd.DataFrame:
+    """A row for each target, and what was reached."""
+    return pd.DataFrame([
+        {
+            "task": row.task, "network": row.network, "target": row.target,
+            "with_build": _finite(row.with_build), "alone": _finite(row.alone), "counted": _finite(row.counted),
+            "method": row.method, "whole_products": _finite(row.beside), "whole_method": row.beside_method,
+            "met": _verdict(row),
+        }
+        for row in target_rows(results)
+    ])  # fmt: skip
+
+
+def shown_target(row: TargetRow) -> tuple[str, ...]:
+    """The cells of a target."""
+    costs = (_cost(row.with_build), _cost(row.alone), _cost(row.counted))
+    return (row.task, row.network, row.target, *costs, row.method, _cost(row.beside), row.beside_method, _verdict(row))
+
+
 def answer_row(found: QuestionRuns) -> AnswerRow:
     """The best of either kind at each level, by gradients with the build."""
     cells: list[LevelCell] = []
@@ -149,12 +171,16 @@ def method_rows(found: QuestionRuns) -> list[MethodRow]:
     ]  # fmt: skip
 
 
+def _verdict(row: TargetRow) -> str:
+    return "neither kind gets there" if row.met is None else "met" if row.met else "not met"
+
+
 def _held(runs: MethodRuns) -> str:
     """How many of the claimed intervals held the truth."""
     claimed = [point for points in runs.repeats for point in points if np.isfinite(point.half_width)]
     if not claimed:
         return DASH
-    return f"{sum(point.error <= point.half_width for point in claimed)} of {len(claimed)}"
+    return f"{sum(point.held is True for point in claimed)} of {len(claimed)}"
 
 
 def _figures(results: FewGradientsResults, folder: Path) -> list[PageFigure]:
@@ -175,12 +201,14 @@ def _figures(results: FewGradientsResults, folder: Path) -> list[PageFigure]:
             continue
         power_law = "number" in series
         ending = (
-            "The exponents are those of lines through the points." if power_law else
+            "In seconds and in gradients of one image, so that networks of unlike numbers of images can be compared: "
+            "a method whose number of gradients stays the same has the exponent 1. The exponents are those of lines "
+            "through the points." if power_law else
             "Where a line is missing no method of the kind reached 1 % within the budgets of the study."
         )  # fmt: skip
         made.append(keep_figure(
             draw_series(series, of_series(results, series), power_law=power_law), folder,
-            f"figures/{'samples' if power_law else 'steps'}.svg", title=f"By {series}",
+            f"figures/by-{series.replace(' ', '-').lower()}.svg", title=f"By {series}",
             alt=f"Cost of an error of 1 % by {series}, a column for each question",
             caption="The cost from which on the error stays within 1 %, by the clock and by the count: the best method "
             f"of whole products and the best by rows, subsets and parts, each row by its own cost. {ending}",
@@ -203,6 +231,8 @@ def _percent(level: float) -> str:
 
 
 def _cost(value: float) -> str:
+    if np.isnan(value):
+        return DASH
     return significant(value) if np.isfinite(value) else "not reached"
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hessbench.reports.few_gradients.figures import exponent
 from hessbench.reports.few_gradients.page import answer_row, write_few_gradients_study
 from hessbench.reports.few_gradients.results import (
     COUNTED,
@@ -19,12 +18,16 @@ from hessbench.reports.few_gradients.results import (
     cost_at,
     median_cost,
 )
+from hessbench.reports.few_gradients.targets import exponent
 
 
 def runs_of(*repeats, method="one", structured=False, build=2.0, widths=False):
     """Runs from (cost, error) pairs; counted at half of what they took."""
     points = tuple(
-        tuple(CostPoint(int(cost), cost / 2, cost, error, 2 * error if widths else np.nan) for cost, error in repeat)
+        tuple(
+            CostPoint(int(cost), cost / 2, cost, error, 2 * error if widths else np.nan, True if widths else None)
+            for cost, error in repeat
+        )
         for repeat in repeats
     )
     return MethodRuns(method, structured, np.full(len(repeats), build), points)
@@ -91,7 +94,7 @@ def test_the_page_has_every_number_and_escapes_what_it_is_told(tmp_path):
     assert "&lt;b&gt;" in text
     assert "<few>" not in text
     assert sorted(path.name for path in (page.parent / "figures").iterdir()) == [
-        "curves.svg", "samples.svg", "steps.svg",
+        "by-number-of-images.svg", "by-step-of-the-training.svg", "curves.svg",
     ]  # fmt: skip
     costs = pd.read_csv(page.parent / "costs.csv")
     assert costs.groupby("method").size().to_dict() == {"<b>": 3, "heavy-rows": 15, "hutchinson": 15}
