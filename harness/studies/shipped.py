@@ -92,7 +92,8 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
         Study(
             name="few-gradients",
             summary="what traces, diagonals, first eigenvalues and densities of networks cost in gradients, by whole "
-            "products and by rows, subsets of the samples and parts of the Hessian. Some ten minutes on two cores.",
+            "products and by rows, subsets of the samples and parts of the Hessian, and which targets that meets. Some "
+            "fifteen minutes on two cores; `hessbench train cnn-3c3d` gets the weights of one of them.",
             claims=(),
             run=_few_gradients,
             write=write_few_gradients_study,

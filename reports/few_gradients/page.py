@@ -126,15 +126,34 @@ def costs_frame(results: FewGradientsResults) -> pd.DataFrame:
 
 def targets_frame(results: FewGradientsResults) -> pd.DataFrame:
     """A row for each target, and what was reached."""
-    return pd.DataFrame([
-        {
-            "task": row.task, "network": row.network, "target": row.target,
-            "with_build": _finite(row.with_build), "alone": _finite(row.alone), "counted": _finite(row.counted),
-            "method": row.method, "whole_products": _finite(row.beside), "whole_method": row.beside_method,
-            "met": _verdict(row),
-        }
+    columns = [
+        "task",
+        "network",
+        "target",
+        "with_build",
+        "alone",
+        "counted",
+        "method",
+        "whole_products",
+        "whole_method",
+        "met",
+    ]
+    rows = [
+        (
+            row.task,
+            row.network,
+            row.target,
+            _finite(row.with_build),
+            _finite(row.alone),
+            _finite(row.counted),
+            row.method,
+            _finite(row.beside),
+            row.beside_method,
+            _verdict(row),
+        )
         for row in target_rows(results)
-    ])  # fmt: skip
+    ]
+    return pd.DataFrame(rows, columns=columns)  # fmt: skip
 
 
 def shown_target(row: TargetRow) -> tuple[str, ...]:
