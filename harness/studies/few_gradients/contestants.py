@@ -18,10 +18,12 @@ from hessbench.cells.counted_run import CountedRun
 from hessbench.cells.execute import classify
 from hessbench.cells.measure import measure
 from hessbench.estimand import Estimate
+from hessbench.exceptions import first_line
 from hessbench.ledger.costs import Costs
 from hessbench.ledger.record import Status
 from hessbench.method import BoundMethod
 from hessbench.problem import FACTOR, PARTS, ROWS, SUBSET, Problem
+from hessbench.redact import redact
 from hessbench.reports.few_gradients.results import INTERVAL, CostPoint, MethodRuns
 from hessbench.studies.few_gradients.backpack_diagonal import NAME, PeerRefusalError, backpack_diagonal
 from hessbench.studies.few_gradients.scoring import DTYPE, AnswerScoring, ScoredAnswer
@@ -148,7 +150,8 @@ class OwnMethod(Contestant):
             builds.append(time.perf_counter() - begin)
             status, reason = measure(CountedRun(op, cell, bound), tell)
         except Exception as failure:  # noqa: BLE001 -- a method may raise anything; the page says what
-            self.failure = classify(failure)[1]
+            # A refusal is a sentence of its own; where it was raised is of use only for what is none.
+            self.failure = redact(first_line(failure)) if isinstance(failure, ValueError) else classify(failure)[1]
             return
         self.failure = self.failure if status is Status.OK else reason
 

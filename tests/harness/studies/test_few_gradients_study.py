@@ -137,6 +137,14 @@ def test_a_method_may_answer_on_another_problem_with_the_same_answer(intervals):
         assert np.isnan(backpack.repeats[0][0].gradient_equivalents)
 
 
+def test_a_refusal_is_told_in_its_own_sentence():
+    problem = "mlp[data=digits,per_class=2,weights=random,widths=4]"
+    asked = AskedMethods("trace", "relative", MappingProxyType({"heavy-rows": (204,)}))
+    design = FewGradientsDesign((question(problem, asked),), repeats=1, threads=1)
+    (runs,) = run_few_gradients(design, lambda _: None).questions[0].methods
+    assert runs.failure.startswith("op must be a Hessian with the diagonal of its GGN, but 260 of 310 parameters")
+
+
 def test_what_cannot_be_asked_is_left_out_with_its_reason(monkeypatch):
     monkeypatch.delenv("HESSBENCH_DATA", raising=False)
     asked = AskedMethods("trace", "relative", MappingProxyType({"hutchinson": (2,)}))
