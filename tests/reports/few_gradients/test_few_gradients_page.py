@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hessbench.reports.few_gradients.figures import advantage
 from hessbench.reports.few_gradients.page import answer_row, write_few_gradients_study
 from hessbench.reports.few_gradients.results import (
     COUNTED,
@@ -120,6 +121,16 @@ def test_methods_that_use_the_network_are_to_be_near_the_best_others_at_every_st
     ]
     rows = target_rows(FewGradientsResults(2, tuple(steps)))
     assert [row.met for row in rows] == [True, False, False, None, True]
+
+
+def test_the_advantage_is_at_least_what_whole_products_spent_in_vain():
+    rows = runs_of([(5.0, 0.005)], method="rows", structured=True, build=0.0)
+    there = runs_of([(20.0, 0.5), (40.0, 0.005)], method="there", build=2.0)
+    long, short = (runs_of([(cost, 0.5)], method=f"{cost}", build=2.0) for cost in (100.0, 60.0))
+    assert advantage(question_of(rows, there, long), WITH_BUILD) == (42 / 5, False)
+    assert advantage(question_of(rows, long, short), WITH_BUILD) == (62 / 5, True)
+    assert advantage(question_of(rows, long, short), COUNTED) == (30 / 2.5, True)
+    assert np.isnan(advantage(question_of(there), WITH_BUILD)[0])
 
 
 def test_growth_is_that_of_seconds_and_of_gradients_of_one_image():
