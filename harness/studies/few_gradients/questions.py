@@ -207,6 +207,9 @@ def _of_others() -> list[Asked]:
             _question(TRACE_OF_HESSIAN, name, spec, trace_methods(_LARGE_WHOLE, few, RESNET_TENSORS)),
             _question(TOP_OF_GGN, name, ggn_of(spec), top_by_rows(_LARGE_TOP, few[1:])),
         ]
+        if spec != "cnn-3c3d[per_class=2,weights=random]":
+            more = (DIAGONAL_OF_GGN, diagonal_methods(ggn_of(spec), few)), (DENSITY_OF_GGN, density_methods(few[1:]))
+            found += [_question(task, name, ggn_of(spec), replace(asked, most_s=3.0)) for task, asked in more]
     return found
 
 
