@@ -110,7 +110,7 @@ class QuestionRuns:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class UnaskedQuestion:
     """A question that was not asked, and why."""
 
     question: str
@@ -130,7 +130,7 @@ class FewGradientsResults:
 
     threads: int
     questions: tuple[QuestionRuns, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[UnaskedQuestion, ...] = ()
 
 
 def cost_of(point: CostPoint, build: float, cost: str) -> float:

@@ -12,7 +12,7 @@ import torch
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.estimand import parse_estimand
 from hessbench.problem import Problem
-from hessbench.reports.few_gradients.results import FewGradientsResults, LeftOut, NetworkQuestion, QuestionRuns
+from hessbench.reports.few_gradients.results import FewGradientsResults, NetworkQuestion, QuestionRuns, UnaskedQuestion
 from hessbench.studies.few_gradients.contestants import BackpackDiagonal, Contestant, GradientClock, OwnMethod
 from hessbench.studies.few_gradients.questions import AskedMethods, study_questions
 from hessbench.studies.few_gradients.scoring import AnswerScoring
@@ -50,11 +50,11 @@ def run_few_gradients(design: FewGradientsDesign, say: Say) -> FewGradientsResul
     begin = time.perf_counter()
     problems = _Problems(load_catalog())
     found: list[QuestionRuns] = []
-    left_out: list[LeftOut] = []
+    left_out: list[UnaskedQuestion] = []
     for question, asked in design.questions:
         why = problems.of(question.problem).refusal
         if why:
-            left_out.append(LeftOut(question.name, question.network, why))
+            left_out.append(UnaskedQuestion(question.name, question.network, why))
             say(f"{question.network}, {question.name}: left out, {why}")
             continue
         found += _answered(problems, question, asked, design)
