@@ -10,7 +10,7 @@ from hessbench.counting import CountingOperator
 from hessbench.flops import counting_flops
 from hessbench.operators import info_of, to_dense
 from hessbench.problems.curvature.choice import MatrixChoice
-from hessbench.problems.curvature.engines import operator
+from hessbench.problems.curvature.engines import operator as engine_operator
 from hessbench.problems.curvature.network_rows import NetworkRows
 from hessbench.problems.curvature.structured import ROWS_ALONE
 from hessbench.problems.curvature.subset import subset_network, subset_operator
@@ -131,8 +131,10 @@ def test_the_engine_of_whole_products_waits_for_the_first_of_them():
 
 def test_the_engine_of_subsets_is_compared_once(monkeypatch):
     compared = []
-    compare = operator.compare
-    monkeypatch.setattr(operator, "compare", lambda *asked, **named: compared.append(1) or compare(*asked, **named))
+    compare = engine_operator.compare
+    monkeypatch.setattr(
+        engine_operator, "compare", lambda *asked, **named: compared.append(1) or compare(*asked, **named)
+    )
     op = MatrixChoice("hessian").of(small_network(sizes=(4, 3)), by_rows=True)
     first, other = op.subset(torch.tensor([0, 2])), op.subset(torch.tensor([1, 3, 4, 5, 6]))
     assert len(compared) == 1
