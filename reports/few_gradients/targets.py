@@ -178,8 +178,10 @@ def _row(
 ) -> TargetRow:
     (runs,) = [each for each in found.methods if each.method == name] or [None]
     beside_method, beside = best(found, level, WITH_BUILD, structured=False)
-    costs = [np.inf if runs is None else median_cost(runs, level, cost) for cost in (WITH_BUILD, METHOD, COUNTED)]
-    return TargetRow(task, network, target, *costs, name, beside, beside_method, met)
+    with_build, alone, counted = (
+        np.inf if runs is None else median_cost(runs, level, cost) for cost in (WITH_BUILD, METHOD, COUNTED)
+    )
+    return TargetRow(task, network, target, with_build, alone, counted, name, beside, beside_method, met)
 
 
 def _growth_row(series: str, name: str, asked: Sequence[QuestionRuns]) -> TargetRow:
