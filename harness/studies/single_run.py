@@ -27,7 +27,17 @@ def last_estimate(method: BoundMethod, operator: LinearOperator, budget: int, ge
         BudgetExceeded: If the budget ran out before the first answer.
         ValueError: If the method yields nothing.
     """
-    result: Any = method.run(CountingOperator(operator, budget), budget, generator)
+    return last_counted(method, CountingOperator(operator, budget), budget, generator)
+
+
+def last_counted(method: BoundMethod, counted: CountingOperator, budget: int, generator: torch.Generator) -> Estimate:
+    """The same on an operator that is counted already, which tells afterwards what was spent.
+
+    Raises:
+        BudgetExceeded: If the budget ran out before the first answer.
+        ValueError: If the method yields nothing.
+    """
+    result: Any = method.run(counted, budget, generator)
     if isinstance(result, Estimate):
         return result.resolve(lambda _: False)
     kept: deque[Estimate] = deque(maxlen=1)
