@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 
+from hessbench.cells.answers import is_wanted
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import Estimate
 from hessbench.method import BoundMethod
@@ -27,19 +28,33 @@ def last_estimate(method: BoundMethod, operator: LinearOperator, budget: int, ge
         BudgetExceeded: If the budget ran out before the first answer.
         ValueError: If the method yields nothing.
     """
-    return last_counted(method, CountingOperator(operator, budget), budget, generator)
+    return _latest(method, CountingOperator(operator, budget), budget, generator).resolve(lambda _: False)
 
 
-def last_counted(method: BoundMethod, counted: CountingOperator, budget: int, generator: torch.Generator) -> Estimate:
-    """The same on an operator that is counted already, which tells afterwards what was spent.
+def last_answer(method: BoundMethod, counted: CountingOperator, budget: int, generator: torch.Generator) -> Estimate:
+    """The last answer to the estimand of a method, on an operator that tells afterwards what was spent.
+
+    Args:
+        method: Bound to what it estimates.
+        counted: Symmetric operator of dimension n.
+        budget: Most products.
+        generator: Source of its starts.
 
     Raises:
         BudgetExceeded: If the budget ran out before the first answer.
-        ValueError: If the method yields nothing.
+        ValueError: If the method yields nothing, or nothing of its estimand.
     """
+    latest = _latest(method, counted, budget, generator).resolve(lambda kind: is_wanted(kind, method))
+    found = method.answer(latest, counted.dim, str(counted.dtype).removeprefix("torch."))
+    if found is None:
+        raise ValueError(f"{method.spec} gave no answer to {method.estimand.spec}")
+    return found
+
+
+def _latest(method: BoundMethod, counted: CountingOperator, budget: int, generator: torch.Generator) -> Estimate:
     result: Any = method.run(counted, budget, generator)
     if isinstance(result, Estimate):
-        return result.resolve(lambda _: False)
+        return result
     kept: deque[Estimate] = deque(maxlen=1)
     try:
         kept.extend(cast("Iterator[Estimate]", result))
@@ -48,4 +63,4 @@ def last_counted(method: BoundMethod, counted: CountingOperator, budget: int, ge
             raise
     if not kept:
         raise ValueError("the method yielded no estimate")
-    return kept[0].resolve(lambda _: False)
+    return kept[0]

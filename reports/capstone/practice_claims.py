@@ -24,11 +24,16 @@ DIRECTION: Final = (0.9, 0.5)
 RANKING: Final = (0.7, 0.3)
 """Spearman's correlation with retraining from which influence functions tell the truth, and up to which they do not."""
 
+_MISSING: Final = "the library that makes it was not installed: pip install 'hessbench[peers]', and run the study again"
+
 
 def _kronecker(results: Measured) -> tuple[ClaimVerdict, ...]:
     verdicts: list[ClaimVerdict] = []
     for name in APPROXIMATIONS:
         cosine = {n: results.by_unit("step_cosine", problem=step(n), method=name) for n in (*STEPS, LATE)}
+        if not any(cosine.values()):
+            verdicts.append(ClaimVerdict(ClaimOutcome.NOT_TESTABLE, _MISSING, name))
+            continue
         nets = [net for net in cosine[STEPS[-1]] if all(net in found for found in cosine.values())]
         worst = {net: min(found[net] for found in cosine.values()) for net in nets}
         agrees, disagrees = [it >= DIRECTION[0] for it in worst.values()], [it <= DIRECTION[1] for it in worst.values()]

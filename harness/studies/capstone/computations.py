@@ -29,7 +29,7 @@ from hessbench.reports.capstone.measures import (
 from hessbench.seeding import cell_seed, make_generator
 from hessbench.studies.capstone.spectra import ExactStep
 from hessbench.studies.capstone.trained import catalog, problem
-from hessbench.studies.single_run import last_counted
+from hessbench.studies.single_run import last_answer
 from hessbench.studies.unit import UnitRecord, costs_of
 
 DTYPE: Final = "float32"
@@ -90,7 +90,7 @@ def ask(spec: str, estimand: Estimand, op: LinearOperator, budget: int, seeded_a
     counted = CountingOperator(op, budget)
     generator = make_generator(cell_seed(seeded_as, estimand.spec, 0), op.device)
     begin = time.perf_counter()
-    estimate = last_counted(catalog().method(spec, estimand), counted, budget, generator)
+    estimate = last_answer(catalog().method(spec, estimand), counted, budget, generator)
     return RunAnswer(estimate, counted, time.perf_counter() - begin)
 
 
@@ -134,11 +134,9 @@ def record_kernel(record: UnitRecord, run: int, number: int, kernel: Tensor) -> 
     op = asked.build(torch.device("cpu"), torch.float32)
     found = np.empty(0)
     for method in (KERNEL.method, *KERNEL.others):
-        # Asked for the space, which every one of them has beside the eigenvalues.
         answer = ask(method, KERNEL.estimand, op, KERNEL.budget, asked.name)
         _record(record, step(number), KERNEL, method, answer, values)
-        beside = ask(method, space, op, KERNEL.budget, asked.name).estimate
-        basis = beside.also[TopEigenspace].value if TopEigenspace in beside.also else beside.value
+        basis = ask(method, space, op, KERNEL.budget, asked.name).estimate.value
         lost = space.errors(space.to_arrays(basis, asked.dim), spaces, DTYPE)["lost_overlap"]
         record.add("kernel_space_error", lost, problem=step(number), method=method)
         if method == KERNEL.method:

@@ -63,6 +63,8 @@ def measure_laziness(record: UnitRecord, *, run: int, units: int, device: str) -
     )
     found = lazy_regime(before, after, k=EIGENFUNCTIONS)
     at = width(units)
+    record.add("loss_before", float(before.objective(before.parameters)), problem=at)
+    record.add("loss_after", float(after.objective(after.parameters)), problem=at)
     record.add("overlap", found.overlap, problem=at)
     record.add("random_overlap", found.random_overlap, problem=at)
     record.add("kernel_drift", found.kernel_drift, problem=at)
