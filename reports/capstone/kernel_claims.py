@@ -80,7 +80,7 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
     ),
     PublishedClaim(
         title='The eigenfunctions become more "feature-like"',
-        sentence='Visualize each eigenfunction as a 7×7 image. Are they becoming more "feature-like" through training?',
+        sentence='Visualize each eigenfunction as a 7x7 image. Are they becoming more "feature-like" through training?',
         seed="000",
         place="section 4",
         measure="Mean share of the exact u_1 to u_6 that lies in the span of the centred class indicators, on 200 test "

@@ -8,7 +8,16 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from hessbench.reports.capstone.measures import GRANTED, HUTCHINSON, LANCZOS, METHODS, RANDOMIZED, SAID, SLQ, TEN_MILLION
+from hessbench.reports.capstone.measures import (
+    GRANTED,
+    HUTCHINSON,
+    LANCZOS,
+    METHODS,
+    RANDOMIZED,
+    SAID,
+    SLQ,
+    TEN_MILLION,
+)
 from hessbench.reports.claims.figure import StudyTable
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import short
@@ -17,7 +26,7 @@ from hessbench.reports.writing.units import DASH
 _ROWS: Final = {
     LANCZOS: ("Hessian top-10 via Lanczos (40 step)", "top_error"),
     HUTCHINSON: ("Trace via Hutchinson (200 probes)", "trace_error"),
-    SLQ: ("DOS via SLQ (8 probes × 30 Lanczos)", "density_error"),
+    SLQ: ("DOS via SLQ (8 probes x 30 Lanczos)", "density_error"),
     RANDOMIZED: ("eNTK top-6 via rSVD (16+1·16)", "kernel_error"),
 }
 _SMALLER: Final = ("P = 10^5", "P = 10^6")

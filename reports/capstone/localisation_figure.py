@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final, TypeAlias
+
 import numpy as np
 import pandas as pd
 from matplotlib import style
@@ -26,8 +28,8 @@ from hessbench.reports.claims.study_page import short
 from hessbench.reports.writing.drawing import RC, to_svg
 from hessbench.reports.writing.palette import GREY, look
 
-Rows = list[dict[str, float | str]]
-_BINS = 30
+Rows: TypeAlias = list[dict[str, float | str]]
+_BINS: Final = 30
 
 
 def localisation_figure(results: Measured) -> StudyFigure | None:
@@ -122,9 +124,10 @@ def _blocks(results: Measured, axes: Axes, layers: list[str], rows: Rows) -> Non
     axes.set_yscale("log")
     series = [("whole", by_step(results, "top")), *((name, by_step(results, "block_top", name)) for name in layers)]
     for place, (name, frame) in enumerate(series):
-        colour = GREY if name == "whole" else look(place - 1).colour
-        axes.plot(frame["step"], frame["median"], color=colour, marker="." if name == "whole" else look(place - 1).marker,
-                  markersize=4, linewidth=2 if name == "whole" else 1.1, label=name)  # fmt: skip
+        is_whole = name == "whole"
+        colour, marker = (GREY, ".") if is_whole else (look(place - 1).colour, look(place - 1).marker)
+        axes.plot(frame["step"], frame["median"], color=colour, marker=marker, markersize=4,
+                  linewidth=2 if is_whole else 1.1, label=name)  # fmt: skip
         rows += [{"panel": "largest eigenvalue of a block", "step": row["step"], "what": name, "value": row["median"]}
                  for row in frame.to_dict("records")]  # fmt: skip
     ticks_at_steps(axes)

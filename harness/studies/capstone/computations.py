@@ -171,5 +171,3 @@ def _record_own(record: UnitRecord, at: str, computation: Computation, answer: R
         if drawn:
             record.keep(f"{at} nodes", nodes)
             record.keep(f"{at} weights", weights)
-
-

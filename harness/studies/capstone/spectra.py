@@ -78,8 +78,8 @@ def exact_step(run: int, number: int) -> ExactStep:
 
 def _dense(run: int, number: int, operator: str) -> Array:
     built = problem(run, number, operator).build(torch.device("cpu"), torch.float64)
-    A = to_dense(built).numpy()
-    return np.asarray((A + A.T) / 2, dtype=np.float64)
+    found = to_dense(built).numpy()
+    return np.asarray((found + found.T) / 2, dtype=np.float64)
 
 
 def record_spectrum(record: UnitRecord, exact: ExactStep, *, drawn: bool) -> None:
