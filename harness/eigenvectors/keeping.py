@@ -95,6 +95,7 @@ def keep_eigenvectors(
         "repeat": repeat,
         "device": device,
         "dtype": str(dtype).removeprefix("torch."),
+        "budget": num_matvecs,
         "matvecs": op.matvecs,
         "gradient_equivalents": op.spending.gradient_equivalents,
         "seconds": watch.seconds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -148,18 +148,41 @@ def layer_coupling(
     check_at_least("num_probes", num_probes, 1)
     columns: list[Tensor] = []
     for where in layers.values():
-        block = DiagonalBlock(op, where)  # refuses a range that leaves the matrix
-        exact = num_probes >= block.dim
         total = torch.zeros(len(layers), dtype=torch.float64)
-        for start in range(0, block.dim if exact else num_probes, _WIDTH):
-            count = min(_WIDTH, (block.dim if exact else num_probes) - start)
-            probes = torch.zeros(op.dim, count, dtype=op.dtype, device=op.device)
-            if exact:
-                probes[torch.arange(where.start + start, where.start + start + count), torch.arange(count)] = 1
-            else:
-                probes[where.start : where.stop] = draw_signs(block.dim, count, op, generator)
+        for weight, probes in layer_probes(op, where, num_probes, generator):
             squares = op.matmat(probes).double().square().sum(dim=1).cpu()
-            total += torch.stack([squares[other.start : other.stop].sum() for other in layers.values()])
-        columns.append(total if exact else total / num_probes)
+            total += weight * torch.stack([squares[other.start : other.stop].sum() for other in layers.values()])
+        columns.append(total)
     masses = torch.stack(columns, dim=1)
     return ((masses + masses.T) / 2).numpy()
+
+
+def layer_probes(
+    op: LinearOperator, where: range, num_probes: int, generator: torch.Generator
+) -> Iterator[tuple[float, Tensor]]:
+    """Columns that are zero outside of a layer, whose weighted squares sum to squared norms of its columns.
+
+    Random signs, or all unit vectors of the layer where that takes no more.
+
+    Args:
+        op: The whole, whose dtype and device they take.
+        where: Where the layer is.
+        num_probes: Most columns, at least 1.
+        generator: Source of the signs.
+
+    Yields:
+        A weight, and up to 64 columns (n, m).
+
+    Raises:
+        ValueError: If the range leaves the matrix.
+    """
+    size = DiagonalBlock(op, where).dim
+    count = min(num_probes, size)
+    for start in range(0, count, _WIDTH):
+        width = min(_WIDTH, count - start)
+        z = torch.zeros(op.dim, width, dtype=op.dtype, device=op.device)
+        if count == size:
+            z[torch.arange(where.start + start, where.start + start + width), torch.arange(width)] = 1
+        else:
+            z[where.start : where.stop] = draw_signs(size, width, op, generator)
+        yield 1.0 if count == size else 1 / count, z

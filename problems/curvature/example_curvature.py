@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +15,9 @@ from hessbench.spending import Spending
 
 ExampleMatrix: TypeAlias = Literal["hessian", "ggn"]
 
-_KINDS: Final = {"hessian": ProductKind.HESSIAN, "ggn": ProductKind.GGN}
+_Vjp: TypeAlias = tuple[Tensor, Callable[[Tensor], tuple[Tensor]]]
+
+_KINDS: Final[dict[ExampleMatrix, ProductKind]] = {"hessian": ProductKind.HESSIAN, "ggn": ProductKind.GGN}
 
 
 class ExampleCurvature:
@@ -37,7 +39,7 @@ class ExampleCurvature:
         if matrix not in get_args(ExampleMatrix):
             raise ValueError(f"matrix must be hessian or ggn, got {matrix!r}")
         self._network = network
-        self._matrix = matrix
+        self._matrix: ExampleMatrix = matrix
         self._spending = Spending() if spending is None else spending
         self.dim = network.parameters.numel()
         self.num_samples = network.num_samples
@@ -128,7 +130,7 @@ def _ggn(network: Network) -> Callable[[Tensor, Inputs, Tensor], Tensor]:
         def loss(values: Tensor) -> Tensor:
             return network.loss.total(values, target[None])
 
-        values, pull = torch.func.vjp(outputs, network.parameters.detach())
+        values, pull = cast("_Vjp", torch.func.vjp(outputs, network.parameters.detach()))
 
         def along(weights: Tensor) -> Tensor:
             """<J^T w, v>, whose gradient in w is J v."""
