@@ -1,19 +1,16 @@
-"""What the capstone takes from a spectrum, and trainings that leave an example out."""
+"""What the capstone takes from a spectrum, and which units it measures."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import norm
 
-from hessbench.problems.training import recipe_for
 from hessbench.reports.capstone.measures import GRANTED, METHODS, TEN_MILLION
 from hessbench.studies.capstone.design import design
 from hessbench.studies.capstone.ledger import FEW, SIZES, network_spec
-from hessbench.studies.capstone.removals import retrained
 from hessbench.studies.capstone.spectra import ks_to_normal, largest_gap, near_zero_share
-from hessbench.studies.capstone.trained import PER_CLASS, RECIPE, catalog, network_of, spec
+from hessbench.studies.capstone.trained import catalog, spec
 from hessbench.studies.scale import Scale, StudySetting
 
 
@@ -31,31 +28,6 @@ def test_normal_quantiles_are_near_the_normal_and_two_atoms_are_not():
     # Half a step of the distribution function, and what rounding the standard deviation to n quantiles adds.
     assert ks_to_normal(norm.ppf((np.arange(n) + 0.5) / n)) < 2 / n
     assert ks_to_normal(np.repeat([-1.0, 1.0], n // 2)) == pytest.approx(norm.cdf(1) - 0.5)
-
-
-def test_a_training_that_leaves_nothing_out_ends_at_the_weights_of_the_recipe(tmp_path, monkeypatch):
-    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
-    recipe = recipe_for(
-        "mlp", "mnist-7x7", "cross-entropy", widths=(32,), text=RECIPE, run=3, samples=10 * PER_CLASS
-    )  # fmt: skip
-    start, end = network_of(3, 0), network_of(3, 10)
-    whole, other = retrained(start, recipe, 10, [-1, 7])
-    # Stored weights are rounded to float32.
-    torch.testing.assert_close(whole, end.parameters, rtol=0, atol=1e-6)
-    assert float((other - whole).abs().max()) > 1e-6
-
-
-def test_an_example_that_no_minibatch_holds_changes_nothing():
-    recipe = recipe_for("mlp", "mnist-7x7", "cross-entropy", widths=(32,), text=RECIPE, samples=10 * PER_CLASS)
-    start = network_of(0, 0)
-    moved = retrained(start, recipe, 1, [-1, *range(500)])
-    changed = (moved[1:] - moved[0]).abs().amax(dim=1) > 0
-    assert int(changed.sum()) == recipe.batch_size
-
-
-def test_only_plain_descent_can_be_repeated_without_an_example():
-    with pytest.raises(ValueError, match="recipe must be plain descent"):
-        retrained(network_of(0, 0), recipe_for("mlp", "mnist-7x7", "cross-entropy"), 1, [-1])
 
 
 def test_specs_are_those_of_a_registered_problem_of_the_documents_size():
