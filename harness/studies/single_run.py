@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import torch
 
-from hessbench.cells.answers import is_wanted
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import Estimate
 from hessbench.method import BoundMethod
@@ -44,7 +43,7 @@ def last_answer(method: BoundMethod, counted: CountingOperator, budget: int, gen
         BudgetExceeded: If the budget ran out before the first answer.
         ValueError: If the method yields nothing, or nothing of its estimand.
     """
-    latest = _latest(method, counted, budget, generator).resolve(lambda kind: is_wanted(kind, method))
+    latest = _latest(method, counted, budget, generator).resolve(lambda kind: kind is type(method.run_for))
     found = method.answer(latest, counted.dim, str(counted.dtype).removeprefix("torch."))
     if found is None:
         raise ValueError(f"{method.spec} gave no answer to {method.estimand.spec}")

@@ -23,8 +23,8 @@ CAPSTONE: Final = Study(
         "claim is judged on exact spectra, and the document's four computations by their error against these, beside "
         "others at the same number of products.",
         "The tangent kernel is that of 200 test images. Networks of 512 and 4096 hidden units are trained the same "
-        "way, at a rate that falls as 1 / width from 512 on. For the ledger the same four estimators are run at ten million "
-        "parameters with a few products each, which give the seconds of all of them.",
+        "way, at a rate that falls as 1 / width from 512 on. For the ledger the same four estimators are run at ten "
+        "million parameters with a few products each, which give the seconds of all of them.",
     ),
     claims=CLAIMS,
     units=design,

@@ -52,6 +52,13 @@ def spec(run: int, step: int, operator: str = "hessian", *, units: int = 32, tes
 def problem(run: int, step: int, operator: str = "hessian", *, units: int = 32, test: bool = False) -> Problem:
     """The problem of `spec`.
 
+    Args:
+        run: Number of the training.
+        step: Updates made.
+        operator: Which matrix.
+        units: Hidden units.
+        test: On 200 test images, in place of the 500 it is trained on.
+
     Raises:
         ValueError: If it cannot be had here, with the remedy.
     """
@@ -70,7 +77,16 @@ def network_of(
     device: str = "cpu",
     dtype: torch.dtype = torch.float64,
 ) -> Network:
-    """The network at a step, on its training images or on the test images; trained where it is not kept yet."""
+    """The network at a step, trained where it is not kept yet.
+
+    Args:
+        run: Number of the training.
+        step: Updates made.
+        units: Hidden units.
+        test: On 200 test images, in place of the 500 it is trained on.
+        device: Where it lives.
+        dtype: In which it is computed.
+    """
     asked = problem(run, step, units=units, test=test)
     assert asked.network is not None
     made: Any = asked.network()
