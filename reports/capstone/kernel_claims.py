@@ -79,8 +79,8 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         judge=_lazy,
     ),
     PublishedClaim(
-        title='The eigenfunctions become more "feature-like"',
-        sentence='Visualize each eigenfunction as a 7x7 image. Are they becoming more "feature-like" through training?',
+        title="The first eigenfunctions become more feature-like",
+        sentence='Visualize each eigenfunction as a 7×7 image. Are they becoming more "feature-like" through training?',  # noqa: RUF001
         seed="000",
         place="section 4",
         measure="Mean share of the exact u_1 to u_6 that lies in the span of the centred class indicators, on 200 test "
