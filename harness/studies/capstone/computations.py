@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from hessbench.counting import CountingOperator
-from hessbench.estimand import Density, Estimand, Estimate, Reference, TopEigenspace, TopEigenvalues, Trace
+from hessbench.estimand import Density, Estimand, Estimate, Reference, Source, TopEigenspace, TopEigenvalues, Trace
 from hessbench.estimand.base import Array
+from hessbench.estimand.density import density_reference
+from hessbench.estimand.eigenvalues import top_reference
 from hessbench.estimand.from_dense import dense_references
+from hessbench.estimand.trace import trace_reference
 from hessbench.operators import LinearOperator
 from hessbench.reports.capstone.measures import (
     EIGENFUNCTIONS,
@@ -103,15 +106,26 @@ def record_hessian(record: UnitRecord, exact: ExactStep, *, drawn: bool) -> None
         drawn: Whether what they found is kept for figures.
     """
     asked = problem(exact.run, exact.number)
-    references = dense_references(lambda: exact.hessian)
+    references = _references(exact)
     op = asked.build(torch.device("cpu"), torch.float32)
     for computation in OF_HESSIAN:
-        reference = references[type(computation.estimand)](computation.estimand)
+        reference = references[computation]
         for method in (computation.method, *computation.others):
             answer = ask(method, computation.estimand, op, computation.budget, asked.name)
             _record(record, step(exact.number), computation, method, answer, reference)
             if method == computation.method:
                 _record_own(record, step(exact.number), computation, answer, drawn=drawn)
+
+
+def _references(exact: ExactStep) -> dict[Computation, Reference]:
+    """Truths of the three computations from the spectrum that is known already."""
+    values = exact.eigenvalues
+    bound = values.size * 2.0**-52 * float(np.abs(values).max())
+    return {
+        TOP_OF_HESSIAN: top_reference(values, TopEigenvalues(TOP), Source.DENSE, bound),
+        TRACE: trace_reference(values, Source.DENSE, bound),
+        DENSITY: density_reference(values, Source.DENSE, bound),
+    }
 
 
 def record_kernel(record: UnitRecord, run: int, number: int, kernel: Tensor) -> Array:
