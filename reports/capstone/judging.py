@@ -1,4 +1,7 @@
-"""How the capstone's rules are applied to networks: each net agrees or disagrees, and nine of ten decide."""
+"""How the capstone's rules are applied to networks: each net agrees or disagrees, and nine of ten decide.
+
+Numbers in words are medians over the nets, the least and the largest of them in brackets.
+"""
 
 from __future__ import annotations
 
@@ -41,17 +44,15 @@ def judged(agrees: Sequence[bool], disagrees: Sequence[bool], detail: str, **tol
     if not agrees:
         return ClaimVerdict(ClaimOutcome.UNDECIDED, "nothing was measured", told.get("subject", ""))
     counted = f"{sum(agrees)} of {len(agrees)} nets agree, {sum(disagrees)} disagree"
-    return ClaimVerdict(by_nets(agrees, disagrees), f"{detail}; {counted}", **told)
+    return ClaimVerdict(by_nets(agrees, disagrees), f"{counted}. {detail}", **told)
 
 
-def seen(values: Mapping[str, float] | Sequence[float], unit: str = "") -> str:
-    """Median over the nets, with its 95 % interval, the least and the largest, in words."""
+def seen(values: Mapping[str, float] | Sequence[float]) -> str:
+    """Median over the nets, and the least and the largest of them in brackets."""
     numbers = list(values.values()) if isinstance(values, Mapping) else list(values)
     if not numbers:
         return "nothing"
-    interval = median_interval(numbers)
-    least, largest = float(np.min(numbers)), float(np.max(numbers))
-    return f"median {interval.median:.3g}{unit} (nets from {least:.3g} to {largest:.3g})"
+    return f"{np.median(numbers):.3g} [{np.min(numbers):.3g}, {np.max(numbers):.3g}]"
 
 
 def spread(values: Mapping[str, float] | Sequence[float]) -> str:

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hessbench.estimand.base import Array
+from hessbench.reports.capstone.axes import GRID_LINES, plain_numbers
 from hessbench.reports.capstone.kernel_claims import LAZY, SAME, widths_of
 from hessbench.reports.capstone.measures import EIGENFUNCTIONS, RANDOMIZED, STEPS, step, width
 from hessbench.reports.capstone.series import first_array
-from hessbench.reports.capstone.spectrum_figures import GRID_LINES
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import short
@@ -31,7 +31,7 @@ def _images(results: Measured) -> StudyFigure | None:
     for number in STEPS:
         found = first_array(results, f"{step(number)} images found")
         if found is not None:
-            images[number] = found
+            images[number] = _turned(found, next(iter(images.values()), found))
     if not images:
         return None
     unit = results.units[0]
@@ -66,10 +66,16 @@ def _images(results: Measured) -> StudyFigure | None:
         frame=pd.DataFrame(rows),
         alt="Four rows of six images of 7 x 7 pixels: eigenfunctions of the kernel at four steps of the training",
         caption="The first net: means of 200 test images weighted by the eigenfunctions that randomised "
-        "eigendecomposition found in 48 products; red above, blue below zero, each with a scale and a sign of its own. "
-        " Beside each row the share of the exact functions in the span of the class indicators, and what the "
-        "space found lacks of the exact one, 1 - overlap.",
+        "eigendecomposition found in 48 products; red above, blue below zero, each with a scale of its own and the sign "
+        "that makes it like that of step 0. Beside each row the share of the exact functions in the span of the class "
+        "indicators, and what the space found lacks of the exact one, 1 - overlap.",
     )
+
+
+def _turned(found: Array, first: Array) -> Array:
+    """Images with the signs that make them most like those of the first step; eigenfunctions have none of their own."""
+    signs = np.sign((found * first).sum(axis=(1, 2)))
+    return found * np.where(signs == 0, 1.0, signs)[:, None, None]
 
 
 def _laziness(results: Measured) -> StudyFigure | None:
@@ -104,6 +110,7 @@ def _laziness(results: Measured) -> StudyFigure | None:
         right.xaxis.set_minor_locator(NullLocator())
         right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         right.set_xlim(sizes[0] / 2, sizes[-1] * 2)
+        plain_numbers(right)
         right.set_xlabel("hidden units")
         right.set_ylabel("change of the kernel, |K(500) - K(0)| / |K(0)|")
         for axes in (left, right):

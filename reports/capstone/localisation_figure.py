@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from hessbench.reports.capstone.axes import GRID_LINES, plain_numbers, steps_axis
 from hessbench.reports.capstone.measures import TOP, step
 from hessbench.reports.capstone.series import (
     EVERY_STEP,
@@ -21,7 +22,6 @@ from hessbench.reports.capstone.series import (
     first_array,
     methods_of,
 )
-from hessbench.reports.capstone.spectrum_figures import GRID_LINES, ticks_at_steps
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import short
@@ -75,6 +75,7 @@ def _participation(results: Measured, axes: Axes, rows: Rows) -> None:
             rows += [{"panel": "participation", "step": number, "what": f"u_{k}", "value": short(float(it))}
                      for k, it in enumerate(middle, 1)]  # fmt: skip
     axes.axhline(n / 3, color=GREY, linestyle=(0, (3, 2)), linewidth=0.9, label="random direction")
+    plain_numbers(axes)
     axes.xaxis.set_major_locator(FixedLocator(list(range(1, TOP + 1))))
     axes.set_title("participation ratio", fontsize=9)
     axes.set_xlabel("rank k of the eigenvector", fontsize=9)
@@ -91,7 +92,7 @@ def _shares(results: Measured, axes: Axes, layers: list[str], rows: Rows) -> Non
                           color=look(place).colour, alpha=0.12, linewidth=0)  # fmt: skip
         rows += [{"panel": "layer share of u_1", "step": row["step"], "what": name, "value": row["median"]}
                  for row in frame.to_dict("records")]  # fmt: skip
-    ticks_at_steps(axes)
+    steps_axis(axes)
     axes.set_ylim(0, 1)
     axes.set_title("share of u_1 in each layer", fontsize=9, parse_math=False)
     axes.set_ylabel("share of the squared length", fontsize=9)
@@ -130,7 +131,8 @@ def _blocks(results: Measured, axes: Axes, layers: list[str], rows: Rows) -> Non
                   linewidth=2 if is_whole else 1.1, label=name)  # fmt: skip
         rows += [{"panel": "largest eigenvalue of a block", "step": row["step"], "what": name, "value": row["median"]}
                  for row in frame.to_dict("records")]  # fmt: skip
-    ticks_at_steps(axes)
+    steps_axis(axes)
+    plain_numbers(axes)
     axes.set_title("largest eigenvalue of each layer's block", fontsize=9)
     axes.set_ylabel("λ_1 (loss / parameter²)", fontsize=9, parse_math=False)
     axes.legend(fontsize=8, frameon=False)

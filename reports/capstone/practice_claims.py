@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from hessbench.reports.capstone.judging import NOTHING, judged, seen, spread
@@ -32,7 +33,8 @@ def _kronecker(results: Measured) -> tuple[ClaimVerdict, ...]:
     for name in APPROXIMATIONS:
         cosine = {n: results.by_unit("step_cosine", problem=step(n), method=name) for n in (*STEPS, LATE)}
         if not any(cosine.values()):
-            verdicts.append(ClaimVerdict(ClaimOutcome.NOT_TESTABLE, _MISSING, name))
+            missing = ClaimVerdict(ClaimOutcome.NOT_TESTABLE, _MISSING, name)
+            verdicts.append(replace(NOTHING, subject=name) if name == BLOCKS else missing)
             continue
         nets = [net for net in cosine[STEPS[-1]] if all(net in found for found in cosine.values())]
         worst = {net: min(found[net] for found in cosine.values()) for net in nets}

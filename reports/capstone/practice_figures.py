@@ -8,6 +8,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hessbench.reports.capstone.axes import GRID_LINES, plain_numbers, steps_axis
 from hessbench.reports.capstone.measures import APPROXIMATIONS, METHODS, STEPS, step
 from hessbench.reports.capstone.practice_claims import DIRECTION
 from hessbench.reports.capstone.series import (
@@ -21,7 +22,6 @@ from hessbench.reports.capstone.series import (
     methods_of,
 )
 from hessbench.reports.capstone.spectrum_claims import CLOSE, LOW_LOSS
-from hessbench.reports.capstone.spectrum_figures import GRID_LINES, ticks_at_steps
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import short
@@ -60,6 +60,7 @@ def _fisher(results: Measured) -> StudyFigure | None:
                      for net, value in differ.items()]  # fmt: skip
         left.set_xscale("log")
         left.set_yscale("log")
+        plain_numbers(left)
         left.axhline(CLOSE[0], color=GREY, linewidth=0.9, linestyle=(0, (3, 2)))
         left.axvline(LOW_LOSS, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)))
         left.set_xlabel("loss on the training images")
@@ -77,7 +78,7 @@ def _fisher(results: Measured) -> StudyFigure | None:
                      for row in cosine.to_dict("records")]  # fmt: skip
         for bound in DIRECTION:
             right.axhline(bound, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)))
-        ticks_at_steps(right)
+        steps_axis(right)
         right.set_ylim(0, 1.02)
         right.set_ylabel("cosine with the exact damped step")
         if right.get_legend_handles_labels()[0]:
@@ -151,8 +152,8 @@ def _methods(results: Measured) -> StudyFigure | None:
             for method in methods:
                 rows += _line(results, axes, measure, method)
             axes.set_yscale("log")
-            ticks_at_steps(axes)
-            axes.set_xlim(-1, 800)
+            steps_axis(axes, STEPS[-1])
+            plain_numbers(axes)
             axes.set_title(_ERRORS[measure], fontsize=8.5)
             axes.grid(**GRID_LINES)
             axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), borderaxespad=0.4)
@@ -176,7 +177,7 @@ def _line(results: Measured, axes: Axes, measure: str, method: str) -> list[dict
     own, seen = method in METHODS, look(place)
     x, y = column(frame, "step"), np.maximum(column(frame, "median"), _LEAST)
     axes.plot(x, y, color=seen.colour, marker=seen.marker, markersize=4, linewidth=1.6 if own else 1.0,
-              label=method.replace(",", ", "))  # fmt: skip
+              label=method.replace(",", ",\n"))  # fmt: skip
     if own:
         axes.vlines(x, np.maximum(column(frame, "least"), _LEAST), np.maximum(column(frame, "largest"), _LEAST),
                     color=seen.colour, linewidth=1.0)  # fmt: skip

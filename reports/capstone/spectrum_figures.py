@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from matplotlib import style
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator
 
 from hessbench.estimand.base import Array
+from hessbench.reports.capstone.axes import GRID_LINES, plain_numbers, steps_axis
 from hessbench.reports.capstone.measures import GRID, HUTCHINSON, SIGMA, STEPS, TOP, step
 from hessbench.reports.capstone.series import (
     EVERY_STEP,
@@ -31,8 +31,6 @@ from hessbench.reports.writing.palette import INK, look
 _FLOOR: Final = 1e-4
 _RUG: Final = 350
 """Places of the rug: eigenvalues nearer than this part of the axis are one tick."""
-
-GRID_LINES: Final = {"visible": True, "which": "major", "color": "#E6E6E6", "linewidth": 0.6}
 
 
 def spectrum_figures(results: Measured) -> list[StudyFigure]:
@@ -69,11 +67,14 @@ def _top(results: Measured) -> StudyFigure | None:
                 })  # fmt: skip
         if not rows:
             return None
+        axes.plot([], [], linestyle="", marker="o", color=INK["ink"], markersize=5, markerfacecolor="none",
+                  label="40 Lanczos steps")  # fmt: skip
+        plain_numbers(axes)
         axes.set_xlabel("rank k")
         axes.set_ylabel("|λ_k| of the Hessian (loss / parameter²)", parse_math=False)
         axes.xaxis.set_major_locator(FixedLocator(list(ranks)))
         axes.grid(**GRID_LINES)
-        figure.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=8.5)
+        figure.legend(loc="outside upper center", ncols=6, frameon=False, fontsize=8.5)
         picture = to_svg(figure)
     return StudyFigure(
         name="top-eigenvalues",
@@ -95,7 +96,6 @@ def _trace(results: Measured) -> StudyFigure | None:
     with style.context(["default", RC]):
         figure = Figure(figsize=(7.6, 4.2), layout="constrained")
         axes = figure.subplots()
-        axes.set_xscale("symlog", linthresh=10)
         axes.set_yscale("symlog", linthresh=1e-3)
         for place, (frame, name) in enumerate(((exact, "trace of the Hessian, exact"), (squares, "|gradient|²"))):
             colour = look(place).colour
@@ -106,9 +106,9 @@ def _trace(results: Measured) -> StudyFigure | None:
         axes.errorbar(column(found, "step") * 1.06 + 0.4, column(found, "median"), yerr=2 * column(errors, "median"),
                       linestyle="", marker="x", color=look(3).colour, capsize=4, markersize=5,
                       label="Hutchinson, 200 probes, ± 2 standard errors")  # fmt: skip
-        axes.set_xlabel("step of the training (linear to 10, then logarithmic)")
         axes.set_ylabel("linear within 0.001, then logarithmic")
-        _steps(axes)
+        steps_axis(axes)
+        axes.set_xlabel("step of the training (linear to 10, then logarithmic)")
         axes.grid(**GRID_LINES)
         figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8.5)
         picture = to_svg(figure)
@@ -180,22 +180,3 @@ def _densities(results: Measured) -> StudyFigure | None:
 def _smoothed(nodes: Array, weights: Array, x: Array) -> Array:
     z = (x[:, None] - nodes) / SIGMA
     return np.exp(-(z**2) / 2) @ weights / (SIGMA * (2 * np.pi) ** 0.5)
-
-
-def _steps(axes: Axes) -> None:
-    """Ticks at the steps of the training."""
-    axes.xaxis.set_major_locator(FixedLocator(list(EVERY_STEP)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-
-
-def few_ticks(axes: Axes) -> None:
-    """At most five ticks on the axis of abscissae."""
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-
-
-def ticks_at_steps(axes: Axes) -> None:
-    """An axis of steps, linear to 10 and then logarithmic."""
-    axes.set_xscale("symlog", linthresh=10)
-    _steps(axes)
-    axes.set_xlabel("step of the training", fontsize=9)

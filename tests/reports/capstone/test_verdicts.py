@@ -56,7 +56,7 @@ def test_all_of_five_nets_are_needed():
 
 def test_a_verdict_tells_its_median_and_how_many_nets_agree():
     verdict = judged([True, True, False], [False] * 3, f"distance {seen([0.1, 0.2, 0.4])}")
-    assert verdict.detail == "distance median 0.2 (nets from 0.1 to 0.4); 2 of 3 nets agree, 0 disagree"
+    assert verdict.detail == "2 of 3 nets agree, 0 disagree. distance 0.2 [0.1, 0.4]"
 
 
 @pytest.mark.parametrize(("value", "outcome"), [(0.04, YES), (0.1, OPEN), (0.3, NO)])
