@@ -66,9 +66,9 @@ def _images(results: Measured) -> StudyFigure | None:
         frame=pd.DataFrame(rows),
         alt="Four rows of six images of 7 x 7 pixels: eigenfunctions of the kernel at four steps of the training",
         caption="The first net: means of 200 test images weighted by the eigenfunctions that randomised "
-        "eigendecomposition found in 48 products; red above, blue below zero, each with a scale of its own and the sign "
-        "that makes it like that of step 0. Beside each row the share of the exact functions in the span of the class "
-        "indicators, and what the space found lacks of the exact one, 1 - overlap.",
+        "eigendecomposition found in 48 products; red above, blue below zero, each with a scale of its own and the "
+        "sign that makes it like that of step 0. Beside each row the share of the exact functions in the span of the "
+        "class indicators, and what the space found lacks of the exact one, 1 - overlap.",
     )
 
 
