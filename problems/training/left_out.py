@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import scipy.stats
 import torch
@@ -42,7 +42,8 @@ class LeaveOneOut:
         NaN where one of them is constant.
         """
         chosen = predicted.detach().cpu().double()[list(self.samples)]
-        return float(scipy.stats.spearmanr(chosen.numpy(), self.changes.numpy()).statistic)
+        found: Any = scipy.stats.spearmanr(chosen.numpy(), self.changes.numpy())
+        return float(found.statistic)
 
 
 def leave_one_out(
@@ -131,9 +132,11 @@ class _Stacked:
             for name, value in model.named_parameters()
         }
         self._optimizer = optimizer_of(self._parameters.values(), recipe)
-        self._outputs = torch.func.vmap(
-            lambda parameters, x: torch.func.functional_call(model, parameters, (x,)), in_dims=(0, None)
-        )
+
+        def outputs(parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+            return torch.func.functional_call(model, parameters, (inputs,))
+
+        self._outputs = torch.func.vmap(outputs, in_dims=(0, None))
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def advance(self, inputs: Tensor, labels: Tensor, step: int) -> None:
