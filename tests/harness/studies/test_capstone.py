@@ -6,12 +6,27 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from hessbench.reports.capstone.measures import GRANTED, METHODS, TEN_MILLION
-from hessbench.studies.capstone.design import design
-from hessbench.studies.capstone.ledger import FEW, SIZES, network_spec
+from hessbench.reports.capstone.measures import (
+    BLOCKS,
+    GRANTED,
+    HUTCHINSON,
+    LANCZOS,
+    METHODS,
+    RANDOMIZED,
+    STEPS,
+    TEN_MILLION,
+    step,
+    width,
+)
+from hessbench.reports.claims.measured import measured_of
+from hessbench.studies.capstone.design import design, measure_net
+from hessbench.studies.capstone.influence import measure_influence
+from hessbench.studies.capstone.kernels import measure_laziness
+from hessbench.studies.capstone.ledger import FEW, SIZES, measure_costs, network_spec
 from hessbench.studies.capstone.spectra import ks_to_normal, largest_gap, near_zero_share
 from hessbench.studies.capstone.trained import catalog, spec
 from hessbench.studies.scale import Scale, StudySetting
+from hessbench.studies.unit import UnitRecord
 
 
 def test_the_largest_gap_is_numbered_from_the_largest_eigenvalue_and_the_first_does_not_count():
@@ -52,3 +67,54 @@ def test_another_seed_trains_other_networks_and_the_medium_scale_adds_a_width():
     assert sum(unit.seconds for unit in small) < 12 * 60
     medium = {unit.name for unit in design(StudySetting(scale=Scale.MEDIUM))} - {unit.name for unit in small}
     assert medium == {f"width=32768, run={run}" for run in range(5)}
+
+
+def measured(measure, **asked):
+    record = UnitRecord()
+    measure(record, **asked)
+    return measured_of([{"unit": "one", **row} for row in record.rows], record.arrays)
+
+
+@pytest.mark.slow
+def test_one_network_is_measured_consistently_at_every_step():
+    found = measured(measure_net, run=0, drawn=False)
+    for number in STEPS:
+        at = step(number)
+
+        def one(measure, method=None, at=at):
+            (value,) = found.values(measure, problem=at, method=method)
+            return value
+
+        # Five standard errors of 200 probes: missed once in a million.
+        assert abs(one("trace_estimate") - one("trace")) < 5 * one("trace_stderr", HUTCHINSON)
+        assert one("top_error", LANCZOS) < 0.01
+        assert one("kernel_error", RANDOMIZED) < 0.05
+        assert one("products", RANDOMIZED) == GRANTED[RANDOMIZED]
+        assert found.values("layer_share", problem=at).sum() == pytest.approx(1)
+        assert found.values("block_top", problem=at).max() <= one("top") * (1 + 1e-9)  # Cauchy
+        assert one("distance_to_blocks", BLOCKS) == 0
+    assert found.values("kernel_drift_by_step", problem=step(0)).tolist() == [0]
+    assert found.values("loss", problem=step(STEPS[-1])) < found.values("loss", problem=step(0))
+
+
+@pytest.mark.slow
+def test_the_trainings_without_an_example_end_where_the_stored_one_did():
+    found = measured(measure_influence, run=0)
+    assert abs(found.values("same_loss")[0]) < 1e-6  # stored weights are rounded to float32
+    assert found.arrays["solve errors"][-1] < 1e-6
+    assert found.values("left_out").tolist() == [60]
+
+
+@pytest.mark.slow
+def test_a_wide_network_moves_its_kernel_less_than_a_narrow_one():
+    narrow, wide = (measured(measure_laziness, run=0, units=units, device="cpu") for units in (32, 512))
+    assert wide.values("kernel_drift", problem=width(512)) < narrow.values("kernel_drift", problem=width(32))
+
+
+@pytest.mark.slow
+def test_all_products_of_the_ledger_follow_from_a_few():
+    found = measured(measure_costs, size="P = 10^5", method=HUTCHINSON, device="cpu")
+    assert found.values("products").tolist() == [200]
+    assert found.values("products_measured").tolist() == [FEW[HUTCHINSON].products]
+    assert found.values("gradient_equivalents").tolist() == pytest.approx([400])  # a Hessian product is two gradients
+    assert found.values("product_seconds")[0] > 0
