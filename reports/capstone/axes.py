@@ -11,8 +11,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext,
 
 from hessbench.reports.capstone.series import EVERY_STEP
 
-GRID_LINES: Final = {"visible": True, "which": "major", "color": "#E6E6E6", "linewidth": 0.6}
 _FEW_DECADES: Final = 2.5
+
+
+def grid_lines(axes: Axes) -> None:
+    """Thin lines behind the data, at the ticks that are named."""
+    axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
 
 
 def steps_axis(axes: Axes, last: int = EVERY_STEP[-1]) -> None:
@@ -26,7 +30,7 @@ def steps_axis(axes: Axes, last: int = EVERY_STEP[-1]) -> None:
     shown = [number for number in EVERY_STEP if number <= last]
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(_whole))
+    axes.xaxis.set_major_formatter(FuncFormatter(whole_number))
     axes.set_xlim(-1.5, 1.9 * last)
     axes.set_xlabel("step of the training", fontsize=9)
 
@@ -45,7 +49,8 @@ def plain_numbers(axes: Axes) -> None:
     axis.set_major_formatter(FuncFormatter(_short))
 
 
-def _whole(value: float, _place: object = None) -> str:
+def whole_number(value: float, _place: object = None) -> str:
+    """A tick as a whole number, thousands apart."""
     return f"{value:,.0f}"
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hessbench.estimand.base import Array
-from hessbench.reports.capstone.axes import GRID_LINES, plain_numbers
+from hessbench.reports.capstone.axes import grid_lines, plain_numbers, whole_number
 from hessbench.reports.capstone.kernel_claims import LAZY, SAME, widths_of
 from hessbench.reports.capstone.measures import EIGENFUNCTIONS, RANDOMIZED, STEPS, step, width
 from hessbench.reports.capstone.series import first_array
@@ -108,13 +108,13 @@ def _laziness(results: Measured) -> StudyFigure | None:
         right.set_yscale("log")
         right.xaxis.set_major_locator(FixedLocator(list(sizes)))
         right.xaxis.set_minor_locator(NullLocator())
-        right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        right.xaxis.set_major_formatter(FuncFormatter(whole_number))
         right.set_xlim(sizes[0] / 2, sizes[-1] * 2)
         plain_numbers(right)
         right.set_xlabel("hidden units")
         right.set_ylabel("change of the kernel, |K(500) - K(0)| / |K(0)|")
         for axes in (left, right):
-            axes.grid(**GRID_LINES)
+            grid_lines(axes)
         figure.legend(loc="outside upper center", ncols=len(sizes), frameon=False, fontsize=8.5)
         picture = to_svg(figure)
     return StudyFigure(

@@ -8,7 +8,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hessbench.reports.capstone.axes import GRID_LINES, plain_numbers, steps_axis
+from hessbench.reports.capstone.axes import grid_lines, plain_numbers, steps_axis
 from hessbench.reports.capstone.measures import APPROXIMATIONS, METHODS, STEPS, step
 from hessbench.reports.capstone.practice_claims import DIRECTION
 from hessbench.reports.capstone.series import (
@@ -84,7 +84,7 @@ def _fisher(results: Measured) -> StudyFigure | None:
         if right.get_legend_handles_labels()[0]:
             right.legend(fontsize=8, frameon=False)
         for axes in (left, right):
-            axes.grid(**GRID_LINES)
+            grid_lines(axes)
         picture = to_svg(figure)
     return StudyFigure(
         name="fisher",
@@ -121,7 +121,7 @@ def _influence(results: Measured) -> StudyFigure | None:
         right.set_xlabel("change of the test loss by retraining without it")
         right.set_ylabel("change predicted by influence")
         for axes in (left, right):
-            axes.grid(**GRID_LINES)
+            grid_lines(axes)
             axes.ticklabel_format(style="sci", scilimits=(-2, 3), axis="x")
         picture = to_svg(figure)
     frame = pd.concat([
@@ -155,7 +155,7 @@ def _methods(results: Measured) -> StudyFigure | None:
             steps_axis(axes, STEPS[-1])
             plain_numbers(axes)
             axes.set_title(_ERRORS[measure], fontsize=8.5)
-            axes.grid(**GRID_LINES)
+            grid_lines(axes)
             axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), borderaxespad=0.4)
         picture = to_svg(figure)
     return StudyFigure(
@@ -172,7 +172,6 @@ def _methods(results: Measured) -> StudyFigure | None:
 def _line(results: Measured, axes: Axes, measure: str, method: str) -> list[dict[str, float | str]]:
     """Draw a method over the steps, and tell its numbers."""
     frame = by_step(results, measure, method)
-    frame = frame[frame["step"] <= STEPS[-1]]
     place = methods_of(results, measure).index(method)
     own, seen = method in METHODS, look(place)
     x, y = column(frame, "step"), np.maximum(column(frame, "median"), _LEAST)

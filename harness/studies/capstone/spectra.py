@@ -130,7 +130,8 @@ def _record_vectors(record: UnitRecord, exact: ExactStep) -> None:
 def norm_of(matrix: Array) -> float:
     """Spectral norm of a symmetric matrix (n, n), to 10 digits, by Lanczos with restarts from a fixed start."""
     start = np.cos(np.arange(matrix.shape[0]))
-    found: Any = scipy.sparse.linalg.eigsh(matrix, k=1, which="LM", v0=start, tol=1e-10, return_eigenvectors=False)
+    solve: Any = scipy.sparse.linalg.eigsh
+    found = solve(matrix, k=1, which="LM", v0=start, tol=1e-10, return_eigenvectors=False)
     return float(np.abs(found[0]))
 
 
