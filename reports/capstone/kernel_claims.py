@@ -19,8 +19,8 @@ LAZY: Final = 0.95
 
 def widths_of(results: Measured) -> tuple[int, ...]:
     """Hidden units for which laziness was measured, ascending."""
-    names = cast("list[Any]", results.select("overlap")["problem"].tolist())
-    found = {re.fullmatch(r"width=(\d+)", str(name)) for name in names}
+    names = {str(name) for name in cast("list[Any]", results.select("overlap")["problem"].tolist())}
+    found = [re.fullmatch(r"width=(\d+)", name) for name in names]
     return tuple(sorted(int(it[1]) for it in found if it))
 
 

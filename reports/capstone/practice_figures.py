@@ -115,14 +115,14 @@ def _influence(results: Measured) -> StudyFigure | None:
         left.axhline(0.01, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)))
         left.set_xlabel("products with the GGN")
         left.set_ylabel("relative error of conjugate gradients")
+        predicted, retrained = 1000 * predicted, 1000 * retrained
         reach = 1.05 * float(max(np.abs(predicted).max(), np.abs(retrained).max()))
         right.plot([-reach, reach], [-reach, reach], color=GREY, linewidth=0.9, linestyle=(0, (3, 2)))
         right.plot(retrained, predicted, linestyle="", marker="o", markersize=4, color=look(1).colour, alpha=0.8)
-        right.set_xlabel("change of the test loss by retraining without it")
-        right.set_ylabel("change predicted by influence")
+        right.set_xlabel("change of the test loss by retraining without it (10⁻³)")
+        right.set_ylabel("change predicted by influence (10⁻³)")
         for axes in (left, right):
             grid_lines(axes)
-            axes.ticklabel_format(style="sci", scilimits=(-2, 3), axis="x")
         picture = to_svg(figure)
     frame = pd.concat([
         pd.DataFrame({"panel": "solve", "x": products, "y": [short(float(it)) for it in middle]}),

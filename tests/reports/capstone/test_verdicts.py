@@ -91,6 +91,13 @@ def test_eigenfunctions_and_the_linearised_network_must_agree_at_every_width(ove
     assert verdicts(LAZY, rows) == [outcome]
 
 
+def test_each_width_is_told_once():
+    rows = [row for units in (32, 512) for name in ("overlap", "prediction_r2")
+            for row in nets(name, [0.99] * 5, problem=width(units))]  # fmt: skip
+    (verdict,) = LAZY.judge(measured_of(rows))
+    assert verdict.detail.count("width 32:") == verdict.detail.count("width 512:") == 1
+
+
 @pytest.mark.parametrize(("later", "outcome"), [(0.5, YES), (0.3, NO)])
 def test_features_are_a_share_that_rises(later, outcome):
     rows = nets("class_share", [0.4] * 10, problem=step(0)) + nets("class_share", [later] * 10, problem=step(500))
