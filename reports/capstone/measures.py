@@ -22,6 +22,11 @@ RANDOMIZED: Final = "randomized-eigh[num_power_iterations=1,oversampling=10]"
 METHODS: Final = (LANCZOS, HUTCHINSON, SLQ, RANDOMIZED)
 """The document's four computations."""
 
+IN_WORDS: Final = {
+    LANCZOS: "top 10, Lanczos", HUTCHINSON: "trace, Hutchinson", SLQ: "density, SLQ", RANDOMIZED: "kernel, rSVD"
+}  # fmt: skip
+"""What each computes and how."""
+
 SAID: Final = {LANCZOS: 40, HUTCHINSON: 200, SLQ: 240, RANDOMIZED: 32}
 """Products that the document's ledger names: 40, 200, 8 x 30 and 16 + 1 x 16."""
 

@@ -10,6 +10,7 @@ from hessbench.reports.capstone.measures import (
     APPROXIMATIONS,
     BLOCKS,
     DAMPING,
+    IN_WORDS,
     LATE,
     METHODS,
     STEPS,
@@ -82,7 +83,9 @@ def _binds(results: Measured) -> tuple[ClaimVerdict, ...]:
             f"{products:.3g} s of products and {own:.3g} s of its own work, {held:.3g} GiB of vectors: the time goes "
             f"into {first}; weights of that size take {4e7 / 2**30:.2g} GiB"
         )
-        verdicts.append(ClaimVerdict(ClaimOutcome.NOT_TESTABLE, detail, method, "(a question: answered in numbers)"))
+        verdicts.append(
+            ClaimVerdict(ClaimOutcome.NOT_TESTABLE, detail, IN_WORDS[method], "(a question: answered in numbers)")
+        )
     return tuple(verdicts) or (NOTHING,)
 
 
