@@ -24,8 +24,8 @@ FEWER: Final = 5
 MOST_UNITS: Final = 32_768
 """Width that the medium scale adds: 1.97 million parameters, whose kernel is asked for."""
 
-_LAZY_SECONDS: Final = {32: 0.5, 512: 3.0, 4096: 15.0, MOST_UNITS: 150.0}
-_LEDGER_SECONDS: Final = {"P = 10^5": 1.0, "P = 10^6": 3.0, "P = 10^7": 28.0}
+_LAZY_SECONDS: Final = {32: 0.2, 512: 2.0, 4096: 12.0, MOST_UNITS: 150.0}
+_LEDGER_SECONDS: Final = {"P = 10^5": 0.3, "P = 10^6": 0.7, "P = 10^7": 9.0}
 
 
 def design(setting: StudySetting) -> Sequence[Unit]:
@@ -35,7 +35,7 @@ def design(setting: StudySetting) -> Sequence[Unit]:
         setting: Scale, device and seed.
     """
     runs = setting.runs(NETS)
-    found = [_unit(f"run={run}", partial(measure_net, run=run, drawn=run == runs[0]), 16.0) for run in runs]
+    found = [_unit(f"run={run}", partial(measure_net, run=run, drawn=run == runs[0]), 18.0) for run in runs]
     widths = (*WIDTHS, *((MOST_UNITS,) if setting.scale is Scale.MEDIUM else ()))
     for units in widths:
         found += [
@@ -43,7 +43,7 @@ def design(setting: StudySetting) -> Sequence[Unit]:
                   partial(measure_laziness, run=run, units=units, device=setting.device), _LAZY_SECONDS[units])
             for run in runs[: NETS if units == WIDTHS[0] else FEWER]
         ]  # fmt: skip
-    found += [_unit(f"removals, run={run}", partial(measure_influence, run=run), 8.0) for run in runs[:FEWER]]
+    found += [_unit(f"removals, run={run}", partial(measure_influence, run=run), 5.0) for run in runs[:FEWER]]
     for size in SIZES:
         found += [
             _unit(f"{size}, {method}", partial(measure_costs, size=size, method=method, device=setting.device),

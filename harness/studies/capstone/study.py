@@ -15,7 +15,7 @@ CAPSTONE: Final = Study(
     title="Spectroscopy of a small network across its training",
     summary="the Hessian and the tangent kernel of a perceptron on 7 x 7 MNIST at four steps of its training, ten "
     "trainings, each against the exact spectrum; laziness by width, K-FAC, influence functions against training again, "
-    "and the cost ledger with its column of ten million parameters measured. Some seven minutes on two cores.",
+    "and the cost ledger with its column of ten million parameters measured. Some six minutes on two cores.",
     introduction=(
         "One perceptron 49-32-10 (1930 parameters) is trained by plain descent, rate 0.1, on minibatches of 64 of 500 "
         "images of 7 x 7 MNIST, ten times from other seeds, and looked at before the first update and after 10, 100 "
