@@ -27,6 +27,7 @@ def widths_of(results: Measured) -> tuple[int, ...]:
 def _lazy(results: Measured) -> tuple[ClaimVerdict, ...]:
     verdicts: list[ClaimOutcome] = []
     told: list[str] = []
+    within: list[str] = []
     for units in widths_of(results):
         name = f"width={units}"
         overlap, r2 = results.by_unit("overlap", problem=name), results.by_unit("prediction_r2", problem=name)
@@ -34,6 +35,7 @@ def _lazy(results: Measured) -> tuple[ClaimVerdict, ...]:
         verdict = judged(agrees, [not it for it in agrees], f"overlap {seen(overlap)}, R^2 {seen(r2)}")
         verdicts.append(verdict.outcome)
         told.append(f"width {units}: {verdict.detail}")
+        within.append(f"R^2 at width {units}: {spread(r2)}")
     if not verdicts:
         return (NOTHING,)
     outcome = ClaimOutcome.UNDECIDED
@@ -41,7 +43,7 @@ def _lazy(results: Measured) -> tuple[ClaimVerdict, ...]:
         outcome = ClaimOutcome.REFUTED
     elif all(it is ClaimOutcome.BORNE_OUT for it in verdicts):
         outcome = ClaimOutcome.BORNE_OUT
-    return (ClaimVerdict(outcome, "; ".join(told)),)
+    return (ClaimVerdict(outcome, "; ".join(told), uncertainty="; ".join(within)),)
 
 
 def _features(results: Measured) -> tuple[ClaimVerdict, ...]:
