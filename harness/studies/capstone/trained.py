@@ -87,7 +87,8 @@ def network_of(
         device: Where it lives.
         dtype: In which it is computed.
     """
-    asked = problem(run, step, units=units, test=test)
+    # Not by `problem`, which refuses a wide network until it is trained: making the network trains it.
+    asked = catalog().problem(spec(run, step, units=units, test=test))
     assert asked.network is not None
     made: Any = asked.network()
     return made.to(torch.device(device), dtype)

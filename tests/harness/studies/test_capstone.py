@@ -24,7 +24,7 @@ from hessbench.studies.capstone.influence import measure_influence
 from hessbench.studies.capstone.kernels import measure_laziness
 from hessbench.studies.capstone.ledger import FEW, SIZES, measure_costs, network_spec
 from hessbench.studies.capstone.spectra import ks_to_normal, largest_gap, near_zero_share
-from hessbench.studies.capstone.trained import catalog, spec
+from hessbench.studies.capstone.trained import catalog, network_of, spec
 from hessbench.studies.scale import Scale, StudySetting
 from hessbench.studies.unit import UnitRecord
 
@@ -50,6 +50,13 @@ def test_specs_are_those_of_a_registered_problem_of_the_documents_size():
     assert problem.dim == 1930
     assert "run=4" in problem.name
     assert catalog().problem(spec(4, 500, "ntk", test=True)).dim == 200
+
+
+def test_a_network_too_wide_to_be_trained_on_the_way_is_trained_when_it_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("hessbench.problems.training.recipes.SHORT_PARAMETERS", 100)
+    assert catalog().problem(spec(0, 10, units=4)).refusal
+    assert network_of(0, 10, units=4).parameters.numel() == 60 * 4 + 10
 
 
 def test_the_ledger_asks_ten_million_parameters_of_methods_that_take_fewer_products():
