@@ -101,8 +101,9 @@ SEES: dict[str, tuple[str, ...]] = {
     ),
     "studies.frame": ("protocol", "definitions", "reports.writing", "reports.claims"),
     "studies.capstone": (
-        "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",
-        "reports.capstone",
+        "protocol", "definitions", "catalog", "eigenvectors", "problems.networks", "problems.curvature",
+        "problems.training", "problems.network_families", "problems.tangent_kernel", "methods", "studies.frame",
+        "reports.claims", "reports.capstone",
     ),
     "studies.sketch_resnet20": (
         "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",

@@ -16,6 +16,7 @@ from hessbench.reports.one_vector.verdicts import CLAIMS as ONE_VECTOR_CLAIMS
 from hessbench.reports.sketch.page import write_sketch_study
 from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
 from hessbench.studies.calibration import CalibrationDesign, run_calibration
+from hessbench.studies.capstone.study import CAPSTONE
 from hessbench.studies.density import DensityDesign, run_density
 from hessbench.studies.few_gradients.measuring import FewGradientsDesign, run_few_gradients
 from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
@@ -31,6 +32,7 @@ def _few_gradients(say: Say) -> Any:
 STUDIES: Final[Mapping[str, Study | WholeStudy[Any]]] = MappingProxyType({
     study.name: study
     for study in (
+        CAPSTONE,
         WholeStudy(
             name="sketch",
             summary="errors of the sign sketch S^T A S against its size and the share of zero eigenvalues, a verdict "
