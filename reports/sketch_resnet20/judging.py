@@ -1,4 +1,4 @@
-"""The rules of the study as functions of what one network's readings hold: an outcome, what was seen, how sure it is."""
+"""The rules of the study as functions of the readings of one network: an outcome, what was seen, how sure it is."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class _Answer:
 def pairs_of(measured: Measured, net: NetworkReadings) -> tuple[AnsweredPair, ...]:
     """Every pair that was measured on a network: those that share their products first, then each with each."""
     tops, traces = _tops(net), _traces(measured, net)
-    found = [*_joint(measured, net)]
+    found = [*_joint(net)]
     for top, answers in tops.items():
         for trace, others in traces.items():
             number = min(len(answers), len(others))
@@ -156,7 +156,7 @@ def _traces(measured: Measured, net: NetworkReadings) -> dict[str, list[_Answer]
     return found
 
 
-def _joint(measured: Measured, net: NetworkReadings) -> list[AnsweredPair]:
+def _joint(net: NetworkReadings) -> list[AnsweredPair]:
     """Those whose products answer both."""
     found: list[AnsweredPair] = []
     for size in named.SIZES if net.sketches else ():

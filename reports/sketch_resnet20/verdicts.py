@@ -99,7 +99,9 @@ def _optimal(measured: Measured) -> tuple[ClaimVerdict, ...]:
             for method in (named.HUTCHINSON, named.HUTCHPP, named.XNYSTRACE)
             if truth.size
         }
-        if not errors or any(found.size != errors[named.HUTCHINSON].size or not found.size for found in errors.values()):
+        if not errors or any(
+            found.size != errors[named.HUTCHINSON].size or not found.size for found in errors.values()
+        ):
             verdicts.append(ClaimVerdict(ClaimOutcome.UNDECIDED, _MISSING, subject))
             continue
         own = errors.pop(named.HUTCHINSON)
@@ -166,7 +168,9 @@ def _singular(measured: Measured) -> tuple[ClaimVerdict, ...]:
         f"{100 * found.value:.3f} % of the eigenvalues are below {named.BELOW_SHARE:.2g} of the largest in magnitude; "
         f"{100 * absolute.value:.3f} % below {named.BELOW:g} itself"
     )
-    spread = f"bounds of the quadrature and 95 % over {len(rules)} starts: {100 * found.low:.3f} to {100 * found.high:.3f} %"
+    spread = (
+        f"bounds of the quadrature and 95 % over {len(rules)} starts: {100 * found.low:.3f} to {100 * found.high:.3f} %"
+    )
     return (*verdicts, ClaimVerdict(outcome, detail, subject, uncertainty=spread))
 
 
@@ -235,7 +239,7 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         sentence="The accuracy gained by doubling the sketch size ratio from 0.02% to 0.04% was minimal.",
         seed="004",
         place=f"{_SKETCHING}, figure 19",
-        measure="Mean absolute error at size 100 over that at size 50, whose columns are the first 50 of the same draw.",
+        measure="Mean absolute error at size 100 over that at size 50, whose columns are the first 50 of the draw.",
         rule="Median of the draws. Borne out: at least .8. Refuted: at most .7." + _EACH,
         judge=partial(_everywhere, judging.gain),
     ),
@@ -245,10 +249,10 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         "slight downward trend in each of the series of data).",
         seed="004",
         place=f"{_SKETCHING}, beside figures 7 to 12",
-        measure="Error at rank 20 over that at rank 1, by a line through the logarithms of the mean absolute errors. Of "
-        "the published sketches of made-up matrices: of their median errors, no new run.",
-        rule="Borne out: from .5 to 1. Refuted: outside. Undecided where the interval over the draws does not agree. Of "
-        "the published sketches: usually, over sizes and shares of zeros, in each basis." + _EACH,
+        measure="Error at rank 20 over that at rank 1, by a line through the logarithms of the mean absolute errors. "
+        "Of the published sketches of made-up matrices: of their median errors, no new run.",
+        rule="Borne out: from .5 to 1. Refuted: outside. Undecided where the interval over the draws does not agree. "
+        "Of the published sketches: usually, over sizes and shares of zeros, in each basis." + _EACH,
         judge=_by_rank,
     ),
     PublishedClaim(

@@ -1,10 +1,8 @@
-"""The matrices that the study asks for, built once a unit, with two threads on a CPU."""
+"""The matrices that the study asks for, built once a unit."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Final
+from typing import NamedTuple
 
 import torch
 
@@ -13,11 +11,16 @@ from hessbench.demand import Demand, demanding
 from hessbench.operators import LinearOperator
 from hessbench.problem import Problem
 
-THREADS: Final = 2
+
+class BuiltProblem(NamedTuple):
+    """A problem with its operator in float32."""
+
+    catalog: Catalog
+    problem: Problem
+    op: LinearOperator
 
 
-@contextmanager
-def built(spec: str, device: str, products: int, widths: tuple[int, ...] = (1,)) -> Generator[tuple[Catalog, Problem, LinearOperator]]:
+def build_problem(spec: str, device: str, products: int, widths: tuple[int, ...] = (1,)) -> BuiltProblem:
     """A problem and its operator in float32, after a first product of each width that is not counted.
 
     Args:
@@ -33,13 +36,8 @@ def built(spec: str, device: str, products: int, widths: tuple[int, ...] = (1,))
     problem = catalog.problem(spec)
     if problem.refusal:
         raise ValueError(f"{spec}: {problem.refusal}")
-    before = torch.get_num_threads()
-    torch.set_num_threads(THREADS if device == "cpu" else before)
-    try:
-        with demanding(Demand(products)):
-            op = problem.build(torch.device(device), torch.float32)
-        for width in widths:
-            op.matmat(torch.ones(op.dim, width, dtype=op.dtype, device=op.device))
-        yield catalog, problem, op
-    finally:
-        torch.set_num_threads(before)
+    with demanding(Demand(products)):
+        op = problem.build(torch.device(device), torch.float32)
+    for width in widths:
+        op.matmat(torch.ones(op.dim, width, dtype=op.dtype, device=op.device))
+    return BuiltProblem(catalog, problem, op)

@@ -30,14 +30,12 @@ class OtherNetwork:
         product_s: Seconds of a product there.
         truth_s: Seconds until its first 20 are certified, its training included where it is trained when first needed.
         repeats: Starts of Lanczos and draws of the sketch.
-        power: Whether power iteration is run.
     """
 
     spec: str
     product_s: float
     truth_s: float
     repeats: int
-    power: bool = True
 
 
 RESNET_256: Final = "resnet20-cifar10[samples=256]"
@@ -51,15 +49,14 @@ def plan_units(setting: StudySetting) -> tuple[Unit, ...]:
     """The units of the study: the document's network, its GGN, and the others.
 
     Args:
-        setting: At `small` two trained ResNet20, one of them on 64 and on 256 images, a convolutional network and three
-            independent trainings of an MLP; at `medium` more starts, ten trainings of the MLP, five of the
-            convolutional network, power iteration on 256 images too, and vgg11-bn.
+        setting: At `small` two trained ResNet20 on 64 images, a convolutional network and three independent trainings
+            of an MLP; at `medium` more starts, ten trainings of the MLP, five of the convolutional network, the
+            document's network on 256 images, and vgg11-bn.
     """
     if setting.scale is Scale.MEDIUM:
         return _medium(setting)
     others = [
         OtherNetwork(AKAMASTER, 0.1, 5.0, 3),
-        OtherNetwork(RESNET_256, 0.39, 5.0, 1, power=False),
         OtherNetwork(CNN, 0.063, 45.0, 3),
         *(OtherNetwork(MLP.format(run=run), 0.012, 16.0, 3) for run in setting.runs(3)),
     ]
@@ -78,9 +75,9 @@ def _medium(setting: StudySetting) -> tuple[Unit, ...]:
 
 
 def _document(setting: StudySetting, product_s: float) -> list[Unit]:
-    """Everything on the document's own network: five starts and draws, three of what is beside them."""
+    """Everything on the document's own network: five starts and draws, two or three of what is beside."""
     spec, device = named.DOCUMENT, setting.device
-    five, three = setting.runs(5), setting.runs(3)
+    five, three, two = setting.runs(5), setting.runs(3), setting.runs(2)
 
     def top(method: str, budgets: tuple[int, ...], repeats: range, products: float) -> Unit:
         measure = partial(measure_runs, spec=spec, method=method, budgets=budgets, repeats=repeats, device=device)
@@ -99,13 +96,15 @@ def _document(setting: StudySetting, product_s: float) -> list[Unit]:
         Unit(f"{spec}: truth", partial(measure_truth, spec=spec, trace=True), 3.0),
         lanczos(named.LANCZOS, (_LONG, *[_STEPS] * 4), five),
         lanczos(named.LANCZOS_NONE, (_LONG,), once),
-        Unit(f"{spec}: sketches", partial(measure_sketches, spec=spec, repeats=five, device=device), _drawn(5, product_s)),
+        Unit(
+            f"{spec}: sketches", partial(measure_sketches, spec=spec, repeats=five, device=device), _drawn(5, product_s)
+        ),
         top(named.SHARED, named.SIZES, three, 3.0 * sum(named.SIZES)),
-        trace(named.HUTCHPP, named.SIZES, three),
+        trace(named.HUTCHPP, named.SIZES, two),
         trace(named.SLQ, (200,), once),
         top(named.POWER, (_MOST,), once, _POWER),
-        top(named.REFINED, (_LONG,), three, 3.0 * _LONG),
-        top(named.RANGE, named.SIZES, range(three.start, three.start + 2), 2.0 * sum(named.SIZES)),
+        top(named.REFINED, (_LONG,), two, 2.0 * _LONG),
+        top(named.RANGE, named.SIZES, two, 2.0 * sum(named.SIZES)),
         Unit(f"{named.GGN}: spectrum", partial(measure_ggn, spec=named.GGN), 3.0),
         Unit(f"{named.GGN}: traces", partial(measure_ggn_traces, spec=named.GGN, repeats=five), 40.0),
         Unit("published sketches of made-up matrices", measure_published, 1.0),
@@ -124,14 +123,12 @@ def _network(net: OtherNetwork, setting: StudySetting) -> list[Unit]:
     power = partial(
         measure_runs, spec=net.spec, method=named.POWER, budgets=(_MOST,), repeats=once, device=device
     )  # fmt: skip
-    units = [
+    return [
         Unit(f"{net.spec}: truth", partial(measure_truth, spec=net.spec, trace=False), net.truth_s),
         Unit(f"{net.spec}: {named.LANCZOS}", lanczos, 2 + 1.2 * _STEPS * net.repeats * net.product_s),
         Unit(f"{net.spec}: sketches", sketches, _drawn(net.repeats, net.product_s)),
+        Unit(f"{net.spec}: {named.POWER}", power, 2 + 1.1 * _POWER * net.product_s),
     ]
-    if net.power:
-        units.append(Unit(f"{net.spec}: {named.POWER}", power, 2 + 1.1 * _POWER * net.product_s))
-    return units
 
 
 def _drawn(repeats: int, product_s: float) -> float:

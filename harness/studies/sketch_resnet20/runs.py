@@ -17,7 +17,7 @@ from hessbench.operators import LinearOperator
 from hessbench.problem import Problem
 from hessbench.reports.sketch_resnet20 import named
 from hessbench.seeding import cell_seed, make_generator
-from hessbench.studies.sketch_resnet20.networks import built
+from hessbench.studies.sketch_resnet20.networks import build_problem
 from hessbench.studies.units import UnitRecord, costs_of
 
 TOP: Final = TopEigenvalues(named.K)
@@ -36,11 +36,11 @@ def measure_runs(
         repeats: Numbers of the starts.
         device: Where it runs.
     """
-    with built(spec, device, budgets[-1]) as (catalog, problem, op):
-        anytime = method != named.SHARED and catalog.method(method, TOP).method.is_anytime
-        for repeat in repeats:
-            for budget in budgets[-1:] if anytime else budgets:
-                _measure(record, catalog, problem, op, method, budget, repeat)
+    catalog, problem, op = build_problem(spec, device, budgets[-1])
+    anytime = method != named.SHARED and catalog.method(method, TOP).method.is_anytime
+    for repeat in repeats:
+        for budget in budgets[-1:] if anytime else budgets:
+            _measure(record, catalog, problem, op, method, budget, repeat)
 
 
 def measure_lanczos(
@@ -56,9 +56,9 @@ def measure_lanczos(
         repeats: Numbers of the starts.
         device: Where it runs.
     """
-    with built(spec, device, max(budgets)) as (catalog, problem, op):
-        for repeat, budget in zip(repeats, budgets, strict=True):
-            _measure(record, catalog, problem, op, method, budget, repeat)
+    catalog, problem, op = build_problem(spec, device, max(budgets))
+    for repeat, budget in zip(repeats, budgets, strict=True):
+        _measure(record, catalog, problem, op, method, budget, repeat)
 
 
 def _measure(
@@ -136,11 +136,11 @@ def shared_range(op: CountingOperator, num_matvecs: int, generator: torch.Genera
         Eigenvalues of Q^T A Q, and in `also` the trace of it and of the rest.
     """
     width = max(named.K, num_matvecs // 3)
-    Q = torch.linalg.qr(op.matmat(draw_normal(op.dim, width, op, generator))).Q.contiguous()
-    G = draw_signs(op.dim, num_matvecs - 2 * width, op, generator)
-    X = torch.cat([Q, G - Q @ (Q.T @ G)], dim=1)
-    Y = op.matmat(X)
-    small = (Q.T @ Y[:, :width]).double().cpu()
+    basis = torch.linalg.qr(op.matmat(draw_normal(op.dim, width, op, generator))).Q.contiguous()
+    signs = draw_signs(op.dim, num_matvecs - 2 * width, op, generator)
+    block = torch.cat([basis, signs - basis @ (basis.T @ signs)], dim=1)
+    image = op.matmat(block)
+    small = (basis.T @ image[:, :width]).double().cpu()
     values = torch.linalg.eigvalsh((small + small.T) / 2).numpy()
-    rest = torch.linalg.vecdot(X[:, width:], Y[:, width:], dim=0).double().mean() if G.shape[1] else 0.0
+    rest = torch.linalg.vecdot(block[:, width:], image[:, width:], dim=0).double().mean() if signs.shape[1] else 0.0
     return Estimate(values, also={Trace: Estimate(float(small.trace()) + float(rest))})

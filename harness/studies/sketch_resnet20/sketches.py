@@ -18,7 +18,7 @@ from hessbench.problem import Problem
 from hessbench.problems.references.rows import ggn_rows
 from hessbench.reports.sketch_resnet20 import named
 from hessbench.seeding import cell_seed, make_generator
-from hessbench.studies.sketch_resnet20.networks import built
+from hessbench.studies.sketch_resnet20.networks import build_problem
 from hessbench.studies.units import UnitCosts, UnitRecord, costs_of
 
 
@@ -31,33 +31,31 @@ def measure_sketches(record: UnitRecord, *, spec: str, repeats: range, device: s
         repeats: Numbers of the draws.
         device: Where it runs.
     """
-    with built(spec, device, named.SIZES[-1], (named.SIZES[0],)) as (_, problem, op):
-        for number, repeat in enumerate(repeats):
-            generator = make_generator(cell_seed(problem.name, Trace().spec, repeat), op.device)
-            counted = CountingOperator(op, named.SIZES[-1])
-            S = draw_signs(op.dim, named.SIZES[-1], op, generator)
-            blocks: list[torch.Tensor] = []
-            seconds: list[list[float]] = []
-            spent, begin = 0.0, 0
-            G = np.zeros((0, 0))
-            for size in named.SIZES:
-                watch = Stopwatch()
-                watch.start()
-                blocks.append(counted.matmat(S[:, begin:size].contiguous()).detach())
-                wait_for(op.device)
-                spent, begin = spent + watch.seconds, size
-                watch = Stopwatch()
-                watch.start()
-                G = (S[:, :size].T @ torch.cat(blocks, dim=1)).double().cpu().numpy()
-                G = (G + G.T) / 2
-                np.linalg.eigvalsh(G)
-                seconds.append([size, spent, watch.seconds])
-            record.keep(f"sketch {number} gram", G)
-            record.keep(f"sketch {number} seconds", np.asarray(seconds))
-            costs = costs_of(counted, spent + seconds[-1][2])
-            record.add(
-                named.DRAWN, float(np.diagonal(G).mean()), problem=problem.name, method=named.SKETCH, costs=costs
-            )
+    _, problem, op = build_problem(spec, device, named.SIZES[-1], (named.SIZES[0],))
+    for number, repeat in enumerate(repeats):
+        generator = make_generator(cell_seed(problem.name, Trace().spec, repeat), op.device)
+        counted = CountingOperator(op, named.SIZES[-1])
+        signs = draw_signs(op.dim, named.SIZES[-1], op, generator)
+        blocks: list[torch.Tensor] = []
+        seconds: list[list[float]] = []
+        spent, begin = 0.0, 0
+        gram = np.zeros((0, 0))
+        for size in named.SIZES:
+            watch = Stopwatch()
+            watch.start()
+            blocks.append(counted.matmat(signs[:, begin:size].contiguous()).detach())
+            wait_for(op.device)
+            spent, begin = spent + watch.seconds, size
+            watch = Stopwatch()
+            watch.start()
+            gram = (signs[:, :size].T @ torch.cat(blocks, dim=1)).double().cpu().numpy()
+            gram = (gram + gram.T) / 2
+            np.linalg.eigvalsh(gram)
+            seconds.append([size, spent, watch.seconds])
+        record.keep(f"sketch {number} gram", gram)
+        record.keep(f"sketch {number} seconds", np.asarray(seconds))
+        costs = costs_of(counted, spent + seconds[-1][2])
+        record.add(named.DRAWN, float(np.diagonal(gram).mean()), problem=problem.name, method=named.SKETCH, costs=costs)
 
 
 def measure_traces(
@@ -73,14 +71,14 @@ def measure_traces(
         repeats: Numbers of the runs.
         device: Where it runs.
     """
-    with built(spec, device, budgets[-1]) as (catalog, problem, op):
-        for repeat in repeats:
-            for budget in budgets:
-                found, costs = _trace(catalog, problem, op, method, budget, repeat)
-                value = found.also[Trace].value if Trace in found.also else found.value
-                record.add(named.TRACE, float(value), problem=problem.name, method=method, costs=costs)
-                if Trace in found.also and found.starts is not None:
-                    _keep_starts(record, problem, method, found)
+    catalog, problem, op = build_problem(spec, device, budgets[-1])
+    for repeat in repeats:
+        for budget in budgets:
+            found, costs = _trace(catalog, problem, op, method, budget, repeat)
+            value = found.also[Trace].value if Trace in found.also else found.value
+            record.add(named.TRACE, float(value), problem=problem.name, method=method, costs=costs)
+            if Trace in found.also and found.starts is not None:
+                _keep_starts(record, problem, method, found)
 
 
 def _keep_starts(record: UnitRecord, problem: Problem, method: str, found: Estimate) -> None:
@@ -102,24 +100,27 @@ def measure_ggn_traces(record: UnitRecord, *, spec: str, repeats: range) -> None
         record: Where they are kept.
         spec: Of the problem.
         repeats: Numbers of the draws.
+
+    Raises:
+        ValueError: If the problem is no GGN of a network.
     """
-    with built(spec, "cpu", 1) as (catalog, problem, made):
-        finder = problem.finder(Trace)
-        network: Any = problem.network() if problem.network is not None else None
-        if finder is None or network is None:
-            raise ValueError(f"spec must be that of a GGN of a network, got {spec}")
-        record.add(named.TRACE, float(finder(Trace()).arrays["trace"][0]), problem=problem.name, method="reference")
-        rows = ggn_rows(network.to(torch.device("cpu"), torch.float32))
-        B = torch.empty(len(rows), made.dim)
-        for start in range(0, len(rows), 64):
-            stop = min(start + 64, len(rows))
-            B[start:stop] = rows.make(start, stop)
-        op = FunctionOperator(lambda block: B.T @ (B @ block), made.dim, torch.float32, info=made.info)
-        for repeat in repeats:
-            for method in (named.HUTCHINSON, named.HUTCHPP, named.XNYSTRACE):
-                for budget in named.SIZES:
-                    found, costs = _trace(catalog, problem, op, method, budget, repeat)
-                    record.add(named.TRACE, float(found.value), problem=problem.name, method=method, costs=costs)
+    catalog, problem, made = build_problem(spec, "cpu", 1)
+    finder = problem.finder(Trace)
+    network: Any = problem.network() if problem.network is not None else None
+    if finder is None or network is None:
+        raise ValueError(f"spec must be that of a GGN of a network, got {spec}")
+    record.add(named.TRACE, float(finder(Trace()).arrays["trace"][0]), problem=problem.name, method="reference")
+    rows = ggn_rows(network.to(torch.device("cpu"), torch.float32))
+    factor = torch.empty(len(rows), made.dim)
+    for start in range(0, len(rows), 64):
+        stop = min(start + 64, len(rows))
+        factor[start:stop] = rows.make(start, stop)
+    op = FunctionOperator(lambda block: factor.T @ (factor @ block), made.dim, torch.float32, info=made.info)
+    for repeat in repeats:
+        for method in (named.HUTCHINSON, named.HUTCHPP, named.XNYSTRACE):
+            for budget in named.SIZES:
+                found, costs = _trace(catalog, problem, op, method, budget, repeat)
+                record.add(named.TRACE, float(found.value), problem=problem.name, method=method, costs=costs)
 
 
 def _trace(

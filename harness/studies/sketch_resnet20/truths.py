@@ -13,7 +13,6 @@ from hessbench.catalog import load_catalog
 from hessbench.estimand import Density, TopEigenvalues, Trace
 from hessbench.problem import Problem
 from hessbench.reports.sketch_resnet20 import named
-from hessbench.studies.sketch_resnet20.networks import THREADS
 from hessbench.studies.sketch_resnet20.runs import TOP
 from hessbench.studies.units import UnitRecord
 
@@ -45,6 +44,9 @@ def measure_ggn(record: UnitRecord, *, spec: str) -> None:
     Args:
         record: Where they are kept.
         spec: Of the problem.
+
+    Raises:
+        ValueError: If the problem is not of a network.
     """
     problem = _problem(spec)
     network: Any = problem.network() if problem.network is not None else None
@@ -77,7 +79,6 @@ def measure_published(record: UnitRecord) -> None:
 
 
 def _problem(spec: str) -> Problem:
-    torch.set_num_threads(max(torch.get_num_threads(), THREADS))
     problem = load_catalog().problem(spec)
     if problem.refusal:
         raise ValueError(f"{spec}: {problem.refusal}")

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from hessbench.catalog import load_catalog
-from hessbench.ledger.stopping import leading_errors, stopping_count, stopping_counts
-from hessbench.running.options import Options
-from hessbench.running.runner import run
-from hessbench.running.suite import Suite
+from hessbench.ledger.stopping import leading_errors, stopping_count
 
 
 @pytest.mark.parametrize(
