@@ -92,8 +92,8 @@ STUDIES: Final[Mapping[str, Study | WholeStudy[Any]]] = MappingProxyType({
                 "Products are counted; seconds are of the machine that ran it, and leave out the reading of the "
                 "checkpoints. Starts and draws of one network are repeats, not replicates: what is said of networks "
                 "is judged on the others too.",
-                "Not at this scale: the same network on 256 images, further trainings of the convolutional network, and "
-                "vgg11-bn, which is for an accelerator; `--scale medium --plan` lists and prices them.",
+                "Not at this scale: the same network on 256 images, further trainings of the convolutional network, "
+                "and vgg11-bn, which is for an accelerator; `--scale medium --plan` lists and prices them.",
             ),
             claims=RESNET20_CLAIMS,
             units=plan_units,

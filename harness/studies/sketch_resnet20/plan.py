@@ -56,17 +56,17 @@ def plan_units(setting: StudySetting) -> tuple[Unit, ...]:
     if setting.scale is Scale.MEDIUM:
         return _medium(setting)
     others = [
-        OtherNetwork(AKAMASTER, 0.1, 5.0, 3),
-        OtherNetwork(CNN, 0.063, 45.0, 3),
         *(OtherNetwork(MLP.format(run=run), 0.012, 16.0, 3) for run in setting.runs(3)),
+        OtherNetwork(CNN, 0.063, 45.0, 3),
+        OtherNetwork(AKAMASTER, 0.1, 70.0, 3),
     ]
     return (*_document(setting, 0.093), *(unit for it in others for unit in _network(it, setting)))
 
 
 def _medium(setting: StudySetting) -> tuple[Unit, ...]:
     others = [
-        OtherNetwork(AKAMASTER, 0.02, 5.0, 5),
-        OtherNetwork(RESNET_256, 0.04, 5.0, 5),
+        OtherNetwork(AKAMASTER, 0.02, 30.0, 5),
+        OtherNetwork(RESNET_256, 0.04, 120.0, 5),
         *(OtherNetwork(CNN[:-1] + f",run={run}]", 0.01, 60.0, 5) for run in setting.runs(5)),
         *(OtherNetwork(MLP.format(run=run), 0.004, 20.0, 5) for run in setting.runs(10)),
         OtherNetwork(VGG, 0.05, 420.0, 5),
