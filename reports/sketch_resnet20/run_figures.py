@@ -57,7 +57,8 @@ def convergence(net: NetworkReadings) -> StudyFigure | None:
         right.set_ylabel("largest error of the first 20 (%)")
         for axes in (left, right):
             axes.grid(**GRID)
-            axes.legend(frameon=False, fontsize=_SMALL, loc="upper right" if axes is left else "lower left")
+        left.legend(frameon=False, fontsize=_SMALL, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        right.legend(frameon=False, fontsize=_SMALL, loc="lower left")
         picture = to_svg(figure)
     return StudyFigure(
         "convergence",
@@ -143,7 +144,8 @@ def per_eigenvalue(net: NetworkReadings) -> StudyFigure | None:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlim(0.3, named.K + 0.7)
             axes.grid(**GRID)
-            axes.legend(frameon=False, fontsize=_SMALL, loc="upper left" if axes is right else "lower right")
+        left.legend(frameon=False, fontsize=_SMALL, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        right.legend(frameon=False, fontsize=_SMALL, loc="upper left")
         picture = to_svg(figure)
     return StudyFigure(
         "per-eigenvalue",

@@ -193,8 +193,8 @@ def pairs(measured: Measured, net: NetworkReadings) -> StudyFigure | None:
         "Four panels of points: the error of the first 20 above, that of the trace below, against products and "
         "seconds.",
         "A star is one run that answers both. Any other point is a method of the first 20, by its marker, with one "
-        "of the trace, by its colour; products and seconds are of both. Medians of the repeats. Published: sketch of 50 "
-        "in 18 minutes, Lanczos 50 and Hutchinson 50 in 29.",
+        "of the trace, by its colour; products and seconds are of both. Medians of the repeats. Published: sketch of "
+        "50 in 18 minutes, Lanczos 50 and Hutchinson 50 in 29.",
     )
 
 

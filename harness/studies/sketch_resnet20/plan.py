@@ -57,8 +57,8 @@ def plan_units(setting: StudySetting) -> tuple[Unit, ...]:
         return _medium(setting)
     others = [
         *(OtherNetwork(MLP.format(run=run), 0.012, 16.0, 3) for run in setting.runs(3)),
-        OtherNetwork(CNN, 0.063, 45.0, 3),
-        OtherNetwork(AKAMASTER, 0.1, 70.0, 3),
+        OtherNetwork(CNN, 0.063, 45.0, 2),
+        OtherNetwork(AKAMASTER, 0.1, 70.0, 2),
     ]
     return (*_document(setting, 0.093), *(unit for it in others for unit in _network(it, setting)))
 
