@@ -41,8 +41,6 @@ PUBLISHED: Final = "published error of the sketch at rank"
 
 POWER_PRODUCTS: Final = 349
 LANCZOS_PRODUCTS: Final = {1: 4, 2: 8, 4: 14, 20: 45}
-MINUTES: Final = {"power iteration, 349 products": 115, "Lanczos, 100 products": 30, "sketch of 50": 18,
-                  "sketch of 100": 35, "Hutchinson, 50 products": 14, "Lanczos, 50 products": 15}  # fmt: skip
 SKETCH_ERRORS: Final = {50: (39.0, 13.0, 11.3), 100: (21.0, 11.1, 11.8)}
 """Largest, mean and median error in per cent of the document's two sketches, by size."""
 

@@ -1,9 +1,15 @@
 """The stopping count, where it is known, and read from the ledger of a run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from planted_ledgers import cell
 
-from hessbench.ledger.stopping import leading_errors, stopping_count
+from hessbench.estimand.base import Reference, Source
+from hessbench.ledger.stopping import leading_errors, stopping_count, stopping_counts
+from hessbench.ledger.stored_references import ReferenceStore
+from hessbench.ledger.writing import LedgerWriter
 
 
 @pytest.mark.parametrize(
@@ -34,3 +40,22 @@ def test_a_missing_value_is_an_error_of_one_and_signs_do_not_count():
     assert leading_errors(values, np.asarray([4.0, -2.0]), 2) == pytest.approx([1.0, 0.1])
     with pytest.raises(ValueError, match="hold 3 eigenvalues"):
         leading_errors(values, np.asarray([4.0, -2.0]), 3)
+
+
+def test_the_count_is_read_from_the_kept_values_of_a_ledger(tmp_path):
+    truth = np.asarray([4.0, -2.0, 1.0])
+    estimand = "top-eigenvalues[k=3]"
+    ReferenceStore(tmp_path).save("p" * 16, estimand, Reference({"eigenvalues": truth}, Source.DENSE, 4.0))
+    rows = cell(estimand=estimand, budgets=(3, 6, 9), dtype="float64")
+    found = iter(([3.9, -1.0, 0.5], [4.0, -1.999, 0.5], [4.0, -2.0, 1.001]))
+    writer = LedgerWriter(tmp_path)
+    for number, row in enumerate(rows):
+        kept = ""
+        if row.checkpoint is not None:
+            kept = writer.save_arrays(f"run/{number}", {"eigenvalues": np.asarray(next(found))})
+        writer.append(replace(row, arrays=kept))
+    writer.close()
+    stops = stopping_counts(tmp_path, (1, 2, 3, 4))
+    assert [(it.k, it.products) for it in stops] == [(1, 6), (2, 6), (3, 9)]
+    assert stops[-1].error == pytest.approx(1e-3)
+    assert [it.products for it in stopping_counts(tmp_path, tolerance=1e-4)] == [np.inf]
