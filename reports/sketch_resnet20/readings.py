@@ -102,7 +102,7 @@ class DrawnSketch:
 
     def eigenvalues(self, size: int) -> Array:
         """Those of the sketch of a size, in order of magnitude."""
-        found = np.linalg.eigvalsh(self.gram[:size, :size] / size)
+        found = np.asarray(np.linalg.eigvalsh(self.gram[:size, :size] / size), dtype=np.float64)
         return found[np.argsort(-np.abs(found), kind="stable")]
 
     def signed_errors(self, size: int) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import style
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from hessbench.estimand.base import Array
@@ -16,7 +17,7 @@ from hessbench.reports.claims.measured import Measured
 from hessbench.reports.sketch_resnet20 import named
 from hessbench.reports.sketch_resnet20.pairs import AnsweredPair, pairs_of
 from hessbench.reports.sketch_resnet20.readings import NetworkReadings, texts
-from hessbench.reports.sketch_resnet20.run_figures import GRID
+from hessbench.reports.sketch_resnet20.run_figures import grid
 from hessbench.reports.writing.drawing import RC, to_svg
 from hessbench.reports.writing.palette import GREY, INK, look
 
@@ -44,7 +45,7 @@ def cumulative(measured: Measured, net: NetworkReadings) -> StudyFigure | None:
         axes.set_ylim(0.7, 2e4)
         axes.set_xlabel("eigenvalue (unit of the loss)")
         axes.set_ylabel("number of eigenvalues above it")
-        axes.grid(**GRID)
+        grid(axes)
         axes.legend(frameon=False, fontsize=_SMALL, loc="upper right")
         picture = to_svg(figure)
     frame = pd.concat([
@@ -121,7 +122,7 @@ def by_rank(net: NetworkReadings) -> StudyFigure | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("rank of the eigenvalue, by magnitude")
         axes.set_ylabel("signed error (%; linear within 10 %)")
-        axes.grid(**GRID)
+        grid(axes)
         figure.legend(loc="outside right upper", frameon=False, fontsize=_SMALL)
         picture = to_svg(figure)
     return StudyFigure(
@@ -147,10 +148,10 @@ def pairs(measured: Measured, net: NetworkReadings) -> StudyFigure | None:
     rows: list[dict[str, object]] = []
     with style.context(["default", RC]):
         figure = Figure(figsize=(11.4, 7.4), layout="constrained")
-        grid = figure.subplots(2, 2, sharex="col", sharey="row")
+        panels = figure.subplots(2, 2, sharex="col", sharey="row")
         for column, what in enumerate(("products", "seconds")):
             for row, error in enumerate(("top_error", "trace_error")):
-                axes = grid[row][column]
+                axes = panels[row][column]
                 for it in found:
                     shared = it in joint
                     colour = (
@@ -165,16 +166,16 @@ def pairs(measured: Measured, net: NetworkReadings) -> StudyFigure | None:
                 axes.set_yscale("log")
                 axes.xaxis.set_minor_locator(NullLocator())
                 axes.yaxis.set_minor_locator(NullLocator())
-                axes.grid(**GRID)
-        grid[0][0].set_ylabel("largest error of the first 20 (%)")
-        grid[1][0].set_ylabel("error of the trace (% of sum |λ|)")
-        grid[1][0].set_xlabel("products of both answers")
-        grid[1][1].set_xlabel("seconds of both answers, here")
-        _ticks(grid, found)
+                grid(axes)
+        panels[0][0].set_ylabel("largest error of the first 20 (%)")
+        panels[1][0].set_ylabel("error of the trace (% of sum |λ|)")
+        panels[1][0].set_xlabel("products of both answers")
+        panels[1][1].set_xlabel("seconds of both answers, here")
+        _ticks(panels, found)
         handles = [
-            *(_key(grid[0][0], f"{it.name}, both answers", "*", look(n).colour, 11) for n, it in enumerate(joint)),
-            *(_key(grid[0][0], f"first 20: {top}", look(n).marker, INK["soft"], 6) for n, top in enumerate(tops)),
-            *(_key(grid[0][0], f"trace: {it}", "o", look(len(joint) + n).colour, 6) for n, it in enumerate(traces)),
+            *(_key(f"{it.name}, both answers", "*", look(n).colour, 11) for n, it in enumerate(joint)),
+            *(_key(f"first 20: {top}", look(n).marker, INK["soft"], 6) for n, top in enumerate(tops)),
+            *(_key(f"trace: {it}", "o", look(len(joint) + n).colour, 6) for n, it in enumerate(traces)),
         ]
         figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
         picture = to_svg(figure)
@@ -198,10 +199,10 @@ def pairs(measured: Measured, net: NetworkReadings) -> StudyFigure | None:
     )
 
 
-def _ticks(grid: Array, found: tuple[AnsweredPair, ...]) -> None:
+def _ticks(panels: Array, found: tuple[AnsweredPair, ...]) -> None:
     for column, what in enumerate(("products", "seconds")):
         sizes = np.concatenate([getattr(it, what) for it in found])
-        axes = grid[1][column]
+        axes = panels[1][column]
         low, high = float(sizes.min()) / 1.3, float(sizes.max()) * 1.3
         places = [base * 10.0**power for power in range(-3, 5) for base in (1, 2, 5)]
         axes.set_xlim(low, high)
@@ -209,8 +210,5 @@ def _ticks(grid: Array, found: tuple[AnsweredPair, ...]) -> None:
         axes.xaxis.set_major_formatter(ScalarFormatter())
 
 
-def _key(axes: object, label: str, marker: str, colour: str, size: float) -> object:
-    from matplotlib.lines import Line2D
-
-    del axes
+def _key(label: str, marker: str, colour: str, size: float) -> Line2D:
     return Line2D([], [], linestyle="", marker=marker, markersize=size, color=colour, label=label)

@@ -65,9 +65,9 @@ def errors_by_rank(measured: Measured) -> tuple[ClaimVerdict, ...]:
     published = measured.select(named.PUBLISHED)
     verdicts: list[ClaimVerdict] = []
     for basis in dict.fromkeys(texts(published["problem"])):
-        of_basis = published[published["problem"] == basis]
+        of_basis = measured.select(named.PUBLISHED, basis)
         ratios = [
-            _published_ratio(of_basis[of_basis["method"] == it]["value"].to_numpy(dtype=np.float64))
+            _published_ratio(measured.values(named.PUBLISHED, basis, it))
             for it in dict.fromkeys(texts(of_basis["method"]))
         ]
         agreeing = sum(0.5 <= ratio <= 1.0 for ratio in ratios)
@@ -120,8 +120,8 @@ def optimal_trace(measured: Measured) -> tuple[ClaimVerdict, ...]:
 
 
 def _of_size(measured: Measured, method: str, size: int) -> Array:
-    rows = measured.select(named.TRACE, named.GGN, method)
-    return rows[rows["num_matvecs"] == size]["value"].to_numpy(dtype=np.float64)
+    products = np.asarray(measured.select(named.TRACE, named.GGN, method)["num_matvecs"], dtype=np.float64)
+    return measured.values(named.TRACE, named.GGN, method)[products == size]
 
 
 def together(measured: Measured) -> tuple[ClaimVerdict, ...]:

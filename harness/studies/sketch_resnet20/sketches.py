@@ -115,7 +115,7 @@ def measure_ggn_traces(record: UnitRecord, *, spec: str, repeats: range) -> None
     for start in range(0, len(rows), 64):
         stop = min(start + 64, len(rows))
         factor[start:stop] = rows.make(start, stop)
-    op = FunctionOperator(lambda block: factor.T @ (factor @ block), made.dim, torch.float32, info=made.info)
+    op = FunctionOperator(lambda block: factor.T @ (factor @ block), made.dim)
     for repeat in repeats:
         for method in (named.HUTCHINSON, named.HUTCHPP, named.XNYSTRACE):
             for budget in named.SIZES:
