@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from hessbench.estimand.base import Array
 from hessbench.reports.claims.figure import StudyFigure
@@ -56,7 +56,7 @@ def convergence(net: NetworkReadings) -> StudyFigure | None:
                       label="published: Lanczos, 45")  # fmt: skip
         right.axvline(named.POWER_PRODUCTS, color=look(1).colour, linestyle=":", linewidth=1,
                       label="published: power iteration, 349")  # fmt: skip
-        right.set_ylim(1e-4, 150)
+        right.set_ylim(1e-3, 150)
         right.set_xlabel("products with the Hessian")
         right.set_ylabel("largest error of the first 20 (%)")
         for axes in (left, right):
@@ -145,7 +145,7 @@ def per_eigenvalue(net: NetworkReadings) -> StudyFigure | None:
         right.set_ylim(bottom=0)
         for axes in (left, right):
             axes.set_xlabel("number of the eigenvalue, by magnitude")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(FixedLocator([1, 5, 10, 15, 20]))
             axes.set_xlim(0.3, named.K + 0.7)
             grid(axes)
         left.legend(frameon=False, fontsize=_SMALL, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)

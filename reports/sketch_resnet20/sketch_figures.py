@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from hessbench.estimand.base import Array
 from hessbench.reports.claims.figure import StudyFigure
@@ -31,7 +31,7 @@ def cumulative(measured: Measured, net: NetworkReadings) -> StudyFigure | None:
     if not curves:
         return None
     with style.context(["default", RC]):
-        figure = Figure(figsize=(8.6, 4.6), layout="constrained")
+        figure = Figure(figsize=(10.4, 4.6), layout="constrained")
         axes = figure.subplots()
         for place, (name, (values, counts)) in enumerate(curves.items()):
             axes.step(values, counts, where="post", color=look(place).colour, linewidth=1.3, label=name)
@@ -46,7 +46,7 @@ def cumulative(measured: Measured, net: NetworkReadings) -> StudyFigure | None:
         axes.set_xlabel("eigenvalue (unit of the loss)")
         axes.set_ylabel("number of eigenvalues above it")
         grid(axes)
-        axes.legend(frameon=False, fontsize=_SMALL, loc="upper right")
+        figure.legend(loc="outside right upper", frameon=False, fontsize=_SMALL)
         picture = to_svg(figure)
     frame = pd.concat([
         pd.DataFrame({"curve": name, "eigenvalue": values, "number_above": counts})
@@ -119,7 +119,7 @@ def by_rank(net: NetworkReadings) -> StudyFigure | None:
         axes.yaxis.set_major_locator(FixedLocator([-30, -10, -5, 0, 5, 10, 30, 100, 300, 1000]))
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.yaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(FixedLocator([1, 5, 10, 15, 20]))
         axes.set_xlabel("rank of the eigenvalue, by magnitude")
         axes.set_ylabel("signed error (%; linear within 10 %)")
         grid(axes)
