@@ -75,9 +75,9 @@ def _medium(setting: StudySetting) -> tuple[Unit, ...]:
 
 
 def _document(setting: StudySetting, product_s: float) -> list[Unit]:
-    """Everything on the document's own network: five starts and draws, two or three of what is beside."""
+    """Everything on the document's own network: five starts and draws, one or two of what is beside."""
     spec, device = named.DOCUMENT, setting.device
-    five, three, two = setting.runs(5), setting.runs(3), setting.runs(2)
+    five, two = setting.runs(5), setting.runs(2)
 
     def top(method: str, budgets: tuple[int, ...], repeats: range, products: float) -> Unit:
         measure = partial(measure_runs, spec=spec, method=method, budgets=budgets, repeats=repeats, device=device)
@@ -99,14 +99,14 @@ def _document(setting: StudySetting, product_s: float) -> list[Unit]:
         Unit(
             f"{spec}: sketches", partial(measure_sketches, spec=spec, repeats=five, device=device), _drawn(5, product_s)
         ),
-        top(named.SHARED, named.SIZES, three, 3.0 * sum(named.SIZES)),
+        top(named.SHARED, named.SIZES, two, 2.0 * sum(named.SIZES)),
         trace(named.HUTCHPP, named.SIZES, two),
         trace(named.SLQ, (200,), once),
         top(named.POWER, (_MOST,), once, _POWER),
         top(named.REFINED, (_LONG,), two, 2.0 * _LONG),
-        top(named.RANGE, named.SIZES, two, 2.0 * sum(named.SIZES)),
+        top(named.RANGE, named.SIZES, once, 1.0 * sum(named.SIZES)),
         Unit(f"{named.GGN}: spectrum", partial(measure_ggn, spec=named.GGN), 3.0),
-        Unit(f"{named.GGN}: traces", partial(measure_ggn_traces, spec=named.GGN, repeats=five), 40.0),
+        Unit(f"{named.GGN}: traces", partial(measure_ggn_traces, spec=named.GGN, repeats=five), 80.0),
         Unit("published sketches of made-up matrices", measure_published, 1.0),
     ]
 
