@@ -82,7 +82,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.density": ("estimand", "reports.writing", "reports.claims"),
     "reports.few_gradients": ("estimand", "reports.writing", "reports.claims"),
     "reports.capstone": ("estimand", "reports.writing", "reports.claims"),
-    "reports.sketch_resnet20": ("estimand", "reports.writing", "reports.claims"),
+    "reports.sketch_resnet20": ("estimand", "ledger", "reports.writing", "reports.claims"),
     "reports.full_spectrum": ("estimand", "reports.writing", "reports.claims"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports": (
@@ -106,8 +106,8 @@ SEES: dict[str, tuple[str, ...]] = {
         "reports.claims", "reports.capstone",
     ),
     "studies.sketch_resnet20": (
-        "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",
-        "reports.sketch_resnet20",
+        "protocol", "definitions", "catalog", "problems", "problems.references", "methods.tools", "studies.frame",
+        "reports.claims", "reports.sketch_resnet20",
     ),
     "studies.full_spectrum": (
         "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",
