@@ -79,16 +79,36 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.one_vector": ("estimand", "reports.writing", "reports.claims"),
     "reports.density": ("estimand", "reports.writing", "reports.claims"),
     "reports.few_gradients": ("estimand", "reports.writing", "reports.claims"),
+    "reports.capstone": ("estimand", "reports.writing", "reports.claims"),
+    "reports.sketch_resnet20": ("estimand", "reports.writing", "reports.claims"),
+    "reports.full_spectrum": ("estimand", "reports.writing", "reports.claims"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
         "reports.claims", "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients",
         "reports.spectra", "reports.calibration",
+        "reports.capstone", "reports.sketch_resnet20", "reports.full_spectrum",
     ),
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.claims",
         "reports.calibration",
         "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients", "studies.few_gradients",
+        "studies.frame",
+        "reports.capstone", "reports.sketch_resnet20", "reports.full_spectrum",
+        "studies.capstone", "studies.sketch_resnet20", "studies.full_spectrum",
+    ),
+    "studies.frame": ("protocol", "definitions", "reports.writing", "reports.claims"),
+    "studies.capstone": (
+        "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",
+        "reports.capstone",
+    ),
+    "studies.sketch_resnet20": (
+        "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",
+        "reports.sketch_resnet20",
+    ),
+    "studies.full_spectrum": (
+        "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",
+        "reports.full_spectrum",
     ),
     # These run cells, as no other study does.
     "studies.interleaved": ("catalog", "cells", "running", "reports"),
@@ -104,6 +124,11 @@ HOMES = {
     "hessbench.method": "definitions",
     **{
         f"hessbench.methods.{name}": "methods.tools" for name in ("arguments", "leave_one_out", "probes", "small_dense")
+    },
+    # What studies are made of, and who makes none.
+    **{
+        f"hessbench.studies.{name}": "studies.frame"
+        for name in ("calls", "kept_units", "scale", "single_run", "study", "unit", "units")
     },
     "hessbench.__main__": "cli",
     "hessbench": "package",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final
 
 from hessbench.reports.calibration.page import write_calibration_study
-from hessbench.reports.claims.claim import PublishedClaim
 from hessbench.reports.density.page import write_density_study
 from hessbench.reports.density.verdicts import CLAIMS as DENSITY_CLAIMS
 from hessbench.reports.few_gradients.page import write_few_gradients_study
@@ -23,28 +20,7 @@ from hessbench.studies.density import DensityDesign, run_density
 from hessbench.studies.few_gradients import FewGradientsDesign, run_few_gradients
 from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
 from hessbench.studies.sketch import Design, run_study
-
-Say: TypeAlias = Callable[[str], None]
-ResultsT = TypeVar("ResultsT")
-
-
-@dataclass(frozen=True)
-class Study(Generic[ResultsT]):
-    """A study that ships.
-
-    Attributes:
-        name: As it is asked for.
-        summary: What it does and how long that takes, in a paragraph.
-        claims: The published claims that it judges.
-        run: Runs all of it and returns what it measured; told how it goes on.
-        write: Writes the page of what was measured into a folder, with the command line that made it.
-    """
-
-    name: str
-    summary: str
-    claims: tuple[PublishedClaim[ResultsT], ...]
-    run: Callable[[Say], ResultsT]
-    write: Callable[[ResultsT, Path, str], Path]
+from hessbench.studies.study import Say, Study, WholeStudy
 
 
 def _few_gradients(say: Say) -> Any:
@@ -52,10 +28,10 @@ def _few_gradients(say: Say) -> Any:
     return run_few_gradients(FewGradientsDesign(), say)
 
 
-STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
+STUDIES: Final[Mapping[str, Study | WholeStudy[Any]]] = MappingProxyType({
     study.name: study
     for study in (
-        Study(
+        WholeStudy(
             name="sketch",
             summary="errors of the sign sketch S^T A S against its size and the share of zero eigenvalues, a verdict "
             "on each published claim, and whether sketch-and-refine beats Lanczos. Some five minutes on two cores.",
@@ -63,7 +39,7 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
             run=partial(run_study, Design()),
             write=write_sketch_study,
         ),
-        Study(
+        WholeStudy(
             name="one-vector",
             summary="how the error of Lanczos quadrature with a single random vector falls as the matrix grows, from "
             "10^3 to 10^6 and on networks of growing width, and what more vectors would gain. Some eight minutes on "
@@ -72,7 +48,7 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
             run=partial(run_one_vector, OneVectorDesign()),
             write=write_one_vector_study,
         ),
-        Study(
+        WholeStudy(
             name="density",
             summary="Lanczos quadrature, KPM and the forms with deflation at equal products over every made-up "
             "spectrum of the registry and a network at four steps of its training: who wins by which distance, and "
@@ -81,7 +57,7 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
             run=partial(run_density, DensityDesign()),
             write=write_density_study,
         ),
-        Study(
+        WholeStudy(
             name="calibration",
             summary="how often the interval of every method that claims a standard error of the trace holds the truth, "
             "from 2 to 30 probes, and which of them can be believed. Some five minutes on two cores.",
@@ -89,7 +65,7 @@ STUDIES: Final[Mapping[str, Study[Any]]] = MappingProxyType({
             run=partial(run_calibration, CalibrationDesign()),
             write=write_calibration_study,
         ),
-        Study(
+        WholeStudy(
             name="few-gradients",
             summary="what traces, diagonals, first eigenvalues and densities of networks cost in gradients, by whole "
             "products and by rows, subsets of the samples and parts of the Hessian. Some ten minutes on two cores.",

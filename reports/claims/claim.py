@@ -12,6 +12,9 @@ import pandas as pd
 DOCUMENTS: Final = ("000", "001", "002", "003", "004")
 """The documents that claims are taken from, by number."""
 
+_COLUMNS: Final = (
+    "claim", "document", "place", "sentence", "subject", "verdict", "seen", "measure", "rule",
+)  # fmt: skip
 ResultsT = TypeVar("ResultsT")
 
 
@@ -21,6 +24,7 @@ class ClaimOutcome(StrEnum):
     BORNE_OUT = "borne out"
     REFUTED = "refuted"
     UNDECIDED = "undecided"
+    THEOREM = "a theorem"
     NOT_TESTABLE = "not testable here"
 
 
@@ -33,12 +37,14 @@ class ClaimVerdict:
         detail: What was seen, with its numbers.
         subject: Where it was looked at, such as a basis or an error; empty where there is one place only.
         qualifier: What the verdict holds of, where not of the whole claim, such as `in the mean only`.
+        uncertainty: Of what was seen, such as an interval over the units; empty where it is part of `detail`.
     """
 
     outcome: ClaimOutcome
     detail: str
     subject: str = ""
     qualifier: str = ""
+    uncertainty: str = ""
 
     @property
     def text(self) -> str:
@@ -58,6 +64,8 @@ class PublishedClaim(Generic[ResultsT]):
         measure: What is measured.
         rule: What decides, written before the run.
         judge: The rule as a function of what a study measured; a verdict for each subject.
+        command: Command line that measures it; empty for the one that runs its study at `scale`.
+        scale: Smallest scale of the study at which it is judged.
     """
 
     title: str
@@ -67,6 +75,8 @@ class PublishedClaim(Generic[ResultsT]):
     measure: str
     rule: str
     judge: Callable[[ResultsT], tuple[ClaimVerdict, ...]]
+    command: str = ""
+    scale: str = "small"
 
     def __post_init__(self) -> None:
         if self.seed not in DOCUMENTS:
@@ -89,13 +99,20 @@ def judge_all(claims: Sequence[PublishedClaim[ResultsT]], results: ResultsT) -> 
     return tuple(JudgedClaim(claim, claim.judge(results)) for claim in claims)
 
 
+def command_of(study: str, claim: PublishedClaim[Any]) -> str:
+    """Command line that measures what a claim is judged by."""
+    scale = "" if claim.scale == "small" else f" --scale {claim.scale}"
+    return claim.command or f"hessbench study {study}{scale} --out DIR"
+
+
 def claims_frame(judged: Sequence[JudgedClaim]) -> pd.DataFrame:
     """A row for each verdict."""
-    return pd.DataFrame([
+    rows = [
         {
             "claim": it.claim.title, "document": it.claim.seed, "place": it.claim.place, "sentence": it.claim.sentence,
             "subject": verdict.subject, "verdict": verdict.text, "seen": verdict.detail,
             "measure": it.claim.measure, "rule": it.claim.rule,
         }
         for it in judged for verdict in it.verdicts
-    ])  # fmt: skip
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(_COLUMNS))

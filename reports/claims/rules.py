@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
+from scipy import stats
 
 from hessbench.estimand.base import Array
-from hessbench.reports.claims.claim import ClaimOutcome
+from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict
 
 Size: TypeAlias = Callable[[Array], Array]
 
@@ -39,6 +40,23 @@ def usually(agreeing: int, units: int) -> ClaimOutcome:
     return ClaimOutcome.REFUTED if agreeing <= units - needed else ClaimOutcome.UNDECIDED
 
 
+def always(agreeing: int, units: int) -> ClaimOutcome:
+    """Judge what is said to hold always: one unit that does not agree refutes it.
+
+    Args:
+        agreeing: Units that agree, or that do not disagree beyond the bound of their reference.
+        units: All of them; none leaves the claim undecided.
+
+    Raises:
+        ValueError: If more agree than there are.
+    """
+    if not 0 <= agreeing <= units:
+        raise ValueError(f"agreeing must be from 0 to the {units} units, got {agreeing}")
+    if units == 0:
+        return ClaimOutcome.UNDECIDED
+    return ClaimOutcome.BORNE_OUT if agreeing == units else ClaimOutcome.REFUTED
+
+
 def at_least(value: float, borne_out: float, refuted: float) -> ClaimOutcome:
     """Judge a number that bears a claim out from `borne_out` up and refutes it from `refuted` down; NaN does neither.
 
@@ -61,6 +79,111 @@ def at_most(value: float, borne_out: float, refuted: float) -> ClaimOutcome:
     if not borne_out < refuted:
         raise ValueError(f"borne_out must be below refuted, got {borne_out} and {refuted}")
     return at_least(-value, -borne_out, -refuted)
+
+
+@dataclass(frozen=True)
+class UnitCount:
+    """How many units agree with what is claimed."""
+
+    agreeing: int
+    units: int
+
+    @property
+    def text(self) -> str:
+        """Such as `9 of 10 units`."""
+        return f"{self.agreeing} of {self.units} unit{'s' * (self.units != 1)}"
+
+    @property
+    def uncertainty(self) -> str:
+        """The 95 % interval of the share of all such units that agree, in words."""
+        if self.units == 0:
+            return ""
+        found = share_interval(self.agreeing, self.units)
+        return f"95 % interval of the share over units {found.low:.2f} to {found.high:.2f}"
+
+    def usually(self, detail: str = "", subject: str = "") -> ClaimVerdict:
+        """The verdict on what is said to hold usually, with the count and its interval."""
+        return self._verdict(usually(self.agreeing, self.units), detail, subject)
+
+    def always(self, detail: str = "", subject: str = "") -> ClaimVerdict:
+        """The verdict on what is said to hold always, with the count and its interval."""
+        return self._verdict(always(self.agreeing, self.units), detail, subject)
+
+    def _verdict(self, outcome: ClaimOutcome, detail: str, subject: str) -> ClaimVerdict:
+        seen = f"{self.text}; {detail}" if detail else self.text
+        return ClaimVerdict(outcome, seen, subject, uncertainty=self.uncertainty)
+
+
+def count_units(values: Array, low: float = -math.inf, high: float = math.inf) -> UnitCount:
+    """Count the units whose number lies from `low` to `high`, both included; NaN does not.
+
+    Args:
+        values: A number for each unit, shape (units,).
+        low: Least that agrees.
+        high: Most that agrees.
+    """
+    return UnitCount(int(((values >= low) & (values <= high)).sum()), int(values.size))
+
+
+@dataclass(frozen=True)
+class ValueInterval:
+    """A number over the units with an interval."""
+
+    low: float
+    value: float
+    high: float
+
+    @property
+    def text(self) -> str:
+        """The number."""
+        return f"{self.value:.3g}"
+
+    @property
+    def uncertainty(self) -> str:
+        """The interval in words."""
+        return f"95 % interval over units {self.low:.3g} to {self.high:.3g}"
+
+
+def share_interval(agreeing: int, units: int, level: float = 0.95) -> ValueInterval:
+    """Exact interval of a share, by Clopper and Pearson (1934), doi 10.1093/biomet/26.4.404.
+
+    Args:
+        agreeing: Units that agree.
+        units: All of them, one at least.
+        level: Least probability that the interval holds the true share.
+
+    Raises:
+        ValueError: If there are no units, or more agree than there are.
+    """
+    if units < 1 or not 0 <= agreeing <= units:
+        raise ValueError(f"agreeing must be from 0 to units, of which there is one at least, got {agreeing} of {units}")
+    found = stats.binomtest(agreeing, units).proportion_ci(level, method="exact")
+    return ValueInterval(float(found.low), agreeing / units, float(found.high))
+
+
+def bootstrap_interval(
+    values: Array, statistic: Size | None = None, level: float = 0.95, draws: int = 4000, seed: int = 0
+) -> ValueInterval:
+    """A statistic over the units, its percentile interval by drawing units again.
+
+    Args:
+        values: A number for each unit, shape (units,), all finite.
+        statistic: Taken over the last axis; the median by default.
+        level: Share of the drawn statistics within the interval.
+        draws: Times the units are drawn again.
+        seed: Seed of the drawing.
+
+    Raises:
+        ValueError: If there are no units, or one has no finite number.
+    """
+    if values.size == 0 or not bool(np.isfinite(values).all()):
+        finite = int(np.isfinite(values).sum())
+        raise ValueError(f"values must hold a finite number for each unit, got {finite} of {values.size}")
+    size = typical if statistic is None else statistic
+    rng = np.random.default_rng(seed)
+    drawn = size(values[rng.integers(0, values.size, (draws, values.size))])
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return ValueInterval(float(low), float(size(values)), float(high))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hessbench.reports.writing.drawing import Picture
-from hessbench.reports.writing.folders import check_folder, page_folder
+from hessbench.reports.writing.folders import claim_page_folder, page_folder
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,7 @@ def claim_folder(study: str, out: Path | str) -> Path:
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than this study.
     """
-    folder = check_folder(out, f"{study} study", _mark(study))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return claim_page_folder(out, f"{study} study", _mark(study))
 
 
 @contextmanager
@@ -41,7 +39,7 @@ def study_folder(study: str, out: Path | str) -> Generator[Path, None, None]:
     Raises:
         ValueError: As `claim_folder`.
     """
-    with page_folder(out, f"{study} study", _mark(study), own=("figures/*.svg",)) as folder:
+    with page_folder(out, f"{study} study", _mark(study), own=("figures/*.svg", "figures/*.csv")) as folder:
         (folder / "figures").mkdir()
         yield folder
 

@@ -49,6 +49,27 @@ def check_folder(out: Path | str, kind: str, mark: str = GENERATOR) -> Path:
     return folder
 
 
+def claim_page_folder(out: Path | str, kind: str, mark: str = GENERATOR) -> Path:
+    """Make the folder of a page that is written later; from now on it is known as such, whatever else comes into it.
+
+    Args:
+        out: The folder; as for `check_folder`.
+        kind: How the message calls such a page.
+        mark: What its `index.html` holds near its beginning.
+
+    Raises:
+        ValueError: As `check_folder`.
+    """
+    folder = check_folder(out, kind, mark)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "index.html").exists():
+        # Never there in part: a folder with the beginning of it would be somebody else's.
+        claim = folder / f"{_PARTIAL}claim-{os.getpid()}"
+        write_text(claim, _UNFINISHED.format(mark=mark))
+        claim.replace(folder / "index.html")
+    return folder
+
+
 @contextmanager
 def page_folder(
     out: Path | str, kind: str, mark: str = GENERATOR, *, own: Sequence[str] = ()
@@ -73,12 +94,7 @@ def page_folder(
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        check_folder(out, kind, mark)
-        if not (folder / "index.html").exists():
-            # Never there in part: a folder with the beginning of it would be somebody else's.
-            claim = folder / f"{_PARTIAL}claim"
-            write_text(claim, _UNFINISHED.format(mark=mark))
-            claim.replace(folder / "index.html")
+        claim_page_folder(out, kind, mark)
         for left in folder.glob(f"{_PARTIAL}*"):
             shutil.rmtree(left, ignore_errors=True)
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))

@@ -9,7 +9,7 @@ from hessbench.estimand import ESTIMANDS, TopEigenvalues, parse_estimand
 from hessbench.estimand.eigenvalues import WITHIN
 from hessbench.estimand.interval import half_width
 from hessbench.ledger.answering.entries import Claim
-from hessbench.ledger.answering.measured import Repeat
+from hessbench.ledger.answering.method_repeats import Repeat
 from hessbench.ledger.answering.words import percent
 from hessbench.ledger.record import Record
 from hessbench.ledger.spreads import spread

@@ -8,7 +8,7 @@ from typing import Final
 
 from hessbench.ledger.answering.claims import claims, values_within
 from hessbench.ledger.answering.entries import MethodAnswer, State
-from hessbench.ledger.answering.measured import Measured, Repeat, tally
+from hessbench.ledger.answering.method_repeats import MethodRepeats, Repeat, tally
 from hessbench.ledger.answering.words import percent, plural
 from hessbench.ledger.record import ROWS_ALONE, Record, Status
 from hessbench.ledger.shown_errors import USELESS
@@ -30,7 +30,7 @@ class AnswerJudgement:
     reason: str = ""
 
 
-def judge(method: Measured, tolerance: float) -> AnswerJudgement:
+def judge(method: MethodRepeats, tolerance: float) -> AnswerJudgement:
     """Find the smallest budget from which on every repeat stays within a tolerance.
 
     A budget counts from on which all its cells came to an answer, every answer at it and at all larger budgets is
@@ -59,7 +59,7 @@ def judge(method: Measured, tolerance: float) -> AnswerJudgement:
     return AnswerJudgement(State.REACHED, enough[0], _to_know(method, enough[0]))
 
 
-def entry(method: Measured, name: str, tolerance: float, engine: str, peaks: Sequence[Record]) -> MethodAnswer:
+def entry(method: MethodRepeats, name: str, tolerance: float, engine: str, peaks: Sequence[Record]) -> MethodAnswer:
     """What a method's answer is and costs, its ratio to the best left out.
 
     Args:
@@ -128,7 +128,9 @@ def seconds(repeats: Sequence[Repeat], engine: str) -> tuple[ByRepeat, ByRepeat,
     return build, {number: both[number] - build[number] for number in both}, both, "; ".join(notes)
 
 
-def costs_by_repeat(method: Measured, found: MethodAnswer, engine: str, peaks: Sequence[Record]) -> dict[str, ByRepeat]:
+def costs_by_repeat(
+    method: MethodRepeats, found: MethodAnswer, engine: str, peaks: Sequence[Record]
+) -> dict[str, ByRepeat]:
     """Every cost that may rank, repeat by repeat, at the budget of an entry.
 
     Args:
@@ -149,7 +151,7 @@ def costs_by_repeat(method: Measured, found: MethodAnswer, engine: str, peaks: S
     }
 
 
-def _lasting(method: Measured, tolerance: float) -> list[int]:
+def _lasting(method: MethodRepeats, tolerance: float) -> list[int]:
     """Budgets, ascending, at which all cells came to an answer, with no answer outside there or beyond."""
     found: list[int] = []
     for budget in sorted(method.budgets, reverse=True):
@@ -161,15 +163,15 @@ def _lasting(method: Measured, tolerance: float) -> list[int]:
     return found[::-1]
 
 
-def _answered(method: Measured, budget: int) -> list[Repeat]:
+def _answered(method: MethodRepeats, budget: int) -> list[Repeat]:
     return [repeat for repeat in method.budgets[budget].values() if repeat.is_answered]
 
 
-def _number(method: Measured, budget: int) -> int:
+def _number(method: MethodRepeats, budget: int) -> int:
     return len(_answered(method, budget))
 
 
-def _why_not(method: Measured, largest: int, tolerance: float) -> str:
+def _why_not(method: MethodRepeats, largest: int, tolerance: float) -> str:
     """Why a tolerance is not reached: at the largest budget, or because it was left again."""
     last = method.budgets[largest]
     within = sum(repeat.is_within(tolerance) for repeat in last.values())
@@ -187,7 +189,7 @@ def _why_not(method: Measured, largest: int, tolerance: float) -> str:
     return said
 
 
-def _to_know(method: Measured, budget: int) -> str:
+def _to_know(method: MethodRepeats, budget: int) -> str:
     """What to know of a method that reached the tolerance: repeats that lack, and larger budgets that were cut."""
     said: list[str] = []
     most = max(len(at) for at in method.budgets.values())
@@ -200,7 +202,7 @@ def _to_know(method: Measured, budget: int) -> str:
     return "; ".join(said)
 
 
-def _how_it_ended(method: Measured) -> str:
+def _how_it_ended(method: MethodRepeats) -> str:
     reasons = [repeat.answer.terminal.reason for repeat in method.repeats if repeat.answer.terminal.reason]
     first = f": {reasons[0].splitlines()[0]}" if reasons else ""
     number = ", ".join(f"{number} {status}" for status, number in sorted(method.ended.items()))

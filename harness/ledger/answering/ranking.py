@@ -18,7 +18,7 @@ from hessbench.ledger.answering.entries import (
     TrivialAnswer,
 )
 from hessbench.ledger.answering.judging import CONTENDED, costs_by_repeat, entry
-from hessbench.ledger.answering.measured import Measured, measured
+from hessbench.ledger.answering.method_repeats import MethodRepeats, method_repeats
 from hessbench.ledger.answering.words import listed
 from hessbench.ledger.grouping import Answer, Key, answers, namer, timed_or_all
 from hessbench.ledger.record import ROWS_ALONE, Record
@@ -65,7 +65,7 @@ class _Posed:
     """A question with the methods that were put to it."""
 
     question: Question
-    methods: tuple[tuple[str, Measured], ...]
+    methods: tuple[tuple[str, MethodRepeats], ...]
     engines: Mapping[str, int]
 
     @property
@@ -84,7 +84,9 @@ def _questions(records: Sequence[Record]) -> list[_Posed]:
     found: list[_Posed] = []
     for keys in places.values():
         question = _question(keys, name, where)
-        methods = sorted(((name(key)[1], measured(key, group)) for key, group in keys.items()), key=lambda it: it[0])
+        methods = sorted(
+            ((name(key)[1], method_repeats(key, group)) for key, group in keys.items()), key=lambda it: it[0]
+        )
         found.append(_Posed(question, tuple(methods), _engines(keys.values())))
     return sorted(found, key=lambda asked: (asked.question.problem, asked.question.estimand, asked.question.label))
 

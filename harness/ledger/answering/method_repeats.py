@@ -42,7 +42,7 @@ class Repeat:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MethodRepeats:
     """One method on one question.
 
     Attributes:
@@ -79,7 +79,7 @@ class Measured:
         return Counter(status.value for status in cells.values() if status not in _ANSWERED)
 
 
-def measured(key: Key, group: Sequence[Answer]) -> Measured:
+def method_repeats(key: Key, group: Sequence[Answer]) -> MethodRepeats:
     """Order the answers of one key by budget and repeat.
 
     A cell that ended early says so at every budget of its grid that it did not come to. Where two cells hold the same
@@ -89,7 +89,7 @@ def measured(key: Key, group: Sequence[Answer]) -> Measured:
     for answer in sorted(group, key=_worth):
         for budget, repeat in _stands(answer, group):
             found.setdefault(budget, {}).setdefault(answer.row.repeat, repeat)
-    return Measured(key, {budget: dict(sorted(found[budget].items())) for budget in sorted(found)})
+    return MethodRepeats(key, {budget: dict(sorted(found[budget].items())) for budget in sorted(found)})
 
 
 def tally(statuses: Iterable[str]) -> str:
