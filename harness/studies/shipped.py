@@ -18,6 +18,7 @@ from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
 from hessbench.studies.calibration import CalibrationDesign, run_calibration
 from hessbench.studies.density import DensityDesign, run_density
 from hessbench.studies.few_gradients import FewGradientsDesign, run_few_gradients
+from hessbench.studies.full_spectrum.study import FULL_SPECTRUM
 from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
 from hessbench.studies.sketch import Design, run_study
 from hessbench.studies.study import Say, Study, WholeStudy
@@ -73,6 +74,7 @@ STUDIES: Final[Mapping[str, Study | WholeStudy[Any]]] = MappingProxyType({
             run=_few_gradients,
             write=write_few_gradients_study,
         ),
+        FULL_SPECTRUM,
     )
 })  # fmt: skip
 """Every study by its name."""

@@ -81,7 +81,7 @@ def count_gaps(
     for draw in range(draws):
         rows = rng.standard_normal((samples, kept)) * np.sqrt(population)
         gram = rows.T @ rows if samples >= kept else rows @ rows.T
-        found = np.linalg.eigvalsh(gram)
+        found = np.asarray(np.linalg.eigvalsh(gram), dtype=np.float64)
         reach = min(last, found.size - 1)
         largest[draw] = gap_ratios(found, first, reach).max() if reach >= first else 1.0
     ratios = gap_ratios(x, first, last)

@@ -126,8 +126,10 @@ def fit_lognormal_tail(values: Array, start: float) -> LognormalTail:
     spread = max(float(logs.std()), 1e-6)
     begins = [(float(logs.mean()), math.log(spread)), (float(logs.min()) - 4 * spread, math.log(3 * spread))]
     options = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-8, "fatol": 1e-12}
-    found = [scipy.optimize.minimize(cost, np.asarray(it), method="Nelder-Mead", options=options) for it in begins]
-    best = min(found, key=lambda one: float(one.fun)).x
+    ends: list[Array] = []
+    for begin in begins:
+        ends.append(scipy.optimize.minimize(cost, np.asarray(begin), method="Nelder-Mead", options=options).x)
+    best = min(ends, key=cost)
     return LognormalTail(float(best[0]), math.exp(float(best[1])), start)
 
 

@@ -70,8 +70,8 @@ def deflation(measured: Measured) -> tuple[ClaimVerdict, ...]:
             ratios = {u: max(ours[u], TINY) / max(theirs[u], TINY) for u in ours if u in theirs}
             smaller = agreeing(ratios, lambda it: it < 1)
             detail = (
-                f"smaller in {smaller} of {len(ratios)} networks at {budget} products; ratio {spread(numbers(ratios))}; "
-                f"error {spread(numbers(ours))} beside {spread(numbers(theirs))}"
+                f"smaller in {smaller} of {len(ratios)} networks at {budget} products; ratio "
+                f"{spread(numbers(ratios))}; error {spread(numbers(ours))} beside {spread(numbers(theirs))}"
             )
             verdicts.append(ClaimVerdict(usually(smaller, len(ratios)), detail, f"{name}: {method}"))
     return tuple(verdicts)
@@ -83,8 +83,8 @@ def price_of_deflation(measured: Measured) -> tuple[ClaimVerdict, ...]:
     cheap = of_groups(measured, "outlier-error by 40", MAIN, "lanczos")
     near = agreeing({u: cheap[u] for u in cheap}, lambda it: it <= 0.01)
     detail = (
-        f"largest relative error of the C values: 40 products of Lanczos {spread(numbers(cheap))} (within 1 % in {near} "
-        f"of {len(cheap)} networks), 2560 of the document's iteration {spread(numbers(simple))}"
+        f"largest relative error of the C values: 40 products of Lanczos {spread(numbers(cheap))} (within 1 % in "
+        f"{near} of {len(cheap)} networks), 2560 of the document's iteration {spread(numbers(simple))}"
     )
     # The document calls its choice natural, with the QR algorithm as one example: Lanczos is as good at 1/64.
     return (ClaimVerdict(usually(len(cheap) - near, len(cheap)), detail, "2560 products needed"),)
@@ -108,7 +108,7 @@ def contains(measured: Measured) -> tuple[ClaimVerdict, ...]:
                 detail,
                 f"margin: {margins}",
                 uncertainty=f"rate below {upper:.1g} at 95 %" if total == 0 else "",
-            )  # fmt: skip
+            )
         )
     return tuple(verdicts) or (ClaimVerdict(ClaimOutcome.UNDECIDED, "no interval"),)
 
@@ -133,9 +133,7 @@ def temperamental(measured: Measured) -> tuple[ClaimVerdict, ...]:
 
 def at_scale(measured: Measured) -> tuple[ClaimVerdict, ...]:
     """Whether the pipeline gives the spectrum of a larger network, its GGN being known exactly."""
-    found = {
-        unit: value for unit, value in measured.by_unit(at_budget("w1", BUDGET), problem=LARGE, method=PLAIN).items()
-    }
+    found = measured.by_unit(at_budget("w1", BUDGET), problem=LARGE, method=PLAIN)
     outliers = measured.by_unit(at_budget("outlier-error", BUDGET), problem=LARGE, method=BY_LANCZOS)
     if not found:
         return (ClaimVerdict(ClaimOutcome.UNDECIDED, "no larger network was measured"),)

@@ -102,8 +102,7 @@ def more_with_samples(measured: Measured) -> tuple[ClaimVerdict, ...]:
     if np.unique(sizes).size < 2:
         return _none("fewer than two sample sizes")
     rho = _spearman(sizes, counts)
-    rng = np.random.default_rng(0)
-    drawn = np.asarray([_spearman(sizes, rng.permutation(counts)) for _ in range(_PERMUTATIONS)])
+    drawn = _permuted(sizes, counts)
     p = (1 + int((drawn >= rho - 1e-12).sum())) / (1 + _PERMUTATIONS)
     low = (1 + int((drawn <= rho + 1e-12).sum())) / (1 + _PERMUTATIONS)
     means = ", ".join(f"{size:.0f}: {counts[sizes == size].mean():.1f}" for size in np.unique(sizes))
@@ -188,6 +187,15 @@ def _spearman(x: Array, y: Array) -> float:
     if a.std() == 0 or b.std() == 0:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])
+
+
+def _permuted(x: Array, y: Array) -> Array:
+    """Spearman's rho of x with permutations of y."""
+    a, b = scipy.stats.rankdata(x), scipy.stats.rankdata(y)
+    if a.std() == 0 or b.std() == 0:
+        return np.zeros(_PERMUTATIONS)
+    rows = np.random.default_rng(0).permuted(np.tile(b - b.mean(), (_PERMUTATIONS, 1)), axis=1)
+    return np.asarray(rows @ (a - a.mean()) / (a.size * a.std() * b.std()))
 
 
 def _between(found: dict[str, float], small: float, large: float) -> ClaimOutcome:

@@ -58,8 +58,8 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         "interlacing theorem.",
         "caption of figure 4c",
         "max |lambda_i(H) - lambda_i(G)| / |R|; the share of places that interlace is told beside it.",
-        "H = G + R gives Weyl's inequality, a theorem: at most 1. Cauchy's theorem is about submatrices and says nothing "
-        "here.",
+        "H = G + R gives Weyl's inequality, a theorem: at most 1. Cauchy's theorem is about submatrices and says "
+        "nothing here.",
         outliers.weyl,
     ),
     _claim(
@@ -87,8 +87,8 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         "distribution of the eigenvalues can not be Wigner's semicircle law, nor other classical random matrix theory "
         "distributions.",
         "caption of figure 4d",
-        "Maximum-likelihood tail of the exact |lambda(R)|, start by Kolmogorov-Smirnov distance; Vuong's test against an "
-        "exponential and a lognormal tail; distance to the nearest Marchenko-Pastur law and semicircle.",
+        "Maximum-likelihood tail of the exact |lambda(R)|, start by Kolmogorov-Smirnov distance; Vuong's test against "
+        "an exponential and a lognormal tail; distance to the nearest Marchenko-Pastur law and semicircle.",
         "A network agrees where the power law is preferred to both at p < .05; to the limit laws where the distance is "
         "above .1. " + _USUALLY,
         bulk.heavy_tail,
@@ -143,8 +143,8 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         "From our experience, we did not find the lack of reorthogonalization to be an issue, except for an occasional "
         "failure in computing the eigendecomposition of the tridiagonal matrix.",
         "section 2.5",
-        "W1 to the exact spectrum without over that with full reorthogonalisation, same start, M = 256; failures of the "
-        "solver; copies among the Ritz values.",
+        "W1 to the exact spectrum without over that with full reorthogonalisation, same start, M = 256; failures of "
+        "the solver; copies among the Ritz values.",
         "Density: a network agrees where the ratio is at most 1.1; any failure refutes. "
         + _USUALLY
         + " Eigenvalues: a "
@@ -153,11 +153,11 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
     ),
     _claim(
         "Deflation detects outliers and resolves the bulk",
-        "Using low rank deflation allows for precise detection of outlier location and improved 'resolution' of the bulk "
-        "distribution.",
+        "Using low rank deflation allows for precise detection of outlier location and improved 'resolution' of the "
+        "bulk distribution.",
         "caption of figure 3",
-        "W1 of the bulk alone, and largest relative error of the C outliers, with deflation over without, at equal total "
-        "products.",
+        "W1 of the bulk alone, and largest relative error of the C outliers, with deflation over without, at equal "
+        "total products.",
         "A network agrees where it is smaller. " + _USUALLY,
         methods.deflation,
     ),
@@ -226,8 +226,8 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         "We provide an algorithm that allows to approximate the spectrum of the Hessian of deep nets with tens of "
         "millions of parameters.",
         "section 1",
-        "The C outliers of the GGN of perceptrons with 118,282 parameters by the pipeline, beside the exact spectrum by "
-        "the Gram matrix.",
+        "The C outliers of the GGN of perceptrons with 118,282 parameters by the pipeline, beside the exact spectrum "
+        "by the Gram matrix.",
         "A network agrees within 1 %. " + _USUALLY + " Millions of parameters belong to the scale medium.",
         methods.at_scale,
     ),

@@ -101,6 +101,6 @@ def test_symmetry_is_a_theorem_of_relu_and_a_measurement_of_tanh():
 
 
 def test_groups_are_told_apart_by_their_names():
-    rows = main("gap-place", range(10)) + [{"unit": "x", "problem": LARGE, "measure": "gap-place", "value": 3}]
+    rows = [*main("gap-place", range(10)), {"unit": "x", "problem": LARGE, "measure": "gap-place", "value": 3}]
     assert list(of_groups(measured_of(rows), "gap-place", MAIN).values()) == list(range(10))
     assert BY_LANCZOS != PLAIN
