@@ -74,7 +74,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.error_curves": ("estimand", "ledger", "reports.writing", "reports.costs"),
     "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs"),
     "reports.claims": ("estimand", "reports.writing"),
-    "reports.calibration": ("estimand", "reports.writing"),
+    "reports.calibration": ("estimand", "reports.writing", "reports.claims"),
     "reports.sketch": ("estimand", "reports.writing", "reports.claims"),
     "reports.one_vector": ("estimand", "reports.writing", "reports.claims"),
     "reports.density": ("estimand", "reports.writing", "reports.claims"),

@@ -16,7 +16,7 @@ from hessbench.studies.calls import units_of_call
 from hessbench.studies.scale import Scale, StudySetting
 from hessbench.studies.shipped import STUDIES
 from hessbench.studies.study import Study
-from hessbench.studies.units import kept_units, run_units
+from hessbench.studies.units import run_units
 
 _HELP: Final = "\n\n".join([
     "Run a study that ships and write its page, with a verdict on each published claim that it judges.",
@@ -47,7 +47,7 @@ def command(name: str, out: str | None, scale: str, device: str, seed: int, only
         if only_plan:
             click.echo("\n".join(plan_lines(study, setting, Path(out) if out else None, say)))
         elif out is not None:
-            _run(study, setting, claim_folder(name, out), call)
+            _run(study, setting, out, call)
         return
     if setting != StudySetting() or only_plan or call:
         raise ValueError(
@@ -60,15 +60,16 @@ def command(name: str, out: str | None, scale: str, device: str, seed: int, only
         click.echo(f"{page}: {time.perf_counter() - begin:.0f} s")
 
 
-def _run(study: Study, setting: StudySetting, folder: Path, call: str | None) -> None:
+def _run(study: Study, setting: StudySetting, out: str, call: str | None) -> None:
     """Run the units, or those of one call, and write the page when all are there."""
     begin = time.perf_counter()
     _check_device(setting.device)
-    say = partial(click.echo, err=True)
     units = study.units(setting)
     only = None if call is None else [unit.name for unit in units_of_call(units, call)]
+    folder = claim_folder(study.name, out)
+    say = partial(click.echo, err=True)
     measured = run_units(units, folder, say, study=study.name, setting=setting, only=only)
-    left = len(units) - len(kept_units(units, folder, study=study.name, setting=setting, say=lambda _: None))
+    left = len(units) - len(measured.units)
     seconds = time.perf_counter() - begin
     if left:
         click.echo(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast, final
+from typing import Any, Final, cast, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +18,8 @@ from hessbench.code_text import code_text, fixed, function_of
 from hessbench.counting import CountingOperator
 from hessbench.estimand.base import Array
 from hessbench.studies.scale import StudySetting
+
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class Unit:
         name: Such as `run=3`; every one of a study has its own.
         measure: Measures it, and hands the numbers to the record. Arguments are best fixed by `functools.partial`.
         seconds: Predicted for the setting: on two quiet cores, or on the accelerator.
-        definition: What is measured, beyond the source of `measure` and the arguments fixed in it.
+        definition: What is measured, beyond the source of `measure` and the arguments fixed in it: what the functions
+            that it calls do is not part of the key.
 
     Raises:
         ValueError: If the name is empty, or the prediction is no positive number.
@@ -136,6 +140,5 @@ def _value_text(value: object) -> str:
     if isinstance(value, np.ndarray):
         array = cast("Array", value)
         return f"{array.shape} {hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}"
-    text = repr(value)
     # What is written with its address differs in every process, and would never be found again.
-    return type(value).__qualname__ if " at 0x" in text else text
+    return _ADDRESS.sub("", repr(value))

@@ -47,7 +47,7 @@ def run_units(
         What is kept of all the units, in their order.
 
     Raises:
-        ValueError: If two units have one name.
+        ValueError: If two units have one name, or one takes down no number.
     """
     where = folder / FOLDER
     found = kept_units(units, folder, study=study, setting=setting, say=say)
@@ -61,6 +61,8 @@ def run_units(
         record = UnitRecord()
         unit.measure(record)
         took = time.perf_counter() - start
+        if not record.rows:
+            raise ValueError(f"the unit {unit.name!r} must take down a number, NaN where there is none")
         key = unit.key(study, setting or StudySetting())
         keep_unit(unit_file(where, unit, key), unit, key, record, took)
         found[unit.name] = record

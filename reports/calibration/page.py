@@ -13,13 +13,10 @@ from hessbench.reports.calibration import verdicts
 from hessbench.reports.calibration.figures import draw_coverage, draw_widths
 from hessbench.reports.calibration.results import LEVELS, CalibrationResults
 from hessbench.reports.calibration.verdicts import KINDS, Believed, CellCoverage, all_coverage, all_trust
-from hessbench.reports.writing.drawing import Picture
-from hessbench.reports.writing.escaping import clean
-from hessbench.reports.writing.folders import check_folder, page_folder, templates, write_text
-from hessbench.reports.writing.sheets import to_csv
+from hessbench.reports.claims.study_page import PageFigure, keep_figure, write_study_page
 
-_KIND: Final = "calibration study"
-_MARK: Final = "<title>calibration-study"
+NAME: Final = "calibration"
+"""Of the study."""
 
 _NOTES: Final = {
     "hutchinson": "independent samples",
@@ -44,28 +41,6 @@ class BelievedRow:
     answers: tuple[Believed | None, ...]
 
 
-@dataclass(frozen=True)
-class CalibrationFigure:
-    """A figure on the page."""
-
-    file: str
-    alt: str
-    caption: str
-    width: int
-    height: int
-
-
-def claim_folder(out: Path | str) -> Path:
-    """Make the folder of a study, where it may be written; what an earlier study left in it stays until then.
-
-    Raises:
-        ValueError: If `out` is a file, or a folder that holds something other than a calibration study.
-    """
-    folder = check_folder(out, _KIND, _MARK)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def write_calibration_study(results: CalibrationResults, out: Path | str, command: str) -> Path:
     """Write the page, its figures and the CSV behind them; the same results give the same bytes.
 
@@ -80,21 +55,27 @@ def write_calibration_study(results: CalibrationResults, out: Path | str, comman
     Raises:
         ValueError: As `claim_folder`.
     """
-    with page_folder(out, _KIND, _MARK, own=("figures/*.svg",)) as folder:
-        (folder / "figures").mkdir()
-        found = all_coverage(results.cells)
-        trust = all_trust(found)
-        write_text(folder / "coverage.csv", to_csv(coverage_frame(found)))
-        write_text(folder / "believed.csv", to_csv(trust_frame(trust)))
-        probes = sorted({one.probes for one in trust})
-        page = templates().get_template("calibration_study.html").render(
-            command=clean(command), seeds=results.seeds, problems=results.problems, probes=probes,
-            rows=_rows(trust, probes),
-            figures=_figures(found, folder), rule=_paragraphs(verdicts.__doc__ or ""), answer=_answer(trust),
-            shown=_shown(found, probes),
-        )  # fmt: skip
-        write_text(folder / "index.html", page)
-    return Path(out) / "index.html"
+    found = all_coverage(results.cells)
+    trust = all_trust(found)
+    probes = sorted({one.probes for one in trust})
+    frames = {"coverage": coverage_frame(found), "believed": trust_frame(trust)}
+    return write_study_page(
+        NAME,
+        out,
+        "calibration_study.html",
+        command,
+        frames,
+        lambda folder: {
+            "seeds": results.seeds,
+            "problems": results.problems,
+            "probes": probes,
+            "rows": _rows(trust, probes),
+            "figures": _figures(found, folder),
+            "rule": _paragraphs(verdicts.__doc__ or ""),
+            "answer": _answer(trust),
+            "shown": _shown(found, probes),
+        },
+    )
 
 
 def coverage_frame(found: Sequence[CellCoverage]) -> pd.DataFrame:
@@ -167,7 +148,7 @@ def _shown(
     return [(*line, [known.get((*line, number)) for number in probes]) for line in lines]
 
 
-def _figures(found: Sequence[CellCoverage], folder: Path) -> list[CalibrationFigure]:
+def _figures(found: Sequence[CellCoverage], folder: Path) -> list[PageFigure]:
     coverage = (
         "Faint: a line for each problem; bold with markers: the least of them. Dashed: 95 %. Intervals from few probes "
         "need Student's t; what is below the line after that is the skewness of the samples."
@@ -178,15 +159,15 @@ def _figures(found: Sequence[CellCoverage], folder: Path) -> list[CalibrationFig
         "in the table."
     )
     return [
-        _save(draw_coverage(found), folder, "coverage", "Coverage of the 95 % interval against probes", coverage),
-        _save(draw_widths(found), folder, "widths", "Width over the true error against probes", widths),
-    ]
-
-
-def _save(drawn: Picture, folder: Path, stem: str, alt: str, caption: str) -> CalibrationFigure:
-    file = f"figures/{stem}.svg"
-    (folder / file).write_bytes(drawn.svg)
-    return CalibrationFigure(file, alt, caption, drawn.width, drawn.height)
+        keep_figure(
+            draw_coverage(found), folder, "figures/coverage.svg", title="Coverage", caption=coverage,
+            alt="Coverage of the 95 % interval against probes",
+        ),
+        keep_figure(
+            draw_widths(found), folder, "figures/widths.svg", title="Widths", caption=widths,
+            alt="Width over the true error against probes",
+        ),
+    ]  # fmt: skip
 
 
 def _digits(value: float | None) -> float | None:

@@ -12,6 +12,9 @@ import pandas as pd
 DOCUMENTS: Final = ("000", "001", "002", "003", "004")
 """The documents that claims are taken from, by number."""
 
+SCALES: Final = ("small", "medium")
+"""How much of a study may be run, by what it needs."""
+
 _COLUMNS: Final = (
     "claim", "document", "place", "sentence", "subject", "verdict", "seen", "measure", "rule",
 )  # fmt: skip
@@ -65,7 +68,7 @@ class PublishedClaim(Generic[ResultsT]):
         rule: What decides, written before the run.
         judge: The rule as a function of what a study measured; a verdict for each subject.
         command: Command line that measures it; empty for the one that runs its study at `scale`.
-        scale: Smallest scale of the study at which it is judged.
+        scale: Smallest scale of the study at which it is judged; at a smaller one it is only named.
     """
 
     title: str
@@ -81,6 +84,8 @@ class PublishedClaim(Generic[ResultsT]):
     def __post_init__(self) -> None:
         if self.seed not in DOCUMENTS:
             raise ValueError(f"seed must be one of {', '.join(DOCUMENTS)}, got {self.seed!r}")
+        if self.scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {self.scale!r}")
         for name in ("title", "sentence", "place", "measure", "rule"):
             if not getattr(self, name).strip():
                 raise ValueError(f"{name} of a claim must not be empty")

@@ -12,9 +12,8 @@ import pandas as pd
 from hessbench.reports.claims.claim import JudgedClaim, PublishedClaim, claims_frame, command_of, judge_all
 from hessbench.reports.claims.figure import StudyFigure, StudyTable
 from hessbench.reports.claims.measured import Measured
-from hessbench.reports.claims.study_page import PageFigure, keep_figure, study_folder
-from hessbench.reports.writing.escaping import clean
-from hessbench.reports.writing.folders import templates, write_text
+from hessbench.reports.claims.study_page import PageFigure, keep_figure, write_study_page
+from hessbench.reports.writing.folders import write_text
 from hessbench.reports.writing.sheets import to_csv
 from hessbench.reports.writing.units import DASH
 
@@ -66,7 +65,7 @@ def write_claims_study(
 
     Args:
         page: What the study is.
-        claims: Those it judges.
+        claims: Those it judges; one that needs another scale than this is named with its command.
         measured: What was measured; every verdict is computed from it.
         figures: To be shown, in their order.
         tables: To be shown, in their order.
@@ -78,18 +77,28 @@ def write_claims_study(
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than this study.
     """
-    judged = judge_all(claims, measured)
-    ledger = to_csv(measured.rows)
-    with study_folder(page.study, out) as folder:
-        write_text(folder / "measured.csv", ledger)
-        write_text(folder / "verdicts.csv", to_csv(verdicts_frame(page, judged)))
-        text = templates().get_template("claims_study.html").render(
-            page=page, command=clean(page.command), claims=judged, units=measured.units,
-            numbers=len(measured.rows), digest=hashlib.sha256(ledger.encode()).hexdigest(),
-            figures=[_figure(it, folder) for it in figures], tables=[_table(it, folder) for it in tables],
-        )  # fmt: skip
-        write_text(folder / "index.html", text)
-    return Path(out) / "index.html"
+    judged = judge_all([claim for claim in claims if claim.scale in ("small", page.scale)], measured)
+    later = [claim for claim in claims if claim.scale not in ("small", page.scale)]
+    frames = {"measured": measured.rows, "verdicts": verdicts_frame(page, judged)}
+    frames |= {table.name: table.frame for table in tables}
+    digest = hashlib.sha256(to_csv(measured.rows).encode()).hexdigest()
+    return write_study_page(
+        page.study,
+        out,
+        "claims_study.html",
+        page.command,
+        frames,
+        lambda folder: {
+            "page": page,
+            "claims": judged,
+            "later": [(claim, command_of(page.study, claim)) for claim in later],
+            "units": measured.units,
+            "numbers": len(measured.rows),
+            "digest": digest,
+            "figures": [_figure(it, folder) for it in figures],
+            "tables": [_page_table(it) for it in tables],
+        },
+    )
 
 
 def verdicts_frame(page: StudyPage, judged: Sequence[JudgedClaim]) -> pd.DataFrame:
@@ -113,12 +122,10 @@ def _figure(figure: StudyFigure, folder: Path) -> tuple[PageFigure, str]:
     return shown, numbers
 
 
-def _table(table: StudyTable, folder: Path) -> PageTable:
-    file = f"{table.name}.csv"
-    write_text(folder / file, to_csv(table.frame))
+def _page_table(table: StudyTable) -> PageTable:
     return PageTable(
         title=table.title,
-        file=file,
+        file=f"{table.name}.csv",
         caption=table.caption,
         columns=tuple(map(str, table.frame.columns)),
         rows=tuple(tuple(_cell(cell) for cell in row) for row in table.frame.itertuples(index=False, name=None)),

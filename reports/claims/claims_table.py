@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 import pandas as pd
@@ -58,10 +59,10 @@ def as_markdown(rows: Sequence[GatheredVerdict], command: str) -> str:
 
 
 def as_page(rows: Sequence[GatheredVerdict], command: str) -> str:
-    """A page of its own."""
-    return templates().get_template("claims_table.html").render(
-        rows=rows, summary=summary(rows), command=clean(command)
-    )  # fmt: skip
+    """A page of its own, on which the verdicts of a claim stand together."""
+    claims = [list(found) for _, found in groupby(rows, lambda row: (row.study, row.claim, row.command))]
+    template = templates().get_template("claims_table.html")
+    return template.render(claims=claims, summary=summary(rows), command=clean(command))
 
 
 TABLE_FORMATS: Final[Mapping[str, Callable[[Sequence[GatheredVerdict], str], str]]] = {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from hessbench.reports.writing.drawing import Picture
-from hessbench.reports.writing.folders import claim_page_folder, page_folder
+from hessbench.reports.writing.escaping import clean
+from hessbench.reports.writing.folders import claim_page_folder, page_folder, templates, write_text
+from hessbench.reports.writing.sheets import to_csv
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,38 @@ def study_folder(study: str, out: Path | str) -> Generator[Path, None, None]:
     with page_folder(out, f"{study} study", _mark(study), own=("figures/*.svg", "figures/*.csv")) as folder:
         (folder / "figures").mkdir()
         yield folder
+
+
+def write_study_page(
+    study: str,
+    out: Path | str,
+    template: str,
+    command: str,
+    frames: Mapping[str, pd.DataFrame],
+    content: Callable[[Path], Mapping[str, object]],
+) -> Path:
+    """Write a study's page with the CSV beside it; the same content gives the same bytes.
+
+    Args:
+        study: Name of the study.
+        out: Folder to write.
+        template: Of the page.
+        command: Command line that made it.
+        frames: Tables by the names of their files, without suffix.
+        content: Draws the figures into the folder it is handed, and says what else the template shows.
+
+    Returns:
+        The page, `index.html` in `out`.
+
+    Raises:
+        ValueError: As `claim_folder`.
+    """
+    with study_folder(study, out) as folder:
+        for name, frame in frames.items():
+            write_text(folder / f"{name}.csv", to_csv(frame))
+        page = templates().get_template(template).render(command=clean(command), **content(folder))
+        write_text(folder / "index.html", page)
+    return Path(out) / "index.html"
 
 
 def keep_figure(drawn: Picture, folder: Path, file: str, *, title: str, alt: str, caption: str) -> PageFigure:

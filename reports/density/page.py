@@ -10,13 +10,10 @@ import numpy as np
 import pandas as pd
 
 from hessbench.reports.claims.claim import claims_frame, judge_all
-from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, study_folder
+from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, write_study_page
 from hessbench.reports.density.figures import WIDTH, draw_densities, draw_methods, draw_when
 from hessbench.reports.density.results import METRICS, TINY, CaseRuns, DensityResults
 from hessbench.reports.density.verdicts import CLAIMS, KPM, LANCZOS, deflated_methods, misbehaves, ratio
-from hessbench.reports.writing.escaping import clean
-from hessbench.reports.writing.folders import templates, write_text
-from hessbench.reports.writing.sheets import to_csv
 from hessbench.reports.writing.units import DASH, significant
 
 NAME: Final = "density"
@@ -66,17 +63,29 @@ def write_density_study(results: DensityResults, out: Path | str, command: str) 
         ValueError: If `out` is a file, or a folder that holds something other than this study.
     """
     claims = judge_all(CLAIMS, results)
-    with study_folder(NAME, out) as folder:
-        write_text(folder / "errors.csv", to_csv(errors_frame(results)))
-        write_text(folder / "verdicts.csv", to_csv(claims_frame(claims)))
-        page = templates().get_template("density_study.html").render(
-            command=clean(command), claims=claims, budget=results.budget, lanczos=LANCZOS, methods=results.methods,
-            metrics=[METRICS[name] for name in results.metrics], rows=[winner_row(it, results) for it in results.cases],
-            wins=_wins(results), when=_when(results), reasons=_reasons(results), number=len(results.cases),
-            repeats=_repeats(results), deflated=bool(deflated_methods(results)), figures=_figures(results, folder),
-        )  # fmt: skip
-        write_text(folder / "index.html", page)
-    return Path(out) / "index.html"
+    frames = {"errors": errors_frame(results), "verdicts": claims_frame(claims)}
+    return write_study_page(
+        NAME,
+        out,
+        "density_study.html",
+        command,
+        frames,
+        lambda folder: {
+            "claims": claims,
+            "budget": results.budget,
+            "lanczos": LANCZOS,
+            "methods": results.methods,
+            "metrics": [METRICS[name] for name in results.metrics],
+            "rows": [winner_row(it, results) for it in results.cases],
+            "wins": _wins(results),
+            "when": _when(results),
+            "reasons": _reasons(results),
+            "number": len(results.cases),
+            "repeats": _repeats(results),
+            "deflated": bool(deflated_methods(results)),
+            "figures": _figures(results, folder),
+        },
+    )
 
 
 def errors_frame(results: DensityResults) -> pd.DataFrame:

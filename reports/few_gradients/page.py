@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, study_folder
+from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, write_study_page
 from hessbench.reports.few_gradients.figures import draw_curves, draw_series, of_series
 from hessbench.reports.few_gradients.results import (
     COSTS,
@@ -23,9 +23,6 @@ from hessbench.reports.few_gradients.results import (
     best,
     median_cost,
 )
-from hessbench.reports.writing.escaping import clean
-from hessbench.reports.writing.folders import templates, write_text
-from hessbench.reports.writing.sheets import to_csv
 from hessbench.reports.writing.units import DASH, significant
 
 NAME: Final = "few-gradients"
@@ -79,19 +76,26 @@ def write_few_gradients_study(results: FewGradientsResults, out: Path | str, com
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than this study.
     """
-    with study_folder(NAME, out) as folder:
-        write_text(folder / "points.csv", to_csv(points_frame(results)))
-        write_text(folder / "costs.csv", to_csv(costs_frame(results)))
-        page = templates().get_template("few_gradients_study.html").render(
-            command=clean(command), levels=[_percent(level) for level in LEVELS], threads=results.threads,
-            answers=[answer_row(found) for found in results.questions], costs=list(COSTS.values()),
-            rows=[row for found in results.questions for row in method_rows(found)],
-            figures=_figures(results, folder),
-            gradients=[(found.question.network, found.dim, found.samples, f"{1e3 * found.gradient_s:.3g}")
-                       for found in _networks(results)],
-        )  # fmt: skip
-        write_text(folder / "index.html", page)
-    return Path(out) / "index.html"
+    frames = {"points": points_frame(results), "costs": costs_frame(results)}
+    return write_study_page(
+        NAME,
+        out,
+        "few_gradients_study.html",
+        command,
+        frames,
+        lambda folder: {
+            "levels": [_percent(level) for level in LEVELS],
+            "threads": results.threads,
+            "answers": [answer_row(found) for found in results.questions],
+            "costs": list(COSTS.values()),
+            "rows": [row for found in results.questions for row in method_rows(found)],
+            "figures": _figures(results, folder),
+            "gradients": [
+                (found.question.network, found.dim, found.samples, f"{1e3 * found.gradient_s:.3g}")
+                for found in _networks(results)
+            ],
+        },
+    )
 
 
 def points_frame(results: FewGradientsResults) -> pd.DataFrame:

@@ -11,13 +11,10 @@ import pandas as pd
 
 from hessbench.reports.claims.claim import claims_frame, judge_all
 from hessbench.reports.claims.rules import deviation
-from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, study_folder
+from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, write_study_page
 from hessbench.reports.one_vector.figures import draw_distances, draw_exponents, draw_moments
 from hessbench.reports.one_vector.results import KS, MEASURES, MOMENTS, WASSERSTEIN, OneVectorResults, SpectrumLadder
 from hessbench.reports.one_vector.verdicts import CLAIMS, SUBJECTS, exponent_of, gain, predicted_exponent
-from hessbench.reports.writing.escaping import clean
-from hessbench.reports.writing.folders import templates, write_text
-from hessbench.reports.writing.sheets import to_csv
 
 NAME: Final = "one-vector"
 """Of the study."""
@@ -54,16 +51,24 @@ def write_one_vector_study(results: OneVectorResults, out: Path | str, command: 
         ValueError: If `out` is a file, or a folder that holds something other than this study.
     """
     claims = judge_all(CLAIMS, results)
-    with study_folder(NAME, out) as folder:
-        write_text(folder / "errors.csv", to_csv(errors_frame(results)))
-        write_text(folder / "verdicts.csv", to_csv(claims_frame(claims)))
-        page = templates().get_template("one_vector_study.html").render(
-            command=clean(command), claims=claims, steps=results.steps, group=results.group,
-            rows=[_row(ladder) for ladder in results.ladders], law=_law_holds(results),
-            families=len(results.ladders), exponents=_exponents(results, folder), figures=_figures(results, folder),
-        )  # fmt: skip
-        write_text(folder / "index.html", page)
-    return Path(out) / "index.html"
+    frames = {"errors": errors_frame(results), "verdicts": claims_frame(claims)}
+    return write_study_page(
+        NAME,
+        out,
+        "one_vector_study.html",
+        command,
+        frames,
+        lambda folder: {
+            "claims": claims,
+            "steps": results.steps,
+            "group": results.group,
+            "rows": [_row(ladder) for ladder in results.ladders],
+            "law": _law_holds(results),
+            "families": len(results.ladders),
+            "exponents": _exponents(results, folder),
+            "figures": _figures(results, folder),
+        },
+    )
 
 
 def errors_frame(results: OneVectorResults) -> pd.DataFrame:

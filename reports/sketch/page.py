@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hessbench.reports.claims.claim import JudgedClaim, claims_frame
-from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, study_folder
+from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, write_study_page
 from hessbench.reports.sketch.figures import (
     Bands,
     draw_by_rank,
@@ -22,10 +22,7 @@ from hessbench.reports.sketch.figures import (
 )
 from hessbench.reports.sketch.results import SketchResults
 from hessbench.reports.sketch.verdicts import RACE_RULE, Win, judge, wins
-from hessbench.reports.writing.escaping import clean
-from hessbench.reports.writing.folders import templates, write_text
 from hessbench.reports.writing.median_intervals import median_interval
-from hessbench.reports.writing.sheets import to_csv
 
 NAME: Final = "sketch"
 """Of the study."""
@@ -55,25 +52,31 @@ def write_sketch_study(results: SketchResults, out: Path | str, command: str) ->
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than a sketch study.
     """
-    with study_folder(NAME, out) as folder:
-        _write(results, folder, command)
-    return Path(out) / "index.html"
-
-
-def _write(results: SketchResults, folder: Path, command: str) -> None:
-    """Write the page and all its files into an empty folder."""
     claims, won = judge(results), wins(results)
-    write_text(folder / "errors.csv", to_csv(errors_frame(results)))
-    write_text(folder / "verdicts.csv", to_csv(claims_frame(claims)))
-    write_text(folder / "race.csv", to_csv(_race_frame(results)))
+    frames = {"errors": errors_frame(results), "verdicts": claims_frame(claims), "race": _race_frame(results)}
     first = next(iter(results.errors.values()))
-    page = templates().get_template("sketch_study.html").render(
-        n=results.n, matrices=first.shape[2], sketches=first.shape[3], ranks=first.shape[4], command=clean(command),
-        claims=claims, basis_sentence=_bases(claims), wins=won, race_answer=_answer(results, won), race_rule=RACE_RULE,
-        races=len(results.races), starts=_starts(results), race_figures=_race_pictures(results, folder),
-        sections=_sections(results, folder),
-    )  # fmt: skip
-    write_text(folder / "index.html", page)
+    return write_study_page(
+        NAME,
+        out,
+        "sketch_study.html",
+        command,
+        frames,
+        lambda folder: {
+            "n": results.n,
+            "matrices": first.shape[2],
+            "sketches": first.shape[3],
+            "ranks": first.shape[4],
+            "claims": claims,
+            "basis_sentence": _bases(claims),
+            "wins": won,
+            "race_answer": _answer(results, won),
+            "race_rule": RACE_RULE,
+            "races": len(results.races),
+            "starts": _starts(results),
+            "race_figures": _race_pictures(results, folder),
+            "sections": _sections(results, folder),
+        },
+    )
 
 
 def errors_frame(results: SketchResults) -> pd.DataFrame:

@@ -137,6 +137,8 @@ def test_progress_says_what_went_by_and_what_is_left(tmp_path):
 def test_two_units_of_one_name_or_without_one_are_refused(tmp_path):
     with pytest.raises(ValueError, match="names of their own"):
         run_units([*units_of(1), *units_of(1)], tmp_path, quiet)
+    with pytest.raises(ValueError, match="the unit 'a' must take down a number"):
+        run_units([Unit("a", lambda _: None, 1.0)], tmp_path, quiet)
     with pytest.raises(ValueError, match="must not be empty"):
         Unit(" ", other_measure, 1.0)
     with pytest.raises(ValueError, match="seconds must be above 0"):

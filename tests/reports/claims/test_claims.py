@@ -52,7 +52,13 @@ def test_the_frame_has_a_row_for_each_verdict_with_the_words_and_their_place():
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"), [({"seed": "005"}, "000, 001"), ({"place": " "}, "place"), ({"rule": ""}, "rule")]
+    ("changes", "says"),
+    [
+        ({"seed": "005"}, "000, 001"),
+        ({"place": " "}, "place"),
+        ({"rule": ""}, "rule"),
+        ({"scale": "large"}, "small, medium"),
+    ],
 )
 def test_a_claim_without_its_document_place_or_rule_is_refused(changes, says):
     with pytest.raises(ValueError, match=says):

@@ -1,6 +1,7 @@
 """The page of a study that judges claims."""
 
 import csv
+import dataclasses
 import hashlib
 import io
 
@@ -22,8 +23,7 @@ def judge(measured):
 
 
 CLAIM = PublishedClaim(
-    title=EVIL, sentence="it grows", seed="001", place="figure 3", measure="X.", rule="Above 2.", judge=judge,
-    scale="medium",
+    title=EVIL, sentence="it grows", seed="001", place="figure 3", measure="X.", rule="Above 2.", judge=judge
 )  # fmt: skip
 PAGE = StudyPage("capstone", f"what {EVIL}", (f"First {EVIL}.", "Second."), "small", "cpu", 3, f"hessbench {EVIL}")
 
@@ -50,7 +50,7 @@ def test_a_page_has_its_command_design_claims_figures_and_every_number_beside_it
     assert hashlib.sha256((written / "measured.csv").read_bytes()).hexdigest() in page
     row = next(csv.DictReader(io.StringIO((written / "verdicts.csv").read_text())))
     assert (row["study"], row["scale"], row["seed"], row["uncertainty"]) == ("capstone", "small", "3", "0 to 9")
-    assert row["command"] == "hessbench study capstone --scale medium --out DIR"
+    assert row["command"] == "hessbench study capstone --out DIR"
 
 
 def test_no_name_is_read_as_markup(written):
@@ -74,3 +74,17 @@ def test_the_same_results_give_the_same_bytes_and_old_figures_go(written, tmp_pa
 def test_names_that_are_no_names_of_files_are_refused(name):
     with pytest.raises(ValueError, match="name must be"):
         StudyTable(name, "t", pd.DataFrame(), "c")
+
+
+def test_a_claim_of_another_scale_is_named_and_not_judged(tmp_path):
+    def refuse(_):
+        pytest.fail("the claim was judged")
+
+    measured = measured_of([{"unit": "a", "measure": "x", "value": 0.1}])
+    claims = [CLAIM, dataclasses.replace(CLAIM, title="Only there", scale="medium", judge=refuse)]
+    page = write_claims_study(PAGE, claims, measured, [], [], tmp_path)
+    assert "Only there" not in (tmp_path / "verdicts.csv").read_text()
+    assert "hessbench study capstone --scale medium --out DIR" in page.read_text()
+    there = dataclasses.replace(PAGE, scale="medium")
+    write_claims_study(there, [CLAIM, dataclasses.replace(CLAIM, scale="medium")], measured, [], [], tmp_path)
+    assert (tmp_path / "verdicts.csv").read_text().count("\n") == 3
