@@ -86,7 +86,7 @@ def _deflation(measured: Measured) -> StudyFigure | None:
                       markersize=12, markeredgewidth=1.4, color=GREY, label="exact outliers")  # fmt: skip
             axes.set_yscale("log")
             faint_grid(axes)
-            axes.legend(frameon=False, fontsize=8.5, loc="upper right")
+            axes.legend(frameon=False, fontsize=8.5, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2)
             frames.append(pd.DataFrame({"method": label, "lambda": rounded(nodes), "density": rounded(height)}))
         figure.supxlabel("eigenvalue λ of H", fontsize=9)
         figure.supylabel("density (1 / λ, logarithmic)", fontsize=9)
