@@ -156,9 +156,10 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         "Using low rank deflation allows for precise detection of outlier location and improved 'resolution' of the "
         "bulk distribution.",
         "caption of figure 3",
-        "W1 of the bulk alone, and largest relative error of the C outliers, with deflation over without, at equal "
-        "total products.",
-        "A network agrees where it is smaller. " + _USUALLY,
+        "W1 of the bulk alone, and the relative error of the C outliers, with deflation over without, at equal total "
+        "products. Without, outliers are read as the first C distinct Ritz values; or, whatever stands between them, "
+        "each by the nearest.",
+        "A network agrees where it is smaller; one where both are rounding says nothing. " + _USUALLY,
         methods.deflation,
     ),
     _claim(

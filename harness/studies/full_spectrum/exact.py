@@ -46,8 +46,8 @@ def measure_network(record: UnitRecord, group: Group, run: int, first: int, *, w
     bound = h.size * 2.0**-52 * float(np.abs(h).max())
     _spectra(record, group, h, g, r, bound)
     _outliers(record, group, H, G, h)
-    g_op = built(spec_of(group, run, rate, "ggn"))
     if whole:
+        g_op = built(spec_of(group, run, rate, "ggn", engine="kept-graph"))
         U = _top_vectors(H)
         class_means(record, group.name, g_op, torch.as_tensor(U[:, : CLASSES - 1].copy()))
         _tail(record, group, r, float(np.abs(h).max()))
