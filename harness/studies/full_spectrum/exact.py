@@ -58,6 +58,7 @@ def measure_network(record: UnitRecord, group: Group, run: int, first: int, *, w
         test = np.linalg.eigvalsh(dense(spec_of(group, run, rate, "hessian", "test")).numpy())
         record.add("test-over-train", test[-1] / h[-1], problem=group.name)
         record.keep("test", test)
+        record.keep("g-test", np.linalg.eigvalsh(dense(spec_of(group, run, rate, "ggn", "test")).numpy()))
         measure_pipelines(record, group.name, h, run)
         for name, values in (("H", h), ("G", g), ("R", r)):
             measure_intervals(record, group.name, name, values, run)
