@@ -23,7 +23,14 @@ _WIDTH: Final = 0.006
 
 
 def smooth(nodes: Array, weights: Array, x: Array, sigma: float) -> Array:
-    """Density (k,) at x of a discrete measure under a Gaussian."""
+    """Density (k,) at x of a discrete measure under a Gaussian.
+
+    Args:
+        nodes: Nodes (m,).
+        weights: Their weights (m,).
+        x: Points (k,).
+        sigma: Standard deviation of the Gaussian.
+    """
     z = (x[:, None] - nodes) / sigma
     return np.exp(-(z**2) / 2) @ weights / (sigma * (2 * np.pi) ** 0.5)
 

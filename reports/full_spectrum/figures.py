@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.full_spectrum.drawing_spectra import draw_spectrum, faint_grid, rounded, smooth
-from hessbench.reports.full_spectrum.groups import BY_SIZE, CLASSES, MAIN, Group
+from hessbench.reports.full_spectrum.groups import BY_SIZE, CLASSES, MAIN, TrainedGroup
 from hessbench.reports.full_spectrum.method_figures import draw_errors, draw_signs
 from hessbench.reports.full_spectrum.method_verdicts import BUDGET, BY_LANCZOS, PLAIN
 from hessbench.reports.writing.drawing import RC, to_svg
@@ -30,7 +30,7 @@ def figures(measured: Measured) -> list[StudyFigure]:
     return [made for made in (make(measured) for make in makers) if made is not None]
 
 
-def units_of(measured: Measured, group: Group) -> list[str]:
+def units_of(measured: Measured, group: TrainedGroup) -> list[str]:
     """Names of the units of a group that kept a spectrum."""
     return [unit for unit in measured.units if unit.startswith(f"{group.name} run=") and f"{unit}/g" in measured.arrays]
 
@@ -168,7 +168,7 @@ def _tail(measured: Measured) -> StudyFigure | None:
                 middle = int(np.argsort(exponents)[exponents.size // 2])
                 start, exponent = starts[middle], exponents[middle]
                 x = np.geomspace(start, np.abs(measured.array(units[middle], "r")).max(), 20)
-                share = counts[middle] / r.size / 2
+                share = counts[middle] / measured.array(units[middle], "r").size / 2
                 axes.plot(x, share * (x / start) ** (1 - exponent), color="#22262a", linewidth=1.6,
                           linestyle=(0, (5, 2)), label=f"power law, exponent {exponent:.2f}")  # fmt: skip
             axes.set_xscale("log")
@@ -249,8 +249,9 @@ def _gaps(measured: Measured) -> StudyFigure | None:
         jitter = np.random.default_rng(0).uniform(0.94, 1.06, len(frame))
         left.plot(frame["images a class"] * jitter, frame["outliers"], linestyle="", marker="o", markersize=5,
                   color=look(0).colour, alpha=0.8, label="a network")  # fmt: skip
-        means = frame.groupby("images a class")["outliers"].mean()
-        left.plot(means.index, means.to_numpy(), color=look(0).colour, linewidth=1.2, label="mean")
+        sizes = sorted({it[0] for it in rows})
+        means = [float(np.mean([count for size, count, _ in rows if size == each])) for each in sizes]
+        left.plot(sizes, means, color=look(0).colour, linewidth=1.2, label="mean")
         left.axhline(CLASSES, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)), label="C")
         left.set_ylabel("ratios above those of 200 bulks")
         for place, group in enumerate(BY_SIZE):
@@ -263,7 +264,7 @@ def _gaps(measured: Measured) -> StudyFigure | None:
         right.set_xlabel("place k")
         right.set_ylabel("λ_k / λ_(k+1) of G (logarithmic)", parse_math=False)
         left.set_xscale("log")
-        left.set_xticks(means.index.tolist(), [str(it) for it in means.index])
+        left.set_xticks(sizes, [str(it) for it in sizes])
         left.minorticks_off()
         left.set_xlabel("images of each class trained on (logarithmic)")
         for axes in (left, right):

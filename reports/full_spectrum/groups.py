@@ -19,7 +19,7 @@ RUNS: Final = 5
 
 
 @dataclass(frozen=True)
-class Group:
+class TrainedGroup:
     """Perceptrons of one shape, trained alike on as many images, from different seeds.
 
     Attributes:
@@ -48,24 +48,37 @@ class Group:
 MNIST: Final = "mnist-7x7"
 FASHION: Final = "fashion-mnist-7x7"
 
-MAIN: Final = (Group(MNIST), Group(FASHION))
+MAIN: Final = (TrainedGroup(MNIST), TrainedGroup(FASHION))
 """On these ten networks whatever is said to be usual is judged."""
 
-SHALLOW: Final = (Group(MNIST, "34"), Group(FASHION, "34"))
+SHALLOW: Final = (TrainedGroup(MNIST, "34"), TrainedGroup(FASHION, "34"))
 """One hidden layer, and exactly as many parameters: the other architecture."""
 
-SMOOTH: Final = (Group(MNIST, activation="tanh"),)
+SMOOTH: Final = (TrainedGroup(MNIST, activation="tanh"),)
 """Networks that are not piecewise linear."""
 
-BY_SIZE: Final = (Group(MNIST, per_class=10), Group(MNIST, per_class=50), Group(MNIST, per_class=100))
+BY_SIZE: Final = (
+    TrainedGroup(MNIST, per_class=10),
+    TrainedGroup(MNIST, per_class=50),
+    TrainedGroup(MNIST, per_class=100),
+)
 """Sample sizes that were trained on."""
 
 LARGE: Final = "mlp 128-128"
 """The perceptrons of 118,282 parameters; one unit each."""
 
 
-def of_groups(measured: Measured, measure: str, groups: Sequence[Group], method: str | None = None) -> dict[str, float]:
-    """The number of each unit of some groups, by the unit's name."""
+def of_groups(
+    measured: Measured, measure: str, groups: Sequence[TrainedGroup], method: str | None = None
+) -> dict[str, float]:
+    """The number of each unit of some groups, by the unit's name.
+
+    Args:
+        measured: What was measured.
+        measure: Name of the number.
+        groups: Which networks.
+        method: By which method; None for any.
+    """
     found: dict[str, float] = {}
     for group in groups:
         found |= measured.by_unit(measure, problem=group.name, method=method)

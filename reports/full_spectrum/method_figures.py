@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from hessbench.estimand.base import Array
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.full_spectrum import method_verdicts as names
@@ -46,19 +47,17 @@ def draw_errors(measured: Measured) -> StudyFigure | None:
         for axes, (measure, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
             axes.set_xscale("log")
             axes.set_yscale("log")
-            part = frame[frame["measure"] == measure]
             for place, method in enumerate(_SHOWN):
-                line = part[part["method"] == method]
-                x, y = line["products"].to_numpy(float), np.maximum(line["median"].to_numpy(float), _SMALLEST)
-                errors = np.abs(np.stack([line["least"], line["most"]]).astype(float) - y)
+                line = frame[(frame["measure"] == measure) & (frame["method"] == method)]
+                x, low, y, high = (_numbers(line, name) for name in ("products", "least", "median", "most"))
+                y = np.maximum(y, _SMALLEST)
+                errors = np.abs(np.stack([low, high]) - y)
                 axes.errorbar(x * 1.02 ** (place - 3), y, yerr=errors, color=look(place).colour, linewidth=1.1,
                               marker=look(place).marker, markersize=4.5, elinewidth=0.7, label=method)  # fmt: skip
-            if len(part):
-                set_limits(
-                    axes,
-                    part["products"].tolist(),
-                    np.maximum(part[["least", "most"]].to_numpy(), _SMALLEST).ravel().tolist(),
-                )
+            part = frame[frame["measure"] == measure]
+            ends = np.concatenate([_numbers(part, "least"), _numbers(part, "most")])
+            if ends.size:
+                set_limits(axes, _numbers(part, "products").tolist(), np.maximum(ends, _SMALLEST).tolist())
             axes.set_title(title, fontsize=9)
             axes.set_xlabel("total products (logarithmic)")
             faint_grid(axes)
@@ -80,10 +79,8 @@ def draw_signs(measured: Measured) -> StudyFigure | None:
     rows: list[dict[str, object]] = []
     for kind, groups in (("24-24 ReLU", MAIN), ("34 ReLU", SHALLOW), ("24-24 tanh", SMOOTH)):
         shares, p = of_groups(measured, "trace-share-of-r", groups), of_groups(measured, "symmetry-p", groups)
-        rows += [
-            {"networks": kind, "unit": unit, "tr R / sum |lambda|": share, "p of the signs": p[unit]}
-            for unit, share in shares.items()
-        ]
+        for unit, share in shares.items():
+            rows.append({"networks": kind, "unit": unit, "tr R / sum |lambda|": share, "p of the signs": p[unit]})
     if not rows:
         return None
     frame = pd.DataFrame(rows)
@@ -94,9 +91,9 @@ def draw_signs(measured: Measured) -> StudyFigure | None:
         for place, kind in enumerate(kinds):
             part = frame[frame["networks"] == kind]
             heights = place + np.linspace(-0.25, 0.25, len(part))
-            sizes = np.maximum(np.abs(part["tr R / sum |lambda|"].to_numpy(float)), 1e-18)
+            sizes = np.maximum(np.abs(_numbers(part, "tr R / sum |lambda|")), 1e-18)
             left.plot(sizes, heights, linestyle="", marker=look(place).marker, color=look(place).colour, markersize=5)
-            right.plot(np.maximum(part["p of the signs"].to_numpy(float), 1e-18), heights, linestyle="",
+            right.plot(np.maximum(_numbers(part, "p of the signs"), 1e-18), heights, linestyle="",
                        marker=look(place).marker, color=look(place).colour, markersize=5)  # fmt: skip
         left.axvline(0.01, color="#767676", linestyle=(0, (3, 2)), linewidth=0.9)
         right.axvline(0.05, color="#767676", linestyle=(0, (3, 2)), linewidth=0.9)
@@ -113,3 +110,7 @@ def draw_signs(measured: Measured) -> StudyFigure | None:
         "A mark for each network. Of networks that are piecewise linear in each parameter the trace is zero, here to "
         "rounding; a smooth activation has no such theorem.",
     )  # fmt: skip
+
+
+def _numbers(frame: pd.DataFrame, column: str) -> Array:
+    return np.asarray(frame[column].tolist(), dtype=np.float64)

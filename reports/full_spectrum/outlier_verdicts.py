@@ -18,7 +18,7 @@ from hessbench.reports.full_spectrum.groups import (
     MAIN,
     SHALLOW,
     SMOOTH,
-    Group,
+    TrainedGroup,
     agreeing,
     numbers,
     of_groups,
@@ -154,7 +154,7 @@ def by_data_or_architecture(measured: Measured) -> tuple[ClaimVerdict, ...]:
     return tuple(verdicts)
 
 
-def _profile(measured: Measured, group: Group) -> tuple[Array, Array] | None:
+def _profile(measured: Measured, group: TrainedGroup) -> tuple[Array, Array] | None:
     """Logs of the first C eigenvalues, and of quantiles of the others' magnitudes, a row for each network."""
     outliers = [measured.by_unit(f"log-outlier-{k}", problem=group.name) for k in range(1, CLASSES + 1)]
     bulk = [measured.by_unit(f"log-bulk-{q}", problem=group.name) for q in (50, 75, 90, 99)]
@@ -207,7 +207,7 @@ def _between(found: dict[str, float], small: float, large: float) -> ClaimOutcom
     return ClaimOutcome.REFUTED if far is ClaimOutcome.BORNE_OUT else ClaimOutcome.UNDECIDED
 
 
-def _subjects() -> tuple[tuple[str, tuple[Group, ...]], ...]:
+def _subjects() -> tuple[tuple[str, tuple[TrainedGroup, ...]], ...]:
     return (("24-24, MNIST and Fashion", MAIN), ("34, MNIST and Fashion", SHALLOW), ("24-24 tanh, MNIST", SMOOTH))
 
 

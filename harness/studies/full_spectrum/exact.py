@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import scipy.linalg
@@ -16,7 +16,7 @@ from hessbench.operators import Factored, dense_operator
 from hessbench.problems.spectra.bulk_bootstrap import count_gaps, gap_ratios
 from hessbench.problems.spectra.fitted_laws import nearest_marchenko_pastur, nearest_semicircle
 from hessbench.problems.spectra.power_tail import fit_power_tail, power_against_exponential, power_against_lognormal
-from hessbench.reports.full_spectrum.groups import CLASSES, Group
+from hessbench.reports.full_spectrum.groups import CLASSES, TrainedGroup
 from hessbench.studies.full_spectrum.lines import line_fit
 from hessbench.studies.full_spectrum.networks import built, chosen_rate, dense, network_of, spec_of
 from hessbench.studies.full_spectrum.pipelines import measure_intervals, measure_pipelines
@@ -29,7 +29,7 @@ _NONZERO: Final = 1e-10
 _BULK: Final = 1e-3
 
 
-def measure_network(record: UnitRecord, group: Group, run: int, first: int, *, whole: bool) -> None:
+def measure_network(record: UnitRecord, group: TrainedGroup, run: int, first: int, *, whole: bool) -> None:
     """Everything that is read from the exact spectra of one network.
 
     Args:
@@ -68,7 +68,7 @@ def measure_network(record: UnitRecord, group: Group, run: int, first: int, *, w
         record.keep(name, values)
 
 
-def measure_ggn(record: UnitRecord, group: Group, run: int, first: int) -> None:
+def measure_ggn(record: UnitRecord, group: TrainedGroup, run: int, first: int) -> None:
     """The spectrum of G alone, of training and of test, at another sample size; Args: as of `measure_network`."""
     rate = chosen_rate(group, first)
     record.add("rate", rate, problem=group.name)
@@ -81,7 +81,7 @@ def measure_ggn(record: UnitRecord, group: Group, run: int, first: int) -> None:
     record.keep("g-test", test)
 
 
-def _spectra(record: UnitRecord, group: Group, h: Array, g: Array, r: Array, bound: float) -> None:
+def _spectra(record: UnitRecord, group: TrainedGroup, h: Array, g: Array, r: Array, bound: float) -> None:
     name = group.name
     record.add("bound", bound, problem=name)
     record.add("lambda-min", h[0], problem=name)
@@ -103,7 +103,8 @@ def _spectra(record: UnitRecord, group: Group, h: Array, g: Array, r: Array, bou
     record.add("zero-share-of-g", float((g <= _NONZERO * g[-1]).mean()), problem=name)
     record.add("trace-share-of-r", float(r.sum() / np.abs(r).sum()), problem=name)
     kept = r[np.abs(r) > _NONZERO * h[-1]]
-    record.add("symmetry-p", float(scipy.stats.ks_2samp(kept[kept > 0], -kept[kept < 0]).pvalue), problem=name)
+    _, p = cast("tuple[float, float]", scipy.stats.ks_2samp(kept[kept > 0], -kept[kept < 0]))
+    record.add("symmetry-p", p, problem=name)
     for k in range(1, CLASSES + 1):
         record.add(f"log-outlier-{k}", float(np.log(h[-k])), problem=name)
     sizes = np.sort(np.abs(h))[:-CLASSES]
@@ -111,7 +112,7 @@ def _spectra(record: UnitRecord, group: Group, h: Array, g: Array, r: Array, bou
         record.add(f"log-bulk-{percent}", float(np.log(np.quantile(sizes, percent / 100))), problem=name)
 
 
-def _outliers(record: UnitRecord, group: Group, H: Tensor, G: Tensor, h: Array) -> None:
+def _outliers(record: UnitRecord, group: TrainedGroup, H: Tensor, G: Tensor, h: Array) -> None:
     U = torch.as_tensor(_top_vectors(H))
     few = U[:, : CLASSES - 1].contiguous()
     g = np.linalg.eigvalsh(G.numpy())[::-1][: CLASSES - 1]
@@ -129,7 +130,14 @@ def _outliers(record: UnitRecord, group: Group, H: Tensor, G: Tensor, h: Array) 
 
 
 def class_means(record: UnitRecord, problem: str, ggn: object, vectors: Tensor) -> None:
-    """Shares of the outlier vectors in the span of mean gradients, weighted by the predicted probabilities."""
+    """Shares of the outlier vectors in the span of mean gradients, weighted by the predicted probabilities.
+
+    Args:
+        record: Takes them down.
+        problem: Name for the rows.
+        ggn: The GGN, with its factor and network.
+        vectors: Columns (n, k).
+    """
     assert isinstance(ggn, Factored)
     network = network_of(ggn)  # pyright: ignore[reportArgumentType]
     with torch.no_grad():
@@ -142,7 +150,7 @@ def class_means(record: UnitRecord, problem: str, ggn: object, vectors: Tensor) 
         record.keep(measure, shares.cpu().numpy())
 
 
-def _tail(record: UnitRecord, group: Group, r: Array, norm: float) -> None:
+def _tail(record: UnitRecord, group: TrainedGroup, r: Array, norm: float) -> None:
     """Laws of R: a power-law tail beside others, and the limit laws."""
     sizes = np.abs(r[np.abs(r) > _NONZERO * norm])
     tail = fit_power_tail(sizes)
@@ -157,7 +165,7 @@ def _tail(record: UnitRecord, group: Group, r: Array, norm: float) -> None:
     record.add("ks-semicircle", nearest_semicircle(r).ks, problem=group.name)
 
 
-def _gaps(record: UnitRecord, group: Group, positive: Array) -> None:
+def _gaps(record: UnitRecord, group: TrainedGroup, positive: Array) -> None:
     found = count_gaps(positive, group.per_class * CLASSES, last=LAST)
     record.add("gaps-of-g", found.count, problem=group.name)
     record.keep("gap-ratios", found.ratios)

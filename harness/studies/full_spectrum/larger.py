@@ -15,7 +15,7 @@ from hessbench.methods.density.deflation import deflate
 from hessbench.methods.density.normalisation import find_escape, normalise
 from hessbench.problems.spectra.bulk_bootstrap import gap_ratios
 from hessbench.reports.full_spectrum import method_verdicts as names
-from hessbench.reports.full_spectrum.groups import CLASSES, LARGE, Group
+from hessbench.reports.full_spectrum.groups import CLASSES, LARGE, TrainedGroup
 from hessbench.seeding import derive_seed, make_generator
 from hessbench.studies.full_spectrum.exact import LAST, class_means
 from hessbench.studies.full_spectrum.networks import built, catalog, chosen_rate, spec_of
@@ -26,7 +26,7 @@ _TOP_STEPS = 200
 _CHECK = 64
 
 
-def measure_perceptron(record: UnitRecord, group: Group, run: int, first: int) -> None:
+def measure_perceptron(record: UnitRecord, group: TrainedGroup, run: int, first: int) -> None:
     """A perceptron whose GGN has a known spectrum by its Gram matrix: every pipeline on G, and the outliers of H.
 
     Args:
@@ -61,7 +61,7 @@ def measure_perceptron(record: UnitRecord, group: Group, run: int, first: int) -
 
 
 def measure_convolutional(
-    record: UnitRecord, family: str, group: Group, run: int, first: int, device: str, *, splits: tuple[str, ...]
+    record: UnitRecord, family: str, group: TrainedGroup, run: int, first: int, device: str, *, splits: tuple[str, ...]
 ) -> None:
     """The pipeline on H, G and R of a network of which no exact spectrum is known, in float32.
 

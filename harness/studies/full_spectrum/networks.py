@@ -11,7 +11,7 @@ from torch import Tensor
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.operators import LinearOperator, to_dense
 from hessbench.problems.networks.network import Network
-from hessbench.reports.full_spectrum.groups import Group
+from hessbench.reports.full_spectrum.groups import TrainedGroup
 
 RATES: Final = (0.1, 0.075, 0.05, 0.025, 0.01)
 """The document's grid for MNIST and Fashion-MNIST."""
@@ -30,14 +30,21 @@ def catalog() -> Catalog:
     return load_catalog()
 
 
-def recipe(group: Group, rate: float, epochs: int = _EPOCHS) -> str:
+def recipe(group: TrainedGroup, rate: float, epochs: int = _EPOCHS) -> str:
     """The document's recipe as a word of a spec; a batch is no larger than the samples."""
     batch = min(_BATCH, 10 * group.per_class)
     return f"rate:{rate:g}+momentum:0.9+decay:0.0005+batch:{batch}+schedule:thirds+epochs:{epochs}"
 
 
 def spec_of(
-    group: Group, run: int, rate: float, operator: str, split: str = "train", *, family: str = "", engine: str = ""
+    group: TrainedGroup,
+    run: int,
+    rate: float,
+    operator: str,
+    split: str = "train",
+    *,
+    family: str = "",
+    engine: str = "",
 ) -> str:
     """A matrix of a network.
 
@@ -70,7 +77,7 @@ def network_of(op: LinearOperator) -> Network:
 
 
 @cache
-def chosen_rate(group: Group, run: int, family: str = "") -> float:
+def chosen_rate(group: TrainedGroup, run: int, family: str = "") -> float:
     """The rate of the document's grid with the most test images right; of equal ones the first."""
     return max(RATES, key=lambda rate: _accuracy(spec_of(group, run, rate, "hessian", family=family, engine=_PLAIN)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from hessbench.reports.full_spectrum.groups import BY_SIZE, FASHION, MAIN, MNIST, RUNS, SHALLOW, SMOOTH, Group
+from hessbench.reports.full_spectrum.groups import BY_SIZE, FASHION, MAIN, MNIST, RUNS, SHALLOW, SMOOTH, TrainedGroup
 from hessbench.studies.full_spectrum.exact import measure_ggn, measure_network
 from hessbench.studies.full_spectrum.larger import measure_convolutional, measure_perceptron
 from hessbench.studies.full_spectrum.lines import measure_controls
@@ -15,7 +15,7 @@ from hessbench.studies.units import Unit
 _VERSION: Final = "1"
 """Changed where what is measured changes although the functions below do not."""
 
-LARGE_GROUP: Final = Group("mnist", "128-128", per_class=10)
+LARGE_GROUP: Final = TrainedGroup("mnist", "128-128", per_class=10)
 _LARGE_RUNS: Final = 2
 _CNN: Final = "cnn-3c3d"
 
@@ -50,13 +50,13 @@ def _medium(setting: StudySetting) -> list[Unit]:
     first = runs[0]
     units: list[Unit] = []
     for data in (MNIST, FASHION):
-        group = Group(data, per_class=500)
+        group = TrainedGroup(data, per_class=500)
         for run in runs:
             measure = partial(measure_ggn, group=group, run=run, first=first)
             units.append(_unit(f"{group.name} run={run}", measure, 60))
     for data in ("mnist", "fashion-mnist"):
         for per_class in (10, 100):
-            group = Group(data, per_class=per_class)
+            group = TrainedGroup(data, per_class=per_class)
             for run in runs:
                 measure = partial(
                     measure_convolutional, family=_CNN, group=group, run=run, first=first, device=setting.device,

@@ -7,7 +7,7 @@ import torch
 from hessbench.problems.spectra.rotation import rotated_operator
 from hessbench.reports.claims.measured import measured_of
 from hessbench.reports.full_spectrum import method_verdicts as names
-from hessbench.reports.full_spectrum.groups import BY_SIZE, MAIN, Group
+from hessbench.reports.full_spectrum.groups import BY_SIZE, MAIN, TrainedGroup
 from hessbench.studies.full_spectrum import exact as exact_spectra
 from hessbench.studies.full_spectrum import pipelines
 from hessbench.studies.full_spectrum.lines import line_fit
@@ -81,7 +81,7 @@ def test_a_tiny_network_gives_every_number_that_its_rules_ask_for(monkeypatch, t
     monkeypatch.setattr(pipelines, "STARTS", 2)
     monkeypatch.setattr(pipelines, "TOTALS", (320,))
     monkeypatch.setattr(exact_spectra, "measure_intervals", pipelines.measure_intervals)
-    group = Group("digits-7x7", "8", per_class=10)
+    group = TrainedGroup("digits-7x7", "8", per_class=10)
     monkeypatch.setattr("hessbench.studies.full_spectrum.networks.TEST_PER_CLASS", 10)
     monkeypatch.setattr("hessbench.studies.full_spectrum.networks._SELECTING", 10)
     record = UnitRecord()
