@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import pandas as pd
@@ -48,13 +48,13 @@ def draw_errors(measured: Measured) -> StudyFigure | None:
             axes.set_xscale("log")
             axes.set_yscale("log")
             for place, method in enumerate(_SHOWN):
-                line = frame[(frame["measure"] == measure) & (frame["method"] == method)]
+                line = cast("pd.DataFrame", frame[(frame["measure"] == measure) & (frame["method"] == method)])
                 x, low, y, high = (_numbers(line, name) for name in ("products", "least", "median", "most"))
                 y = np.maximum(y, _SMALLEST)
                 errors = np.abs(np.stack([low, high]) - y)
                 axes.errorbar(x * 1.02 ** (place - 3), y, yerr=errors, color=look(place).colour, linewidth=1.1,
                               marker=look(place).marker, markersize=4.5, elinewidth=0.7, label=method)  # fmt: skip
-            part = frame[frame["measure"] == measure]
+            part = cast("pd.DataFrame", frame[frame["measure"] == measure])
             ends = np.concatenate([_numbers(part, "least"), _numbers(part, "most")])
             if ends.size:
                 set_limits(axes, _numbers(part, "products").tolist(), np.maximum(ends, _SMALLEST).tolist())
@@ -89,7 +89,7 @@ def draw_signs(measured: Measured) -> StudyFigure | None:
         figure = Figure(figsize=(10.6, 2.9), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         for place, kind in enumerate(kinds):
-            part = frame[frame["networks"] == kind]
+            part = cast("pd.DataFrame", frame[frame["networks"] == kind])
             heights = place + np.linspace(-0.25, 0.25, len(part))
             sizes = np.maximum(np.abs(_numbers(part, "tr R / sum |lambda|")), 1e-18)
             left.plot(sizes, heights, linestyle="", marker=look(place).marker, color=look(place).colour, markersize=5)
