@@ -77,8 +77,8 @@ def _deflation(measured: Measured) -> StudyFigure | None:
             label = name.removeprefix("density ").removesuffix(f" {BUDGET}")
             step = float(np.median(np.diff(nodes[~points])))
             height = weights / step
-            curve = ~points & (height > 1e-6 * height[~points].max())
-            axes.plot(nodes[curve][::2], height[curve][::2], color=look(place).colour, linewidth=1.2, label=label)
+            x, y = nodes[~points][::2], height[~points][::2]
+            axes.plot(x, np.where(y > 1e-6 * y.max(), y, np.nan), color=look(place).colour, linewidth=1.2, label=label)
             axes.vlines(nodes[points], 1e-6 * height[~points].max(), weights[points] / step, color=look(place).colour)
             axes.plot(nodes[points], weights[points] / step, linestyle="", marker="o", markersize=4,
                       color=look(place).colour)  # fmt: skip
@@ -87,7 +87,7 @@ def _deflation(measured: Measured) -> StudyFigure | None:
             axes.set_yscale("log")
             faint_grid(axes)
             axes.legend(frameon=False, fontsize=8.5, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2)
-            frames.append(pd.DataFrame({"method": label, "lambda": rounded(nodes), "density": rounded(height)}))
+            frames.append(pd.DataFrame({"method": label, "lambda": rounded(x), "density": rounded(y)}))
         figure.supxlabel("eigenvalue λ of H", fontsize=9)
         figure.supylabel("density (1 / λ, logarithmic)", fontsize=9)
         picture = to_svg(figure)

@@ -123,7 +123,11 @@ def contains(measured: Measured) -> tuple[ClaimVerdict, ...]:
 def temperamental(measured: Measured) -> tuple[ClaimVerdict, ...]:
     """KPM beside Lanczos by both distances, as it is and after deflation; runs without a density."""
     verdicts: list[ClaimVerdict] = []
-    for ours, theirs, kind in ((KPM, PLAIN, "as it is"), (KPM_DEFLATED, BY_LANCZOS, "deflated")):
+    for ours, theirs, kind in (
+        (KPM, PLAIN, "as it is"),
+        (KPM_DEFLATED, BY_LANCZOS, "deflated, Lanczos with bounds of the whole"),
+        (KPM_DEFLATED, REST, "deflated, both with bounds of the rest"),
+    ):
         for measure, name in (("w1", "whole spectrum"), ("bulk-w1", "bulk")):
             a = of_groups(measured, at_budget(measure, BUDGET), MAIN, ours)
             b = of_groups(measured, at_budget(measure, BUDGET), MAIN, theirs)
