@@ -185,8 +185,8 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         "W1 of the whole spectrum and of the bulk alone, at the document's 320 products, as it is and after deflation.",
         "A network agrees where KPM has more than twice the error of Lanczos, or no density. "
         + _USUALLY
-        + " Added after a run of six networks, whose verdict stands beside it: after deflation, Lanczos with bounds of the "
-        "rest too, as KPM has them.",
+        + " Added after a run of six networks, whose verdict stands beside it: after deflation, Lanczos with "
+        "bounds of the rest too, as KPM has them.",
         methods.temperamental,
     ),
     _claim(
