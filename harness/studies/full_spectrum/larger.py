@@ -18,7 +18,7 @@ from hessbench.reports.full_spectrum import method_verdicts as names
 from hessbench.reports.full_spectrum.groups import CLASSES, LARGE, TrainedGroup
 from hessbench.seeding import derive_seed, make_generator
 from hessbench.studies.full_spectrum.exact import LAST, class_means
-from hessbench.studies.full_spectrum.networks import built, catalog, chosen_rate, spec_of
+from hessbench.studies.full_spectrum.networks import accuracy, built, catalog, chosen_rate, spec_of
 from hessbench.studies.full_spectrum.pipelines import PIPELINES, score_pipelines
 from hessbench.studies.units import UnitCosts, UnitRecord, costs_of
 
@@ -58,6 +58,20 @@ def measure_perceptron(record: UnitRecord, group: TrainedGroup, run: int, first:
     class_means(record, LARGE, G, few)
     record.keep("top-h", top[:LAST])
     record.keep("top-g", exact[::-1][:LAST])
+
+
+def measure_training(record: UnitRecord, family: str, group: TrainedGroup, run: int, rate: float) -> None:
+    """Train a network with one rate of the grid, and keep its weights; its share of test images that are right.
+
+    Args:
+        record: Takes it down.
+        family: Architecture.
+        group: How it is trained.
+        run: Number of the training.
+        rate: First learning rate.
+    """
+    problem = f"{family} {group.data} n={group.per_class} rate={rate:g}"
+    record.add("accuracy", accuracy(spec_of(group, run, rate, "hessian", family=family)), problem=problem)
 
 
 def measure_convolutional(

@@ -36,6 +36,12 @@ def recipe(group: TrainedGroup, rate: float, epochs: int = _EPOCHS) -> str:
     return f"rate:{rate:g}+momentum:0.9+decay:0.0005+batch:{batch}+schedule:thirds+epochs:{epochs}"
 
 
+def steps_of(group: TrainedGroup) -> int:
+    """Updates of the document's recipe."""
+    samples = 10 * group.per_class
+    return _EPOCHS * (samples // min(_BATCH, samples))
+
+
 def spec_of(
     group: TrainedGroup,
     run: int,
@@ -79,7 +85,7 @@ def network_of(op: LinearOperator) -> Network:
 @cache
 def chosen_rate(group: TrainedGroup, run: int, family: str = "") -> float:
     """The rate of the document's grid with the most test images right; of equal ones the first."""
-    return max(RATES, key=lambda rate: _accuracy(spec_of(group, run, rate, "hessian", family=family, engine=_PLAIN)))
+    return max(RATES, key=lambda rate: accuracy(spec_of(group, run, rate, "hessian", family=family, engine=_PLAIN)))
 
 
 def dense(spec: str) -> Tensor:
@@ -91,7 +97,8 @@ def dense(spec: str) -> Tensor:
 _PLAIN: Final = "kept-graph"
 
 
-def _accuracy(spec: str) -> float:
+def accuracy(spec: str) -> float:
+    """Share of 100 test images of each class that a network gets right; its spec is that of a training matrix."""
     text = spec.replace("split=train", "split=test")
     start = text.index("per_class=")
     end = text.index(",", start)

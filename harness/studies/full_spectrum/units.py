@@ -7,8 +7,9 @@ from typing import Final
 
 from hessbench.reports.full_spectrum.groups import BY_SIZE, FASHION, MAIN, MNIST, RUNS, SHALLOW, SMOOTH, TrainedGroup
 from hessbench.studies.full_spectrum.exact import measure_ggn, measure_network
-from hessbench.studies.full_spectrum.larger import measure_convolutional, measure_perceptron
+from hessbench.studies.full_spectrum.larger import measure_convolutional, measure_perceptron, measure_training
 from hessbench.studies.full_spectrum.lines import measure_controls
+from hessbench.studies.full_spectrum.networks import RATES, steps_of
 from hessbench.studies.scale import Scale, StudySetting
 from hessbench.studies.units import Unit
 
@@ -57,12 +58,17 @@ def _medium(setting: StudySetting) -> list[Unit]:
     for data in ("mnist", "fashion-mnist"):
         for per_class in (10, 100):
             group = TrainedGroup(data, per_class=per_class)
+            name = f"{_CNN} {data} n={per_class}"
+            for rate in RATES:
+                measure = partial(measure_training, family=_CNN, group=group, run=first, rate=rate)
+                units.append(_unit(f"{name} rate={rate:g}", measure, 0.2 * steps_of(group) + 10))
             for run in runs:
                 measure = partial(
                     measure_convolutional, family=_CNN, group=group, run=run, first=first, device=setting.device,
                     splits=("train", "test"),
                 )  # fmt: skip
-                units.append(_unit(f"{_CNN} {data} n={per_class} run={run}", measure, 300 if per_class == 10 else 460))
+                training = 0.2 * steps_of(group) if run != first else 0
+                units.append(_unit(f"{name} run={run}", measure, training + (60 if per_class == 10 else 150)))
     return units
 
 
