@@ -9,7 +9,9 @@ from typing import Final
 import numpy as np
 
 from hessbench.estimand.base import Array
+from hessbench.reports.claims.claim import ClaimOutcome
 from hessbench.reports.claims.measured import Measured
+from hessbench.reports.claims.rules import usually
 
 CLASSES: Final = 10
 """Classes C of every data set here."""
@@ -93,6 +95,11 @@ def numbers(found: dict[str, float]) -> Array:
 def agreeing(found: dict[str, float], test: Callable[[float], bool]) -> int:
     """How many units pass a test."""
     return sum(test(value) for value in found.values())
+
+
+def usual(agreeing_units: int, units: int) -> ClaimOutcome:
+    """What is said to be usual, as `usually`; fewer networks than a group has decide nothing."""
+    return usually(agreeing_units, units) if units >= RUNS else ClaimOutcome.UNDECIDED
 
 
 def spread(values: Array) -> str:

@@ -8,8 +8,7 @@ import numpy as np
 
 from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict
 from hessbench.reports.claims.measured import Measured
-from hessbench.reports.claims.rules import usually
-from hessbench.reports.full_spectrum.groups import LARGE, MAIN, agreeing, numbers, of_groups, spread
+from hessbench.reports.full_spectrum.groups import LARGE, MAIN, agreeing, numbers, of_groups, spread, usual
 
 PLAIN: Final = "lanczos-density"
 BY_LANCZOS: Final = "lanczos-density, deflation by Lanczos 40"
@@ -42,7 +41,7 @@ def without_reorthogonalisation(measured: Measured) -> tuple[ClaimVerdict, ...]:
     changes, failures = of_groups(measured, "none-over-full", MAIN), of_groups(measured, "solver-failures", MAIN)
     bad = int(numbers(failures).sum())
     near = agreeing(changes, lambda it: it <= 1.1)
-    outcome = usually(near, len(changes))
+    outcome = usual(near, len(changes))
     if bad:
         outcome = ClaimOutcome.REFUTED
     detail = (
@@ -51,7 +50,7 @@ def without_reorthogonalisation(measured: Measured) -> tuple[ClaimVerdict, ...]:
     )
     ghosts = of_groups(measured, "ghosts", MAIN)
     some = agreeing(ghosts, lambda it: it > 0)
-    eigenvalues = usually(len(ghosts) - some, len(ghosts))
+    eigenvalues = usual(len(ghosts) - some, len(ghosts))
     return (
         ClaimVerdict(outcome, detail, "the density"),
         ClaimVerdict(
@@ -80,7 +79,7 @@ def deflation(measured: Measured) -> tuple[ClaimVerdict, ...]:
                 f"smaller in {smaller} of {len(ratios)} networks at {budget} products; ratio "
                 f"{spread(numbers(ratios))}; error {spread(numbers(ours))} beside {spread(numbers(theirs))}"
             )
-            verdicts.append(ClaimVerdict(usually(smaller, len(ratios)), detail, f"{name}: {method}"))
+            verdicts.append(ClaimVerdict(usual(smaller, len(ratios)), detail, f"{name}: {method}"))
     return tuple(verdicts)
 
 
@@ -94,7 +93,7 @@ def price_of_deflation(measured: Measured) -> tuple[ClaimVerdict, ...]:
         f"{near} of {len(cheap)} networks), 2560 of the document's iteration {spread(numbers(simple))}"
     )
     # The document calls its choice natural, with the QR algorithm as one example: Lanczos is as good at 1/64.
-    return (ClaimVerdict(usually(len(cheap) - near, len(cheap)), detail, "2560 products needed"),)
+    return (ClaimVerdict(usual(len(cheap) - near, len(cheap)), detail, "2560 products needed"),)
 
 
 def contains(measured: Measured) -> tuple[ClaimVerdict, ...]:
@@ -138,7 +137,7 @@ def temperamental(measured: Measured) -> tuple[ClaimVerdict, ...]:
                 f"more than twice the error of Lanczos in {worse} of {len(a)} networks at {BUDGET} products; ratio "
                 f"{spread(ratios)}; {lost} without a density"
             )
-            verdicts.append(ClaimVerdict(usually(worse, len(a)), detail, f"{name}, {kind}"))
+            verdicts.append(ClaimVerdict(usual(worse, len(a)), detail, f"{name}, {kind}"))
     return tuple(verdicts)
 
 
@@ -153,4 +152,4 @@ def at_scale(measured: Measured) -> tuple[ClaimVerdict, ...]:
         f"P = 118,282: the C outliers of G within 1 % in {near} of {len(outliers)} networks; W1 over the mean distance "
         f"to the mean {spread(numbers(found))}; tens of millions of parameters are the scale medium"
     )
-    return (ClaimVerdict(usually(near, len(outliers)), detail, LARGE),)
+    return (ClaimVerdict(usual(near, len(outliers)), detail, LARGE),)

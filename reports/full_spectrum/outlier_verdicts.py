@@ -10,7 +10,6 @@ import scipy.stats
 from hessbench.estimand.base import Array
 from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict
 from hessbench.reports.claims.measured import Measured
-from hessbench.reports.claims.rules import usually
 from hessbench.reports.full_spectrum.groups import (
     BY_SIZE,
     CLASSES,
@@ -23,6 +22,7 @@ from hessbench.reports.full_spectrum.groups import (
     numbers,
     of_groups,
     spread,
+    usual,
 )
 
 ALIKE: Final = 0.1
@@ -45,13 +45,13 @@ def number_of_outliers(measured: Measured) -> tuple[ClaimVerdict, ...]:
             good = agreeing(found, lambda place: place in (CLASSES - 1, CLASSES))
             places = ", ".join(f"{place:.0f}" for place in sorted(found.values()))
             detail = f"at C - 1 or C in {good} of {len(found)} networks; places {places}"
-            verdicts.append(ClaimVerdict(usually(good, len(found)), detail, subject))
+            verdicts.append(ClaimVerdict(usual(good, len(found)), detail, subject))
     large = measured.by_unit("gap-place", problem=LARGE)
     if large:
         good = agreeing(large, lambda place: place in (CLASSES - 1, CLASSES))
         places = ", ".join(f"{place:.0f}" for place in sorted(large.values()))
         verdicts.append(
-            ClaimVerdict(usually(good, len(large)), f"in {good} of {len(large)}; places {places}", f"{LARGE}, MNIST")
+            ClaimVerdict(usual(good, len(large)), f"in {good} of {len(large)}; places {places}", f"{LARGE}, MNIST")
         )
     return tuple(verdicts) or _none("no spectrum")
 
@@ -63,7 +63,7 @@ def residual_without_outliers(measured: Measured) -> tuple[ClaimVerdict, ...]:
     detail = (
         f"in {good} of {len(ours)} networks; largest ratio of R {spread(numbers(ours))}; of H {spread(numbers(theirs))}"
     )
-    return (ClaimVerdict(usually(good, len(ours)), detail),)
+    return (ClaimVerdict(usual(good, len(ours)), detail),)
 
 
 def same_locations(measured: Measured) -> tuple[ClaimVerdict, ...]:
@@ -125,7 +125,7 @@ def spanned_by_class_means(measured: Measured) -> tuple[ClaimVerdict, ...]:
         large = measured.by_unit(measure, problem=LARGE)
         if large:
             detail += f"; {LARGE}: {spread(numbers(large))}"
-        verdicts.append(ClaimVerdict(usually(good, len(found)), detail, subject))
+        verdicts.append(ClaimVerdict(usual(good, len(found)), detail, subject))
     return tuple(verdicts)
 
 
@@ -200,10 +200,10 @@ def _permuted(x: Array, y: Array) -> Array:
 
 def _between(found: dict[str, float], small: float, large: float) -> ClaimOutcome:
     """Borne out where usually small, refuted where usually large."""
-    outcome = usually(agreeing(found, lambda it: it <= small), len(found))
+    outcome = usual(agreeing(found, lambda it: it <= small), len(found))
     if outcome is ClaimOutcome.BORNE_OUT or not found:
         return outcome
-    far = usually(agreeing(found, lambda it: it >= large), len(found))
+    far = usual(agreeing(found, lambda it: it >= large), len(found))
     return ClaimOutcome.REFUTED if far is ClaimOutcome.BORNE_OUT else ClaimOutcome.UNDECIDED
 
 

@@ -11,7 +11,10 @@ from hessbench.reports.full_spectrum import bulk_verdicts as bulk
 from hessbench.reports.full_spectrum import method_verdicts as methods
 from hessbench.reports.full_spectrum import outlier_verdicts as outliers
 
-_USUALLY: Final = "Borne out: in 9 of 10 networks (5 of 5). Refuted: in at most 1 of 10 (0 of 5). Undecided between."
+_USUALLY: Final = (
+    "Borne out: in 9 of 10 networks (5 of 5). Refuted: in at most 1 of 10 (0 of 5). Undecided between, and, since a "
+    "first run in which 2 of 2 and 4 of 4 bore a claim out, of fewer than five networks."
+)
 
 
 def _claim(
