@@ -13,7 +13,7 @@ from hessbench.reports.claims.study_page import short
 from hessbench.reports.full_spectrum.groups import CLASSES
 from hessbench.reports.writing.palette import look
 
-POINTS: Final = 240
+POINTS: Final = 200
 """Points of a curve: enough for a figure, and short in a file."""
 
 FLOOR: Final = 1e-6

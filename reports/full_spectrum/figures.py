@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
-from hessbench.reports.full_spectrum.drawing_spectra import draw_spectrum, faint_grid, rounded, smooth
+from hessbench.reports.full_spectrum.drawing_spectra import POINTS, draw_spectrum, faint_grid, rounded, smooth
 from hessbench.reports.full_spectrum.groups import BY_SIZE, CLASSES, MAIN, TrainedGroup
 from hessbench.reports.full_spectrum.method_figures import draw_errors, draw_signs
 from hessbench.reports.full_spectrum.method_verdicts import BUDGET, BY_LANCZOS, PLAIN
@@ -106,9 +106,9 @@ def _parts(measured: Measured) -> StudyFigure | None:
     frames: list[pd.DataFrame] = []
     spectra = {name: measured.array(unit, what) for what, name in _MATRICES}
     h = np.sort(spectra["H"])
-    wide = np.linspace(min(float(h[0]), float(spectra["R"].min())) * 1.1, float(h[-1]) * 1.03, 240)
+    wide = np.linspace(min(float(h[0]), float(spectra["R"].min())) * 1.1, float(h[-1]) * 1.03, POINTS)
     reach = float(np.abs(spectra["R"]).max()) * 1.1
-    zoom = np.linspace(-reach, reach, 240)
+    zoom = np.linspace(-reach, reach, POINTS)
     decades = np.geomspace(1e-6 * h[-1], h[-1] * 1.2, 120)
     with style.context(["default", RC]):
         figure = Figure(figsize=(10.6, 6.2), layout="constrained")
@@ -155,7 +155,7 @@ def _tail(measured: Measured) -> StudyFigure | None:
                 r = measured.array(unit, "r")
                 for sign, side, place in ((1.0, "positive", 1), (-1.0, "negative", 0)):
                     values = np.sort(sign * r[sign * r > 1e-8 * np.abs(r).max()])
-                    keep = np.unique(np.geomspace(1, values.size, 90).astype(int)) - 1
+                    keep = np.unique(np.geomspace(1, values.size, 50).astype(int)) - 1
                     x, y = values[::-1][keep], (keep + 1) / r.size
                     axes.plot(x, y, color=look(place).colour, linewidth=0.9, alpha=0.65,
                               label=side if unit == units[0] else "_")  # fmt: skip
