@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, final
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hessbench.counted_factor import CountingFactor
 from hessbench.counted_parts import CountingRows, checked_numbers
-from hessbench.operator_parts import Parts
+from hessbench.operator_parts import GroupForms, Parts
 from hessbench.operator_structure import Structure
 from hessbench.operators import (
     LinearOperator,
@@ -138,6 +138,32 @@ class CountingOperator(Single, Multiplies):
         inner = self._offering("subset", "is no sum over samples", "subset")
         samples = checked_numbers(samples, self._info.population, "a subset")
         return CountingOperator(inner.subset(samples, weights), spending=self.spending)
+
+    @property
+    def forms(self) -> Callable[[Tensor, Sequence[tuple[int, int]]], GroupForms]:
+        """v_g^T A v_g of parts of a vector: of every two, charged as one product before they are made.
+
+        A form takes tangents and no sweep backwards: two cost no more than a product.
+
+        Raises:
+            AttributeError: If the operator has none; products then tell the same.
+        """
+        forms = self._offering("forms", "has no forms", "parts").forms
+
+        def counted(v: Tensor, groups: Sequence[tuple[int, int]]) -> GroupForms:
+            v = plain_block(v, "forms")
+            check_block(v[:, None], self.dim, self.dtype, self.device, "forms")
+            self.spending.charge(self._info.kind, (len(groups) + 1) // 2, self._info.samples, self._info.population)
+            found: list[GroupForms] = []
+
+            def make(vector: Tensor) -> Tensor:
+                found.append(forms(vector, groups))
+                return found[0].values
+
+            self.spending.timed(make, v)
+            return found[0]
+
+        return counted
 
     @cached_property
     def parts(self) -> Parts:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self, final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.module_tracker import ModuleTracker
 
 Shape = Sequence[int]
 
@@ -50,4 +51,17 @@ def counting_flops() -> FlopCounterMode:
     Convolutions and products of matrices, of a matrix and a vector, and of two vectors are counted, a multiplication
     and an addition as two; what works on single entries is not.
     """
-    return FlopCounterMode(display=False, custom_mapping=dict(_LEFT_OUT))
+    counter = FlopCounterMode(display=False, custom_mapping=dict(_LEFT_OUT))
+    counter.mod_tracker = _NoModules()
+    return counter
+
+
+@final
+class _NoModules(ModuleTracker):
+    """Follows no modules: the hooks by which torch would are hooks on gradients, which the rules do not take."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -67,6 +68,35 @@ class Sampled(Protocol):
         Args:
             samples: Numbers of the samples, (m,), each at most once, m at least 1.
             weights: Weights (m,), not negative; all 1 by default, when all samples give the operator itself.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class GroupForms:
+    """What an operator A says of the parts of one vector v, v_g being v inside one group of parameters, 0 elsewhere.
+
+    Attributes:
+        values: v_g^T A v_g, (G,) in float64 on the CPU; NaN where it is not known.
+        sizes: The sizes of what these are sums of, of which their rounding is a small multiple of eps, (G,).
+    """
+
+    values: Tensor
+    sizes: Tensor
+
+
+@runtime_checkable
+class Formed(Protocol):
+    """An operator that says what it is inside groups of parameters, without whole products."""
+
+    def forms(self, v: Tensor, groups: Sequence[tuple[int, int]], /) -> GroupForms:
+        """v_g^T A v_g of the parts of a vector.
+
+        Args:
+            v: A vector, (n,).
+            groups: Parts start..stop of it, (G,).
+
+        Cost: less than a product for every two groups.
         """
         ...
 

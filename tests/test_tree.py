@@ -27,6 +27,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "protocol": (),
     "definitions": ("protocol",),
     "catalog": ("protocol", "definitions"),
+    "eigenvectors": ("protocol", "definitions", "catalog"),
     "ledger": ("protocol", "definitions"),
     "cells": ("protocol", "definitions", "ledger"),
     "laws": ("protocol", "definitions"),
@@ -48,6 +49,7 @@ SEES: dict[str, tuple[str, ...]] = {
         "protocol", "definitions", "problems.networks", "problems.curvature", "problems.curvature.engines",
         "problems.curvature.rules",
     ),
+    "problems.tangent_kernel": ("protocol", "definitions", "problems.networks", "problems.curvature"),
     "problems.timing": ("protocol", "problems.networks", "problems.curvature", "problems.curvature.engines"),
     "problems.network_problem": (
         "protocol", "definitions", "problems.parameters", "problems.networks", "problems.curvature",

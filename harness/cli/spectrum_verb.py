@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from hessbench.cli.conditions import read_conditions
+from hessbench.cli.kept_vectors import FOLDER, keep_vectors, print_vectors, vector_products, with_vectors
 from hessbench.cli.plan_prices import say
 from hessbench.cli.quantities import parse_seconds
 from hessbench.cli.spectrum_suite import (
@@ -21,6 +22,7 @@ from hessbench.cli.spectrum_suite import (
     spectrum_suite,
 )
 from hessbench.cli.spectrum_target import ProblemTarget, find_target
+from hessbench.eigenvectors import read_eigenvectors
 from hessbench.ledger.environment import current_command
 from hessbench.ledger.reading import Ledger
 from hessbench.reports.spectra.axis import SCALES, Scale
@@ -45,6 +47,7 @@ _PAGE = "spectrum"
 @click.option("--yes", is_flag=True, help="Start whatever it takes.")
 @click.option("--axis", "axes", default="", help="Axes of the density, with commas: linear, log, symlog.")
 @click.option("--sigma", type=float, help="Width of the Gaussian, as a share of half the axis.")
+@click.option("--keep-vectors", "keeps", is_flag=True, help="Keep the eigenvectors of a problem too, of any size.")
 @click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Python file with METHODS or PROBLEMS.")
 @click.option("--device", help="cpu or cuda; cpu by default.")
 @click.option("--dtype", help="float32 or float64; float32 by default.")
@@ -59,6 +62,7 @@ def command(
     yes: bool,
     axes: str,
     sigma: float | None,
+    keeps: bool,
     plugins: tuple[str, ...],
     device: str | None,
     dtype: str | None,
@@ -78,14 +82,16 @@ def command(
     limit_s = parse_seconds(limit)
     found = find_target(target, plugins)
     if isinstance(found, Path):
-        if k is not None or budget is not None:
-            raise ValueError("--k and --budget are for a problem; of a run's folder what it keeps is drawn")
+        if k is not None or budget is not None or keeps:
+            raise ValueError(
+                "--k and --budget are for a problem, as --keep-vectors is; of a run's folder what it keeps is drawn"
+            )
         folder, page_at, said = found, Path(out) if out else found / _PAGE, []
     else:
         conditions = read_conditions(device, dtype, threads, "none", "none")
         folder = Path(out) if out else Path("runs") / f"spectrum-{file_stem(found.spec)}"
         asked = (VALUES if k is None else k, BUDGET if budget is None else budget)
-        said = _computed(found, folder, asked, conditions, None if yes else limit_s, yes=yes)
+        said = _computed(found, folder, asked, conditions, None if yes else limit_s, yes=yes, keeps=keeps)
         page_at = folder / _PAGE
     ledger = Ledger.read(folder)
     page, spectra = write_spectra(
@@ -94,6 +100,8 @@ def command(
     console = table_console(100)
     for spectrum in spectra:
         print_spectrum(spectrum, console)
+    if keeps:
+        print_vectors(read_eigenvectors(folder / FOLDER), console)
     for sentence in said:
         say(console, sentence)
     console.print(f"page: {page}", highlight=False, soft_wrap=True, markup=False)
@@ -122,6 +130,7 @@ def _computed(
     limit_s: float | None,
     *,
     yes: bool,
+    keeps: bool,
 ) -> list[str]:
     """Price and run the suite of a problem into a folder; what is to be said of it.
 
@@ -137,6 +146,8 @@ def _computed(
     if all(entry.skip_reason for entry in planned):
         raise ValueError(f"{problem.name}: {planned[0].skip_reason}")
     price = price_suite([entry for entry in planned if not entry.skip_reason], target, tell)
+    extra = vector_products(asked[0], problem.dim, asked[1]) if keeps else 0
+    price = with_vectors(price, extra)
     tell(f"{problem.name}: {price.text}; {price.told}")
     if not yes:
         refuse_long(price, limit_s, problem.name)
@@ -145,6 +156,8 @@ def _computed(
     summary = run(suite, folder, options, reporter=reporter(log))
     for line in (*summary.failure_lines, *(f"skipped ({cells}): {why}" for why, cells in summary.reasons.items())):
         tell(line)
+    if keeps:
+        keep_vectors(problem, folder, asked[0], extra, conditions, tell)
     said = [f"Predicted before: {price.text}."]
     if not references:
         said.append("References that are not kept were not made: they would take longer than the spectrum.")

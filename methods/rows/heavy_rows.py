@@ -82,7 +82,9 @@ def heavy_rows(
         if spent + made > num_matvecs:
             return
         B = parts.rows(torch.from_numpy(ranking.order[start:made]))
-        diagonal = diagonal + B.square().sum(dim=1, dtype=torch.float64)
+        diagonal = diagonal.clone()
+        for b in B.unbind(dim=1):  # each is read once, and squared in float64
+            diagonal.addcmul_(b, b)
         if gram is not None:
             gram.append(B)
         so_far = _SoFar(diagonal, made, ranking, gram, count)
@@ -192,7 +194,8 @@ def _least(dim: int, *, chunk: int, k: int | None = None, **_: object) -> int:
     return max(chunk, min(k or 1, dim))
 
 
-def _widths(num_matvecs: int, *, chunk: int, **_: object) -> tuple[int, ...]:
+def row_widths(num_matvecs: int, *, chunk: int, **_: object) -> tuple[int, ...]:
+    """Widths of the blocks of rows."""
     return (min(chunk, num_matvecs),)
 
 
@@ -219,6 +222,6 @@ HEAVY_ROWS = Method(
     citation=CITATION,
     version="1",
     min_matvecs=_least,
-    block_widths=_widths,
+    block_widths=row_widths,
     footprint=_footprint,
 )

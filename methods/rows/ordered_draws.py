@@ -16,6 +16,8 @@ _LEAST_LEFT: Final = 1e-6
 
 _POINTS: Final = 200
 _LARGEST_COUNTED: Final = 3.0
+_MANY: Final = 1000
+_WITHIN: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ def draw(sizes: Array, count: int, generator: torch.Generator) -> Drawn:
     """
     clocks = torch.empty(sizes.size, dtype=torch.float64, device=generator.device)
     rings = clocks.exponential_(generator=generator).cpu().numpy() / sizes
-    places = np.argsort(rings, kind="stable")[:count]
+    # Sorted are the first ones alone: there may be many rows and few draws.
+    places = np.arange(rings.size) if count >= rings.size else np.argpartition(rings, count)[:count]
+    places = places[np.argsort(rings[places], kind="stable")]
     drawn = sizes[places]
     rest = float(np.delete(sizes, places).sum())
     left = rest + drawn[::-1].cumsum()[::-1]
@@ -65,10 +69,20 @@ def precision_weights(squares: Array, count: int) -> Array:
         (R_0 / R_k)^2, (count,), from 1.
     """
     times = np.concatenate([[0.0], np.geomspace(1e-3 / squares.max(), 50 / squares.min(), _POINTS)])
-    left = np.exp(-times[:, None] * squares)
-    numbers, sums = (1 - left).sum(axis=1), left @ squares
+    alike, counts = _alike(squares)
+    left = np.exp(-times[:, None] * alike)
+    numbers, sums = (1 - left) @ counts, left @ (alike * counts)
     expected = np.interp(np.arange(count), numbers, sums)
     return (1 / np.maximum(expected / squares.sum(), _LEAST_LEFT)) ** 2
+
+
+def _alike(squares: Array) -> tuple[Array, Array]:
+    """Numbers and how many there are of each; of many, those within 2 % of each other as their mean."""
+    if squares.size <= _MANY:
+        return squares, np.ones(squares.size)
+    places = np.floor(np.log(squares / squares.min()) / _WITHIN).astype(np.int64)
+    _, inside, counts = np.unique(places, return_inverse=True, return_counts=True)
+    return np.bincount(inside, squares) / counts, counts.astype(np.float64)
 
 
 @dataclass(frozen=True)

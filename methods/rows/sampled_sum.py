@@ -162,12 +162,13 @@ class RowSampler:
         return float(self._norms[first].sum()) + largest * float(self.ranking.squares[self.certain :].sum())
 
     def _take(self, numbers: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Tensor:
-        """Make rows and add them to what is known; the squares of their entries (n, r)."""
-        squares = self._rows(torch.from_numpy(numbers)).square().double()
-        self._norms[numbers] = squares.sum(dim=0).cpu().numpy()
+        """Make rows and add them to what is known; the squares of their entries (r, n)."""
+        squares = self._rows(torch.from_numpy(numbers)).T.double()
+        squares = squares * squares
+        self._norms[numbers] = squares.sum(dim=1).cpu().numpy()
         self._seen[numbers] = True
         self._made += numbers.size
-        self._known = self._known + squares.sum(dim=1)
+        self._known = self._known + squares.sum(dim=0)
         return squares
 
     def _draw(self, width: int) -> None:
@@ -183,9 +184,9 @@ class RowSampler:
         self._terms.append(known_trace + norms.cumsum() - norms + norms * drawn.inverse_chances)
         later = weights.sum() - weights.cumsum()
         shares = torch.from_numpy(later + weights * drawn.inverse_chances).to(squares)
-        self._weighted = self._weighted + float(weights.sum()) * before + squares @ shares
+        self._weighted = self._weighted + float(weights.sum()) * before + shares @ squares
         scaled = torch.from_numpy(weights * drawn.inverse_chances).to(squares)
-        self._moments += float((squares.square() @ scaled.square()).sum())
+        self._moments += float(torch.linalg.vector_norm(squares, dim=1).square() @ scaled.square())
 
 
 def _certain(ranking: Ranking, chunk: int, draws: int) -> int:

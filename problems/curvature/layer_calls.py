@@ -34,6 +34,7 @@ class LayerCall:
         outputs: Its outputs (m, ...), with their graph.
         version: That of the outputs when they were made: another one later says that they were written to.
         squares: Squared gradients of single samples.
+        rows: Its inputs (m, a), where it is a dense layer on them: the gradient of sample i in its weight is d_i x_i^T.
     """
 
     weight: Tensor
@@ -41,6 +42,7 @@ class LayerCall:
     outputs: Tensor
     version: int
     squares: Squares
+    rows: Tensor | None = None
 
 
 class LayerCalls(TorchFunctionMode):
@@ -72,7 +74,9 @@ class LayerCalls(TorchFunctionMode):
             if squares is None or given.get("weight") is None:
                 self.is_whole = False
             else:
-                self.found.append(LayerCall(given["weight"], given.get("bias"), result, result._version, squares))
+                x: Tensor | None = given["input"].detach() if func is torch.nn.functional.linear else None
+                rows = x if x is not None and x.ndim == 2 else None
+                self.found.append(LayerCall(given["weight"], given.get("bias"), result, result._version, squares, rows))
         return result
 
 

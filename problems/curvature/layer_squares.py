@@ -35,7 +35,7 @@ def layer_squares(network: Network, inputs: Inputs, weights: Tensor) -> Tensor |
     forward = network.forward if network.as_written is None else network.as_written
     with torch.enable_grad(), LayerCalls() as calls:
         outputs = forward(parameters, inputs)
-    starts = _starts(calls, parameters, weights.shape[0])
+    starts = starts_of(calls, parameters, weights.shape[0])
     if starts is None:
         return None
     columns = weights.permute(2, 0, 1).contiguous()
@@ -58,7 +58,7 @@ def _pulled(outputs: Tensor, layers: list[LayerCall], columns: Tensor, *, batche
     return list(zip(*found, strict=True))
 
 
-def _starts(calls: LayerCalls, parameters: Tensor, rows: int) -> list[tuple[int, int | None]] | None:
+def starts_of(calls: LayerCalls, parameters: Tensor, rows: int) -> list[tuple[int, int | None]] | None:
     """Where weight and bias of each call begin in the flat vector.
 
     None unless the weights and biases are the flat vector, each entry once; neither where outputs are written to in

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Final, NamedTuple, final
 
 import torch
 from torch import Tensor
 
+from hessbench.problems.curvature.layer_rows import layer_rows
 from hessbench.problems.curvature.sample_rows import sample_rows
-from hessbench.problems.networks.network import Network, refuse_infinite, root_of
+from hessbench.problems.networks.inputs import taken
+from hessbench.problems.networks.network import Batch, Network, refuse_infinite, root_of
 
 _ENTRIES: Final = 2**24
 """Entries of rows that are made in one pass."""
@@ -19,14 +22,39 @@ _SMALL_ROOT: Final = 64
 
 
 class _Roots(NamedTuple):
-    """Columns s_r of the roots: weights (N, L, R, W) of rows of W outputs, L of which are those of a sample.
+    """Roots (N L, W, R) of rows of W outputs, L of which are those of a sample.
 
-    Beside their norms those of the slopes of the losses, (N,).
+    Beside them the norms of their columns s_r, and those of the slopes of the losses, (N,).
     """
 
-    weights: Tensor
+    matrices: Tensor
     norms: Tensor
     slopes: Tensor
+
+
+@final
+class _Columns:
+    """The columns of roots (p, W, R) by descending norm, found for those that are asked for.
+
+    Args:
+        matrices: The roots.
+    """
+
+    def __init__(self, matrices: Tensor) -> None:
+        p, width, columns = matrices.shape
+        self._matrices = matrices
+        self._known = torch.zeros(p, dtype=torch.bool, device=matrices.device)
+        self._found = matrices.new_empty(p, min(width, columns), width)
+
+    def __call__(self, roots: Tensor, columns: Tensor) -> Tensor:
+        """Columns (r, W) of these numbers of these roots, (r,)."""
+        wanted = roots.unique()
+        new = wanted[~self._known[wanted]]
+        if new.numel():
+            left, sizes, _ = torch.linalg.svd(self._matrices[new], full_matrices=False)
+            self._found[new] = (left * sizes[:, None, :]).transpose(1, 2)
+            self._known[new] = True
+        return self._found[roots, columns]
 
 
 @final
@@ -49,6 +77,7 @@ class NetworkRows:
         self.num_samples = network.num_samples
         # In float64 the passes that rows of a sample share are worth more than the vectorised pass of convolutions.
         self._at_once = network.batched or network.parameters.dtype == torch.float32
+        self._by_layers: bool | None = None if network.batched else False
 
     @property
     def per_sample(self) -> int:
@@ -58,7 +87,7 @@ class NetworkRows:
     def root_norms(self) -> Tensor:
         """Norms ||s_r|| (num_rows,) on the CPU.
 
-        Cost: one forward pass and N small singular value decompositions, the first time.
+        Cost: one forward pass and the singular values of N small matrices, the first time; vectors come with the rows.
 
         Raises:
             ValueError: If the loss is not finite.
@@ -101,22 +130,50 @@ class NetworkRows:
                 part = slice(start, min(start + chunk, high))
                 places = (samples[part] - first).to(network.parameters.device)
                 weights = self._weights(numbers[part])
-                pieces.append(sample_rows(network, batch, places, weights, at_once=self._at_once))
+                pieces.append(self._piece(batch, places, weights))
             first += batch.size
         return torch.cat(pieces) if len(pieces) != 1 else pieces[0]
 
+    def _piece(self, batch: Batch, places: Tensor, weights: Tensor) -> Tensor:
+        """Rows of some samples of a batch: by layers where these have shown the rows of two samples to be theirs."""
+        network = self._network
+        rows = layer_rows(network, taken(batch.inputs, places), weights) if self._by_layers is not False else None
+        if rows is None:
+            self._by_layers = False
+        elif not self._by_layers:
+            ends = torch.tensor([0, rows.shape[0] - 1])
+            expected = sample_rows(network, batch, places[ends], weights[ends], at_once=self._at_once)
+            gap, size = (rows[ends] - expected).norm(dim=1), expected.norm(dim=1)
+            is_same = bool((gap <= torch.finfo(rows.dtype).eps ** 0.5 * size).all())
+            # Those of one sample would not tell whose they are.
+            if places[0] != places[-1] or not is_same:
+                self._by_layers = is_same
+        if rows is None or not self._by_layers:
+            return sample_rows(network, batch, places, weights, at_once=self._at_once)
+        return rows
+
     def _weights(self, numbers: Tensor) -> Tensor:
         """Weights (r, C) of all outputs of the samples."""
-        roots = self._roots.weights
-        _, groups, columns, width = roots.shape
-        numbers = numbers.to(roots.device)
-        samples, inside = numbers // (groups * columns), numbers % (groups * columns)
-        found = roots[samples, inside // columns, inside % columns]
+        groups, columns = self._roots.matrices.shape[0] // self.num_samples, self._num_columns
+        numbers = numbers.to(self._roots.matrices.device)
+        found = self._columns(numbers // columns, numbers % columns)
         if groups == 1:
             return found
-        spread = found.new_zeros(numbers.numel(), groups, width)
-        spread[torch.arange(numbers.numel(), device=found.device), inside // columns] = found
+        spread = found.new_zeros(numbers.numel(), groups, found.shape[1])
+        spread[torch.arange(numbers.numel(), device=found.device), numbers // columns % groups] = found
         return spread.flatten(1)
+
+    @property
+    def _num_columns(self) -> int:
+        """Columns of a root."""
+        return self._roots.norms.numel() // self._roots.matrices.shape[0]
+
+    @cached_property
+    def _columns(self) -> Callable[[Tensor, Tensor], Tensor]:
+        matrices = self._roots.matrices
+        if matrices.shape[2] > _SMALL_ROOT:
+            return lambda roots, columns: matrices[roots, :, columns]
+        return _Columns(matrices)
 
     @cached_property
     def _roots(self) -> _Roots:
@@ -127,16 +184,9 @@ class NetworkRows:
             with torch.no_grad():
                 outputs = network.forward(network.parameters, batch.inputs)
             refuse_infinite(network.loss.total(outputs, batch.targets), number)
-            columns = _by_size(self._root(outputs, batch.targets))
-            pieces.append(columns.reshape(batch.size, -1, *columns.shape[1:]))
+            pieces.append(self._root(outputs, batch.targets))
             slopes.append(network.loss.slope(outputs, batch.targets).reshape(batch.size, -1).norm(dim=1))
-        weights = torch.cat(pieces) * network.scale**0.5
-        return _Roots(weights, weights.norm(dim=3).flatten().cpu(), torch.cat(slopes).cpu() * network.scale)
-
-
-def _by_size(S: Tensor) -> Tensor:
-    """Columns of a root (m, W, R) with the same S S^T as rows (m, R', W), by descending norm where they are few."""
-    if S.shape[2] > _SMALL_ROOT:
-        return S.transpose(1, 2)
-    left, sizes, _ = torch.linalg.svd(S, full_matrices=False)
-    return (left * sizes[:, None, :]).transpose(1, 2)
+        matrices = torch.cat(pieces) * network.scale**0.5
+        few = matrices.shape[2] <= _SMALL_ROOT
+        norms = torch.linalg.svdvals(matrices) if few else matrices.norm(dim=1)
+        return _Roots(matrices, norms.flatten().cpu(), torch.cat(slopes).cpu() * network.scale)

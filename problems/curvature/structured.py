@@ -15,11 +15,12 @@ from hessbench.operator_parts import Parts
 from hessbench.operator_structure import Structure
 from hessbench.operators import Factor, Factored, LinearOperator, Multiplies, OperatorInfo, ProductKind, info_of
 from hessbench.problems.curvature.engines.output_rounding import rounding_size
-from hessbench.problems.curvature.matrices import ggn_operator, hessian_operator
+from hessbench.problems.curvature.matrices import ggn_operator
 from hessbench.problems.curvature.network_rows import NetworkRows
 from hessbench.problems.curvature.residual import residual_network
+from hessbench.problems.curvature.residual_part import ResidualPart
 from hessbench.problems.curvature.rules.structure import structure_of
-from hessbench.problems.curvature.subset import subset_operator
+from hessbench.problems.curvature.subset import part_operator, subset_network, subset_operator
 from hessbench.problems.networks.network import Network
 
 ROWS_ALONE: Final = "rows: a forward and a backward pass of single samples"
@@ -39,6 +40,7 @@ class _Deferred(Multiplies):
         self.network = network
         self._matrix = matrix
         self._make = make
+        self._compared: Final = set[str]()
         self.dim = network.parameters.numel()
         self.dtype = network.parameters.dtype
         self.device = network.parameters.device
@@ -64,6 +66,10 @@ class _Deferred(Multiplies):
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (dim, k)."""
         return self.products.matmat(block)
+
+    def _subset_of(self, samples: Tensor, weights: Tensor | None) -> LinearOperator:
+        """The matrix over some samples, whose engine is compared with the kept graph the first time."""
+        return subset_operator(self.network, self._matrix, samples, weights, compared=self._compared)
 
     def rounding_size(self) -> float:
         """What the products round by where terms cancel in them; see `curvature.engines.output_rounding`."""
@@ -96,7 +102,7 @@ class StructuredGGN(_Deferred):
 
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
         """G over some samples; see `hessbench.operator_parts.Sampled`."""
-        return subset_operator(self.network, "ggn", samples, weights)
+        return self._subset_of(samples, weights)
 
 
 @final
@@ -115,7 +121,7 @@ class StructuredHessian(_Deferred):
 
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
         """H - c I over some samples; see `hessbench.operator_parts.Sampled`."""
-        return subset_operator(self.network, "hessian", samples, weights)
+        return self._subset_of(samples, weights)
 
     @property
     def parts(self) -> Parts:
@@ -123,7 +129,7 @@ class StructuredHessian(_Deferred):
         network = self.network
         return Parts(StructuredGGN(network, lambda: ggn_operator(network)), _Residual(network), self._shift)
 
-    @property
+    @cached_property
     def structure(self) -> Structure:
         """Where the diagonal of R vanishes, shown from what the network computes."""
         return structure_of(self.network)
@@ -134,12 +140,12 @@ class _Residual(_Deferred):
     """R = H - G, with subsets of its samples."""
 
     def __init__(self, network: Network) -> None:
-        super().__init__(network, "hessian", lambda: hessian_operator(self._slopes))
-
-    @cached_property
-    def _slopes(self) -> Network:
-        return residual_network(self.network)
+        # Few products are made of it, beside rows: no engine is looked for.
+        super().__init__(
+            network, "hessian", lambda: part_operator(residual_network(network), "hessian", network.num_samples)
+        )
 
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
-        """R over some samples."""
-        return subset_operator(self._slopes, "hessian", samples, weights)
+        """R over some samples. Cost: a forward pass of these."""
+        part = residual_network(subset_network(self.network, samples, weights))
+        return ResidualPart(part, self.network.num_samples)

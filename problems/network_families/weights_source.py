@@ -10,6 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from hessbench.problem import Problem
 from hessbench.problems import data
 from hessbench.problems.networks import (
     flat_forward,
@@ -129,7 +130,7 @@ class Weights:
         if self.choice not in (TRAINED, RANDOM):
             weights = read_weights(data.data_file(self.choice))
             return load_state(self.shell, weights, f"{self.choice} for {self.architecture}")
-        initial = self._initial()
+        initial = self.initial
         step = self.recipe.steps if self.step == LAST else self.step
         if self.choice == RANDOM or step == 0:
             return initial
@@ -195,7 +196,7 @@ class Weights:
         replace(self, choice=TRAINED).state(say, progress)
         samples, test = self.samples, data.adapted(data.load(self.dataset, split="test"), self.shape)
         last = self.recipe.steps if self.step == LAST else self.step
-        known = history(self._initial(), self.architecture, samples.inputs, samples.labels, self.recipe, last)
+        known = history(self.initial, self.architecture, samples.inputs, samples.labels, self.recipe, last)
         return [
             {
                 "step": point.step,
@@ -219,11 +220,25 @@ class Weights:
             "test accuracy": float(hits) / test.labels.numel(),
         }
 
-    def _initial(self) -> dict[str, Tensor]:
+    @property
+    def initial(self) -> dict[str, Tensor]:
+        """Weights and statistics at step 0, by name."""
         drawn = (f"run {self.run}",) if self.run else ()
         return initial_state(self.shell, self.architecture, self.dataset, *drawn)
 
     def _is_cached(self) -> bool:
         samples = self.samples
         step = self.recipe.steps if self.step == LAST else self.step
-        return is_cached(self._initial(), self.architecture, samples.inputs, samples.labels, self.recipe, step)
+        return is_cached(self.initial, self.architecture, samples.inputs, samples.labels, self.recipe, step)
+
+
+def weights_of(problem: Problem) -> Weights:
+    """Where the trained weights of a registered problem come from: its module, initial state, data and recipe.
+
+    Raises:
+        ValueError: If it is not one of a network that is trained here.
+    """
+    owner = getattr(problem.train, "__self__", None)
+    if not isinstance(owner, Weights):
+        raise ValueError(f"problem {problem.name} is not at weights that are trained here: weights=trained is accepted")
+    return owner

@@ -49,7 +49,7 @@ class Descent:
     def __init__(
         self, model: nn.Module, initial: Mapping[str, Tensor], inputs: Tensor, labels: Tensor, recipe: Recipe
     ) -> None:
-        _check_samples(inputs, labels, recipe)
+        check_samples(inputs, labels, recipe)
         self.step = 0
         self._recipe = recipe
         self._loss = TRAINING_LOSSES[recipe.loss]
@@ -60,7 +60,7 @@ class Descent:
         self._named = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
         if not self._named:
             raise ValueError("the network has no parameter that may be trained: every one has requires_grad=False")
-        self._optimizer = _optimizer(self._named.values(), recipe)
+        self._optimizer = optimizer_of(self._named.values(), recipe)
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
         self._quiet = False
 
@@ -139,8 +139,7 @@ class Descent:
         size = self._recipe.batch_size
         epoch, place = divmod(self.step, self._labels.numel() // size)
         if epoch != self._epoch:
-            generator = np.random.default_rng(derive_seed("training-order", *self._recipe.seed, str(epoch)))
-            self._epoch, self._order = epoch, torch.as_tensor(generator.permutation(self._labels.numel()))
+            self._epoch, self._order = epoch, order_of_epoch(self._recipe, self._labels.numel(), epoch)
         return self._order[place * size : (place + 1) * size]
 
     def _forward(self, inputs: Tensor) -> Tensor:
@@ -170,7 +169,14 @@ class Descent:
         )
 
 
-def _optimizer(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+def order_of_epoch(recipe: Recipe, samples: int, epoch: int) -> Tensor:
+    """The order (samples,) in which an epoch takes the samples, a whole batch after the other."""
+    generator = np.random.default_rng(derive_seed("training-order", *recipe.seed, str(epoch)))
+    return torch.as_tensor(generator.permutation(samples))
+
+
+def optimizer_of(parameters: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+    """What updates parameters by a recipe; the rate is set at every step."""
     if recipe.optimiser == ADAM:
         betas = (recipe.momentum, _SECOND_MOMENT)
         return torch.optim.Adam(
@@ -202,7 +208,12 @@ def one_thread() -> Generator[None]:
         torch.set_num_threads(threads)
 
 
-def _check_samples(inputs: Tensor, labels: Tensor, recipe: Recipe) -> None:
+def check_samples(inputs: Tensor, labels: Tensor, recipe: Recipe) -> None:
+    """Refuse samples that do not fit each other or the recipe.
+
+    Raises:
+        ValueError: Saying what is accepted.
+    """
     samples = inputs.shape[0] if inputs.ndim else 0
     if samples == 0:
         raise ValueError("inputs must hold at least one sample, got none")

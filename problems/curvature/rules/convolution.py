@@ -38,6 +38,8 @@ def _convolved(site: Site) -> Rule:
             if live_x:
                 tangent += forward(tangents[0][0], w, None)
             return tangent[None]
+        if live_x and not live_b:
+            return forward(tangents[0].flatten(0, 1), w, None).unflatten(0, (-1, shape[0]))
         if live_x:
             return forward(tangents[0][0], w, shift)[None]
         return tangents[0].reshape(1, 1, -1, *(1,) * (len(shape) - 2)).expand(1, *shape)
@@ -60,7 +62,14 @@ def _convolved(site: Site) -> Rule:
 
         return term
 
-    return Rule(jvp, vjp, hvp_term if live_x and live_w else None, width=1, fresh=live_x or live_w)
+    return Rule(
+        jvp,
+        vjp,
+        hvp_term if live_x and live_w else None,
+        width=1,
+        fresh=live_x or live_w,
+        folds=live == (True, False, False),
+    )
 
 
 CONVOLUTION: Final[Mapping[object, Builder]] = MappingProxyType({aten.convolution.default: _convolved})

@@ -54,7 +54,7 @@ class Program:
     def __init__(self, tape: Tape) -> None:
         values = values_of(tape)
         ordered = values.ordered
-        store = Store(_channels_last if any(map(_convolves, ordered)) else _as_it_is)
+        store = store_of(ordered)
         rules = {
             value.number: rule_of(Site(value.node, values.live, store))
             for value in ordered
@@ -116,6 +116,19 @@ class Program:
             steps.append(hvp_step(back, back.rule.hvp_term(found[0])) if back.rule.hvp_term else vjp)
         return LinearisedGradient(total[0], partial(self._gradient_change, steps))
 
+    def cotangents(self, cotangent: Tensor) -> dict[int, Tensor]:
+        """Cotangents (*s) of the values whose node is not linear, by their numbers, from that (m, C) of the outputs."""
+        self._begin(cotangent[None])
+        kept: dict[int, Tensor] = {}
+        for back in self._back:
+            found = back.accumulator.take()
+            if found is None:
+                continue
+            back.rule.vjp(found, *back.accumulators)
+            if back.rule.hvp_term:
+                kept[back.number] = found[0]
+        return kept
+
     def _gradient_change(self, steps: Sequence[Step], V: Tensor, through_loss: ThroughLoss) -> Tensor:
         """See `LinearisedGradient.jvp`; the steps backwards multiply with the cotangents of that gradient."""
         if self._outputs is None:
@@ -164,6 +177,11 @@ def _width(largest: int) -> int:
     """Columns at a time for tangents of that many entries."""
     least, most = WIDTHS
     return max(least, min(most, CACHED // max(largest, 1)))
+
+
+def store_of(values: Sequence[LiveValue]) -> Store:
+    """What keeps the values of a network for its rules, in the layout that is fastest for it."""
+    return Store(_channels_last if any(map(_convolves, values)) else _as_it_is)
 
 
 def _convolves(value: LiveValue) -> bool:

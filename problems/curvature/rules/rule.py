@@ -55,6 +55,7 @@ class Rule:
         hvp_term: From the cotangent (*s) of the output that is kept, the map that takes the derivative of the
             cotangent, the tangents and the accumulators; None where the node is linear.
         width: Columns that it can take at a time; 0 for any.
+        folds: Whether `jvp` takes any number of them all the same.
         fresh: Whether the tangent that `jvp` makes has memory of its own, which may be written to.
         scale: For a node that multiplies each entry by a fixed factor, the same in place, which serves as jvp and
             as vjp where nothing else needs what it is given.
@@ -66,6 +67,7 @@ class Rule:
     width: int = 0
     fresh: bool = False
     scale: Callable[[Tensor], Tensor] | None = None
+    folds: bool = False
 
 
 class Store:

@@ -21,9 +21,12 @@ import torch
 
 from hessbench.operator_structure import Structure
 from hessbench.problems.curvature.rules.dependence import PARAMETERS, Course, Operation, Read, course_of
+from hessbench.problems.networks.inputs import tensors_of
 from hessbench.problems.networks.network import Batch, Network
 
 _SAMPLES: Final = 64
+_ENTRIES: Final = 2**17
+"""Entries of the inputs that are run at once, of 64 samples at least: of small networks the recording is what costs."""
 
 
 def structure_of(network: Network) -> Structure:
@@ -39,7 +42,7 @@ def structure_of(network: Network) -> Structure:
     Returns:
         Per parameter whether every output is affine in it, and the parts in which they are jointly so.
 
-    Cost: one forward pass that autograd follows, 64 samples at a time: less than a gradient.
+    Cost: one forward pass that autograd follows, 64 samples at a time or more: less than a gradient.
     """
     n = network.parameters.numel()
     curved = torch.zeros(n, dtype=torch.bool)
@@ -139,4 +142,6 @@ def _nothing(n: int) -> Structure:
 
 
 def _parts(batch: Batch) -> Iterable[Batch]:
-    return (batch.part(slice(start, start + _SAMPLES)) for start in range(0, batch.size, _SAMPLES))
+    entries = sum(tensor.numel() for tensor in tensors_of(batch.inputs))
+    step = max(_SAMPLES, _ENTRIES * batch.size // max(entries, 1))
+    return (batch.part(slice(start, start + step)) for start in range(0, batch.size, step))

@@ -99,6 +99,7 @@ def test_a_file_names_its_problem(tmp_path):
         (["."], "holds no ledger"),
         (["bare"], "nothing of a spectrum is kept there"),
         (["bare", "--k", "3"], "--k and --budget are for a problem"),
+        (["bare", "--keep-vectors"], "as --keep-vectors is"),
         (["mine.py:one", "--k", "0"], "k must be at least 1, got 0"),
         (["mine.py:one", "--budget", "7"], "budget must be at least 40 products for 10 eigenvalues, got 7"),
         (["mine.py:one", "--sigma", "0"], "sigma must be above 0 and at most 1"),

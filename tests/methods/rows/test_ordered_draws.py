@@ -68,6 +68,13 @@ def test_weights_of_equal_rows_grow_as_they_run_out():
     np.testing.assert_allclose(precision_weights(np.ones(10), 9), (10 / (10 - np.arange(9))) ** 2, rtol=0.02)
 
 
+def test_weights_of_many_rows_are_those_of_each_row_by_itself(monkeypatch):
+    squares = np.sort(np.exp(np.random.default_rng(0).normal(0, 4, 3000)))[::-1]
+    weights = precision_weights(squares, 3000)
+    monkeypatch.setattr("hessbench.methods.rows.ordered_draws._MANY", 3000)
+    np.testing.assert_allclose(weights, precision_weights(squares, 3000), rtol=2e-3)
+
+
 def test_the_mean_is_weighted_and_one_large_deviation_counts_four_times():
     found = ordered_estimate(np.asarray([1.0, 1.0, 1.0, 5.0]), np.ones(4), 2.0)
     assert found.value == 2.0

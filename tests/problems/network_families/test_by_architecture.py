@@ -267,7 +267,7 @@ def test_the_command_that_is_printed_trains_the_weights_that_are_missing(tmp_pat
 
     def key(weights):
         samples = weights.samples
-        return training_key(weights.architecture, weights._initial(), samples.inputs, samples.labels, weights.recipe)
+        return training_key(weights.architecture, weights.initial, samples.inputs, samples.labels, weights.recipe)
 
     for spec in (
         "mlp[activation=relu,data=digits-7x7,operator=ggn,per_class=3,widths=1024-1024]",

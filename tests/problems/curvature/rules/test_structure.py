@@ -9,6 +9,7 @@ from flat_architectures import CASES
 from torch import nn
 from torch.nn import functional
 
+from hessbench.flops import counting_flops
 from hessbench.operators import to_dense
 from hessbench.problems.curvature.matrices import curvature_operator
 from hessbench.problems.curvature.rules.structure import is_affine_in_each, structure_of
@@ -18,6 +19,7 @@ from hessbench.problems.networks.flat import module_forward
 from hessbench.problems.networks.network import Batch, Network
 from hessbench.problems.networks.restriction import restricted
 from hessbench.problems.references.dense import DENSE
+from hessbench.seeding import make_generator
 
 
 class Joined(nn.Module):
@@ -263,3 +265,13 @@ def test_claims_hold_for_architectures_of_no_registry(model):
     R = PlainCurvature(module, inputs, objective, mean=True).matrix("residual")
     forward, parameters = module_forward(module)
     check_soundness(structure_of(Network(forward, parameters, (Batch(inputs, targets),))), R)
+
+
+def test_the_structure_is_shown_while_flops_are_counted():
+    model = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3))
+    forward, parameters = module_forward(model)
+    network = Network(
+        forward, parameters, (Batch(torch.randn(4, 6, generator=make_generator(0)), torch.arange(4) % 3),)
+    )
+    with counting_flops():
+        assert is_affine_in_each(network)
