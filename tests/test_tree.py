@@ -110,8 +110,8 @@ SEES: dict[str, tuple[str, ...]] = {
         "reports.claims", "reports.sketch_resnet20",
     ),
     "studies.full_spectrum": (
-        "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",
-        "reports.full_spectrum",
+        "protocol", "definitions", "catalog", "problems", "problems.networks", "problems.spectra", "methods",
+        "methods.krylov", "studies.frame", "reports.claims", "reports.full_spectrum",
     ),
     # These run cells, as no other study does.
     "studies.interleaved": ("catalog", "cells", "running", "reports"),

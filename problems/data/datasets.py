@@ -165,6 +165,7 @@ DATASETS: Final[Mapping[str, DataSet]] = {
         DataSet("mnist", _MNIST),
         DataSet("mnist-7x7", _MNIST, window=4, stride=4),
         DataSet("fashion-mnist", _FASHION_MNIST),
+        DataSet("fashion-mnist-7x7", _FASHION_MNIST, window=4, stride=4),
         DataSet("cifar10", Origin("cifar10", 10, (32, 32, 3), 255, _CIFAR10), (_CIFAR10.mean, _CIFAR10.std)),
         DataSet("cifar100", Origin("cifar100", 100, (32, 32, 3), 255, _CIFAR100), (_CIFAR100.mean, _CIFAR100.std)),
     )

@@ -48,7 +48,7 @@ def mlp_problem(
     """A curvature matrix of a multilayer perceptron, trained in seconds when it is first needed.
 
     Args:
-        data: digits, digits-7x7, mnist, mnist-7x7, fashion-mnist, cifar10 or cifar100.
+        data: digits, digits-7x7, mnist, mnist-7x7, fashion-mnist, fashion-mnist-7x7, cifar10 or cifar100.
         widths: Units of the hidden layers, joined by hyphens, as in 128-128; each 1 to 200000.
         activation: tanh or relu.
         per_class: Images of each class that the matrix is a mean over.

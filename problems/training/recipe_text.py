@@ -16,6 +16,7 @@ BUILT_IN: Final = "built-in"
 """The word that stands for the recipe of the architecture."""
 
 _LINEAR: Final = "linear"
+_THIRDS: Final = "thirds"
 _MOST_STEPS: Final = 10_000_000
 
 
@@ -28,8 +29,8 @@ class RecipeChanges:
         rate: Learning rate.
         momentum: Of sgd; of adam the decay of the first moment.
         decay: Weight decay.
-        schedule: constant; step, a tenth from half of the steps on and a hundredth from three quarters on; or linear,
-            a straight line down to zero.
+        schedule: constant; step, a tenth from half of the steps on and a hundredth from three quarters on; thirds, the
+            same from one and from two thirds on; or linear, a straight line down to zero.
         batch: Samples of a minibatch.
         steps: Updates made.
         epochs: The same in passes over the samples, in place of `steps`.
@@ -111,6 +112,9 @@ def _schedule(name: str, steps: int) -> tuple[str, Knots]:
     if name == STEP:
         late = max(steps // 2 + 1, 3 * steps // 4)
         return STEP, ((steps // 2, 0.1), (late, 0.01))
+    if name == _THIRDS:
+        early = max(steps // 3, 1)
+        return STEP, ((early, 0.1), (max(2 * steps // 3, early + 1), 0.01))
     if name == _LINEAR:
         return PIECEWISE_LINEAR, ((0, 1.0), (max(steps, 1), 0.0))
     return CONSTANT, ()
@@ -147,7 +151,7 @@ _KINDS: Final[Mapping[str, Callable[[str, str], Any]]] = MappingProxyType(
         "rate": _number,
         "momentum": _number,
         "decay": _number,
-        "schedule": _word((CONSTANT, STEP, _LINEAR)),
+        "schedule": _word((CONSTANT, STEP, _THIRDS, _LINEAR)),
         "batch": _count,
         "steps": _count,
         "epochs": _count,

@@ -16,6 +16,7 @@ from hessbench.problems.data.datasets import data_set
         ("mnist", (1, 28, 28), 10, "mnist.npz"),
         ("mnist-7x7", (1, 7, 7), 10, "mnist.npz"),
         ("fashion-mnist", (1, 28, 28), 10, "fashion_mnist.npz"),
+        ("fashion-mnist-7x7", (1, 7, 7), 10, "fashion_mnist.npz"),
         ("cifar10", (3, 32, 32), 10, "cifar10.npz"),
         ("cifar100", (3, 32, 32), 100, "cifar100.npz"),
     ],
@@ -26,8 +27,8 @@ def test_a_data_set_has_its_published_shape(name, shape, classes, file):
     assert found.splits == ("train", "test")
 
 
-def test_there_are_seven():
-    assert len(DATASETS) == 7
+def test_there_are_eight():
+    assert len(DATASETS) == 8
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -35,6 +35,10 @@ def test_schedules_fall_by_the_end_of_any_number_of_steps(steps):
     halves = read_recipe(f"schedule:step+steps:{steps}").applied(plain, 640)
     assert halves.rate(steps // 2) == pytest.approx(0.01)
     assert halves.rate(steps + 1) == pytest.approx(0.001)
+    thirds = read_recipe(f"schedule:thirds+steps:{steps}").applied(plain, 640)
+    assert [thirds.rate(0), thirds.rate(max(1, steps // 3)), thirds.rate(steps + 1)] == pytest.approx(
+        [0.1, 0.01, 0.001]
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,7 @@ def test_schedules_fall_by_the_end_of_any_number_of_steps(steps):
         ("steps:99999999999999999999", "recipe: steps must be a whole number between 1 and 10000000"),
         ("batch:2.5", "recipe: batch must be a whole number"),
         ("optimiser:adamm", "recipe: optimiser must be one of sgd, adam, got 'adamm' .did you mean 'adam'"),
-        ("schedule:cosine", "recipe: schedule must be one of constant, step, linear, got 'cosine'"),
+        ("schedule:cosine", "recipe: schedule must be one of constant, step, thirds, linear, got 'cosine'"),
         ("steps:5+epochs:5", "recipe takes steps or epochs, not both"),
         ("", "got ''"),
     ],

@@ -1,0 +1,1 @@
+"""What the study of whole spectra runs: exact spectra of small networks, the document's pipeline on them and beyond."""

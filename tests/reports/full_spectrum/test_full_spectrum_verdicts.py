@@ -1,0 +1,106 @@
+"""The rules of the full-spectrum study on numbers whose verdicts are known."""
+
+import numpy as np
+import pytest
+
+from hessbench.reports.claims.measured import measured_of
+from hessbench.reports.full_spectrum.groups import BY_SIZE, LARGE, MAIN, SHALLOW, SMOOTH, of_groups
+from hessbench.reports.full_spectrum.method_verdicts import BUDGET, BY_LANCZOS, KPM, PLAIN, at_budget
+from hessbench.reports.full_spectrum.verdicts import CLAIMS
+
+
+def verdicts(title, rows):
+    (claim,) = [it for it in CLAIMS if it.title == title]
+    return {it.subject: it for it in claim.judge(measured_of(rows))}
+
+
+def main(measure, values, method="", groups=MAIN):
+    return [
+        {"unit": f"{group.name} run={run}", "problem": group.name, "method": method, "measure": measure, "value": value}
+        for group, part in zip(groups, np.array_split(np.asarray(values, dtype=float), len(groups)), strict=True)
+        for run, value in enumerate(part)
+    ]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda it: it.title)
+def test_nothing_measured_bears_nothing_out(claim):
+    outcomes = {str(it.outcome) for it in claim.judge(measured_of([]))}
+    assert outcomes <= {"undecided", "not testable here", "a theorem"}
+
+
+@pytest.mark.parametrize(
+    ("places", "outcome"), [([9] * 9 + [2], "borne out"), ([2] * 9 + [10], "refuted"), ([9] * 5 + [2] * 5, "undecided")]
+)
+def test_outliers_are_counted_by_the_place_of_the_widest_gap(places, outcome):
+    found = verdicts("As many outliers as classes", main("gap-place", places))
+    assert str(found["24-24, MNIST and Fashion"].outcome) == outcome
+
+
+def test_a_share_far_from_one_refutes_and_one_between_decides_nothing():
+    rows = main("outlier-shift", [0.3] * 10) + main("rayleigh-share", [0.85] * 10)
+    found = verdicts("The outliers are those of G", rows)
+    assert str(found["places of eigenvalues"].outcome) == "refuted"
+    assert str(found["Rayleigh share"].outcome) == "undecided"
+
+
+def test_residuals_with_a_gap_as_wide_as_that_of_the_hessian_do_not_agree():
+    found = verdicts("R has no outliers", main("gap-r", [1.2] * 10) + main("gap-h", [1.1] * 10))
+    assert str(found[""].outcome) == "refuted"
+
+
+def test_a_violated_theorem_is_no_theorem():
+    assert str(verdicts("H and G interlace", main("weyl", [0.5] * 10))[""].outcome) == "a theorem"
+    assert str(verdicts("H and G interlace", main("weyl", [1.5] * 10))[""].outcome) == "undecided"
+
+
+def test_more_outliers_with_samples_are_judged_over_the_networks():
+    rows = main("gaps-of-g", [2, 2, 3, 2, 3, 5, 4, 5, 5, 6, 8, 7, 9, 8, 9], groups=BY_SIZE)
+    assert str(verdicts("More outliers with more samples", rows)["G, train"].outcome) == "borne out"
+    rows = main("gaps-of-g", [9, 8, 9, 8, 9, 5, 4, 5, 5, 6, 3, 2, 2, 3, 2], groups=BY_SIZE)
+    assert str(verdicts("More outliers with more samples", rows)["G, train"].outcome) == "refuted"
+    rows = main("gaps-of-g", [3] * 15, groups=BY_SIZE)
+    assert str(verdicts("More outliers with more samples", rows)["G, train"].outcome) == "undecided"
+
+
+def test_one_miss_refutes_the_interval():
+    rows = [
+        {"unit": "u", "method": "explicit", "measure": name, "value": value}
+        for name, value in (("interval-misses", 1), ("interval-starts", 100), ("interval-worst", 0.01))
+    ]
+    found = verdicts("NORMALIZATION brings the spectrum into [-1, 1]", rows)
+    assert str(found["margin: explicit"].outcome) == "refuted"
+
+
+def test_a_run_without_a_density_counts_against_kpm():
+    measure = at_budget("w1", BUDGET)
+    rows = main(measure, [np.nan] * 10, KPM) + main(measure, [0.1] * 10, PLAIN)
+    found = verdicts("KPM is temperamental beside Lanczos", rows)
+    assert str(found["whole spectrum, as it is"].outcome) == "borne out"
+
+
+def test_factors_are_told_apart_on_planted_effects():
+    rng = np.random.default_rng(0)
+    rows = []
+    for group in (*MAIN, *SHALLOW):
+        by_data, by_shape = float(group.images == "MNIST"), float(group.widths == "34")
+        for k in range(1, 11):
+            rows += main(f"log-outlier-{k}", by_data + 0.01 * rng.standard_normal(5), groups=(group,))
+        for q in (50, 75, 90, 99):
+            rows += main(f"log-bulk-{q}", by_shape + 0.01 * rng.standard_normal(5), groups=(group,))
+    found = verdicts("The bulk by architecture, the outliers by data", rows)
+    assert {str(it.outcome) for it in found.values()} == {"borne out"}
+
+
+def test_symmetry_is_a_theorem_of_relu_and_a_measurement_of_tanh():
+    rows = main("trace-share-of-r", [1e-15] * 10) + main("symmetry-p", [0.01] * 10)
+    rows += main("trace-share-of-r", [0.2] * 5, groups=SMOOTH) + main("symmetry-p", [0.5] * 5, groups=SMOOTH)
+    found = verdicts("R is symmetric", rows)
+    assert str(found["trace, 24-24 ReLU"].outcome) == "a theorem"
+    assert str(found["signs, 24-24 ReLU"].outcome) == "refuted"
+    assert str(found["24-24 tanh"].outcome) == "refuted"
+
+
+def test_groups_are_told_apart_by_their_names():
+    rows = [*main("gap-place", range(10)), {"unit": "x", "problem": LARGE, "measure": "gap-place", "value": 3}]
+    assert list(of_groups(measured_of(rows), "gap-place", MAIN).values()) == list(range(10))
+    assert BY_LANCZOS != PLAIN
