@@ -73,7 +73,7 @@ STUDIES: Final[Mapping[str, Study | WholeStudy[Any]]] = MappingProxyType({
             name="few-gradients",
             summary="what traces, diagonals, first eigenvalues and densities of networks cost in gradients, by whole "
             "products and by rows, subsets of the samples and parts of the Hessian, and which targets that meets; "
-            "`hessbench train cnn-3c3d` gets the weights of one of them. Some fifteen minutes on two cores.",
+            "`hessbench train cnn-3c3d` gets the weights of one of them. Some twenty minutes on two cores.",
             claims=(),
             run=_few_gradients,
             write=write_few_gradients_study,

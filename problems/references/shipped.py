@@ -125,7 +125,9 @@ class Shelf:
 
     def find(self, estimand: Estimand) -> Reference | None:
         """The stored answer, cut to what is asked; None where there is none."""
-        for stored, reference in self._answers if self.fits else []:
+        for stored, kept in self._answers if self.fits else []:
+            # The files leave out what the problem says.
+            reference = replace(kept, dim=self.problem.dim)
             if isinstance(estimand, TopEigenvalues) and isinstance(stored, TopEigenvalues):
                 if stored.which == estimand.which and stored.k >= estimand.k:
                     first = reference.arrays["eigenvalues"][: estimand.k]

@@ -73,6 +73,13 @@ def test_fewer_eigenvalues_of_the_same_order_are_covered(k, shelf):
     assert not asked
 
 
+def test_a_stored_answer_says_the_dimension_that_the_bulk_is_counted_from(shelf):
+    found, _, _ = shelf
+    reference = found.references[Density](Density(outliers=2))
+    assert reference.dim == 6
+    assert Density(outliers=2).errors(reference.arrays, reference, "float64")["bulk_wasserstein1"] == 0.0
+
+
 def test_a_density_is_covered_whatever_its_delta(shelf):
     found, asked, _ = shelf
     found.references[Density](Density(0.1))
