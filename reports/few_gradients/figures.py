@@ -65,7 +65,7 @@ def draw_series(series: str, questions: Sequence[QuestionRuns], *, power_law: bo
         questions: Those of the series.
         power_law: Whether places are on a logarithmic axis with an exponent fitted, rather than names.
     """
-    names = list(dict.fromkeys(found.question.name for found in questions))
+    names = reached_questions(questions)
     with style.context(["default", RC]):
         figure = Figure(figsize=(11.4, 2.5 * len(names) + 0.6), layout="constrained")
         grid = figure.subplots(len(names), len(_SHOWN) + 1, squeeze=False)
@@ -84,6 +84,13 @@ def draw_series(series: str, questions: Sequence[QuestionRuns], *, power_law: bo
             axes.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.02), ncols=1, frameon=False,
                         fontsize=8)  # fmt: skip
         return to_svg(figure)
+
+
+def reached_questions(questions: Sequence[QuestionRuns]) -> list[str]:
+    """Names of the questions that any method answers within the level of a series, somewhere along it."""
+    return list(dict.fromkeys(
+        found.question.name for found in questions if np.isfinite(best(found, _LEVEL, WITH_BUILD)[1])
+    ))  # fmt: skip
 
 
 def _curves(axes: Axes, found: QuestionRuns, cost: str) -> None:
@@ -133,7 +140,7 @@ def _series(axes: Axes, chosen: Sequence[QuestionRuns], cost: str, *, power_law:
     seen: list[float] = []
     kinds = (
         (True, look(0), "-", "rows, subsets, parts: the best"),
-        (False, look(1), (0, (4, 2)), "whole products: the best"),
+        (False, look(1), (0, (4, 2)), "whole products, BackPACK: the best"),
     )
     for line, (structured, own, dashes, kind) in enumerate(kinds):
         costs = [_cost_in(found, cost, structured=structured, power_law=power_law) for found in chosen]

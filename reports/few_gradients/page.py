@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hessbench.reports.claims.study_page import PageFigure, keep_figure, short, write_study_page
-from hessbench.reports.few_gradients.figures import draw_curves, draw_series, of_series
+from hessbench.reports.few_gradients.figures import draw_curves, draw_series, of_series, reached_questions
 from hessbench.reports.few_gradients.results import (
     COSTS,
     COUNTED,
@@ -25,6 +25,9 @@ from hessbench.reports.few_gradients.results import (
 )
 from hessbench.reports.few_gradients.targets import TargetRow, target_rows
 from hessbench.reports.writing.units import DASH, significant
+
+_ROWS: Final = 5
+"""Of questions in a figure, which stays below 300 kB."""
 
 NAME: Final = "few-gradients"
 """Of the study."""
@@ -105,8 +108,8 @@ def points_frame(results: FewGradientsResults) -> pd.DataFrame:
     """A row for each point of each run."""
     return pd.DataFrame([
         {
-            "question": found.question.name, "network": found.question.network, "problem": found.question.problem,
-            "method": runs.method, "structured": runs.structured, "repeat": repeat, "matvecs": point.matvecs,
+            "question": found.question.name, "network": found.question.network, "method": runs.method,
+             "structured": runs.structured, "repeat": repeat, "matvecs": point.matvecs,
             "gradient_equivalents": short(point.gradient_equivalents), "gradients": short(point.gradients),
             "build_gradients": short(float(build)), "error": short(point.error),
             "half_width_99": short(point.half_width),
@@ -120,8 +123,8 @@ def costs_frame(results: FewGradientsResults) -> pd.DataFrame:
     """A row for each method of a question and level: the median of each cost, empty where it is not reached."""
     return pd.DataFrame([
         {
-            "question": found.question.name, "network": found.question.network, "method": runs.method,
-            "structured": runs.structured, "level": level, "repeats": len(runs.repeats),
+            "question": found.question.name, "network": found.question.network, "problem": found.question.problem,
+            "method": runs.method, "structured": runs.structured, "level": level, "repeats": len(runs.repeats),
             **{cost: _finite(median_cost(runs, level, cost)) for cost in COSTS},
         }
         for found in results.questions for runs in found.methods for level in LEVELS
@@ -210,15 +213,17 @@ def _figures(results: FewGradientsResults, folder: Path) -> list[PageFigure]:
     made: list[PageFigure] = []
     alone = of_series(results, "")
     whole = _of_fullest(alone)
-    if whole:
+    for first in range(0, len(whole), _ROWS):
+        ending = "" if first == 0 else f"-{first // _ROWS + 1}"
         made.append(keep_figure(
-            draw_curves(whole), folder, "figures/curves.svg", title="Error against cost",
+            draw_curves(whole[first : first + _ROWS]), folder, f"figures/curves{ending}.svg",
+            title="Error against cost" + (", further questions" if ending else ""),
             alt="Error against gradients and gradient-equivalents, a row for each question",
             caption="Medians over the repeats, both axes logarithmic. Dashed and open: methods of whole products; "
             "solid: methods by rows, subsets and parts. Dotted: 10, 1 and 0.1 %. Errors below 10⁻⁶ are drawn there.",
         ))  # fmt: skip
     for series in dict.fromkeys(found.question.series for found in results.questions):
-        if not series:
+        if not series or not reached_questions(of_series(results, series)):
             continue
         power_law = "number" in series
         ending = (
@@ -232,9 +237,10 @@ def _figures(results: FewGradientsResults, folder: Path) -> list[PageFigure]:
             f"figures/by-{series.replace(' ', '-').lower()}.svg", title=f"By {series}",
             alt=f"Cost of an error of 1 % by {series}, a row for each question, and the advantage",
             caption="The cost from which on the error stays within 1 %, by the clock and by the count: the best method "
-            "of whole products and the best by rows, subsets and parts, each column by its own cost; and how many "
-            "times as much the former cost, above the dotted line where the latter are cheaper. An arrow: at least so "
-            f"many times, no whole product getting there within the budgets of the study. {ending}",
+            "of whole products, or BackPACK, and the best by rows, subsets and parts, each column by its own cost; and "
+            "how many times as much the former cost, above the dotted line where the latter are cheaper. An arrow: at least so "
+            f"many times, no whole product getting there within the budgets of the study. Questions that none answers "
+            f"are left out. {ending}",
         ))  # fmt: skip
     return made
 

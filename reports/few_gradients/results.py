@@ -77,7 +77,7 @@ class MethodRuns:
 
     Attributes:
         method: Spec.
-        structured: Whether it uses rows, subsets, parts or squares of single samples.
+        structured: Whether it uses rows, subsets, parts or squares of single samples and is ours.
         build: Seconds of the build over those of a gradient, one number a repeat.
         repeats: The points of each repeat, by ascending cost.
         failure: Why there is none, in one sentence; empty where there is.

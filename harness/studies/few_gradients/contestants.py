@@ -158,7 +158,9 @@ class OwnMethod(Contestant):
 
 @final
 class BackpackDiagonal(Contestant):
-    """The diagonal of a GGN by BackPACK, whose products nobody counts."""
+    """The diagonal of a GGN by BackPACK, whose products nobody counts; it stands with what users run today."""
+
+    structured = False
 
     def __init__(self, network: Any, scoring: AnswerScoring) -> None:
         super().__init__(NAME)
