@@ -1,4 +1,4 @@
-"""curvlinops' trace and diagonal estimators, which take the counted operator as it is, or an operator of its own on a copy."""
+"""The trace and diagonal estimators of curvlinops, on the counted operator or on its own on a copy of the network."""
 
 from __future__ import annotations
 
