@@ -13,11 +13,11 @@ def main() -> None:
     A = (Q * 0.9 ** np.arange(n)) @ Q.T
     errors = {}
     for scale in (1.0, 1e-3):
-        found = [hutch(scale * A, seed=seed, full=True, batch=1) for seed in range(40)]
+        found = [hutch(scale * A, seed=seed, full=True, batch=1) for seed in range(20)]
         probes = np.median([result.nit for _, result in found])
         miss = [abs(np.ravel(value)[0] / (scale * np.trace(A)) - 1) for value, _ in found]
         errors[scale] = (probes, np.median(miss))
-    print("scale: (probes, relative error), medians of 40 seeds", errors)
+    print("scale: (probes, relative error), medians of 20 seeds", errors)
     assert errors[1e-3][0] == 3
     assert errors[1.0][0] > 15
     assert errors[1e-3][1] > 1.5 * errors[1.0][1]

@@ -1,4 +1,4 @@
-"""PyHessian 0.1: a model handed over in training mode is in evaluation mode afterwards, and the matrix is of that mode."""
+"""PyHessian 0.1: a model handed over in training mode is left in evaluation mode, and the matrix is of that mode."""
 
 import torch
 from pyhessian import hessian

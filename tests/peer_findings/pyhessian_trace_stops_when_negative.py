@@ -1,7 +1,8 @@
 """PyHessian 0.1: `trace()` stops as soon as the running mean turns negative, whatever the tolerance.
 
 Its rule divides the change by the mean with its sign, and a negative number is below every tolerance, zero too. So the
-trace of a matrix with a negative one is two or three probes; and of a positive one where the first mean happens to be below 0.
+trace of a matrix with a negative one is two or three probes; and of a positive one where the first mean happens to be
+below 0.
 """
 
 import torch

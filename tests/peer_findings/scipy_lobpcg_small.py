@@ -1,4 +1,4 @@
-"""SciPy 1.17: `lobpcg` of ten values multiplies with the identity where n < 5 k: n products, though one step was asked."""
+"""SciPy 1.17: `lobpcg` of k values multiplies with the identity where n < 5 k: n products for one step."""
 
 import warnings
 
