@@ -44,7 +44,7 @@ def trace(
         Dangel et al., curvlinops (2025), arXiv:2501.19183.
     """
     with called(generator):
-        return Estimate(*_asked(op, num_matvecs, *_TRACES[by]))
+        return _asked(op, num_matvecs, *_TRACES[by])
 
 
 def own_trace(
@@ -79,7 +79,7 @@ def own_trace(
     """
     check_at_least("num_matvecs", num_matvecs, least_own(op.dim, check=check))
     with called(generator), own_operator(op, check=check) as peer:
-        return Estimate(*_asked(peer, num_matvecs - CHECKED * check, *_TRACES[by]))
+        return _asked(peer, num_matvecs - CHECKED * check, *_TRACES[by])
 
 
 def diagonal(
@@ -103,7 +103,7 @@ def diagonal(
         Dangel et al., curvlinops (2025), arXiv:2501.19183.
     """
     with called(generator):
-        return Estimate(*_asked(op, num_matvecs, *_DIAGONALS[by]))
+        return _asked(op, num_matvecs, *_DIAGONALS[by])
 
 
 def own_diagonal(
@@ -138,15 +138,16 @@ def own_diagonal(
     """
     check_at_least("num_matvecs", num_matvecs, least_own(op.dim, check=check))
     with called(generator), own_operator(op, check=check) as peer:
-        return Estimate(*_asked(peer, num_matvecs - CHECKED * check, *_DIAGONALS[by]))
+        return _asked(peer, num_matvecs - CHECKED * check, *_DIAGONALS[by])
 
 
-def _asked(peer: Any, num_matvecs: int, function: str, multiple: int) -> tuple[Any, None, None, None, Any]:
-    """The value of one of its functions, and what it was asked for, in the order of an estimate's fields."""
+def _asked(peer: Any, num_matvecs: int, function: str, multiple: int) -> Estimate:
+    """The value of one of its functions, and what it was asked for."""
     matvecs = min(num_matvecs, peer.shape[0] - 1) // multiple * multiple
     check_at_least("num_matvecs", matvecs, multiple)
     value = getattr(library("curvlinops"), function)(peer, matvecs)
-    return value.detach(), None, None, None, {"asked": f"{function}({matvecs})", "asked_matvecs": matvecs}
+    said = {"asked": f"{function}({matvecs})", "asked_matvecs": matvecs, "reported": "no count"}
+    return Estimate(value.detach(), diagnostics=said)
 
 
 CURVLINOPS_TRACE = Method(

@@ -54,8 +54,8 @@ def test_an_adapter_answers_what_the_dense_matrix_says(spec):
     if method.lack:
         pytest.skip(method.lack)
     inner, A = case(spec)
-    budget = 40 if spec.startswith("eigenthings-lanczos") else 22 if spec.startswith("primate-lanczos") else 200
-    budget = 4000 if "density" in spec else budget
+    # Few steps for those that lose orthogonality, which would hand back copies.
+    budget = {"eigenthings-lanczos": 40, "primate-lanczos": 13}.get(spec, 1000 if "density" in spec else 200)
     op = CountingOperator(inner, budget)
     kind = method.estimands[0]
     estimate = method.bind(spec, kind.of_size(3)).run(op, budget, make_generator(1)).resolve()

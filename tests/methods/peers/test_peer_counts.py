@@ -15,7 +15,7 @@ DIM, BUDGET = 200, 32
 BY_NAME = {method.name: method for method in PEERS}
 # By spec: columns and calls really made with a budget of 32, and the count that the library reports of itself.
 DONE = {
-    "scipy-lobpcg": (32, 5, None),
+    "scipy-lobpcg": (32, 8, None),
     "pyhessian-trace[tol=0.0]": (32, 32, 32),
     "pyhessian-density-eig-shim": (32, 32, None),
     "curvlinops-trace": (32, 1, None),
@@ -71,7 +71,7 @@ def test_what_is_charged_is_what_was_made_and_what_is_reported_stands_beside_it(
 
 
 @pytest.mark.parametrize(
-    ("spec", "fewest"), [("scipy-eigsh[tol=0.01]", 20), ("pyhessian-power", 8), ("eigenthings-power", 8)]
+    ("spec", "fewest"), [("scipy-eigsh[tol=0.01]", 8), ("pyhessian-power", 8), ("eigenthings-power", 8)]
 )
 def test_methods_that_stop_by_a_tolerance_spend_what_their_budget_holds_at_most(spec, fewest, decaying):
     method = BY_NAME[spec.partition("[")[0]]
