@@ -59,11 +59,14 @@ class SmallNetworkOperator:
             pieces = (piece.view(shape) for piece, shape in zip(flat.split(sizes), shapes, strict=True))
             return functional_call(copy.model, dict(zip(names, pieces, strict=True)), (self._inputs,))
 
+        def loss(flat: Tensor) -> Tensor:
+            return copy.loss(outputs(flat), self._targets)
+
         if self._kind is ProductKind.HESSIAN:
-            A: Tensor = hessian(lambda flat: copy.loss(outputs(flat), self._targets))(self._weights)
+            matrix: Tensor = hessian(loss)(self._weights)
         else:
             J: Tensor = jacrev(outputs)(self._weights)
             p = outputs(self._weights).softmax(dim=1)
             inner = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
-            A = torch.einsum("mcp,mcd,mdq->pq", J, inner, J) / SAMPLES
-        return ((A + A.T) / 2).detach()
+            matrix = torch.einsum("mcp,mcd,mdq->pq", J, inner, J) / SAMPLES
+        return ((matrix + matrix.T) / 2).detach()

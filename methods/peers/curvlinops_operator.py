@@ -43,7 +43,7 @@ def own_operator(op: CountingOperator, *, check: bool) -> Generator[Any]:
     with borrowed(op) as lent:
         copy = lent.copy
 
-        class Own(getattr(library("curvlinops"), _CLASSES[copy.kind])):  # pyright: ignore[reportUntypedBaseClass]
+        class ChargedMatrix(getattr(library("curvlinops"), _CLASSES[copy.kind])):  # pyright: ignore[reportUntypedBaseClass]
             def _matmat(self, M: list[Tensor]) -> list[Tensor]:
                 lent.charge(M[0].shape[-1])
                 return super()._matmat(M)
@@ -54,7 +54,7 @@ def own_operator(op: CountingOperator, *, check: bool) -> Generator[Any]:
 
         parameters, data = list(copy.parameters), list(copy.batches)
         with torch.enable_grad():
-            yield Own(copy.model, copy.loss, parameters, data, check_deterministic=check)
+            yield ChargedMatrix(copy.model, copy.loss, parameters, data, check_deterministic=check)
 
 
 def least_own(dim: int, *, check: bool, **_: object) -> int:

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hessbench.counting import CountingOperator
 from hessbench.estimand import Density, Estimate, TopEigenvalues, Trace
@@ -160,7 +161,11 @@ def density(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Gener
 
 def _view(op: CountingOperator) -> Any:
     operators = library("hessian_eigenthings.operators.base")
-    return operators.LambdaOperator(lambda v: op @ v, size=op.dim, device=op.device, dtype=op.dtype)
+
+    def multiply(v: Tensor) -> Tensor:
+        return op @ v
+
+    return operators.LambdaOperator(multiply, size=op.dim, device=op.device, dtype=op.dtype)
 
 
 def _eigenvalues(found: Any, asked: str, matvecs: int) -> Estimate:

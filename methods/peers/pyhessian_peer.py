@@ -23,7 +23,7 @@ SETUP: Final = 1
 def counted_peer(op: CountingOperator) -> Any:
     """Its class with products of ours; it draws and multiplies lists of tensors, here of one."""
 
-    class Counted(library("pyhessian.hessian").hessian):  # pyright: ignore[reportUntypedBaseClass]
+    class CountedPeer(library("pyhessian.hessian").hessian):  # pyright: ignore[reportUntypedBaseClass]
         def __init__(self) -> None:
             self.device, self.full_dataset = str(op.device), True
             self.params = [torch.empty(op.dim, dtype=op.dtype, device=op.device)]
@@ -34,7 +34,7 @@ def counted_peer(op: CountingOperator) -> Any:
             product = (op @ v[0].to(op.dtype)).clone()
             return float(torch.sum(product * v[0])), [product]
 
-    return Counted()
+    return CountedPeer()
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def own_peer(op: CountingOperator) -> Generator[tuple[Any, int]]:
         if not single and getattr(copy.loss, "reduction", "") != "mean":
             raise ValueError("PyHessian takes the loss of several batches for a mean: one batch or a mean is accepted")
 
-        class Own(module.hessian):  # pyright: ignore[reportUntypedBaseClass]
+        class ChargedPeer(module.hessian):  # pyright: ignore[reportUntypedBaseClass]
             def dataloader_hv_product(self, v: list[Tensor]) -> tuple[float, list[Tensor]]:
                 lent.charge(1)
                 return super().dataloader_hv_product(v)
@@ -66,7 +66,7 @@ def own_peer(op: CountingOperator) -> Generator[tuple[Any, int]]:
             lent.charge(SETUP, ProductKind.GRADIENT)
         data = {"data": copy.batches[0]} if single else {"dataloader": list(copy.batches)}
         with torch.enable_grad(), patch.object(module, "hessian_vector_product", charged):
-            yield Own(copy.model, copy.loss, cuda=op.device.type == "cuda", **data), SETUP if single else 0
+            yield ChargedPeer(copy.model, copy.loss, cuda=op.device.type == "cuda", **data), SETUP if single else 0
 
 
 def removed_eig(T: Tensor, eigenvectors: bool = False) -> tuple[Tensor, Tensor]:

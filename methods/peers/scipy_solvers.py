@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -40,7 +40,8 @@ def arpack(matrix: LinearOperator, start: Array, num_matvecs: int, k: int, tol: 
         basis = max(k + 1, min(dim, (num_matvecs + k - 1) // 2))
     restarts = max(1, (num_matvecs - basis - 1) // max(basis - k, 1))
     try:
-        found = eigsh(matrix, k, v0=start, ncv=basis, maxiter=restarts, tol=tol, return_eigenvectors=False)
+        # Its stub says that tol is an integer.
+        found = eigsh(matrix, k, v0=start, ncv=basis, maxiter=restarts, tol=cast("int", tol), return_eigenvectors=False)
     except ArpackNoConvergence as stopped:
         found = stopped.eigenvalues
     number = len(found)

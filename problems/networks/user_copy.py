@@ -15,7 +15,7 @@ from hessbench.problems.networks.own_module import OwnModule, called_with_inputs
 
 
 @final
-class _Called(nn.Module):
+class _CalledModule(nn.Module):
     """A module that is called in another way than with its inputs alone."""
 
     def __init__(self, own: OwnModule, inner: nn.Module) -> None:
@@ -47,7 +47,7 @@ def user_copy(network: Network, kind: ProductKind) -> NetworkCopy:
         raise ValueError("this matrix is that of single entries of parameters, which libraries cannot be told")
     model, parameters = own.placed(network.parameters)
     if own.call is not called_with_inputs:
-        model = _Called(own, model)
+        model = _CalledModule(own, model)
     return NetworkCopy(
         model,
         parameters,
