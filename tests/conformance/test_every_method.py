@@ -20,7 +20,11 @@ UNBOUNDED = {"curvlinops-density", "curvlinops-own-density"}
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 
-@pytest.mark.parametrize("spec", SPECS)
+# Libraries on operators of their own trace every product anew: seconds for all the laws.
+HELD = [pytest.param(spec, marks=pytest.mark.slow) if "-own-" in spec else spec for spec in SPECS]
+
+
+@pytest.mark.parametrize("spec", HELD)
 def test_a_registered_method_keeps_every_law(spec):
     method = CATALOG.methods.entry_of(spec)
     if method.lack:
