@@ -84,7 +84,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.density": ("estimand", "reports.writing", "reports.claims"),
     "reports.few_gradients": ("estimand", "reports.writing", "reports.claims"),
     "reports.capstone": ("estimand", "reports.writing", "reports.claims"),
-    "reports.sketch_resnet20": ("estimand", "reports.writing", "reports.claims"),
+    "reports.sketch_resnet20": ("estimand", "ledger", "reports.writing", "reports.claims"),
     "reports.full_spectrum": ("estimand", "reports.writing", "reports.claims"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports": (
@@ -103,12 +103,13 @@ SEES: dict[str, tuple[str, ...]] = {
     ),
     "studies.frame": ("protocol", "definitions", "reports.writing", "reports.claims"),
     "studies.capstone": (
-        "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",
-        "reports.capstone",
+        "protocol", "definitions", "catalog", "eigenvectors", "problems.networks", "problems.curvature",
+        "problems.training", "problems.network_families", "problems.tangent_kernel", "methods", "studies.frame",
+        "reports.claims", "reports.capstone",
     ),
     "studies.sketch_resnet20": (
-        "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",
-        "reports.sketch_resnet20",
+        "protocol", "definitions", "catalog", "problems", "problems.references", "methods.tools", "studies.frame",
+        "reports.claims", "reports.sketch_resnet20",
     ),
     "studies.full_spectrum": (
         "protocol", "definitions", "catalog", "problems", "problems.spectra", "studies.frame", "reports.claims",

@@ -27,9 +27,33 @@ def last_estimate(method: BoundMethod, operator: LinearOperator, budget: int, ge
         BudgetExceeded: If the budget ran out before the first answer.
         ValueError: If the method yields nothing.
     """
-    result: Any = method.run(CountingOperator(operator, budget), budget, generator)
+    return _latest(method, CountingOperator(operator, budget), budget, generator).resolve(lambda _: False)
+
+
+def last_answer(method: BoundMethod, counted: CountingOperator, budget: int, generator: torch.Generator) -> Estimate:
+    """The last answer to the estimand of a method, on an operator that tells afterwards what was spent.
+
+    Args:
+        method: Bound to what it estimates.
+        counted: Symmetric operator of dimension n.
+        budget: Most products.
+        generator: Source of its starts.
+
+    Raises:
+        BudgetExceeded: If the budget ran out before the first answer.
+        ValueError: If the method yields nothing, or nothing of its estimand.
+    """
+    latest = _latest(method, counted, budget, generator).resolve(lambda kind: kind is type(method.run_for))
+    found = method.answer(latest, counted.dim, str(counted.dtype).removeprefix("torch."))
+    if found is None:
+        raise ValueError(f"{method.spec} gave no answer to {method.estimand.spec}")
+    return found
+
+
+def _latest(method: BoundMethod, counted: CountingOperator, budget: int, generator: torch.Generator) -> Estimate:
+    result: Any = method.run(counted, budget, generator)
     if isinstance(result, Estimate):
-        return result.resolve(lambda _: False)
+        return result
     kept: deque[Estimate] = deque(maxlen=1)
     try:
         kept.extend(cast("Iterator[Estimate]", result))
@@ -38,4 +62,4 @@ def last_estimate(method: BoundMethod, operator: LinearOperator, budget: int, ge
             raise
     if not kept:
         raise ValueError("the method yielded no estimate")
-    return kept[0].resolve(lambda _: False)
+    return kept[0]

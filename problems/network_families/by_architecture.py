@@ -20,7 +20,7 @@ from hessbench.problems.networks.losses import LOSSES, MEAN
 from hessbench.problems.parameters import nearest, one_of, spec_of
 from hessbench.problems.training.recipe_text import BUILT_IN
 
-MAX_WIDTH: Final = 20_000
+MAX_WIDTH: Final = 200_000
 
 
 def mlp_problem(
@@ -49,7 +49,7 @@ def mlp_problem(
 
     Args:
         data: digits, digits-7x7, mnist, mnist-7x7, fashion-mnist, cifar10 or cifar100.
-        widths: Units of the hidden layers, joined by hyphens, as in 128-128; each 1 to 20000.
+        widths: Units of the hidden layers, joined by hyphens, as in 128-128; each 1 to 200000.
         activation: tanh or relu.
         per_class: Images of each class that the matrix is a mean over.
         split: train or test.

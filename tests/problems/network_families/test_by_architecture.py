@@ -206,7 +206,7 @@ def test_trained_weights_are_made_once_and_read_back(tmp_path, monkeypatch):
     ("spec", "says"),
     [
         ("mlp[data=svhn]", "data must be one of digits"),
-        ("mlp[widths=8-x]", "widths must be integers between 1 and 20000 joined by hyphens, as in 128-128, got '8-x'"),
+        ("mlp[widths=8-x]", "widths must be integers between 1 and 200000 joined by hyphens, as in 128-128, got '8-x'"),
         ("mlp[activation=gelu]", "activation must be one of tanh, relu"),
         ("mlp[per_class=0]", "per_class must be between 1"),
         ("mlp[split=valid]", "split must be one of train, test"),
@@ -316,6 +316,12 @@ def test_the_ladder_keeps_the_depth(size, widths):
     rung = ladder(size)
     assert f"widths={widths}" in rung.name
     assert abs(rung.dim - size) < 0.1 * size
+
+
+def test_one_hidden_layer_reaches_ten_million_parameters():
+    ladder = mlp_problem(data="mnist-7x7", weights="random").ladder
+    assert ladder is not None
+    assert abs(ladder(10**7).dim - 10**7) <= 60  # parameters of a unit
 
 
 NAMED = {

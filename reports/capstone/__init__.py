@@ -1,0 +1,1 @@
+"""The study `capstone`: the spectra of a small network across its training, judged and drawn."""
