@@ -111,7 +111,7 @@ def _diagonal(lent: Borrowed, extension: Any, field: str) -> Tensor:
     """The sum over the batches, each weighed by its samples where the loss is a mean."""
     backpack, copy = library("backpack"), lent.copy
     mean = getattr(copy.loss, "reduction", "mean") == "mean"
-    # Its converter takes modules apart that it does not know; what it knows needs none.
+    # Its converter traces a module that calls functions; it fails on one whose layers are not torch's own.
     known = isinstance(copy.model, nn.Sequential)
     model = backpack.extend(copy.model, use_converter=not known)
     loss = backpack.extend(copy.loss)

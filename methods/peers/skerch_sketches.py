@@ -58,7 +58,10 @@ def seigh(
         values, _ = library("skerch.algorithms").seigh(
             op, op.device, op.dtype, width, seed=seed, recovery_type=recovery
         )
-    return Estimate(values.detach(), diagnostics={"asked": f"seigh(outer_dims={width})", "asked_matvecs": width})
+    return Estimate(
+        values.detach(),
+        diagnostics={"asked": f"seigh(outer_dims={width})", "asked_matvecs": width, "reported": "no count"},
+    )
 
 
 def hutch(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator) -> Estimate:
@@ -116,7 +119,7 @@ def xhutchpp(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Gene
 
 
 def _both(found: Any, asked: str, matvecs: int) -> Estimate:
-    said = {"asked": asked, "asked_matvecs": matvecs}
+    said = {"asked": asked, "asked_matvecs": matvecs, "reported": "no count"}
     return Estimate(float(found["tr"]), diagnostics=said, also={Diagonal: Estimate(found["diag"], diagnostics=said)})
 
 
