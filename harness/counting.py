@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hessbench.counted_factor import CountingFactor
 from hessbench.counted_parts import CountingRows, checked_numbers
+from hessbench.network_copy import NetworkCopy
 from hessbench.operator_parts import GroupForms, Parts
 from hessbench.operator_structure import Structure
 from hessbench.operators import (
@@ -103,6 +104,17 @@ class CountingOperator(Single, Multiplies):
         """
         self.spending.charge(kind, columns, samples, population)
         self.spending.outside += columns
+
+    def network_copy(self) -> NetworkCopy:
+        """A copy of the network it is made of, for adapters of libraries that make products of their own.
+
+        Nothing made with it is counted by itself: an adapter calls `charge` before each product.
+
+        Raises:
+            AttributeError: If it is made of none; a method that needs it requires the trait `network`.
+            ValueError: If it is none that libraries take.
+        """
+        return self._offering("network_copy", "hands out no network", "network").network_copy()
 
     @property
     def factor(self) -> CountingFactor:

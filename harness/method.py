@@ -15,10 +15,12 @@ from torch import Tensor
 
 from hessbench.code_text import function_of, source_of
 from hessbench.counting import CountingOperator
+from hessbench.distributions import remedy_for
 from hessbench.estimand import ESTIMANDS, Estimand, Estimate
 from hessbench.estimand.base import defaults_of
 from hessbench.estimand.spectral import SpectralQuantity, read_from_density
 from hessbench.exceptions import asked_of
+from hessbench.footprint import Footprint as Footprint
 from hessbench.operators import LinearOperator
 from hessbench.problem import PSD, Problem
 from hessbench.specs import Required, Spec, Value, canonical, check_name, keyword_choices, keyword_defaults, spec_of
@@ -27,19 +29,6 @@ _ORDERS: Final = frozenset({"which"})
 """Fields that change what a method has to compute, unlike those only its score reads."""
 _NEEDED: Final = frozenset({"num_matvecs", "generator"})
 _HANDED: Final = _NEEDED | {"known_low"}
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """What a method needs of its own, for predictions at other sizes.
-
-    Attributes:
-        vectors: Vectors of length n held at the peak, the operator's not counted.
-        passes: Vectors of length n read or written by the method's own arithmetic over the whole run.
-    """
-
-    vectors: float
-    passes: float
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,8 @@ class Method:
             `num_matvecs` and the keywords of `run`.
         footprint: Function of `dim`, `num_matvecs` and the keywords of `run`.
         presets: Specs a glob stands for.
-        library: Distribution whose version belongs in the ledger, for adapters.
+        library: Distribution whose version belongs in the ledger, for adapters; where it is not installed, the method
+            is skipped.
         summary: One line for `list`; the first line of `run`'s docstring by default.
     """
 
@@ -107,6 +97,12 @@ class Method:
         """The method's own parameters with their defaults."""
         handed = _HANDED.union(*((*defaults_of(kind), *kind.hands) for kind in self.estimands))
         return {name: value for name, value in keyword_defaults(self.run).items() if name not in handed}
+
+    @property
+    def lack(self) -> str:
+        """Which library it needs that is not installed, and how to get it; empty where nothing is missing."""
+        remedy = remedy_for(self.library)
+        return f"{self.name} needs a library: {remedy}" if remedy else ""
 
     @functools.cached_property
     def hash(self) -> str:
@@ -284,6 +280,8 @@ class BoundMethod:
 
     def skip_reason(self, problem: Problem) -> str:
         """Why this method cannot run on this problem; empty when it can."""
+        if self.method.lack:
+            return self.method.lack
         if self.refusal:
             return f"{self.spec} does not answer {self.estimand.key}: {self.refusal}"
         declared = inspect.signature(self.method.run).parameters

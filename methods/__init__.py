@@ -28,6 +28,7 @@ from hessbench.methods.eigenvalues.sketch_and_refine import SKETCH_AND_REFINE
 from hessbench.methods.eigenvalues.thick_restart import THICK_RESTART_LANCZOS
 from hessbench.methods.functions.cg import CG
 from hessbench.methods.functions.nystrom_cg import NYSTROM_CG
+from hessbench.methods.peers import PEERS
 from hessbench.methods.rows.heavy_rows import HEAVY_ROWS
 from hessbench.methods.rows.sampled_rows import SAMPLED_ROWS
 from hessbench.methods.rows.split_trace import SPLIT_DIAGONAL, SPLIT_TRACE
@@ -36,7 +37,7 @@ from hessbench.methods.trace.adaptive_hutchpp import ADAPTIVE_HUTCHPP
 from hessbench.methods.trace.xnystrace import XNYSTRACE
 from hessbench.methods.trace.xtrace import XTRACE
 
-METHODS: list[Method] = [
+ESTIMATORS: list[Method] = [
     POWER_ITERATION,
     SIMULTANEOUS_ITERATION,
     LANCZOS,
@@ -75,4 +76,7 @@ METHODS: list[Method] = [
     NYSTROM_CG,
     DENSE,
 ]
-"""The built-in methods, in the order they are listed."""
+"""The methods of this package, in the order they are listed."""
+
+METHODS: list[Method] = [*ESTIMATORS, *PEERS]
+"""The built-in methods: those of this package, and the published libraries behind them."""

@@ -17,7 +17,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOLDERS = {"harness": "hessbench", **{name: f"hessbench.{name}" for name in ("problems", "methods", "reports")}}
 
 PROTOCOL = (
-    "operators", "operator_protocol", "operator_checks", "operator_parts", "operator_structure", "transforms", "clock",
+    "operators", "operator_protocol", "operator_checks", "operator_parts", "operator_structure", "network_copy",
+    "footprint", "distributions", "transforms", "clock",
     "spending", "counting", "counted_factor", "counted_parts", "demand", "processor", "tally", "specs", "registry",
     "seeding", "flops", "files", "source_files", "code_text", "exceptions", "redact", "estimand",
 )  # fmt: skip
@@ -70,7 +71,8 @@ SEES: dict[str, tuple[str, ...]] = {
     "problems": ("definitions", "problems.spectra", "problems.network_families", "problems.user_model"),
     "methods.tools": ("protocol", "definitions"),
     "methods.krylov": ("protocol", "definitions", "methods.tools"),
-    "methods": ("protocol", "definitions", "methods.tools", "methods.krylov"),
+    "methods.peers": ("protocol", "definitions", "methods.tools"),
+    "methods": ("protocol", "definitions", "methods.tools", "methods.krylov", "methods.peers"),
     "reports.writing": ("estimand", "ledger"),
     "reports.costs": ("estimand", "ledger", "reports.writing"),
     "reports.error_curves": ("estimand", "ledger", "reports.writing", "reports.costs"),

@@ -13,7 +13,7 @@ from scipy.stats import binom
 import hessbench
 from hessbench.estimand import TopEigenvalues
 from hessbench.laws.flag_trials import flag_trial
-from hessbench.methods import METHODS
+from hessbench.methods import ESTIMATORS
 from hessbench.problem import Problem
 from hessbench.problems.held_out.certified_trials import certified_trial
 from hessbench.problems.held_out.interval_trials import interval_trial
@@ -116,7 +116,7 @@ RELATIVE: Final = {"power-iteration": 2 * 1e-3**0.5, "sketch-and-refine": 2.0**-
 """Errors allowed, in units of the norm, where a method stops by a tolerance of its own: sqrt(eps) for the second."""
 SAYING: Final = tuple(
     (method, spec)
-    for method in METHODS
+    for method in ESTIMATORS
     if TopEigenvalues in method.estimands and method.is_anytime
     for spec in method.presets or (method.name,)
 )

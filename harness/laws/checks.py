@@ -15,10 +15,11 @@ from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand import ESTIMANDS, Arrays, Estimand, Estimate
 from hessbench.laws.global_settings import changes, settings
 from hessbench.laws.one_run import Broken, Run, estimates, own_answer, run_once
+from hessbench.laws.small_network import HIDDEN
 from hessbench.laws.small_operator import DIM, small_operator
 from hessbench.laws.small_structured import GROUPS, OUTPUTS
 from hessbench.method import BoundMethod, Method
-from hessbench.problem import FACTOR, PARTS
+from hessbench.problem import FACTOR, NETWORK, PARTS
 from hessbench.seeding import make_generator
 from hessbench.specs import Spec, spec_of
 from hessbench.tally import TalliedOperator
@@ -73,6 +74,7 @@ def small_estimand(kind: type[Estimand]) -> Estimand:
 def _budgets(bound: BoundMethod) -> list[int]:
     # What a method needs may depend on a factor's outputs or a structure's groups: the dimension does not tell.
     least = max(bound.min_matvecs(DIM), OUTPUTS if FACTOR in bound.method.requires else 1)
+    least += OUTPUTS + HIDDEN if NETWORK in bound.method.requires else 0
     least += GROUPS if PARTS in bound.method.requires else 0
     return sorted({least, least + 1, least + 5, 2 * least + 3, DIM})
 

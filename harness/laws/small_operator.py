@@ -7,10 +7,11 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
+from hessbench.laws.small_network import SmallNetworkOperator
 from hessbench.laws.small_structured import OUTPUTS, SAMPLES, small_ggn, small_hessian
 from hessbench.method import Method
 from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
-from hessbench.problem import FACTOR, PARTS, PSD, ROWS, SUBSET
+from hessbench.problem import FACTOR, NETWORK, PARTS, PSD, ROWS, SUBSET
 from hessbench.seeding import derive_seed, make_generator
 
 DIM: Final = 48
@@ -68,6 +69,8 @@ class SmallFactor:
 
 def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int = DIM) -> LinearOperator:
     """An operator a method accepts: with what it requires, positive where it requires that, indefinite otherwise."""
+    if NETWORK in method.requires:
+        return SmallNetworkOperator(ProductKind.GGN if FACTOR in method.requires else ProductKind.HESSIAN, dtype)
     if PARTS in method.requires:
         return small_hessian(dim, dtype)
     if ROWS in method.requires or SUBSET in method.requires:

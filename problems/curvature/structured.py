@@ -11,6 +11,7 @@ from typing import Final, Self, final
 
 from torch import Tensor
 
+from hessbench.network_copy import NetworkCopy
 from hessbench.operator_parts import Parts
 from hessbench.operator_structure import Structure
 from hessbench.operators import Factor, Factored, LinearOperator, Multiplies, OperatorInfo, ProductKind, info_of
@@ -22,6 +23,7 @@ from hessbench.problems.curvature.residual_part import ResidualPart
 from hessbench.problems.curvature.rules.structure import structure_of
 from hessbench.problems.curvature.subset import part_operator, subset_network, subset_operator
 from hessbench.problems.networks.network import Network
+from hessbench.problems.networks.user_copy import user_copy
 
 ROWS_ALONE: Final = "rows: a forward and a backward pass of single samples"
 """Stands for an engine where no whole product was made."""
@@ -100,6 +102,10 @@ class StructuredGGN(_Deferred):
         """The rows of G, their norms still to be found."""
         return NetworkRows(self.network)
 
+    def network_copy(self) -> NetworkCopy:
+        """The network as its user has it; see `networks.user_copy`."""
+        return user_copy(self.network, ProductKind.GGN)
+
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
         """G over some samples; see `hessbench.operator_parts.Sampled`."""
         return self._subset_of(samples, weights)
@@ -118,6 +124,16 @@ class StructuredHessian(_Deferred):
     def __init__(self, network: Network, make: Callable[[], LinearOperator], shift: float = 0.0) -> None:
         super().__init__(network, "hessian", make)
         self._shift = shift
+
+    def network_copy(self) -> NetworkCopy:
+        """The network as its user has it; see `networks.user_copy`.
+
+        Raises:
+            ValueError: If weight decay is part of the matrix, which is no part of the loss.
+        """
+        if self._shift:
+            raise ValueError("weight decay is part of this matrix and not of the loss: take one with weight_decay=0")
+        return user_copy(self.network, ProductKind.HESSIAN)
 
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
         """H - c I over some samples; see `hessbench.operator_parts.Sampled`."""

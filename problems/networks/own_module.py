@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from hessbench.problems.networks.inputs import Inputs
 
 
-def _called(model: nn.Module, inputs: Inputs) -> Tensor:
+def called_with_inputs(model: nn.Module, inputs: Inputs) -> Tensor:
+    """Outputs (m, C) of a module that takes its inputs alone."""
     return model(inputs)
 
 
@@ -33,7 +34,7 @@ class OwnModule:
 
     make: Callable[[], nn.Module]
     shapes: Mapping[str, tuple[int, ...]]
-    call: Callable[[nn.Module, Inputs], Tensor] = _called
+    call: Callable[[nn.Module, Inputs], Tensor] = called_with_inputs
 
     def touched_by(self, places: Tensor) -> OwnModule:
         """The same, differentiated by the parameters that hold any of some places of the flat vector.

@@ -13,7 +13,7 @@ from hessbench.counting import CountingOperator
 from hessbench.estimand import Density, Diagonal, Solve, TopEigenspace, TopEigenvalues, Trace
 from hessbench.estimand.density import wasserstein1
 from hessbench.laws.checks import check_method, small_estimand
-from hessbench.methods import METHODS
+from hessbench.methods import ESTIMATORS as METHODS
 from hessbench.operators import FunctionOperator, dense_operator
 from hessbench.seeding import make_generator
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hessbench.exceptions import first_line
+from hessbench.network_copy import NetworkCopy
 from hessbench.operators import Matmat, OperatorInfo, check_block, multiply
 from hessbench.problems.curvature.engines.choosing import Choice, measured_choice
 from hessbench.problems.curvature.engines.comparing import EngineDisagrees, compare
@@ -21,6 +22,7 @@ from hessbench.problems.curvature.engines.remembered import remember, remembered
 from hessbench.problems.curvature.engines.splitting import SplitBlocks, memory_of
 from hessbench.problems.curvature.engines.table import AUTO, ENGINES, engine_names
 from hessbench.problems.networks.network import Network
+from hessbench.problems.networks.user_copy import user_copy
 from hessbench.specs import suggest
 
 
@@ -78,6 +80,10 @@ class EngineOperator:
 
     def __matmul__(self, x: Tensor) -> Tensor:
         return multiply(self, x)
+
+    def network_copy(self) -> NetworkCopy:
+        """The network as its user has it; see `networks.user_copy`."""
+        return user_copy(self.network, KINDS[self._matrix])
 
     def rounding_size(self) -> float:
         """What the products round by where terms cancel in them; see `curvature.engines.output_rounding`."""

@@ -1,0 +1,300 @@
+"""PyHessian: power iteration, Hutchinson's trace and its Lanczos quadrature, on either operator."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from hessbench.counting import CountingOperator
+from hessbench.estimand import Density, Estimate, TopEigenvalues, Trace
+from hessbench.method import Method
+from hessbench.methods.arguments import check_at_least
+from hessbench.methods.peers.calling import called
+from hessbench.methods.peers.pyhessian_peer import SETUP, counted_peer, own_peer, removed_eig
+from hessbench.problem import NETWORK
+
+_CITATION: Final = (
+    "Yao, Gholami, Keutzer and Mahoney, PyHessian: Neural networks through the lens of the Hessian, IEEE Big Data "
+    "(2020), arXiv:1912.07145, https://github.com/amirgholami/PyHessian"
+)
+
+
+def power(
+    op: CountingOperator,
+    /,
+    *,
+    num_matvecs: int,
+    generator: torch.Generator,
+    tol: float = 1e-3,
+    max_iter: int = 100,
+    k: int | None = None,
+) -> Estimate:
+    """PyHessian's `eigenvalues`, power iteration with deflation, on the counted operator.
+
+    Args:
+        op: Symmetric operator of dimension n.
+        num_matvecs: Most products, at least k.
+        generator: Seeds the global generators it draws from.
+        tol: Its tolerance.
+        max_iter: Its most products for each eigenvalue; fewer where the budget holds fewer.
+        k: Number of eigenvalues, by magnitude; 10 by default.
+
+    Returns:
+        k eigenvalues with their signs.
+
+    Cost:
+        Single products, at most k min(max_iter, num_matvecs // k).
+
+    Raises:
+        ValueError: If the budget is too small.
+
+    Source:
+        Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
+    """
+    with called(generator, op.dtype):
+        return _eigenvalues(counted_peer(op), num_matvecs, tol, max_iter, min(k or 10, op.dim))
+
+
+def own_power(
+    op: CountingOperator,
+    /,
+    *,
+    num_matvecs: int,
+    generator: torch.Generator,
+    tol: float = 1e-3,
+    max_iter: int = 100,
+    k: int | None = None,
+) -> Estimate:
+    """PyHessian's `eigenvalues` as its users run it: on a copy of the network, by its own Hessian products.
+
+    Args:
+        op: Hessian of a network with dimension n.
+        num_matvecs: Most products and gradients, at least k + 1.
+        generator: Seeds the global generators it draws from.
+        tol: Its tolerance.
+        max_iter: Its most products for each eigenvalue; fewer where the budget holds fewer.
+        k: Number of eigenvalues, by magnitude; 10 by default.
+
+    Returns:
+        k eigenvalues with their signs.
+
+    Cost:
+        One gradient that it keeps, where the data are one batch, and products as in `power`.
+
+    Raises:
+        ValueError: If the budget is too small.
+
+    Source:
+        Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
+    """
+    wanted = min(k or 10, op.dim)
+    check_at_least("num_matvecs", num_matvecs, SETUP + wanted)
+    with called(generator, op.dtype), own_peer(op) as (peer, spent):
+        return _eigenvalues(peer, num_matvecs - spent, tol, max_iter, wanted)
+
+
+def trace(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator, tol: float = 1e-3) -> Estimate:
+    """PyHessian's `trace`, Hutchinson's estimator with sign probes, on the counted operator.
+
+    It stops when the mean changes by less than `tol` of itself from one probe to the next, and where the mean is
+    negative at the second probe.
+
+    Args:
+        op: Symmetric operator of dimension n.
+        num_matvecs: Most probes.
+        generator: Seeds the global generators it draws from.
+        tol: Its tolerance.
+
+    Returns:
+        The mean over the probes, as its users take it.
+
+    Cost:
+        One product in one call for each probe.
+
+    Raises:
+        ValueError: If the budget is too small.
+
+    Source:
+        Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
+    """
+    with called(generator, op.dtype):
+        return _trace(counted_peer(op), num_matvecs, tol)
+
+
+def own_trace(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator, tol: float = 1e-3) -> Estimate:
+    """PyHessian's `trace` as its users run it: on a copy of the network, by its own Hessian products.
+
+    Args:
+        op: Hessian of a network with dimension n.
+        num_matvecs: Most products and gradients, at least 2.
+        generator: Seeds the global generators it draws from.
+        tol: Its tolerance.
+
+    Returns:
+        The mean over the probes.
+
+    Cost:
+        One gradient that it keeps, where the data are one batch, and one product for each probe.
+
+    Raises:
+        ValueError: If the budget is too small.
+
+    Source:
+        Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
+    """
+    check_at_least("num_matvecs", num_matvecs, SETUP + 1)
+    with called(generator, op.dtype), own_peer(op) as (peer, spent):
+        return _trace(peer, num_matvecs - spent, tol)
+
+
+def density(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator, steps: int = 100) -> Estimate:
+    """PyHessian's `density`, Lanczos quadrature from sign probes, on the counted operator.
+
+    The released version ends in `torch.eig`, which torch no longer has: a shim stands for it, as in its repository.
+
+    Args:
+        op: Symmetric operator of dimension n.
+        num_matvecs: Most products.
+        generator: Seeds the global generators it draws from.
+        steps: Its Lanczos steps for each probe, 100 by default; fewer where n or the budget holds fewer.
+
+    Returns:
+        (nodes, weights), averaged over the probes.
+
+    Cost:
+        Single products, `steps` for each probe.
+
+    Raises:
+        ValueError: If the budget is too small.
+
+    Source:
+        Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
+    """
+    with called(generator, op.dtype):
+        return _density(counted_peer(op), num_matvecs, min(steps, op.dim))
+
+
+def own_density(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator, steps: int = 100) -> Estimate:
+    """PyHessian's `density` as its users run it, with the shim for `torch.eig`: by its own Hessian products.
+
+    Args:
+        op: Hessian of a network with dimension n.
+        num_matvecs: Most products and gradients, at least 2.
+        generator: Seeds the global generators it draws from.
+        steps: Its Lanczos steps for each probe, 100 by default; fewer where n or the budget holds fewer.
+
+    Returns:
+        (nodes, weights), averaged over the probes.
+
+    Cost:
+        One gradient that it keeps, where the data are one batch, and `steps` products for each probe.
+
+    Raises:
+        ValueError: If the budget is too small.
+
+    Source:
+        Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
+    """
+    check_at_least("num_matvecs", num_matvecs, SETUP + 1)
+    with called(generator, op.dtype), own_peer(op) as (peer, spent):
+        return _density(peer, num_matvecs - spent, min(steps, op.dim))
+
+
+def _eigenvalues(peer: Any, num_matvecs: int, tol: float, max_iter: int, k: int) -> Estimate:
+    check_at_least("num_matvecs", num_matvecs, k)
+    steps = min(max_iter, num_matvecs // k)
+    values, _ = peer.eigenvalues(maxIter=steps, tol=tol, top_n=k)
+    said = {"asked": f"eigenvalues(maxIter={steps}, tol={tol:g}, top_n={k})", "asked_matvecs": steps * k}
+    return Estimate(torch.tensor(values, dtype=torch.float64), diagnostics={**said, "reported": "no count"})
+
+
+def _trace(peer: Any, num_matvecs: int, tol: float) -> Estimate:
+    probes = peer.trace(maxIter=num_matvecs, tol=tol)
+    said = {"asked": f"trace(maxIter={num_matvecs}, tol={tol:g})", "asked_matvecs": num_matvecs}
+    return Estimate(
+        float(np.mean(probes)),
+        # It returns because its rule held, unless every probe was spent.
+        converged=len(probes) < num_matvecs,
+        diagnostics={**said, "reported": f"{len(probes)} probes", "matvecs": len(probes)},
+    )
+
+
+def _density(peer: Any, num_matvecs: int, steps: int) -> Estimate:
+    steps = min(steps, num_matvecs)
+    probes = num_matvecs // steps
+    with patch.object(torch, "eig", removed_eig, create=True):
+        nodes, weights = peer.density(iter=steps, n_v=probes)
+    said = {"asked": f"density(iter={steps}, n_v={probes})", "asked_matvecs": steps * probes}
+    flat, mass = np.concatenate(nodes).astype(np.float64), np.concatenate(weights).astype(np.float64)
+    return Estimate((flat, mass / probes), diagnostics={**said, "reported": "no count", "shim": "torch.eig"})
+
+
+def _least_power(dim: int, *, k: int | None, **_: object) -> int:
+    return min(k or 10, dim)
+
+
+def _least_own_power(dim: int, *, k: int | None, **_: object) -> int:
+    return SETUP + min(k or 10, dim)
+
+
+PYHESSIAN_POWER = Method(
+    name="pyhessian-power",
+    run=power,
+    estimands=(TopEigenvalues,),
+    citation=_CITATION,
+    version="1",
+    min_matvecs=_least_power,
+    presets=("pyhessian-power", "pyhessian-power[max_iter=10000,tol=1e-06]"),
+    library="pyhessian",
+)
+PYHESSIAN_OWN_POWER = Method(
+    name="pyhessian-own-power",
+    run=own_power,
+    estimands=(TopEigenvalues,),
+    requires=(NETWORK,),
+    citation=_CITATION,
+    version="1",
+    min_matvecs=_least_own_power,
+    library="pyhessian",
+)
+PYHESSIAN_TRACE = Method(
+    name="pyhessian-trace",
+    run=trace,
+    estimands=(Trace,),
+    citation=_CITATION,
+    version="1",
+    presets=("pyhessian-trace", "pyhessian-trace[tol=0.0]"),
+    library="pyhessian",
+)
+PYHESSIAN_OWN_TRACE = Method(
+    name="pyhessian-own-trace",
+    run=own_trace,
+    estimands=(Trace,),
+    requires=(NETWORK,),
+    citation=_CITATION,
+    version="1",
+    min_matvecs=1 + SETUP,
+    presets=("pyhessian-own-trace", "pyhessian-own-trace[tol=0.0]"),
+    library="pyhessian",
+)
+PYHESSIAN_DENSITY = Method(
+    name="pyhessian-density-eig-shim",
+    run=density,
+    estimands=(Density,),
+    citation=_CITATION,
+    version="1",
+    library="pyhessian",
+)
+PYHESSIAN_OWN_DENSITY = Method(
+    name="pyhessian-own-density-eig-shim",
+    run=own_density,
+    estimands=(Density,),
+    requires=(NETWORK,),
+    citation=_CITATION,
+    version="1",
+    min_matvecs=1 + SETUP,
+    library="pyhessian",
+)

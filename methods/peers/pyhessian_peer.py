@@ -1,0 +1,76 @@
+"""PyHessian's class with products of ours, and with its own on a copy of the network, charged before each."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, Final
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from hessbench.counting import CountingOperator
+from hessbench.methods.peers.borrowed import borrowed
+from hessbench.methods.peers.calling import library
+from hessbench.operators import ProductKind
+
+SETUP: Final = 1
+"""The gradient that its constructor takes and keeps."""
+
+
+def counted_peer(op: CountingOperator) -> Any:
+    """Its class with products of ours; it draws and multiplies lists of tensors, here of one."""
+
+    class CountedPeer(library("pyhessian.hessian").hessian):  # pyright: ignore[reportUntypedBaseClass]
+        def __init__(self) -> None:
+            self.device, self.full_dataset = str(op.device), True
+            self.params = [torch.empty(op.dim, dtype=op.dtype, device=op.device)]
+            self.model = SimpleNamespace(zero_grad=lambda: None)
+
+        def dataloader_hv_product(self, v: list[Tensor]) -> tuple[float, list[Tensor]]:
+            # A copy: it writes into what it is handed.
+            product = (op @ v[0].to(op.dtype)).clone()
+            return float(torch.sum(product * v[0])), [product]
+
+    return CountedPeer()
+
+
+@contextmanager
+def own_peer(op: CountingOperator) -> Generator[tuple[Any, int]]:
+    """Its class on a copy of the network with products that are charged first, and what its constructor spent.
+
+    Raises:
+        ValueError: If the operator is no Hessian, or the loss of several batches a sum, which it takes for a mean.
+    """
+    module = library("pyhessian.hessian")
+    with borrowed(op, ProductKind.HESSIAN) as lent:
+        copy = lent.copy
+        single = len(copy.batches) == 1
+        if not single and getattr(copy.loss, "reduction", "") != "mean":
+            raise ValueError("PyHessian takes the loss of several batches for a mean: one batch or a mean is accepted")
+
+        class ChargedPeer(module.hessian):  # pyright: ignore[reportUntypedBaseClass]
+            def dataloader_hv_product(self, v: list[Tensor]) -> tuple[float, list[Tensor]]:
+                lent.charge(1)
+                return super().dataloader_hv_product(v)
+
+        kept_product = module.hessian_vector_product
+
+        def charged(gradients: Any, parameters: Any, v: Any) -> Any:
+            lent.charge(1)
+            return kept_product(gradients, parameters, v)
+
+        if single:
+            lent.charge(SETUP, ProductKind.GRADIENT)
+        data = {"data": copy.batches[0]} if single else {"dataloader": list(copy.batches)}
+        with torch.enable_grad(), patch.object(module, "hessian_vector_product", charged):
+            yield ChargedPeer(copy.model, copy.loss, cuda=op.device.type == "cuda", **data), SETUP if single else 0
+
+
+def removed_eig(T: Tensor, eigenvectors: bool = False) -> tuple[Tensor, Tensor]:
+    """The function of that name that torch had, for a symmetric matrix: values (m, 2), their imaginary parts beside."""
+    del eigenvectors
+    values, vectors = torch.linalg.eig(T)
+    return torch.view_as_real(values), vectors.real
