@@ -239,8 +239,8 @@ def _figures(results: FewGradientsResults, folder: Path) -> list[PageFigure]:
             caption="The cost from which on the error stays within 1 %, by the clock and by the count: the best method "
             "of whole products, or BackPACK, and the best by rows, subsets and parts, each column by its own cost; and "
             "how many times as much the former cost, above the dotted line where the latter are cheaper. An arrow: at "
-            f"least so many times, no whole product getting there within the budgets of the study. Questions that none answers "
-            f"are left out. {ending}",
+            f"least so many times, no whole product getting there within the budgets of the study. Questions that none "
+            f"answers are left out. {ending}",
         ))  # fmt: skip
     return made
 
