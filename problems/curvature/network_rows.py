@@ -145,8 +145,8 @@ class NetworkRows:
             expected = sample_rows(network, batch, places[ends], weights[ends], at_once=self._at_once)
             gap, size = (rows[ends] - expected).norm(dim=1), expected.norm(dim=1)
             is_same = bool((gap <= torch.finfo(rows.dtype).eps ** 0.5 * size).all())
-            # Those of one sample would not tell whose they are.
-            if places[0] != places[-1] or not is_same:
+            # Those of one sample would not tell whose they are, nor would rows of zeros.
+            if (places[0] != places[-1] and bool((size > 0).all())) or not is_same:
                 self._by_layers = is_same
         if rows is None or not self._by_layers:
             return sample_rows(network, batch, places, weights, at_once=self._at_once)
