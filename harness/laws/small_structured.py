@@ -36,6 +36,10 @@ class SmallRows:
         """Norms of slopes that fall like the weights of the samples."""
         return 3.0 ** -torch.arange(SAMPLES, dtype=self._B.dtype)
 
+    def input_norms(self) -> Tensor:
+        """Norms of inputs that are all alike."""
+        return torch.ones(SAMPLES, dtype=self._B.dtype)
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Rows as a block."""
         return self._B[:, indices]

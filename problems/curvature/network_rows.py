@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hessbench.problems.curvature.layer_rows import layer_rows
 from hessbench.problems.curvature.sample_rows import sample_rows
-from hessbench.problems.networks.inputs import taken
+from hessbench.problems.networks.inputs import taken, tensors_of
 from hessbench.problems.networks.network import Batch, Network, refuse_infinite, root_of
 
 _ENTRIES: Final = 2**24
@@ -104,6 +104,11 @@ class NetworkRows:
         """
         return self._roots.slopes
 
+    def input_norms(self) -> Tensor:
+        """Norms of the real inputs of each sample, (num_samples,) in float64 on the CPU; all 1 where there are none."""
+        squares = torch.cat([_input_squares(batch) for batch in self._network.batches])
+        return squares.sqrt().cpu()
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Rows of numbers (r,) as a block (dim, r).
 
@@ -190,3 +195,11 @@ class NetworkRows:
         few = matrices.shape[2] <= _SMALL_ROOT
         norms = torch.linalg.svdvals(matrices) if few else matrices.norm(dim=1)
         return _Roots(matrices, norms.flatten().cpu(), torch.cat(slopes).cpu() * network.scale)
+
+
+def _input_squares(batch: Batch) -> Tensor:
+    """Sums of the squares of the real inputs of each sample, (m,); of no such input, ones."""
+    reals = [tensor for tensor in tensors_of(batch.inputs) if tensor.is_floating_point()]
+    if not reals:
+        return torch.ones(batch.size, dtype=torch.float64)
+    return torch.stack([real.double().reshape(batch.size, -1).square().sum(dim=1) for real in reals]).sum(dim=0)
