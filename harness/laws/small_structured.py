@@ -38,7 +38,7 @@ class SmallRows:
 
     def input_norms(self) -> Tensor:
         """Norms of inputs that are all alike."""
-        return torch.ones(SAMPLES, dtype=self._B.dtype)
+        return torch.ones(self._B.shape[1] // OUTPUTS, dtype=self._B.dtype)
 
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Rows as a block."""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hessbench.estimand import Array
 from hessbench.operator_parts import Rows
 
-
 _OUTLYING: Final = 3.0
 """Times the median of the norms of inputs from which on a sample is taken to be an outlier."""
 
