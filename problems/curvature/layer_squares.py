@@ -65,6 +65,12 @@ def starts_of(calls: LayerCalls, parameters: Tensor, outputs: Tensor, rows: int)
     None unless the weights and biases are the flat vector, each entry once, and the outputs depend on them by these
     calls alone; neither where outputs are written to in place: whether that shows depends on the samples that are
     tried.
+
+    Args:
+        calls: The calls of layers.
+        parameters: The flat vector, a leaf.
+        outputs: Outputs of the network, with their graph.
+        rows: Samples of a batch.
     """
     if not calls.is_whole:
         return None
