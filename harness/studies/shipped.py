@@ -17,7 +17,7 @@ from hessbench.reports.sketch.page import write_sketch_study
 from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
 from hessbench.studies.calibration import CalibrationDesign, run_calibration
 from hessbench.studies.density import DensityDesign, run_density
-from hessbench.studies.few_gradients import FewGradientsDesign, run_few_gradients
+from hessbench.studies.few_gradients.measuring import FewGradientsDesign, run_few_gradients
 from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
 from hessbench.studies.sketch import Design, run_study
 from hessbench.studies.study import Say, Study, WholeStudy
@@ -68,7 +68,8 @@ STUDIES: Final[Mapping[str, Study | WholeStudy[Any]]] = MappingProxyType({
         WholeStudy(
             name="few-gradients",
             summary="what traces, diagonals, first eigenvalues and densities of networks cost in gradients, by whole "
-            "products and by rows, subsets of the samples and parts of the Hessian. Some ten minutes on two cores.",
+            "products and by rows, subsets of the samples and parts of the Hessian, and which targets that meets. Some "
+            "fifteen minutes on two cores; `hessbench train cnn-3c3d` gets the weights of one of them.",
             claims=(),
             run=_few_gradients,
             write=write_few_gradients_study,

@@ -15,7 +15,7 @@ from hessbench.methods.arguments import Which, check_inside, count_of, least_of
 from hessbench.methods.eigenvalues.ritz_intervals import IntervalsAsked, KnownEnds, RitzIntervals, leading_pairs
 from hessbench.methods.eigenvalues.sample_weights import heaviest, sample_weights
 from hessbench.methods.krylov.enclosures import NOTHING
-from hessbench.methods.krylov.random_start_bound import end_steps
+from hessbench.methods.krylov.random_start_bound import Ends, end_steps
 from hessbench.methods.krylov.recurrence import lanczos_steps
 from hessbench.methods.krylov.ritz import ritz_vectors
 from hessbench.methods.krylov.tridiagonal import Tridiagonal
@@ -25,8 +25,11 @@ from hessbench.operator_parts import Parted, Sampled
 from hessbench.operators import LinearOperator
 from hessbench.transforms import shifted
 
-_CHECKED: Final = 4
-"""Steps after which the Ritz values are read, and vectors at the end of the space that bounds do not project out."""
+_LOOKS: Final = 2
+"""Steps after which the Ritz values are read."""
+
+_HELD_BACK: Final = 4
+"""Vectors at the end of the space that bounds do not project out."""
 
 _PATIENCE: Final = 24
 """Steps after which a bound is given up that may still be reached; as many as the run on S has where that is more."""
@@ -54,7 +57,7 @@ def pruned_lanczos(
     *,
     num_matvecs: int,
     generator: torch.Generator,
-    dropped: float = 2e-4,
+    dropped: float = 4e-4,
     tolerance: float = 0.01,
     confidence: float = 0.999,
     vectors: bool = False,
@@ -76,7 +79,7 @@ def pruned_lanczos(
         num_matvecs: Most products, at least k, each counted as one whatever its share of the samples.
         generator: Source of all starts.
         dropped: Share of the weight that E has at first; 0 for all samples that weigh anything.
-        tolerance: Largest distance of a bound from its value, relative to the value, at which the run ends.
+        tolerance: Half of the widest interval, relative to its value, at which the run ends.
         confidence: Probability that all intervals of a run hold.
         vectors: Hand back Ritz vectors (n, k) of S too, and in `also` their space.
         k: Number of eigenvalues, 1 to n; by default 10, or as many as n and num_matvecs allow.
@@ -84,9 +87,9 @@ def pruned_lanczos(
 
     Yields:
         After each product the Ritz values of S, up to k. Once E and P S P are bounded, `interval`: lower and upper
-        bounds (k,), of magnitudes where the order is by magnitude. Diagnostics: `samples` in S, `steps` on them,
-        `residual` on S, and with an interval its largest distance from a value, `width`. `converged`: whether it is
-        within `tolerance`.
+        bounds (k,), of magnitudes where the order is by magnitude, and each value as far towards the middle of its own
+        as `tolerance` asks for. Diagnostics: `samples` in S, `steps` on them, `residual` on S, and with an interval
+        half of the widest relative to its value, `width`. `converged`: whether that is within `tolerance`.
 
     Cost:
         A forward pass, then one product in one call per yield, by the share of samples in S or in E. Own work and
@@ -158,12 +161,12 @@ class _PrunedRun:
         wait = 0
         for T in lanczos_steps(S, start, reorth="full", num_steps=self.left, generator=self.generator):
             self.left -= 1
-            deflated = max(1, T.size - _CHECKED)
+            deflated = max(1, T.size - _HELD_BACK)
             state = RitzIntervals(T if asked.vectors else T.without_basis(), asked, kept.numel(), deflated)
             if T.size == op.dim:
                 known = replace(known, outside=NOTHING)
             yield state.estimate(known)
-            looks = T.size >= wait and T.size % _CHECKED == 0 and state.may_be_within(asked.tolerance / 4)
+            looks = T.size >= wait and T.size % _LOOKS == 0 and state.may_be_within(asked.tolerance / 4)
             if (looks or T.size == op.dim) and known.added is None and self.left:
                 E = op.subset(dropped)  # made when it is asked for, since an engine is built for it
                 known = yield from self._bound(E, None, state, known, _SHARE * asked.tolerance)
@@ -188,10 +191,12 @@ class _PrunedRun:
         level = (1 - self.asked.confidence) * _FIRST / 2 * (1 - _FIRST) ** (self.bounds // 2)
         self.bounds += 1
         most = min(max(_PATIENCE, state.T.size), self.left)
+        is_ggn = hasattr(self.op, "rows")
         for bounded in end_steps(op, level, self.generator, num_steps=most, basis=basis):
             self.left -= 1
+            found = (Ends(max(ends.low, 0.0), max(ends.high, 0.0)) if is_ggn else ends for ends in bounded)
             now, at_best = (
-                replace(known, added=ends) if basis is None else replace(known, outside=ends) for ends in bounded
+                replace(known, added=ends) if basis is None else replace(known, outside=ends) for ends in found
             )
             yield state.estimate(now)
             if state.width(now) <= allowed:
@@ -231,7 +236,7 @@ PRUNED_LANCZOS = Method(
         "Hochstenbach and van der Vorst, Computing probabilistic bounds for extreme eigenvalues of symmetric matrices "
         "with the Lanczos method, CWI (1999), https://ir.cwi.nl/pub/4505"
     ),
-    version="1",
+    version="2",
     min_matvecs=_least,
     block_widths=single_columns,
     footprint=_footprint,

@@ -22,7 +22,7 @@ class IntervalsAsked:
 
     Attributes:
         order: k and the order.
-        tolerance: Largest distance of a bound from its value, relative to the value.
+        tolerance: Half of the widest interval, relative to the value, at which the run ends.
         confidence: Probability that all intervals of a run hold.
         dtype: That of the operator.
         dim: Its dimension n.
@@ -96,14 +96,26 @@ class RitzIntervals:
         return EigenvalueBounds(lower, found.upper + rounded)
 
     def width(self, known: KnownEnds) -> float:
-        """The largest distance of a bound from its Ritz value, relative to the value, but for rounding."""
+        """Half of the widest interval, relative to its Ritz value, but for rounding."""
         lower, upper = self.enclose(known)
-        values = self.values[: self.asked.order.k]
-        if self.asked.order.which == "magnitude":
-            values = np.abs(values)
-        gaps = np.maximum(upper - values, values - lower) - rounding_of(self.asked.dtype) * float(np.abs(values).max())
+        values = np.abs(self.values[: self.asked.order.k])
+        halves = (upper - lower) / 2 - rounding_of(self.asked.dtype) * float(values.max())
         with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.where(gaps <= 0, 0.0, gaps / np.abs(values)).max())
+            return float(np.where(halves <= 0, 0.0, halves / values).max())
+
+    def moved(self, bounds: EigenvalueBounds) -> Array:
+        """The first values, where that makes it possible moved so that both bounds are within the tolerance of each.
+
+        E is seldom as large to both sides (that of a GGN never has a negative end), and so a Ritz value of S is seldom
+        in the middle of its interval. It is moved no further towards it than the tolerance asks for.
+        """
+        values = self.first.values
+        by_size = self.asked.order.which == "magnitude"
+        found = np.abs(values) if by_size else values
+        allowed = self.asked.tolerance * np.abs(found)
+        least, most = np.maximum(bounds.upper - allowed, bounds.lower), np.minimum(bounds.lower + allowed, bounds.upper)
+        inside = np.where(least <= most, np.clip(found, least, np.maximum(least, most)), found)
+        return np.copysign(inside, values) if by_size else inside
 
     def may_be_within(self, allowed: float) -> bool:
         """Whether the intervals are narrow enough if nothing outside of the space reaches half of the k-th value."""
@@ -139,13 +151,15 @@ def _answer(state: RitzIntervals, known: KnownEnds) -> Estimate:
     asked, found = state.asked, state.first
     diagnostics = {"samples": state.samples, "steps": state.T.size, "residual": found.residual}
     interval: EigenvalueBounds | None = None
+    values = found.values
     if known.is_complete:
         interval = state.enclose(known)
+        values = state.moved(interval)
         diagnostics |= {"width": state.width(known), "confidence": asked.confidence}
     basis = state.T.basis
     vectors = None if basis is None else ritz_vectors(basis[: state.T.size], found.coefficients)
     return Estimate(
-        value=found.values,
+        value=values,
         vectors=vectors,
         converged=interval is not None and diagnostics["width"] <= asked.tolerance,
         diagnostics=diagnostics,

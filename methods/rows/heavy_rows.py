@@ -194,7 +194,8 @@ def _least(dim: int, *, chunk: int, k: int | None = None, **_: object) -> int:
     return max(chunk, min(k or 1, dim))
 
 
-def _widths(num_matvecs: int, *, chunk: int, **_: object) -> tuple[int, ...]:
+def row_widths(num_matvecs: int, *, chunk: int, **_: object) -> tuple[int, ...]:
+    """Widths of the blocks of rows."""
     return (min(chunk, num_matvecs),)
 
 
@@ -221,6 +222,6 @@ HEAVY_ROWS = Method(
     citation=CITATION,
     version="1",
     min_matvecs=_least,
-    block_widths=_widths,
+    block_widths=row_widths,
     footprint=_footprint,
 )

@@ -10,7 +10,7 @@ import torch
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.rows.heavy_rows import check_all_flat
+from hessbench.methods.rows.heavy_rows import check_all_flat, row_widths
 from hessbench.methods.rows.parted import WithRows, split
 from hessbench.methods.rows.sampled_sum import RowSampler, SampledSum, check_arguments
 
@@ -98,10 +98,6 @@ def _least(dim: int, *, chunk: int, **_: object) -> int:
     return chunk
 
 
-def _widths(num_matvecs: int, *, chunk: int, **_: object) -> tuple[int, ...]:
-    return (min(chunk, num_matvecs),)
-
-
 def _footprint(dim: int, num_matvecs: int, *, chunk: int, **_: object) -> Footprint:
     del dim
     return Footprint(vectors=5.0 * chunk + 8, passes=10.0 * num_matvecs)
@@ -120,6 +116,6 @@ SAMPLED_ROWS = Method(
     ),
     version="1",
     min_matvecs=_least,
-    block_widths=_widths,
+    block_widths=row_widths,
     footprint=_footprint,
 )

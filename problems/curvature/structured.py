@@ -40,6 +40,7 @@ class _Deferred(Multiplies):
         self.network = network
         self._matrix = matrix
         self._make = make
+        self._compared: Final = set[str]()
         self.dim = network.parameters.numel()
         self.dtype = network.parameters.dtype
         self.device = network.parameters.device
@@ -65,6 +66,10 @@ class _Deferred(Multiplies):
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (dim, k)."""
         return self.products.matmat(block)
+
+    def _subset_of(self, samples: Tensor, weights: Tensor | None) -> LinearOperator:
+        """The matrix over some samples, whose engine is compared with the kept graph the first time."""
+        return subset_operator(self.network, self._matrix, samples, weights, compared=self._compared)
 
     def rounding_size(self) -> float:
         """What the products round by where terms cancel in them; see `curvature.engines.output_rounding`."""
@@ -97,7 +102,7 @@ class StructuredGGN(_Deferred):
 
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
         """G over some samples; see `hessbench.operator_parts.Sampled`."""
-        return subset_operator(self.network, "ggn", samples, weights)
+        return self._subset_of(samples, weights)
 
 
 @final
@@ -116,7 +121,7 @@ class StructuredHessian(_Deferred):
 
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
         """H - c I over some samples; see `hessbench.operator_parts.Sampled`."""
-        return subset_operator(self.network, "hessian", samples, weights)
+        return self._subset_of(samples, weights)
 
     @property
     def parts(self) -> Parts:

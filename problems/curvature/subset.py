@@ -46,7 +46,14 @@ def subset_network(network: Network, samples: Tensor, weights: Tensor | None = N
     return replace(network, batches=_taken(network, samples, weights * network.scale), loss=_QUADRATIC)
 
 
-def subset_operator(network: Network, matrix: str, samples: Tensor, weights: Tensor | None = None) -> LinearOperator:
+def subset_operator(
+    network: Network,
+    matrix: str,
+    samples: Tensor,
+    weights: Tensor | None = None,
+    *,
+    compared: set[str] | None = None,
+) -> LinearOperator:
     """A matrix that engines multiply with, over some samples.
 
     Args:
@@ -54,24 +61,29 @@ def subset_operator(network: Network, matrix: str, samples: Tensor, weights: Ten
         matrix: hessian or ggn.
         samples: Numbers of the samples, (m,).
         weights: Weights (m,); all 1 by default.
+        compared: The losses under which the engine was compared with the kept graph on samples of this network, which
+            are not compared again; that of this subset is added.
 
     Cost: that of `EngineOperator` on so many samples, by the engine `rules` where it takes the network: none is tried.
     """
-    return part_operator(subset_network(network, samples, weights), matrix, network.num_samples)
+    return part_operator(subset_network(network, samples, weights), matrix, network.num_samples, compared=compared)
 
 
-def part_operator(part: Network, matrix: str, population: int) -> LinearOperator:
+def part_operator(part: Network, matrix: str, population: int, *, compared: set[str] | None = None) -> LinearOperator:
     """A matrix of a network whose samples are some of so many.
 
     Args:
         part: The network, on its samples.
         matrix: hessian or ggn.
         population: How many samples there are in all.
+        compared: As of `subset_operator`.
 
     Cost: that of `subset_operator`.
     """
+    known = set[str]() if compared is None else compared
     try:
-        op = EngineOperator(part, matrix, "rules")
+        op = EngineOperator(part, matrix, "rules", compared=part.loss.name in known)
+        known.add(part.loss.name)
     except EngineUnavailable:
         op = EngineOperator(part, matrix, "kept-graph")
     op.info = OperatorInfo(op.info.kind, part.num_samples, population, op.info.engine)

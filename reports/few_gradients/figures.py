@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator
 from hessbench.estimand.base import Array
 from hessbench.reports.few_gradients.results import (
     COUNTED,
+    INTERVAL,
     LEVELS,
     WITH_BUILD,
     FewGradientsResults,
@@ -22,11 +23,18 @@ from hessbench.reports.few_gradients.results import (
     best,
     cost_of,
 )
+from hessbench.reports.few_gradients.targets import exponent, seconds_of
 from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg
 from hessbench.reports.writing.palette import GREY, Look, look
 
 _LEAST: Final = 1e-6
 """Smaller errors are drawn here: they are those of rounding."""
+
+_LEVEL: Final = 0.01
+"""Of the figures by step and by number of images."""
+
+_IN_SERIES: Final = {WITH_BUILD: "seconds, build included", COUNTED: "gradients of one image, counted"}
+"""What costs are called where they are drawn by the number of images, so that all of them share a unit."""
 
 _SHOWN: Final = ((WITH_BUILD, "gradients of this machine, build included"), (COUNTED, "gradient-equivalents, counted"))
 
@@ -48,7 +56,9 @@ def draw_curves(questions: Sequence[QuestionRuns]) -> Picture:
 
 
 def draw_series(series: str, questions: Sequence[QuestionRuns], *, power_law: bool) -> Picture:
-    """Cost of 1 % along a series of networks: a column for each question, a row for each cost.
+    """Cost of 1 % along a series of networks: a row for each question, a column for each cost, and the advantage.
+
+    By the number of images costs are not told in gradients, whose own cost grows with it, but in what does not.
 
     Args:
         series: What the places of the series are.
@@ -57,24 +67,23 @@ def draw_series(series: str, questions: Sequence[QuestionRuns], *, power_law: bo
     """
     names = list(dict.fromkeys(found.question.name for found in questions))
     with style.context(["default", RC]):
-        figure = Figure(figsize=(max(3.7 * len(names), 4.8), 2.9 * len(_SHOWN) + 0.4), layout="constrained")
-        grid = figure.subplots(len(_SHOWN), len(names), squeeze=False)
-        for row, (cost, label) in zip(grid, _SHOWN, strict=True):
-            for axes, name in zip(row, names, strict=True):
-                chosen = [found for found in questions if found.question.name == name]
+        figure = Figure(figsize=(11.4, 2.5 * len(names) + 0.6), layout="constrained")
+        grid = figure.subplots(len(names), len(_SHOWN) + 1, squeeze=False)
+        for row, name in zip(grid, names, strict=True):
+            chosen = [found for found in questions if found.question.name == name]
+            for axes, (cost, label) in zip(row, _SHOWN, strict=False):
                 _series(axes, chosen, cost, power_law=power_law)
+                axes.set_ylabel(_IN_SERIES[cost] if power_law else label.replace(" of this machine", ""), fontsize=8)
+            _advantage(row[-1], chosen, power_law=power_law)
+            row[-1].set_ylabel("cheaper by (times)", fontsize=8)
+            row[0].set_title(f"{name}, within 1 %", fontsize=9.5, loc="left")
+            for axes in row:
                 axes.set_xlabel(series, fontsize=8.5)
-            row[0].set_ylabel(f"to 1 %: {label}", fontsize=8)
-        for axes, name in zip(grid[0], names, strict=True):
-            axes.set_title(name, fontsize=9.5)
-        handles, labels = grid.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=8.5)
+        for place, axes in enumerate(grid[0][1:]):
+            handles, labels = (grid[0][0], grid[0][-1])[place].get_legend_handles_labels()
+            axes.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.02), ncols=1, frameon=False,
+                        fontsize=8)  # fmt: skip
         return to_svg(figure)
-
-
-def exponent(places: Array, costs: Array) -> float:
-    """Slope of the least-squares line on two logarithmic axes."""
-    return float(np.polyfit(np.log(places), np.log(costs), 1)[0])
 
 
 def _curves(axes: Axes, found: QuestionRuns, cost: str) -> None:
@@ -114,41 +123,89 @@ def _median_curve(runs: MethodRuns, cost: str) -> tuple[Array, Array] | None:
         ]
     )
     errors = np.asarray([[max(point.error, _LEAST) for point in points[:number]] for points in runs.repeats])
-    return np.maximum(np.median(costs, axis=0), 1e-3), np.median(errors, axis=0)
+    x, y = np.maximum(np.median(costs, axis=0), 1e-3), np.median(errors, axis=0)
+    # An interval that is not given yet is infinitely wide, and what nobody counts has no place.
+    seen = np.isfinite(x) & np.isfinite(y)
+    return (x[seen], y[seen]) if seen.any() else None
 
 
 def _series(axes: Axes, chosen: Sequence[QuestionRuns], cost: str, *, power_law: bool) -> None:
-    axes.set_xscale("log" if power_law else "linear")
-    axes.set_yscale("log")
     seen: list[float] = []
     kinds = (
-        (False, look(1), (0, (4, 2)), "whole products, the best"),
-        (True, look(0), "-", "rows, subsets, parts, the best"),
+        (True, look(0), "-", "rows, subsets, parts: the best"),
+        (False, look(1), (0, (4, 2)), "whole products: the best"),
     )
-    all_costs = [[best(found, 0.01, cost, structured=kind[0])[1] for found in chosen] for kind in kinds]
-    for (_, own, dashes, kind), costs, others in zip(kinds, all_costs, reversed(all_costs), strict=True):
+    for line, (structured, own, dashes, kind) in enumerate(kinds):
+        costs = [_cost_in(found, cost, structured=structured, power_law=power_law) for found in chosen]
         reached = [place for place, value in enumerate(costs) if np.isfinite(value)]
         values = [costs[place] for place in reached]
-        places = [chosen[place].question.place if power_law else float(place) for place in reached]
+        places = [_place(chosen, place, power_law=power_law) for place in reached]
         if power_law and len(values) > 1:
             slope = exponent(np.asarray(places), np.asarray(values))
-            below = values[0] < others[reached[0]] and np.isfinite(others[reached[0]])
-            _note(axes, f"N^{slope:.2f}", places[0], values[0], own, below=bool(below))
+            axes.text(0.03, 0.97 - 0.12 * line, f"N^{slope:.2f}", transform=axes.transAxes, va="top", fontsize=8.5,
+                      color=own.colour, parse_math=False)  # fmt: skip
         axes.plot(places, values, color=own.colour, marker=own.marker, linestyle=dashes, linewidth=1.5, label=kind)
         seen += values
+    _places_axis(axes, chosen, seen, power_law=power_law)
+
+
+def _advantage(axes: Axes, chosen: Sequence[QuestionRuns], *, power_law: bool) -> None:
+    """Whole products over rows, subsets and parts; an open arrow where the former do not get there: no less."""
+    seen: list[float] = [1.0]
+    for cost, own, label in ((WITH_BUILD, look(2), "advantage by the clock"), (COUNTED, look(3), "advantage counted")):
+        gains = [advantage(found, cost) for found in chosen]
+        known = [place for place, (value, _) in enumerate(gains) if np.isfinite(value)]
+        places = [_place(chosen, place, power_law=power_law) for place in known]
+        values = [gains[place][0] for place in known]
+        axes.plot(places, values, color=own.colour, marker=own.marker, linewidth=1.5, label=label)
+        beyond = [place for place, value in zip(places, known, strict=True) if gains[value][1]]
+        tops = [gains[value][0] for value in known if gains[value][1]]
+        axes.plot(beyond, tops, color=own.colour, marker="^", markersize=9, markerfacecolor="none", linestyle="none")
+        seen += values
+    axes.axhline(1.0, color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
+    _places_axis(axes, chosen, seen if len(seen) > 1 else [], power_law=power_law)
+
+
+def advantage(found: QuestionRuns, cost: str) -> tuple[float, bool]:
+    """How many times as much whole products cost to 1 %, and whether that is only the least it can be.
+
+    Where no whole product gets there, each costs more than it spent: the least of what they spent stands for the cost.
+    Not a number where nothing that uses the network gets there.
+    """
+    _, value = best(found, _LEVEL, cost, structured=True)
+    _, whole = best(found, _LEVEL, cost, structured=False)
+    if not np.isfinite(value):
+        return np.nan, False
+    if np.isfinite(whole):
+        return whole / value, False
+    spent = [
+        max(cost_of(points[-1], float(build), cost) for points, build in zip(runs.repeats, runs.build, strict=True))
+        for runs in found.methods
+        if not runs.structured and runs.repeats
+    ]
+    return (min(spent) / value, True) if spent else (np.nan, False)
+
+
+def _place(chosen: Sequence[QuestionRuns], number: int, *, power_law: bool) -> float:
+    return chosen[number].question.place if power_law else float(number)
+
+
+def _places_axis(axes: Axes, chosen: Sequence[QuestionRuns], seen: list[float], *, power_law: bool) -> None:
+    axes.set_xscale("log" if power_law else "linear")
+    axes.set_yscale("log")
     set_limits(axes, [found.question.place for found in chosen] if power_law else [1.0], seen or [1.0])
     if not power_law:
         axes.xaxis.set_major_locator(FixedLocator(range(len(chosen))))
         axes.xaxis.set_major_formatter(FixedFormatter([f"{found.question.place:g}" for found in chosen]))
         axes.set_xlim(-0.4, len(chosen) - 0.6)
+    if not seen:
+        axes.text(0.5, 0.5, "none gets there", transform=axes.transAxes, ha="center", fontsize=8.5, color=GREY)
     axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
 
 
-def _note(axes: Axes, text: str, x: float, y: float, own: Look, *, below: bool) -> None:
-    axes.annotate(
-        text, (x, y), textcoords="offset points", xytext=(6, -13 if below else 8), fontsize=8.5, color=own.colour,
-        parse_math=False,
-    )  # fmt: skip
+def _cost_in(found: QuestionRuns, cost: str, *, structured: bool, power_law: bool) -> float:
+    value = best(found, _LEVEL, cost, structured=structured)[1]
+    return seconds_of(found, cost, value) if power_law else value
 
 
 def _error_name(found: QuestionRuns) -> str:
@@ -157,7 +214,8 @@ def _error_name(found: QuestionRuns) -> str:
         "max_relative": "largest relative error",
         "relative_norm": "relative 2-norm of the error",
         "wasserstein1": "Wasserstein-1 / spread",
-        "bulk_wasserstein1": "Wasserstein-1 of the bulk",
+        "bulk_wasserstein1": "Wasserstein-1 of the bulk / its spread",
+        INTERVAL: "error or half width, the larger",
     }.get(found.question.error, found.question.error)
 
 

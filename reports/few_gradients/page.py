@@ -23,6 +23,7 @@ from hessbench.reports.few_gradients.results import (
     best,
     median_cost,
 )
+from hessbench.reports.few_gradients.targets import TargetRow, target_rows
 from hessbench.reports.writing.units import DASH, significant
 
 NAME: Final = "few-gradients"
@@ -76,7 +77,7 @@ def write_few_gradients_study(results: FewGradientsResults, out: Path | str, com
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than this study.
     """
-    frames = {"points": points_frame(results), "costs": costs_frame(results)}
+    frames = {"points": points_frame(results), "costs": costs_frame(results), "targets": targets_frame(results)}
     return write_study_page(
         NAME,
         out,
@@ -89,6 +90,8 @@ def write_few_gradients_study(results: FewGradientsResults, out: Path | str, com
             "answers": [answer_row(found) for found in results.questions],
             "costs": list(COSTS.values()),
             "rows": [row for found in results.questions for row in method_rows(found)],
+            "targets": [shown_target(row) for row in target_rows(results)],
+            "left_out": results.left_out,
             "figures": _figures(results, folder),
             "gradients": [
                 (found.question.network, found.dim, found.samples, f"{1e3 * found.gradient_s:.3g}")
@@ -125,6 +128,44 @@ def costs_frame(results: FewGradientsResults) -> pd.DataFrame:
     ])  # fmt: skip
 
 
+def targets_frame(results: FewGradientsResults) -> pd.DataFrame:
+    """A row for each target, and what was reached."""
+    columns = [
+        "task",
+        "network",
+        "target",
+        "with_build",
+        "alone",
+        "counted",
+        "method",
+        "whole_products",
+        "whole_method",
+        "met",
+    ]
+    rows = [
+        (
+            row.task,
+            row.network,
+            row.target,
+            _finite(row.with_build),
+            _finite(row.alone),
+            _finite(row.counted),
+            row.method,
+            _finite(row.beside),
+            row.beside_method,
+            _verdict(row),
+        )
+        for row in target_rows(results)
+    ]
+    return pd.DataFrame(rows, columns=columns)  # fmt: skip
+
+
+def shown_target(row: TargetRow) -> tuple[str, ...]:
+    """The cells of a target."""
+    costs = (_cost(row.with_build), _cost(row.alone), _cost(row.counted))
+    return (row.task, row.network, row.target, *costs, row.method, _cost(row.beside), row.beside_method, _verdict(row))
+
+
 def answer_row(found: QuestionRuns) -> AnswerRow:
     """The best of either kind at each level, by gradients with the build."""
     cells: list[LevelCell] = []
@@ -153,20 +194,22 @@ def method_rows(found: QuestionRuns) -> list[MethodRow]:
     ]  # fmt: skip
 
 
+def _verdict(row: TargetRow) -> str:
+    return "neither kind gets there" if row.met is None else "met" if row.met else "not met"
+
+
 def _held(runs: MethodRuns) -> str:
     """How many of the claimed intervals held the truth."""
     claimed = [point for points in runs.repeats for point in points if np.isfinite(point.half_width)]
     if not claimed:
         return DASH
-    return f"{sum(point.error <= point.half_width for point in claimed)} of {len(claimed)}"
+    return f"{sum(point.held is True for point in claimed)} of {len(claimed)}"
 
 
 def _figures(results: FewGradientsResults, folder: Path) -> list[PageFigure]:
     made: list[PageFigure] = []
     alone = of_series(results, "")
-    whole = [
-        found for found in alone if len({found.question.network for found in alone}) == 1 or _is_full(alone, found)
-    ]
+    whole = _of_fullest(alone)
     if whole:
         made.append(keep_figure(
             draw_curves(whole), folder, "figures/curves.svg", title="Error against cost",
@@ -179,23 +222,27 @@ def _figures(results: FewGradientsResults, folder: Path) -> list[PageFigure]:
             continue
         power_law = "number" in series
         ending = (
-            "The exponents are those of lines through the points." if power_law else
-            "Where a line is missing no method of the kind reached 1 % within the budgets of the study."
+            "In seconds and in gradients of one image, so that networks of unlike numbers of images can be compared: "
+            "a method whose number of gradients stays the same has the exponent 1. The exponents are those of lines "
+            "through the points." if power_law else
+            "Where a point is missing no method of the kind reached 1 % within the budgets of the study."
         )  # fmt: skip
         made.append(keep_figure(
             draw_series(series, of_series(results, series), power_law=power_law), folder,
-            f"figures/{'samples' if power_law else 'steps'}.svg", title=f"By {series}",
-            alt=f"Cost of an error of 1 % by {series}, a column for each question",
+            f"figures/by-{series.replace(' ', '-').lower()}.svg", title=f"By {series}",
+            alt=f"Cost of an error of 1 % by {series}, a row for each question, and the advantage",
             caption="The cost from which on the error stays within 1 %, by the clock and by the count: the best method "
-            f"of whole products and the best by rows, subsets and parts, each row by its own cost. {ending}",
+            "of whole products and the best by rows, subsets and parts, each column by its own cost; and how many "
+            "times as much the former cost, above the dotted line where the latter are cheaper. An arrow: at least so "
+            f"many times, no whole product getting there within the budgets of the study. {ending}",
         ))  # fmt: skip
     return made
 
 
-def _is_full(alone: list[QuestionRuns], found: QuestionRuns) -> bool:
-    """Whether the network of a question is the one that most questions are asked of."""
+def _of_fullest(alone: list[QuestionRuns]) -> list[QuestionRuns]:
+    """The questions of the network that most are asked of; of the first of several."""
     names = [each.question.network for each in alone]
-    return names.count(found.question.network) == max(map(names.count, names))
+    return [each for each in alone if each.question.network == max(names, key=names.count)]
 
 
 def _networks(results: FewGradientsResults) -> list[QuestionRuns]:
@@ -207,6 +254,8 @@ def _percent(level: float) -> str:
 
 
 def _cost(value: float) -> str:
+    if np.isnan(value):
+        return DASH
     return significant(value) if np.isfinite(value) else "not reached"
 
 

@@ -12,6 +12,9 @@ from hessbench.estimand.base import Array
 LEVELS: Final = (0.1, 0.01, 0.001)
 """Errors at which costs are read: 10, 1 and 0.1 %."""
 
+INTERVAL: Final = "interval"
+"""The error of an answer that must be known to be right: the larger of its error and half of its interval's width."""
+
 COUNTED: Final = "gradient_equivalents"
 METHOD: Final = "gradients"
 WITH_BUILD: Final = "gradients_with_build"
@@ -32,7 +35,7 @@ class NetworkQuestion:
         network: Name of the network as the page says it.
         problem: Canonical spec.
         estimand: Canonical spec.
-        error: Name of the error that is shown, one of the estimand's.
+        error: Name of the error that is shown, one of the estimand's or `INTERVAL`.
         series: What the network is one of, such as the steps of a training; empty where it stands alone.
         place: Its place in the series: a step, or a number of samples.
     """
@@ -52,11 +55,12 @@ class CostPoint:
 
     Attributes:
         matvecs: Columns charged.
-        gradient_equivalents: What they are priced at.
+        gradient_equivalents: What they are priced at; NaN where nobody counts.
         gradients: Seconds of the method over those of a gradient.
         error: The error.
         half_width: Of the interval that the method claims, over the size that the error is relative to; NaN where it
             claims none.
+        held: Whether that interval held the truth; None where there is none.
     """
 
     matvecs: int
@@ -64,6 +68,7 @@ class CostPoint:
     gradients: float
     error: float
     half_width: float
+    held: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class MethodRuns:
 
     Attributes:
         method: Spec.
-        structured: Whether it uses rows, subsets or parts.
+        structured: Whether it uses rows, subsets, parts or squares of single samples.
         build: Seconds of the build over those of a gradient, one number a repeat.
         repeats: The points of each repeat, by ascending cost.
         failure: Why there is none, in one sentence; empty where there is.
@@ -105,16 +110,27 @@ class QuestionRuns:
 
 
 @dataclass(frozen=True)
+class UnaskedQuestion:
+    """A question that was not asked, and why."""
+
+    question: str
+    network: str
+    why: str
+
+
+@dataclass(frozen=True)
 class FewGradientsResults:
     """Everything that was measured.
 
     Attributes:
         threads: Of the tensor library.
         questions: In the order they are shown.
+        left_out: What could not be asked here.
     """
 
     threads: int
     questions: tuple[QuestionRuns, ...]
+    left_out: tuple[UnaskedQuestion, ...] = ()
 
 
 def cost_of(point: CostPoint, build: float, cost: str) -> float:
@@ -144,16 +160,20 @@ def median_cost(runs: MethodRuns, level: float, cost: str) -> float:
     return float(costs[middle]) if costs.size % 2 else float((costs[middle - 1] + costs[middle]) / 2)
 
 
-def best(found: QuestionRuns, level: float, cost: str, *, structured: bool) -> tuple[str, float]:
+def best(found: QuestionRuns, level: float, cost: str, *, structured: bool | None = None) -> tuple[str, float]:
     """The method of least median cost at a level, and that cost; no name and infinity where none reaches it.
 
     Args:
         found: The runs of a question.
         level: The error.
         cost: One of `COSTS`.
-        structured: Whether methods by rows, subsets and parts are meant, or those of whole products.
+        structured: Whether methods by rows, subsets and parts are meant, or those of whole products; by default both.
     """
-    costs = {runs.method: median_cost(runs, level, cost) for runs in found.methods if runs.structured == structured}
+    costs = {
+        runs.method: median_cost(runs, level, cost)
+        for runs in found.methods
+        if structured is None or runs.structured == structured
+    }
     reached = {name: value for name, value in costs.items() if np.isfinite(value)}
     if not reached:
         return "", np.inf

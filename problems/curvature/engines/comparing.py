@@ -50,7 +50,7 @@ def few_samples(network: Network) -> Batch:
     return batch.part(at)
 
 
-def compare(network: Network, engine: Engine, matrix: str, made: Products | None = None) -> None:
+def compare(network: Network, engine: Engine, matrix: str, made: Products | None = None, *, again: bool = True) -> None:
     """Compare an engine with the kept graph, in float64 on a few samples.
 
     Args:
@@ -58,20 +58,21 @@ def compare(network: Network, engine: Engine, matrix: str, made: Products | None
         engine: The engine.
         matrix: hessian or ggn.
         made: What an engine that is costly to set up has set up for the first batch: compared as it is, in its dtype.
+        again: Whether the engine has taken the network before, and what it checks at first need not be checked.
 
     Cost: a set-up of both on a few samples and three columns, one where columns are multiplied one by one; of what was
     set up, three columns and the kept graph of the first batch.
 
     Raises:
         EngineDisagrees: Naming the first operation that the engine has wrong.
+        EngineUnavailable: If it cannot make the products.
     """
     if _is_yardstick(engine, matrix):
         return
     if made is None:
         few = few_samples(network).to(network.parameters.device, torch.float64)
         network = replace(network, parameters=network.parameters.double(), batches=(few,))
-        # By what it made before, it knows the network; whether its gradient is right shows in the products.
-        compared = engine.of(matrix, again=True)(network, few)
+        compared = engine.of(matrix, again=again)(network, few)
         looped = compared.width == 1 or not engine.columns_at_once(network)
         gap = gap_of(network, compared.multiply, matrix, columns=1 if looped else 2)
     else:

@@ -32,6 +32,7 @@ class EngineOperator:
         matrix: hessian or ggn.
         engine: Name of an engine, or auto for the one that is fastest here; see `choosing`.
         limits: How many products are going to be made, and what they may take at a time.
+        compared: Whether an engine that is asked for was compared before, on other samples of the same network.
 
     Attributes:
         network: The network.
@@ -44,7 +45,15 @@ class EngineOperator:
             if the loss is not finite.
     """
 
-    def __init__(self, network: Network, matrix: str, engine: str = AUTO, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        network: Network,
+        matrix: str,
+        engine: str = AUTO,
+        limits: Limits = LIMITS,
+        *,
+        compared: bool = False,
+    ) -> None:
         check_engine(matrix, engine)
         self.network = network
         self._matrix = matrix
@@ -56,7 +65,7 @@ class EngineOperator:
             choice, product, self._kept = _automatic(network, matrix, limits, cap)
         else:
             choice = Choice(ENGINES[engine], limits.micro_batch)
-            product, self._kept = _asked(network, choice, matrix)
+            product, self._kept = _asked(network, choice, matrix, compared=compared)
         self._product = SplitBlocks(product, cap, self._measure(choice, product))
         self.info = OperatorInfo(
             KINDS[matrix], network.num_samples, network.num_samples, _engine_text(network, choice, self._kept)
@@ -96,8 +105,11 @@ class EngineOperator:
         return measure
 
 
-def _asked(network: Network, choice: Choice, matrix: str) -> tuple[Matmat, list[Products]]:
-    """The product by an engine that was asked for, compared with the kept graph.
+def _asked(network: Network, choice: Choice, matrix: str, *, compared: bool) -> tuple[Matmat, list[Products]]:
+    """The product by an engine that was asked for, compared with the kept graph unless it was before.
+
+    Where setting up is cheap, the comparison comes first, so that what is set up for all samples needs no check of its
+    own.
 
     Raises:
         RuntimeError: If memory runs out.
@@ -105,8 +117,11 @@ def _asked(network: Network, choice: Choice, matrix: str) -> tuple[Matmat, list[
     """
     name = choice.engine.name
     try:
-        product, kept = _products(network, choice, matrix)
-        compare(network, choice.engine, matrix, kept[0] if choice.engine.is_costly else None)
+        if not compared and not choice.engine.is_costly:
+            compare(network, choice.engine, matrix, again=False)
+        product, kept = _products(network, choice, matrix, again=True)
+        if not compared and choice.engine.is_costly:
+            compare(network, choice.engine, matrix, kept[0])
     except RuntimeError as failure:
         if isinstance(failure, torch.OutOfMemoryError) or "memory" in str(failure):
             raise

@@ -1,10 +1,10 @@
 """The choice of an engine, remembered in the cache: one engine for a network under the conditions of a run.
 
-A choice holds for a network (its size, its data's shapes, and its outputs on a few samples, which tell one function
-from another), a matrix, a device by its name, a dtype, a number of threads, versions of torch and of this package, a
-class of budgets and a cap of memory. It is one small file, there whole or not at all; processes that choose at the same
-time wait for each other, so that all get the same. What is remembered is still compared with the kept graph before it
-is used.
+A choice holds for a network (its size, its data's shapes, and its outputs and its loss on a few samples, which tell one
+function from another, and one weighing of samples and classes from another), a matrix, a device by its name, a dtype, a
+number of threads, versions of torch and of this package, a class of budgets and a cap of memory. It is one small file,
+there whole or not at all; processes that choose at the same time wait for each other, so that all get the same. What is
+remembered is still compared with the kept graph before it is used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Generator
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -105,19 +106,23 @@ def key_of(network: Network, matrix: str, limits: Limits) -> str:
         matrix, str(like.numel()), str(like.dtype), device, str(torch.get_num_threads()), torch.__version__, _version(),
         network.loss.name, str(network.loss.mean), network.way, str(network.group), str(budgets),
         str(limits.cap_bytes), str(limits.micro_batch),
+        # A loss without a product of its own is multiplied with by autograd.
+        str(network.loss.product is None), str(network.loss.root is None), str(network.loss.width),
     ]  # fmt: skip
     for batch in network.batches:
         facts += [str(tuple(tensor.shape)) for tensor in (*tensors_of(batch.inputs), batch.targets)]
     few = few_samples(network)
     with torch.no_grad():
         outputs = network.forward(like.detach(), few.inputs)
-    facts += [f"{number:.3e}" for number in outputs.flatten()[:64].tolist()]
+        loss = network.loss.total(outputs, few.targets)
+    facts += [f"{number:.3e}" for number in (*outputs.flatten()[:64].tolist(), float(loss))]
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:24]
 
 
 _SAYS: Final = "remembered: "
 
 
+@cache
 def _version() -> str:
     try:
         return version("hessbench")

@@ -8,7 +8,8 @@ import pytest
 from hessbench.catalog import load_catalog
 from hessbench.estimand import parse_estimand
 from hessbench.reports.few_gradients.results import NetworkQuestion
-from hessbench.studies.few_gradients import AskedMethods, FewGradientsDesign, run_few_gradients
+from hessbench.studies.few_gradients.measuring import FewGradientsDesign, run_few_gradients
+from hessbench.studies.few_gradients.questions import AskedMethods, ggn_of
 
 DIAGONAL = AskedMethods(
     "diagonal",
@@ -61,6 +62,97 @@ def test_every_question_of_the_study_is_about_a_problem_with_a_truth_and_methods
         assert asking.error in type(estimand).definitions
         for spec in asked.methods:
             catalog.method(spec, estimand)
+
+
+def test_the_ggn_of_a_hessian_has_the_same_spec_but_for_the_matrix():
+    assert ggn_of("digits-mlp") == "digits-mlp[operator=ggn]"
+    assert ggn_of("cnn-3c3d[per_class=2,weights=random]") == "cnn-3c3d[operator=ggn,per_class=2,weights=random]"
+    assert ggn_of("digits-mlp[operator=hessian,step=0]") == "digits-mlp[operator=ggn,step=0]"
+
+
+HESSIAN = "mlp[activation=relu,data=digits,per_class=2,weights=random,widths=4]"
+
+
+@pytest.fixture(scope="module")
+def intervals():
+    trace = AskedMethods(
+        "trace", "relative", MappingProxyType({"sampled-rows": (20, 50, 204), "heavy-rows": (20, 204)}),
+        {"interval": "known trace"},
+    )  # fmt: skip
+    top = AskedMethods(
+        "top-eigenvalues[k=2]", "max_relative",
+        MappingProxyType({"lanczos[reorth=full]": (30, 60), "pruned-lanczos": (5, 60, 120)}), {"interval": "known top"},
+    )  # fmt: skip
+    diagonal = AskedMethods(
+        "diagonal", "relative_norm", MappingProxyType({"heavy-rows": (204,), "ggn-diagonal-exact": (10,)}),
+        elsewhere={"ggn-diagonal-exact": ggn_of(HESSIAN)}, truth=ggn_of(HESSIAN), backpack=True,
+    )  # fmt: skip
+    density = AskedMethods(
+        "density", "wasserstein1", MappingProxyType({"slq": (20, 40)}), {"bulk_wasserstein1": "bulk"}
+    )
+    asked = [(HESSIAN, trace), (HESSIAN, top), (HESSIAN, diagonal), (ggn_of(HESSIAN), density)]
+    design = FewGradientsDesign(tuple(question(problem, each) for problem, each in asked), repeats=1, threads=1)
+    return run_few_gradients(design, lambda _: None)
+
+
+def test_the_same_runs_answer_a_question_by_each_of_its_errors(intervals):
+    names = [(found.question.name, found.question.error) for found in intervals.questions]
+    asked = "diagonal of the GGN"
+    assert names == [
+        (asked, "relative"), ("known trace", "interval"), (asked, "max_relative"), ("known top", "interval"),
+        (asked, "relative_norm"), (asked, "wasserstein1"), ("bulk", "bulk_wasserstein1"),
+    ]  # fmt: skip
+    plain, bulk = intervals.questions[5:]
+    assert plain.methods[0].repeats[0][0].error != bulk.methods[0].repeats[0][0].error
+
+
+def test_an_answer_known_by_an_interval_is_as_wrong_as_that_is_wide(intervals):
+    plain, known = intervals.questions[:2]
+    for runs, judged in zip(plain.methods, known.methods, strict=True):
+        for point, again in zip(runs.repeats[0], judged.repeats[0], strict=True):
+            assert again.error == (np.inf if np.isnan(point.half_width) else max(point.error, point.half_width))
+    heavy = {runs.method: runs for runs in known.methods}["heavy-rows"].repeats[0]
+    assert [point.error < 1e-4 for point in heavy] == [False, True]
+    assert [point.held for point in heavy] == [None, True]
+
+
+def test_eigenvalues_are_known_by_the_interval_that_their_method_gives(intervals):
+    known = intervals.questions[3]
+    assert [runs.method for runs in known.methods] == ["pruned-lanczos"]
+    first, *_, last = known.methods[0].repeats[0]
+    assert first.error == np.inf
+    assert last.held is True
+    assert last.error <= 0.01
+
+
+def test_a_method_may_answer_on_another_problem_with_the_same_answer(intervals):
+    runs = {each.method: each for each in intervals.questions[4].methods}
+    assert runs["ggn-diagonal-exact of the GGN"].repeats[0][0].error < 1e-5
+    assert runs["heavy-rows"].repeats[0][0].error < 1e-5
+    backpack = runs["BackPACK DiagGGNExact"]
+    if not backpack.repeats:
+        assert backpack.failure == "the library is not installed"
+    else:
+        assert backpack.repeats[0][0].error < 1e-5
+        assert np.isnan(backpack.repeats[0][0].gradient_equivalents)
+
+
+def test_a_refusal_is_told_in_its_own_sentence():
+    problem = "mlp[data=digits,per_class=2,weights=random,widths=4]"
+    asked = AskedMethods("trace", "relative", MappingProxyType({"heavy-rows": (204,)}))
+    design = FewGradientsDesign((question(problem, asked),), repeats=1, threads=1)
+    (runs,) = run_few_gradients(design, lambda _: None).questions[0].methods
+    assert runs.failure.startswith("op must be a Hessian with the diagonal of its GGN, but 260 of 310 parameters")
+
+
+def test_what_cannot_be_asked_is_left_out_with_its_reason(monkeypatch):
+    monkeypatch.delenv("HESSBENCH_DATA", raising=False)
+    asked = AskedMethods("trace", "relative", MappingProxyType({"hutchinson": (2,)}))
+    design = FewGradientsDesign((question("resnet20-cifar10[samples=2]", asked),), repeats=1, threads=1)
+    found = run_few_gradients(design, lambda _: None)
+    assert found.questions == ()
+    (left,) = found.left_out
+    assert "HESSBENCH_DATA" in left.why
 
 
 def test_rows_may_be_more_than_parameters_and_products_may_not():

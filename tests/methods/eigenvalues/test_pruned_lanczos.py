@@ -12,7 +12,10 @@ from hessbench.counting import CountingOperator
 from hessbench.estimand import TopEigenvalues
 from hessbench.laws.small_structured import SmallGGN, small_ggn, small_hessian
 from hessbench.methods.eigenvalues.pruned_lanczos import pruned_lanczos
+from hessbench.methods.eigenvalues.ritz_intervals import IntervalsAsked, RitzIntervals
 from hessbench.methods.eigenvalues.sample_weights import heaviest, sample_weights
+from hessbench.methods.krylov.enclosures import EigenvalueBounds
+from hessbench.methods.krylov.tridiagonal import Tridiagonal
 from hessbench.operator_parts import Parts
 from hessbench.operators import ProductKind
 from hessbench.seeding import make_generator
@@ -65,6 +68,24 @@ def test_intervals_come_with_what_they_are_worth():
     lower, upper = estimate.interval
     assert (lower <= estimate.value).all()
     assert (estimate.value <= upper).all()
+    assert (upper - lower <= 2 * 0.02 * estimate.value * 1.02).all()
+
+
+@pytest.mark.parametrize(
+    ("order", "lower", "upper", "expected"),
+    [
+        (TopEigenvalues(2, "algebraic"), [9.9, 4.95], [10.05, 5.04], [10.0, 5.0]),  # within the tolerance already
+        (TopEigenvalues(2, "algebraic"), [10.0, 5.0], [10.15, 5.09], [10.05, 5.04]),  # as far as it asks for
+        (TopEigenvalues(2, "algebraic"), [10.0, 5.0], [10.5, 5.0], [10.0, 5.0]),  # too wide for it: left alone
+        (TopEigenvalues(2, "algebraic"), [10.04, 5.0], [10.06, 5.0], [10.04, 5.0]),  # never outside
+        (TopEigenvalues(2), [10.0, 6.0], [10.15, 6.11], [10.05, -6.05]),
+    ],
+)
+def test_values_move_in_their_intervals_as_far_as_the_tolerance_asks_for(order, lower, upper, expected):
+    ritz = [10.0, -6.0] if order.which == "magnitude" else [10.0, 5.0]
+    T = Tridiagonal([torch.tensor(value, dtype=torch.float64) for value in ritz], [torch.zeros(())] * 2, 2, 0, None)
+    state = RitzIntervals(T, IntervalsAsked(order, 0.01, 0.9, torch.float64, 9, vectors=False), 1, 1)
+    np.testing.assert_allclose(state.moved(EigenvalueBounds(np.array(lower), np.array(upper))), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("make", [small_ggn, small_hessian])

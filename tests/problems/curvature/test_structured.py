@@ -10,6 +10,7 @@ from hessbench.counting import CountingOperator
 from hessbench.flops import counting_flops
 from hessbench.operators import info_of, to_dense
 from hessbench.problems.curvature.choice import MatrixChoice
+from hessbench.problems.curvature.engines import operator as engine_operator
 from hessbench.problems.curvature.network_rows import NetworkRows
 from hessbench.problems.curvature.structured import ROWS_ALONE
 from hessbench.problems.curvature.subset import subset_network, subset_operator
@@ -126,6 +127,20 @@ def test_the_engine_of_whole_products_waits_for_the_first_of_them():
     op.matmat(torch.ones(op.dim, 1, dtype=op.dtype))
     assert info_of(op).engine.startswith("rules")
     assert info_of(MatrixChoice("ggn").of(small_network())).engine.startswith("rules")
+
+
+def test_the_engine_of_subsets_is_compared_once(monkeypatch):
+    compared = []
+    compare = engine_operator.compare
+    monkeypatch.setattr(
+        engine_operator, "compare", lambda *asked, **named: compared.append(1) or compare(*asked, **named)
+    )
+    op = MatrixChoice("hessian").of(small_network(sizes=(4, 3)), by_rows=True)
+    first, other = op.subset(torch.tensor([0, 2])), op.subset(torch.tensor([1, 3, 4, 5, 6]))
+    assert len(compared) == 1
+    close(to_dense(first) + to_dense(other), dense_hessian(small_network(sizes=(4, 3))))
+    op.subset(torch.tensor([0, 2]), torch.tensor([1.0, 2.0]))  # under another loss
+    assert len(compared) == 2
 
 
 def test_what_needs_single_samples_is_not_offered_by_a_group():

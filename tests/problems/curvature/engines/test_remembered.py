@@ -16,6 +16,7 @@ from hessbench.problems.curvature.engines.limits import Limits
 from hessbench.problems.curvature.engines.remembered import key_of, recalled, remember, remembered_choice
 from hessbench.problems.curvature.engines.table import ENGINES
 from hessbench.problems.curvature.matrices import curvature_operator
+from hessbench.problems.networks.losses import cross_entropy
 
 PLENTY = 2**40
 
@@ -66,6 +67,18 @@ def test_a_network_of_other_weights_data_dtype_matrix_budget_or_cap_is_another(n
     }
     assert len(keys) == 10
     assert key_of(network(), "hessian", Limits(num_products=7)) in keys
+
+
+def test_a_loss_of_other_weights_or_without_its_product_is_another(network):
+    net = network()
+    keys = {
+        key_of(net, "hessian", Limits()),
+        key_of(replace(net, loss=cross_entropy(weights=torch.tensor([1.0, 2.0, 3.0]))), "hessian", Limits()),
+        key_of(replace(net, loss=cross_entropy(smoothing=0.1)), "hessian", Limits()),
+        key_of(replace(net, loss=replace(net.loss, product=None)), "hessian", Limits()),
+        key_of(replace(net, loss=replace(net.loss, product=None, root=None)), "hessian", Limits()),
+    }
+    assert len(keys) == 5
 
 
 def test_a_choice_of_another_number_of_threads_is_another(network):

@@ -1,0 +1,1 @@
+"""The study of what an answer about a network costs in gradients."""

@@ -1,0 +1,116 @@
+"""What an answer about a network costs in gradients: every question of a design, asked of every method in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias, final
+
+import torch
+
+from hessbench.catalog import Catalog, load_catalog
+from hessbench.estimand import parse_estimand
+from hessbench.problem import Problem
+from hessbench.reports.few_gradients.results import FewGradientsResults, NetworkQuestion, QuestionRuns, UnaskedQuestion
+from hessbench.studies.few_gradients.contestants import BackpackDiagonal, Contestant, GradientClock, OwnMethod
+from hessbench.studies.few_gradients.questions import AskedMethods, study_questions
+from hessbench.studies.few_gradients.scoring import AnswerScoring
+
+DEVICE: Final = "cpu"
+
+Say: TypeAlias = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FewGradientsDesign:
+    """What is run.
+
+    Attributes:
+        questions: Each with its methods and their budgets.
+        repeats: Seeds of each method.
+        threads: Of the tensor library.
+        most_s: Seconds of a question that a method does not pass by another repeat, where the question does not say.
+    """
+
+    questions: tuple[tuple[NetworkQuestion, AskedMethods], ...] = field(default_factory=study_questions)
+    repeats: int = 5
+    threads: int = 2
+    most_s: float = 8.0
+
+
+def run_few_gradients(design: FewGradientsDesign, say: Say) -> FewGradientsResults:
+    """Run every method on every question, a gradient timed before and after each run.
+
+    Args:
+        design: What is run.
+        say: Told how it goes on.
+    """
+    torch.set_num_threads(design.threads)
+    begin = time.perf_counter()
+    problems = _Problems(load_catalog())
+    found: list[QuestionRuns] = []
+    left_out: list[UnaskedQuestion] = []
+    for question, asked in design.questions:
+        why = problems.of(question.problem).refusal
+        if why:
+            left_out.append(UnaskedQuestion(question.name, question.network, why))
+            say(f"{question.network}, {question.name}: left out, {why}")
+            continue
+        found += _answered(problems, question, asked, design)
+        say(f"{question.network}, {question.name}: {time.perf_counter() - begin:.0f} s")
+    return FewGradientsResults(design.threads, tuple(found), tuple(left_out))
+
+
+@final
+class _Problems:
+    """Problems by their specs, each made once, so that what its references keep is made once."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._made: dict[str, Problem] = {}
+
+    def of(self, spec: str) -> Problem:
+        """The problem of a spec."""
+        if spec not in self._made:
+            self._made[spec] = self.catalog.problem(spec)
+        return self._made[spec]
+
+
+def _answered(
+    problems: _Problems, question: NetworkQuestion, asked: AskedMethods, design: FewGradientsDesign
+) -> list[QuestionRuns]:
+    """The runs of a question: one entry for its error, and one for each other that its answers are scored by."""
+    estimand = parse_estimand(asked.estimand)
+    problem, truth = problems.of(question.problem), problems.of(asked.truth or question.problem)
+    finder = truth.finder(type(estimand))
+    network: Any = problem.network() if problem.network is not None else None
+    assert finder is not None
+    on_cpu = network.to(torch.device(DEVICE), torch.float32)
+    scoring = AnswerScoring(estimand, question.error, finder(estimand), problem.dim)
+    gradient = on_cpu.own_gradient()
+    gradient()
+    clock = GradientClock(gradient)
+    contestants: list[Contestant] = []
+    for spec, budgets in asked.methods.items():
+        here = problems.of(asked.elsewhere.get(spec, question.problem))
+        bound = problems.catalog.method(spec, estimand)
+        if not bound.skip_reason(here):
+            label = f"{bound.spec} of the GGN" if spec in asked.elsewhere else str(bound.spec)
+            contestants.append(OwnMethod(label, here, bound, budgets, scoring, design.threads))
+    contestants += [BackpackDiagonal(on_cpu, scoring)] if asked.backpack else []
+    most_s = design.most_s if asked.most_s is None else asked.most_s
+    # In turns, so that what slows the machine down for a while slows all of them.
+    for repeat in range(design.repeats):
+        for each in contestants:
+            if not repeat or each.spent_s * (repeat + 1) / repeat <= most_s:
+                each.go(repeat, clock)
+    scores = {question.error: question, **{error: replace(question, error=error, name=name)
+                                           for error, name in asked.also.items()}}  # fmt: skip
+    return [
+        QuestionRuns(
+            of, problem.dim, int(network.num_samples), clock.median_s,
+            tuple(each.runs(error, clock.median_s) for each in contestants if each.is_judged_by(error)),
+        )
+        for error, of in scores.items()
+    ]  # fmt: skip
