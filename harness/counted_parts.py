@@ -55,6 +55,10 @@ class CountingRows(Single):
         self.root_norms()
         return self._inner.slope_norms().detach().clone()
 
+    def input_norms(self) -> Tensor:
+        """Norms of the inputs of the samples (num_samples,), which nothing is computed for."""
+        return self._inner.input_norms().detach().clone()
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Charge and make rows: numbers (r,) to a block (dim, r).
 

@@ -43,6 +43,15 @@ class Rows(Protocol):
         """
         ...
 
+    def input_norms(self) -> Tensor:
+        """Norms of what goes into the network for each sample, (num_samples,); all 1 where that is no real numbers.
+
+        A hint at the sizes of the Jacobians and no bound: those of a first layer grow with it.
+
+        Cost: none.
+        """
+        ...
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         """The rows of these numbers (r,) as a block (dim, r). Cost: a forward pass and a VJP of one sample each."""
         ...

@@ -72,6 +72,10 @@ class _TalliedRows:
     def slope_norms(self) -> Tensor:
         return self._inner.slope_norms()
 
+    def input_norms(self) -> Tensor:
+        """Those of the rows inside."""
+        return self._inner.input_norms()
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         self._tally.columns += indices.numel()
         return self._inner(indices)

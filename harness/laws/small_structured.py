@@ -22,11 +22,11 @@ GROUPS: Final = 2
 class SmallRows:
     """The columns of a dense factor as rows, those of a sample orthogonal and by descending norm."""
 
-    num_samples = SAMPLES
     per_sample = OUTPUTS
 
     def __init__(self, B: Tensor) -> None:
         self._B = B
+        self.num_samples = B.shape[1] // OUTPUTS
 
     def root_norms(self) -> Tensor:
         """Norms of the roots: those of the rows, as if every Jacobian were an isometry."""
@@ -35,6 +35,10 @@ class SmallRows:
     def slope_norms(self) -> Tensor:
         """Norms of slopes that fall like the weights of the samples."""
         return 3.0 ** -torch.arange(SAMPLES, dtype=self._B.dtype)
+
+    def input_norms(self) -> Tensor:
+        """Norms of inputs that are all alike."""
+        return torch.ones(self.num_samples, dtype=self._B.dtype)
 
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Rows as a block."""

@@ -32,7 +32,7 @@ def heavy_rows(
     k: int | None = None,
     which: Which = "magnitude",
 ) -> Iterator[Estimate]:
-    """The sum of the heaviest rows' outer products: G = sum_r b_r b_r^T, rows ranked by their roots.
+    """The sum of the heaviest rows' outer products: G = sum_r b_r b_r^T, rows ranked by their roots, see `ranked`.
 
     Each row adds a positive semi-definite matrix: what stands after any number of them is a lower bound of the trace,
     of each diagonal entry and of each eigenvalue, by no statistics. There is no upper bound: a forward pass knows

@@ -30,7 +30,8 @@ def sampled_rows(
     Draw k has a chance p in proportion to what ||b_r||^2 is predicted to be, ||s_r||^2 times ratios of the rows seen,
     and t_k = (all rows before) + b_k^2 / p is unbiased given these. The answer is sum w_k t_k / sum w_k with weights
     fixed by the roots alone, so it is unbiased, entry by entry; the interval is Student's t from the spread of the t_k,
-    see `ordered_estimate`. It holds at each checkpoint, not at all of them together. With all rows that weigh more than
+    see `ordered_estimate`. It holds at each checkpoint, not at all of them together, and where ||b_r|| / ||s_r|| varies
+    by far more than the norms of the inputs tell (`ranked`), it may miss more often. With all rows that weigh more than
     rounding the answer is exact.
 
     Args:

@@ -16,8 +16,7 @@ def layer_rows(network: Network, inputs: Inputs, weights: Tensor) -> Tensor | No
 
     The gradient in the weight of a dense layer is d_i x_i^T, d_i that in the layer's outputs and x_i its inputs
     (Goodfellow 2015, https://arxiv.org/abs/1510.01799): one backward pass to the outputs of the layers for all samples.
-    That the parameters are used by such layers only, and every row of a layer belongs to one sample, is for the caller
-    to check against `example_gradients`.
+    That every row of a layer belongs to one sample is for the caller to check against `example_gradients`.
 
     Args:
         network: The network.
@@ -29,7 +28,7 @@ def layer_rows(network: Network, inputs: Inputs, weights: Tensor) -> Tensor | No
     parameters = network.parameters.detach().clone().requires_grad_()
     with torch.enable_grad(), LayerCalls() as calls:
         outputs = network.forward(parameters, inputs)
-    starts = starts_of(calls, parameters, weights.shape[0])
+    starts = starts_of(calls, parameters, outputs, weights.shape[0])
     if starts is None or any(call.rows is None for call in calls.found):
         return None
     gradients = torch.autograd.grad(outputs, [call.outputs for call in calls.found], weights)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hessbench.problems.curvature.layer_calls import LayerCall, LayerCalls
+from hessbench.problems.curvature.single_uses import is_all_that_reaches
 from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.network import Network
 
@@ -35,7 +36,7 @@ def layer_squares(network: Network, inputs: Inputs, weights: Tensor) -> Tensor |
     forward = network.forward if network.as_written is None else network.as_written
     with torch.enable_grad(), LayerCalls() as calls:
         outputs = forward(parameters, inputs)
-    starts = starts_of(calls, parameters, weights.shape[0])
+    starts = starts_of(calls, parameters, outputs, weights.shape[0])
     if starts is None:
         return None
     columns = weights.permute(2, 0, 1).contiguous()
@@ -58,11 +59,18 @@ def _pulled(outputs: Tensor, layers: list[LayerCall], columns: Tensor, *, batche
     return list(zip(*found, strict=True))
 
 
-def starts_of(calls: LayerCalls, parameters: Tensor, rows: int) -> list[tuple[int, int | None]] | None:
+def starts_of(calls: LayerCalls, parameters: Tensor, outputs: Tensor, rows: int) -> list[tuple[int, int | None]] | None:
     """Where weight and bias of each call begin in the flat vector.
 
-    None unless the weights and biases are the flat vector, each entry once; neither where outputs are written to in
-    place: whether that shows depends on the samples that are tried.
+    None unless the weights and biases are the flat vector, each entry once, and the outputs depend on them by these
+    calls alone; neither where outputs are written to in place: whether that shows depends on the samples that are
+    tried.
+
+    Args:
+        calls: The calls of layers.
+        parameters: The flat vector, a leaf.
+        outputs: Outputs of the network, with their graph.
+        rows: Samples of a batch.
     """
     if not calls.is_whole:
         return None
@@ -82,7 +90,10 @@ def starts_of(calls: LayerCalls, parameters: Tensor, rows: int) -> list[tuple[in
         if start != reached:
             return None
         reached = stop
-    return found if reached == parameters.numel() else None
+    if reached != parameters.numel():
+        return None
+    parts = [part for call in calls.found for part in (call.weight, call.bias) if part is not None]
+    return found if is_all_that_reaches(outputs, [call.outputs for call in calls.found], parts) else None
 
 
 def _is_view(part: Tensor, parameters: Tensor) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hessbench.problems.curvature.layer_rows import layer_rows
 from hessbench.problems.curvature.sample_rows import sample_rows
-from hessbench.problems.networks.inputs import taken
+from hessbench.problems.networks.inputs import taken, tensors_of
 from hessbench.problems.networks.network import Batch, Network, refuse_infinite, root_of
 
 _ENTRIES: Final = 2**24
@@ -104,6 +104,11 @@ class NetworkRows:
         """
         return self._roots.slopes
 
+    def input_norms(self) -> Tensor:
+        """Norms of the real inputs of each sample, (num_samples,) in float64 on the CPU; all 1 where there are none."""
+        squares = torch.cat([_input_squares(batch) for batch in self._network.batches])
+        return squares.sqrt().cpu()
+
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Rows of numbers (r,) as a block (dim, r).
 
@@ -145,8 +150,8 @@ class NetworkRows:
             expected = sample_rows(network, batch, places[ends], weights[ends], at_once=self._at_once)
             gap, size = (rows[ends] - expected).norm(dim=1), expected.norm(dim=1)
             is_same = bool((gap <= torch.finfo(rows.dtype).eps ** 0.5 * size).all())
-            # Those of one sample would not tell whose they are.
-            if places[0] != places[-1] or not is_same:
+            # Those of one sample would not tell whose they are, nor would rows of zeros.
+            if (places[0] != places[-1] and bool((size > 0).all())) or not is_same:
                 self._by_layers = is_same
         if rows is None or not self._by_layers:
             return sample_rows(network, batch, places, weights, at_once=self._at_once)
@@ -190,3 +195,11 @@ class NetworkRows:
         few = matrices.shape[2] <= _SMALL_ROOT
         norms = torch.linalg.svdvals(matrices) if few else matrices.norm(dim=1)
         return _Roots(matrices, norms.flatten().cpu(), torch.cat(slopes).cpu() * network.scale)
+
+
+def _input_squares(batch: Batch) -> Tensor:
+    """Sums of the squares of the real inputs of each sample, (m,); of no such input, ones."""
+    reals = [tensor for tensor in tensors_of(batch.inputs) if tensor.is_floating_point()]
+    if not reals:
+        return torch.ones(batch.size, dtype=torch.float64)
+    return torch.stack([real.double().reshape(batch.size, -1).square().sum(dim=1) for real in reals]).sum(dim=0)

@@ -33,6 +33,9 @@ class MisledRows:
         norms = self.rows.root_norms()
         return norms * torch.linspace(0.6, 1.7, norms.numel(), dtype=norms.dtype).roll(7)
 
+    def input_norms(self):
+        return torch.ones(self.num_samples)
+
     def __call__(self, indices):
         return self.rows(indices)
 
@@ -87,6 +90,7 @@ class NumberedRows:
     roots: torch.Tensor
     entries: torch.Tensor
     per_sample: int = 4
+    inputs: torch.Tensor | None = None
 
     @property
     def num_samples(self):
@@ -94,6 +98,9 @@ class NumberedRows:
 
     def root_norms(self):
         return self.roots
+
+    def input_norms(self):
+        return torch.ones(self.num_samples) if self.inputs is None else self.inputs
 
     def __call__(self, indices):
         return self.entries[indices][None]
@@ -118,13 +125,19 @@ class NumberedGGN:
 
 @pytest.fixture
 def numbered_ggn():
-    """400 rows of 100 samples, their roots powers of the rank, their ratios scattered by sample and by row."""
+    """400 rows of 100 samples, their roots powers of the rank, their ratios scattered by sample and by row.
 
-    def make(decay: float = 1.0, scatter: float = 0.5) -> NumberedGGN:
+    The inputs of two samples, and with them their rows, are `outlying` times as large as those of the others.
+    """
+
+    def make(decay: float = 1.0, scatter: float = 0.5, outlying: float = 1.0) -> NumberedGGN:
         rng = np.random.default_rng(4)
         roots = np.sort(rng.permuted(np.arange(1, 401.0) ** -decay).reshape(100, 4))[:, ::-1]
         ratios = np.exp(scatter * rng.standard_normal((100, 1)) + 0.3 * scatter * rng.standard_normal((100, 4)))
         roots, entries = roots.ravel().copy(), (roots * ratios).ravel()
-        return NumberedGGN(NumberedRows(torch.from_numpy(roots), torch.from_numpy(entries)))
+        inputs = np.ones(100)
+        inputs[60:62] = outlying
+        entries = torch.from_numpy(entries * np.repeat(inputs, 4))
+        return NumberedGGN(NumberedRows(torch.from_numpy(roots), entries, inputs=torch.from_numpy(inputs)))
 
     return make

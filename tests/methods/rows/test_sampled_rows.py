@@ -31,9 +31,9 @@ def count_misses(found, truth, confidence):
     return sum(abs(estimate.value - truth) > estimate.half_width(confidence) for estimate in found)
 
 
-@pytest.mark.parametrize(("decay", "scatter"), [(0.0, 0.3), (1.0, 0.3)])
-def test_it_is_unbiased_and_its_intervals_hold(numbered_ggn, decay, scatter):
-    ggn = numbered_ggn(decay, scatter)
+@pytest.mark.parametrize(("decay", "scatter", "outlying"), [(0.0, 0.3, 1.0), (1.0, 0.3, 1.0), (0.0, 0.3, 30.0)])
+def test_it_is_unbiased_and_its_intervals_hold(numbered_ggn, decay, scatter, outlying):
+    ggn = numbered_ggn(decay, scatter, outlying)
     runs = [checkpoints(ggn, 160, seed) for seed in range(SEEDS)]
     first = min(rows for rows, found in runs[0].items() if found.stderr is not None)
     for rows in (first, first + 32, 160 - 160 % 16):

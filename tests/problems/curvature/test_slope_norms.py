@@ -8,6 +8,15 @@ from hessbench.problems.networks.losses import CROSS_ENTROPY, SQUARED
 from hessbench.problems.networks.network import Batch, Network
 
 
+def test_the_norms_of_the_inputs_are_of_all_that_is_real_among_them():
+    inputs = {"one": torch.tensor([[3.0, 0.0], [1.0, 0.0]]), "ids": torch.tensor([7, 8]), "two": torch.tensor([4.0, 0])}
+    batches = (Batch(inputs, torch.tensor([0, 1])), Batch(torch.tensor([[[2.0], [0.0]]]), torch.tensor([0])))
+    rows = NetworkRows(Network(lambda parameters, inputs: parameters, torch.ones(2), batches))
+    assert rows.input_norms().tolist() == [5, 1, 2]
+    tokens = (Batch(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 1])),)
+    assert NetworkRows(Network(lambda p, x: p, torch.ones(2), tokens)).input_norms().tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("sizes", [(5,), (2, 3)])
 @pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARED], ids=lambda loss: loss.name)
 def test_the_norms_of_the_slopes(loss, sizes):
