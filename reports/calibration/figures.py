@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hessbench.reports.calibration.results import LEVELS
 from hessbench.reports.calibration.verdicts import KINDS, CellCoverage
-from hessbench.reports.writing.drawing import RC, Picture, to_svg
+from hessbench.reports.writing.drawing import RC, Picture, faint_grid, to_svg
 from hessbench.reports.writing.palette import COLOURS, GREY, MARKERS
 
 _COLUMNS: Final = 3
@@ -78,7 +78,7 @@ def _draw(
             axes.xaxis.set_major_locator(FixedLocator(places))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-            axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+            faint_grid(axes)
             axes.set_title(methods[place], fontsize=9, parse_math=False)
             axes.tick_params(labelbottom=place + _COLUMNS >= len(methods))
             finish(axes)

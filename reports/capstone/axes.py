@@ -14,11 +14,6 @@ from hessbench.reports.capstone.series import EVERY_STEP
 _FEW_DECADES: Final = 2.5
 
 
-def grid_lines(axes: Axes) -> None:
-    """Thin lines behind the data, at the ticks that are named."""
-    axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
-
-
 def steps_axis(axes: Axes, last: int = EVERY_STEP[-1]) -> None:
     """An axis of steps, linear to 10 and then logarithmic, with a tick at each that is looked at.
 

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hessbench.estimand.base import Array
-from hessbench.reports.capstone.axes import grid_lines, plain_numbers, whole_number
+from hessbench.reports.capstone.axes import plain_numbers, whole_number
 from hessbench.reports.capstone.kernel_claims import LAZY, SAME, widths_of
 from hessbench.reports.capstone.measures import EIGENFUNCTIONS, RANDOMIZED, STEPS, step, width
 from hessbench.reports.capstone.series import first_array
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import short
-from hessbench.reports.writing.drawing import RC, to_svg
+from hessbench.reports.writing.drawing import RC, faint_grid, to_svg
 from hessbench.reports.writing.palette import GREY, look
 
 
@@ -114,7 +114,7 @@ def _laziness(results: Measured) -> StudyFigure | None:
         right.set_xlabel("hidden units")
         right.set_ylabel("change of the kernel, |K(500) - K(0)| / |K(0)|")
         for axes in (left, right):
-            grid_lines(axes)
+            faint_grid(axes)
         figure.legend(loc="outside upper center", ncols=len(sizes), frameon=False, fontsize=8.5)
         picture = to_svg(figure)
     return StudyFigure(

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from hessbench.reports.capstone.axes import grid_lines, plain_numbers, steps_axis
+from hessbench.reports.capstone.axes import plain_numbers, steps_axis
 from hessbench.reports.capstone.measures import TOP, step
 from hessbench.reports.capstone.series import (
     EVERY_STEP,
@@ -25,7 +25,7 @@ from hessbench.reports.capstone.series import (
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import short
-from hessbench.reports.writing.drawing import RC, to_svg
+from hessbench.reports.writing.drawing import RC, faint_grid, to_svg
 from hessbench.reports.writing.palette import GREY, look
 
 Rows: TypeAlias = list[dict[str, float | str]]
@@ -80,7 +80,7 @@ def _participation(results: Measured, axes: Axes, rows: Rows) -> None:
     axes.set_title("participation ratio", fontsize=9)
     axes.set_xlabel("rank k of the eigenvector", fontsize=9)
     axes.set_ylabel("parameters", fontsize=9)
-    grid_lines(axes)
+    faint_grid(axes)
 
 
 def _shares(results: Measured, axes: Axes, layers: list[str], rows: Rows) -> None:
@@ -97,7 +97,7 @@ def _shares(results: Measured, axes: Axes, layers: list[str], rows: Rows) -> Non
     axes.set_title("share of u_1 in each layer", fontsize=9, parse_math=False)
     axes.set_ylabel("share of the squared length", fontsize=9)
     axes.legend(fontsize=8, frameon=False)
-    grid_lines(axes)
+    faint_grid(axes)
 
 
 def _examples(results: Measured, axes: Axes, rows: Rows) -> None:
@@ -118,7 +118,7 @@ def _examples(results: Measured, axes: Axes, rows: Rows) -> None:
         axes.axvline(float(whole[0]), color=STEP_COLOURS[number], linewidth=0.9, linestyle=(0, (4, 2)))
         rows += [{"panel": "samples", "step": number, "what": f"from {short(float(edge))}", "value": float(count)}
                  for edge, count in zip(edges, counts, strict=False)]  # fmt: skip
-    grid_lines(axes)
+    faint_grid(axes)
 
 
 def _blocks(results: Measured, axes: Axes, layers: list[str], rows: Rows) -> None:
@@ -136,4 +136,4 @@ def _blocks(results: Measured, axes: Axes, layers: list[str], rows: Rows) -> Non
     axes.set_title("largest eigenvalue of each layer's block", fontsize=9)
     axes.set_ylabel("λ_1 (loss / parameter²)", fontsize=9, parse_math=False)
     axes.legend(fontsize=8, frameon=False)
-    grid_lines(axes)
+    faint_grid(axes)

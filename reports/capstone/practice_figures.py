@@ -8,7 +8,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hessbench.reports.capstone.axes import grid_lines, plain_numbers, steps_axis
+from hessbench.reports.capstone.axes import plain_numbers, steps_axis
 from hessbench.reports.capstone.measures import APPROXIMATIONS, METHODS, STEPS, step
 from hessbench.reports.capstone.practice_claims import DIRECTION
 from hessbench.reports.capstone.series import (
@@ -25,7 +25,7 @@ from hessbench.reports.capstone.spectrum_claims import CLOSE, LOW_LOSS
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import short
-from hessbench.reports.writing.drawing import RC, to_svg
+from hessbench.reports.writing.drawing import RC, faint_grid, to_svg
 from hessbench.reports.writing.palette import GREY, look
 
 _ERRORS = {
@@ -84,7 +84,7 @@ def _fisher(results: Measured) -> StudyFigure | None:
         if right.get_legend_handles_labels()[0]:
             right.legend(fontsize=8, frameon=False)
         for axes in (left, right):
-            grid_lines(axes)
+            faint_grid(axes)
         picture = to_svg(figure)
     return StudyFigure(
         name="fisher",
@@ -122,7 +122,7 @@ def _influence(results: Measured) -> StudyFigure | None:
         right.set_xlabel("change of the test loss by retraining without it (10⁻³)")
         right.set_ylabel("change predicted by influence (10⁻³)")
         for axes in (left, right):
-            grid_lines(axes)
+            faint_grid(axes)
         picture = to_svg(figure)
     frame = pd.concat([
         pd.DataFrame({"panel": "solve", "x": products, "y": [short(float(it)) for it in middle]}),
@@ -155,7 +155,7 @@ def _methods(results: Measured) -> StudyFigure | None:
             steps_axis(axes, STEPS[-1])
             plain_numbers(axes)
             axes.set_title(_ERRORS[measure], fontsize=8.5)
-            grid_lines(axes)
+            faint_grid(axes)
             axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), borderaxespad=0.4)
         picture = to_svg(figure)
     return StudyFigure(

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from hessbench.estimand.base import Array
-from hessbench.reports.capstone.axes import grid_lines, plain_numbers, steps_axis
+from hessbench.reports.capstone.axes import plain_numbers, steps_axis
 from hessbench.reports.capstone.measures import GRID, HUTCHINSON, SIGMA, STEPS, TOP, step
 from hessbench.reports.capstone.series import (
     EVERY_STEP,
@@ -25,7 +25,7 @@ from hessbench.reports.capstone.series import (
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import short
-from hessbench.reports.writing.drawing import RC, to_svg
+from hessbench.reports.writing.drawing import RC, faint_grid, to_svg
 from hessbench.reports.writing.palette import INK, look
 
 _FLOOR: Final = 1e-4
@@ -73,7 +73,7 @@ def _top(results: Measured) -> StudyFigure | None:
         axes.set_xlabel("rank k")
         axes.set_ylabel("|λ_k| of the Hessian (loss / parameter²)", parse_math=False)
         axes.xaxis.set_major_locator(FixedLocator(ranks.astype(float).tolist()))
-        grid_lines(axes)
+        faint_grid(axes)
         figure.legend(loc="outside upper center", ncols=6, frameon=False, fontsize=8.5)
         picture = to_svg(figure)
     return StudyFigure(
@@ -109,7 +109,7 @@ def _trace(results: Measured) -> StudyFigure | None:
         axes.set_ylabel("linear within 0.001, then logarithmic")
         steps_axis(axes)
         axes.set_xlabel("step of the training (linear to 10, then logarithmic)")
-        grid_lines(axes)
+        faint_grid(axes)
         figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8.5)
         picture = to_svg(figure)
     frame = pd.concat({
@@ -155,7 +155,7 @@ def _densities(results: Measured) -> StudyFigure | None:
             outside = 1 - inside.size / values.size
             axes.annotate(f"step {number}; mass outside the grid: {outside:.2%}", (0.99, 0.86), fontsize=8.5,
                           xycoords="axes fraction", ha="right")  # fmt: skip
-            grid_lines(axes)
+            faint_grid(axes)
         figure.supxlabel("eigenvalue λ of the Hessian (loss / parameter²)", fontsize=9)
         figure.supylabel("density (1 / unit of λ)", fontsize=9)
         handles, labels = grid[0].get_legend_handles_labels()

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from hessbench.estimand.base import Array
 from hessbench.reports.density.results import METRICS, CaseRuns, DensityResults
 from hessbench.reports.density.verdicts import FACTOR, KPM, LANCZOS, ratio
-from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg
+from hessbench.reports.writing.drawing import RC, Picture, faint_grid, set_limits, to_svg
 from hessbench.reports.writing.palette import GREY, INK, look
 
 _SHOWN: Final = (LANCZOS, KPM, "kpm[damping=lanczos]", "deflated-slq", "krylov-aware-slq")
@@ -52,7 +52,7 @@ def draw_methods(results: DensityResults) -> Picture:
             _decades(axes, min(seen), max(seen))
             axes.set_yticks(range(len(methods)), methods, fontsize=8, parse_math=False)
             axes.set_ylim(len(methods) - 0.5, -0.5)
-            axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+            faint_grid(axes)
             axes.set_title(METRICS[metric], fontsize=9)
         figure.supxlabel(f"error over that of {LANCZOS} (no unit, logarithmic)", fontsize=9, parse_math=False)
         handles, labels = grid.flat[0].get_legend_handles_labels()
@@ -87,7 +87,7 @@ def draw_when(results: DensityResults) -> Picture:
             axes.axhline(1, color=GREY, linewidth=0.9, zorder=1)
             axes.axhline(FACTOR, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
             set_limits(axes, xs or [1.0], [*ys, 1.0, FACTOR])
-            axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+            faint_grid(axes)
             axes.set_title(METRICS[metric], fontsize=9)
         figure.supxlabel("largest |λ - mean| over mean |λ - mean| (no unit)", fontsize=9, parse_math=False)
         figure.supylabel("error of kpm over Lanczos (no unit)", fontsize=9)

@@ -24,7 +24,7 @@ from hessbench.reports.few_gradients.results import (
     cost_of,
 )
 from hessbench.reports.few_gradients.targets import exponent, seconds_of
-from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg
+from hessbench.reports.writing.drawing import RC, Picture, faint_grid, set_limits, to_svg
 from hessbench.reports.writing.palette import GREY, Look, look
 
 _LEAST: Final = 1e-6
@@ -111,7 +111,7 @@ def _curves(axes: Axes, found: QuestionRuns, cost: str) -> None:
     for level in LEVELS:
         axes.axhline(level, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
     set_limits(axes, xs or [1.0], ys)
-    axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+    faint_grid(axes)
 
 
 def _with_looks(methods: Sequence[MethodRuns]) -> list[tuple[MethodRuns, Look]]:
@@ -207,7 +207,7 @@ def _places_axis(axes: Axes, chosen: Sequence[QuestionRuns], seen: list[float], 
         axes.set_xlim(-0.4, len(chosen) - 0.6)
     if not seen:
         axes.text(0.5, 0.5, "none gets there", transform=axes.transAxes, ha="center", fontsize=8.5, color=GREY)
-    axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+    faint_grid(axes)
 
 
 def _cost_in(found: QuestionRuns, cost: str, *, structured: bool, power_law: bool) -> float:

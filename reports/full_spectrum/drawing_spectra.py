@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from hessbench.estimand.base import Array
 from hessbench.reports.claims.study_page import short
 from hessbench.reports.full_spectrum.groups import CLASSES
+from hessbench.reports.writing.drawing import faint_grid
 from hessbench.reports.writing.palette import look
 
 POINTS: Final = 200
@@ -73,7 +74,7 @@ def rounded(values: Array) -> list[float]:
     return [short(float(it)) for it in values]
 
 
-def faint_grid(axes: Axes) -> None:
-    """Lines behind the data."""
-    axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+def grid_below(axes: Axes) -> None:
+    """Lines behind the data, filled areas among them."""
+    faint_grid(axes)
     axes.set_axisbelow(True)

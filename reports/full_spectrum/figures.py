@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
-from hessbench.reports.full_spectrum.drawing_spectra import POINTS, draw_spectrum, faint_grid, rounded, smooth
+from hessbench.reports.full_spectrum.drawing_spectra import POINTS, draw_spectrum, grid_below, rounded, smooth
 from hessbench.reports.full_spectrum.groups import BY_SIZE, CLASSES, MAIN, TrainedGroup
 from hessbench.reports.full_spectrum.method_figures import draw_errors, draw_signs
 from hessbench.reports.full_spectrum.method_verdicts import BUDGET, BY_LANCZOS, PLAIN
@@ -48,7 +48,7 @@ def _by_data(measured: Measured) -> StudyFigure | None:
                 axes = grid[row][column]
                 frame = draw_spectrum(axes, measured.array(unit, what), row, f"{group.images}, {name}")
                 frames.append(frame)
-                faint_grid(axes)
+                grid_below(axes)
                 axes.legend(frameon=False, fontsize=8.5, loc="upper right")
         figure.supxlabel("eigenvalue λ of H", fontsize=9)
         figure.supylabel("density (1 / λ, logarithmic)", fontsize=9)
@@ -85,7 +85,7 @@ def _deflation(measured: Measured) -> StudyFigure | None:
             axes.plot(exact[-CLASSES:], np.full(CLASSES, 3e-6 * height[~points].max()), linestyle="", marker="|",
                       markersize=12, markeredgewidth=1.4, color=GREY, label="exact outliers")  # fmt: skip
             axes.set_yscale("log")
-            faint_grid(axes)
+            grid_below(axes)
             axes.legend(frameon=False, fontsize=8.5, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2)
             frames.append(pd.DataFrame({"method": label, "lambda": rounded(x), "density": rounded(y)}))
         figure.supxlabel("eigenvalue λ of H", fontsize=9)
@@ -125,7 +125,7 @@ def _parts(measured: Measured) -> StudyFigure | None:
             frames.append(frame.assign(mark="zoom: " + frame["mark"]))
             grid[row][0].set_ylabel(name, rotation=0, fontsize=11, labelpad=12)
             for axes in grid[row]:
-                faint_grid(axes)
+                grid_below(axes)
         for axes, title, label in zip(
             grid[0], ("all of it", "positive side, by decades", "zoom on the bulk"), ("λ", "λ (logarithmic)", "λ"),
             strict=True,
@@ -177,7 +177,7 @@ def _tail(measured: Measured) -> StudyFigure | None:
             axes.set_title(group.images, fontsize=9)
             axes.set_xlabel("|λ| of R (logarithmic)")
             axes.legend(frameon=False, fontsize=8.5, loc="lower left")
-            faint_grid(axes)
+            grid_below(axes)
         figure.supylabel("share of eigenvalues beyond (logarithmic)", fontsize=9)
         picture = to_svg(figure)
     return StudyFigure(
@@ -221,7 +221,7 @@ def _sizes(measured: Measured) -> StudyFigure | None:
             axes.set_yscale("log")
             axes.invert_yaxis()
             axes.legend(frameon=False, fontsize=8.5, loc="lower right")
-            faint_grid(axes)
+            grid_below(axes)
             del row
         grid[-1].set_xlabel("eigenvalue λ of G (logarithmic)")
         figure.supylabel("rank (logarithmic); dashed: C", fontsize=9)
@@ -268,7 +268,7 @@ def _gaps(measured: Measured) -> StudyFigure | None:
         left.minorticks_off()
         left.set_xlabel("images of each class trained on (logarithmic)")
         for axes in (left, right):
-            faint_grid(axes)
+            grid_below(axes)
             axes.legend(frameon=False, fontsize=8.5)
         picture = to_svg(figure)
     return StudyFigure(

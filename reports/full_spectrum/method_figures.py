@@ -13,7 +13,7 @@ from hessbench.estimand.base import Array
 from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.full_spectrum import method_verdicts as names
-from hessbench.reports.full_spectrum.drawing_spectra import faint_grid
+from hessbench.reports.full_spectrum.drawing_spectra import grid_below
 from hessbench.reports.full_spectrum.groups import MAIN, SHALLOW, SMOOTH, numbers, of_groups
 from hessbench.reports.writing.drawing import RC, set_limits, to_svg
 from hessbench.reports.writing.palette import look
@@ -60,7 +60,7 @@ def draw_errors(measured: Measured) -> StudyFigure | None:
                 set_limits(axes, _numbers(part, "products").tolist(), np.maximum(ends, _SMALLEST).tolist())
             axes.set_title(title, fontsize=9)
             axes.set_xlabel("total products (logarithmic)")
-            faint_grid(axes)
+            grid_below(axes)
         figure.axes[0].set_ylabel("error (no unit, logarithmic)")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
@@ -102,7 +102,7 @@ def draw_signs(measured: Measured) -> StudyFigure | None:
         right.set_xlabel("p, positive against negated negative (logarithmic); dashed: .05")
         for axes in (left, right):
             axes.set_xscale("log")
-            faint_grid(axes)
+            grid_below(axes)
         picture = to_svg(figure)
     return StudyFigure(
         "signs", "Symmetry of R by activation", picture, frame,

@@ -16,7 +16,7 @@ from hessbench.estimand.base import Array
 from hessbench.reports.claims.rules import deviation
 from hessbench.reports.one_vector.results import MOMENTS, LadderRung, OneVectorResults, SpectrumLadder
 from hessbench.reports.one_vector.verdicts import FALLS, SUBJECTS, exponent_of
-from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg
+from hessbench.reports.writing.drawing import RC, Picture, faint_grid, set_limits, to_svg
 from hessbench.reports.writing.palette import GREY, look
 
 _COLUMNS: Final = 4
@@ -130,7 +130,7 @@ def _panels(results: OneVectorResults, draw: Callable[[Axes, SpectrumLadder], Se
             axes.xaxis.set_major_formatter(FuncFormatter(_dimension))
             _half_power(axes, ns)
             axes.set_title(ladder.name, fontsize=9, parse_math=False)
-            axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+            faint_grid(axes)
             if place >= number - _COLUMNS:
                 axes.set_xlabel("dimension n", fontsize=8.5)
         figure.supylabel(label, fontsize=9, parse_math=False)

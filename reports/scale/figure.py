@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from hessbench.reports.scale.checks import FAR
 from hessbench.reports.scale.curves import Panel, ScaleChart
-from hessbench.reports.writing.drawing import RC, Picture, set_limits, to_svg, writable
+from hessbench.reports.writing.drawing import RC, Picture, faint_grid, set_limits, to_svg, writable
 from hessbench.reports.writing.escaping import clean, shorten
 
 _COLUMNS: Final = 2
@@ -94,7 +94,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.text(
             0.97, 0.05, panel.remark, transform=axes.transAxes, ha="right", va="bottom", fontsize=7.5, color="#333333"
         )
-    axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+    faint_grid(axes)
     axes.set_axisbelow(True)
 
 

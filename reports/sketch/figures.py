@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from hessbench.estimand.base import Array
 from hessbench.reports.sketch.results import Race, SketchResults
 from hessbench.reports.sketch.verdicts import matrix_errors
-from hessbench.reports.writing.drawing import RC, Picture, to_svg
+from hessbench.reports.writing.drawing import RC, Picture, faint_grid, to_svg
 from hessbench.reports.writing.median_intervals import median_interval
 from hessbench.reports.writing.palette import GREY, looks
 
@@ -85,7 +85,7 @@ def draw_by_rank(results: SketchResults, bands: Bands, *, by_zeros: bool) -> Pic
             axes.set_title(label, fontsize=9)
             axes.axhline(0, color=GREY, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-            axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+            faint_grid(axes)
             _per_cent(axes, float(low.min()), float(high.max()))
         _label_below(list(grid.flat), len(panels), "rank (1 is the largest)")
         figure.supylabel("signed error (per cent of the eigenvalue)", fontsize=9)
@@ -143,7 +143,7 @@ def draw_race(races: Sequence[Race]) -> Picture:
             axes.yaxis.set_major_locator(LogLocator(numticks=6))
             axes.yaxis.set_minor_locator(NullLocator())
             axes.set_title("\n".join(wrap(race.problem.replace(",", ", "), 34)), fontsize=8, parse_math=False)
-            axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+            faint_grid(axes)
             axes.xaxis.set_major_locator(FixedLocator(list(race.budgets)))
         _label_below(list(grid.flat), len(races), "products with the operator")
         figure.supylabel("largest relative error of the top 10 (no unit)", fontsize=9)
@@ -169,7 +169,7 @@ def _curves(axes: Axes, places: Sequence[float], sizes: Array, curves: Sequence[
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+    faint_grid(axes)
     axes.legend(title=name, fontsize=7.5, title_fontsize=7.5, frameon=False, loc="lower left", ncols=2)
 
 

@@ -24,7 +24,7 @@ _SMALL: Final = 8.5
 
 def grid(axes: Axes) -> None:
     """Thin lines behind the data."""
-    axes.grid(visible=True, which="major", color="#e4e8ec", linewidth=0.6)
+    axes.grid(visible=True, which="major", color=INK["grid"], linewidth=0.6)
 
 
 def convergence(net: NetworkReadings) -> StudyFigure | None:

@@ -53,6 +53,11 @@ class Picture:
     height: int
 
 
+def faint_grid(axes: Axes) -> None:
+    """Thin lines behind the data, at the ticks that are named."""
+    axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+
+
 def set_limits(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
     """Limits with room around the data, and at least a factor 4 apart so that there are ticks to read."""
     for axis, values, margin in ((axes.xaxis, xs, 0.05), (axes.yaxis, ys, 0.06)):
