@@ -160,51 +160,34 @@ def _joint(net: NetworkReadings) -> list[AnsweredPair]:
     """Those whose products answer both."""
     found: list[AnsweredPair] = []
     for size in named.SIZES if net.sketches else ():
-        name = f"sketch {size}"
-        found.append(
-            AnsweredPair(
-                name,
-                name,
-                name,
-                np.full(len(net.sketches), float(size)),
-                np.asarray([it.product_s[size] + it.own_s[size] for it in net.sketches]),
-                np.asarray([np.abs(it.signed_errors(size)).max() for it in net.sketches]),
-                np.asarray([_trace_error(net, it.trace(size)) for it in net.sketches]),
-            )
-        )
+        answers = [
+            _Answer(float(size), it.product_s[size] + it.own_s[size], float(np.abs(it.signed_errors(size)).max()))
+            for it in net.sketches
+        ]
+        found.append(_both(net, f"sketch {size}", answers, [it.trace(size) for it in net.sketches]))
     runs = [run for run in net.runs_of(named.LANCZOS) if run.products[-1] >= 50]
     if runs:
-        at = [_at(run, 50) for run in runs]
-        name = "lanczos 50, own trace"
-        found.append(
-            AnsweredPair(
-                name,
-                name,
-                name,
-                np.asarray([it.products for it in at]),
-                np.asarray([it.seconds for it in at]),
-                np.asarray([it.error for it in at]),
-                np.asarray([_trace_error(net, float(run.traces[run.place(50)])) for run in runs]),
-            )
-        )
-    shared = [run for run in net.runs if run.method == named.SHARED]
+        traces = [float(run.traces[run.place(50)]) for run in runs]
+        found.append(_both(net, "lanczos 50, own trace", [_at(run, 50) for run in runs], traces))
     for size in named.SIZES:
-        at = [_at(run, size) for run in shared if run.products[-1] == size]
-        traces = [float(run.traces[-1]) for run in shared if run.products[-1] == size]
-        if at:
-            name = f"shared range {size}"
-            found.append(
-                AnsweredPair(
-                    name,
-                    name,
-                    name,
-                    np.asarray([it.products for it in at]),
-                    np.asarray([it.seconds for it in at]),
-                    np.asarray([it.error for it in at]),
-                    np.asarray([_trace_error(net, trace) for trace in traces]),
-                )
-            )
+        shared = [run for run in net.runs if run.method == named.SHARED and run.products[-1] == size]
+        if shared:
+            traces = [float(run.traces[-1]) for run in shared]
+            found.append(_both(net, f"shared range {size}", [_at(run, size) for run in shared], traces))
     return found
+
+
+def _both(net: NetworkReadings, name: str, answers: list[_Answer], traces: list[float]) -> AnsweredPair:
+    """What the repeats of one run answer: its first eigenvalues, and the traces beside them."""
+    return AnsweredPair(
+        name,
+        name,
+        name,
+        np.asarray([it.products for it in answers]),
+        np.asarray([it.seconds for it in answers]),
+        np.asarray([it.error for it in answers]),
+        np.asarray([_trace_error(net, trace) for trace in traces]),
+    )
 
 
 def _trace_error(net: NetworkReadings, trace: float) -> float:

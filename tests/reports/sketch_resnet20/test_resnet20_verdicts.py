@@ -7,7 +7,7 @@ from hessbench.reports.claims.claim import ClaimOutcome
 from hessbench.reports.claims.measured import measured_of
 from hessbench.reports.sketch_resnet20 import judging, named
 from hessbench.reports.sketch_resnet20.mass import mass_near_zero
-from hessbench.reports.sketch_resnet20.pairs import AnsweredPair, on_the_front
+from hessbench.reports.sketch_resnet20.pairs import AnsweredPair, on_the_front, pairs_of
 from hessbench.reports.sketch_resnet20.readings import DrawnSketch, NetworkReadings, TopRun, TopTruth
 from hessbench.reports.sketch_resnet20.verdicts import CLAIMS
 
@@ -178,3 +178,21 @@ def test_published_sketches_are_judged_without_a_run():
     ]  # fmt: skip
     claim = next(it for it in CLAIMS if "uniform" in it.title)
     assert claim.judge(measured_of(rows))[-1].outcome is ClaimOutcome.BORNE_OUT
+
+
+def test_runs_that_answer_both_questions_are_pairs_of_their_own():
+    nan = np.full(1, np.nan)
+    last = np.asarray([50.0])
+    shared = [TopRun(named.SHARED, r, last, TOP[None, :20], last, last, nan + 1, nan, nan, TRUTH) for r in range(2)]
+    net = readings(
+        [*(settled_run(named.LANCZOS, [40] * 20, 60, start) for start in range(3)), *shared], [drawn(1.1, 1.05)]
+    )
+    found = {it.name: it for it in pairs_of(measured_of([]), net) if it.top == it.trace}
+    assert list(found) == ["sketch 50", "sketch 100", "lanczos 50, own trace", "shared range 50"]
+    sketch, lanczos = found["sketch 50"], found["lanczos 50, own trace"]
+    assert sketch.seconds == pytest.approx([1.1])
+    assert sketch.products == pytest.approx([50])
+    assert sketch.top_error == pytest.approx([0.1])
+    assert lanczos.seconds == pytest.approx([100] * 3)
+    assert lanczos.top_error == pytest.approx([0] * 3)
+    assert found["shared range 50"].products == pytest.approx([50, 50])
