@@ -27,7 +27,7 @@ def last_estimate(method: BoundMethod, operator: LinearOperator, budget: int, ge
         BudgetExceeded: If the budget ran out before the first answer.
         ValueError: If the method yields nothing.
     """
-    return _latest(method, CountingOperator(operator, budget), budget, generator).resolve(lambda _: False)
+    return last_yielded(method, CountingOperator(operator, budget), budget, generator).resolve(lambda _: False)
 
 
 def last_answer(method: BoundMethod, counted: CountingOperator, budget: int, generator: torch.Generator) -> Estimate:
@@ -43,14 +43,26 @@ def last_answer(method: BoundMethod, counted: CountingOperator, budget: int, gen
         BudgetExceeded: If the budget ran out before the first answer.
         ValueError: If the method yields nothing, or nothing of its estimand.
     """
-    latest = _latest(method, counted, budget, generator).resolve(lambda kind: kind is type(method.run_for))
+    latest = last_yielded(method, counted, budget, generator).resolve(lambda kind: kind is type(method.run_for))
     found = method.answer(latest, counted.dim, str(counted.dtype).removeprefix("torch."))
     if found is None:
         raise ValueError(f"{method.spec} gave no answer to {method.estimand.spec}")
     return found
 
 
-def _latest(method: BoundMethod, counted: CountingOperator, budget: int, generator: torch.Generator) -> Estimate:
+def last_yielded(method: BoundMethod, counted: CountingOperator, budget: int, generator: torch.Generator) -> Estimate:
+    """The last estimate of a run as the method hands it back, for whoever resolves it.
+
+    Args:
+        method: Bound to what it estimates.
+        counted: Symmetric operator of dimension n.
+        budget: Most products.
+        generator: Source of its starts.
+
+    Raises:
+        BudgetExceeded: If the budget ran out before the first answer.
+        ValueError: If the method yields nothing.
+    """
     result: Any = method.run(counted, budget, generator)
     if isinstance(result, Estimate):
         return result

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from hessbench.problem import Problem
 from hessbench.problems.references.rows import ggn_rows
 from hessbench.reports.sketch_resnet20 import named
 from hessbench.seeding import cell_seed, make_generator
+from hessbench.studies.single_run import last_yielded
 from hessbench.studies.sketch_resnet20.networks import build_problem
 from hessbench.studies.units import UnitCosts, UnitRecord, costs_of
 
@@ -133,9 +133,7 @@ def _trace(
     counted = CountingOperator(op, budget)
     watch = Stopwatch()
     watch.start()
-    result: Any = bound.run(counted, budget, generator)
-    last = result if isinstance(result, Estimate) else list(cast("Iterator[Estimate]", result))[-1]
-    last = last.resolve(lambda kind: kind is Trace)
+    last = last_yielded(bound, counted, budget, generator).resolve(lambda kind: kind is Trace)
     wait_for(op.device)
     watch.pause()
     return last, costs_of(counted, watch.seconds)
