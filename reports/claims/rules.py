@@ -29,8 +29,7 @@ def usually(agreeing: int, units: int) -> ClaimOutcome:
     Raises:
         ValueError: If more agree than there are.
     """
-    if not 0 <= agreeing <= units:
-        raise ValueError(f"agreeing must be from 0 to the {units} units, got {agreeing}")
+    _check_count(agreeing, units)
     if units == 0:
         return ClaimOutcome.UNDECIDED
     # Counts, not shares: 0.9 of 10 is not exact in binary.
@@ -50,11 +49,20 @@ def always(agreeing: int, units: int) -> ClaimOutcome:
     Raises:
         ValueError: If more agree than there are.
     """
-    if not 0 <= agreeing <= units:
-        raise ValueError(f"agreeing must be from 0 to the {units} units, got {agreeing}")
+    _check_count(agreeing, units)
     if units == 0:
         return ClaimOutcome.UNDECIDED
     return ClaimOutcome.BORNE_OUT if agreeing == units else ClaimOutcome.REFUTED
+
+
+def _check_count(agreeing: int, units: int) -> None:
+    """Refuse a count that no units can have.
+
+    Raises:
+        ValueError: If more agree than there are.
+    """
+    if not 0 <= agreeing <= units:
+        raise ValueError(f"agreeing must be from 0 to the {units} units, got {agreeing}")
 
 
 def at_least(value: float, borne_out: float, refuted: float) -> ClaimOutcome:

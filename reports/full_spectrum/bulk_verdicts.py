@@ -8,7 +8,7 @@ import numpy as np
 
 from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict
 from hessbench.reports.claims.measured import Measured
-from hessbench.reports.claims.rules import at_most
+from hessbench.reports.claims.rules import always, at_most
 from hessbench.reports.full_spectrum.groups import (
     BY_SIZE,
     LARGE,
@@ -143,10 +143,8 @@ def negative_eigenvalues(measured: Measured) -> tuple[ClaimVerdict, ...]:
     found, bounds = of_groups(measured, "lambda-min", MAIN), of_groups(measured, "bound", MAIN)
     below = sum(found[unit] < -bounds[unit] for unit in found)
     # "In 10 of 10": one network without them refutes that they always exist.
-    outcome = (
-        ClaimOutcome.UNDECIDED if not found else ClaimOutcome.BORNE_OUT if below == len(found) else ClaimOutcome.REFUTED
-    )
     share = numbers(of_groups(measured, "lambda-min-share", MAIN))
+    outcome = always(below, len(found))
     return (ClaimVerdict(outcome, f"in {below} of {len(found)} networks; lambda_min / lambda_1 {spread(share)}"),)
 
 
