@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -30,12 +29,3 @@ class NetworkCopy:
     batches: Sequence[tuple[Tensor, Tensor]]
     kind: ProductKind
     population: int
-
-
-@runtime_checkable
-class OffersNetwork(Protocol):
-    """An operator that hands out copies of the network it is made of."""
-
-    def network_copy(self) -> NetworkCopy:
-        """A new copy."""
-        ...

@@ -72,7 +72,7 @@ def eigenfunction_images(vectors: Tensor, inputs: Tensor) -> Tensor:
 def class_shares(vectors: Tensor, labels: Tensor) -> Tensor:
     """Share of each eigenfunction that lies in the span of the centred class indicators.
 
-    The indicator of a class is 1 on its samples and 0 elsewhere; centred, it has mean 0. With C classes there are they
+    The indicator of a class is 1 on its samples and 0 elsewhere; centred, it has mean 0. With C classes they
     span C - 1 directions, all orthogonal to the constant: the share of u is the variance between the class means of
     u over sum_i u_i^2. A vector drawn at random has (C - 1) / N.
 

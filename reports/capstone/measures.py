@@ -52,7 +52,6 @@ DAMPING: Final = 0.01
 """Damping of every solve, as a share of the largest eigenvalue of the GGN."""
 
 TEN_MILLION: Final = "P = 10^7"
-OWN_SIZE: Final = "P = 1930"
 
 
 def step(number: int) -> str:
