@@ -1,8 +1,22 @@
-"""Libraries that are not installed, and how to get them."""
+"""Libraries that may not be installed: how they are imported when they are needed, and how to get them."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+
+def library(module: str) -> Any:
+    """A library's module, imported now; what it warns of on import is not ours to mend.
+
+    Raises:
+        ImportError: If it cannot be imported.
+    """
+    with catch_warnings():
+        simplefilter("ignore")
+        return import_module(module)
 
 
 def remedy_for(distribution: str) -> str:

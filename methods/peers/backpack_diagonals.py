@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from hessbench.counting import CountingOperator
+from hessbench.distributions import library
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Method
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.peers.borrowed import Borrowed, borrowed
-from hessbench.methods.peers.calling import called, library
+from hessbench.methods.peers.calling import called
 from hessbench.operators import ProductKind
 from hessbench.problem import FACTOR, NETWORK
 

@@ -1,23 +1,14 @@
-"""How a published library is called: imported when it runs, its own randomness seeded, every setting put back."""
+"""How a published library is called: its own randomness seeded, every setting put back."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
 from warnings import catch_warnings, simplefilter
 
 import torch
 
 from hessbench.seeding import seeded_globally
-
-
-def library(module: str) -> Any:
-    """A library's module, imported now; what it warns of on import is not ours to mend."""
-    with catch_warnings():
-        simplefilter("ignore")
-        return import_module(module)
 
 
 @contextmanager

@@ -7,10 +7,11 @@ from typing import Any, Final, Literal, TypeAlias
 import torch
 
 from hessbench.counting import CountingOperator
+from hessbench.distributions import library
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.peers.calling import called, library
+from hessbench.methods.peers.calling import called
 from hessbench.methods.peers.curvlinops_operator import CHECKED, CITATION, LIBRARY, least_own, own_operator
 from hessbench.problem import NETWORK
 

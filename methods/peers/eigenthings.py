@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from hessbench.counting import CountingOperator
+from hessbench.distributions import library
 from hessbench.estimand import Density, Estimate, TopEigenvalues, Trace
 from hessbench.method import Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.peers.calling import called, library
+from hessbench.methods.peers.calling import called
 
 Reorthogonalize: TypeAlias = Literal["auto", "on"]
 TraceBy: TypeAlias = Literal["hutch++", "hutchinson"]

@@ -10,10 +10,11 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 
 from hessbench.counting import CountingOperator
+from hessbench.distributions import library
 from hessbench.estimand import Density, Estimate, TopEigenvalues, Trace
 from hessbench.method import Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.peers.calling import called, library
+from hessbench.methods.peers.calling import called
 
 Stop: TypeAlias = Literal["budget", "library"]
 

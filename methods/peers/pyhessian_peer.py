@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from hessbench.counting import CountingOperator
+from hessbench.distributions import library
 from hessbench.methods.peers.borrowed import borrowed
-from hessbench.methods.peers.calling import library
 from hessbench.operators import ProductKind
 
 SETUP: Final = 1

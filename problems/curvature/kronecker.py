@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from importlib import import_module
-from typing import Any, Final, Literal, TypeAlias, cast, final, get_args
+from typing import Any, Final, Literal, TypeAlias, final, get_args
 from warnings import catch_warnings, simplefilter
 
 import torch
 from torch import Tensor, nn
 
+from hessbench.distributions import library
 from hessbench.operators import Multiplies, OperatorInfo, ProductKind, check_block
 from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.losses import CROSS_ENTROPY
@@ -94,7 +94,7 @@ def kronecker_operator(
         Mucsanyi et al. 2025, https://arxiv.org/abs/2501.19183.
     """
     own = _checked(network, approximation, targets, draws)
-    library = _library()
+    curvlinops = _curvlinops()
     model, parameters = own.placed(network.parameters)
     if sum(parameter.numel() for parameter in parameters) != network.parameters.numel():
         raise ValueError("K-FAC takes whole layers: a network of all its parameters (block=all) is accepted")
@@ -107,7 +107,7 @@ def kronecker_operator(
     try:
         with catch_warnings():
             simplefilter("ignore")
-            made = getattr(library, _CLASSES[approximation])(
+            made = getattr(curvlinops, _CLASSES[approximation])(
                 _Called(model, own), criterion, parameters, data, check_deterministic=False, seed=seed,
                 fisher_type=_TYPES[targets], mc_samples=draws, separate_weight_and_bias=separate_bias,
             )  # fmt: skip
@@ -160,15 +160,13 @@ def _columns(network: Network, targets: str, draws: int) -> int:
     return math.prod(outputs.shape[1:])
 
 
-def _library() -> Any:
+def _curvlinops() -> Any:
     """The library.
 
     Raises:
         ImportError: With the remedy, if it is not installed.
     """
     try:
-        with catch_warnings():
-            simplefilter("ignore")
-            return cast("Any", import_module("curvlinops"))
+        return library("curvlinops")
     except ImportError as failure:
         raise ImportError(f"K-FAC needs curvlinops, which cannot be imported ({failure}): {REMEDY}") from failure

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any, Final, final
+from typing import Final, final
 from warnings import catch_warnings, simplefilter
 
 from torch import Tensor, nn
 
+from hessbench.distributions import library
 from hessbench.operators import Matmat
 from hessbench.problems.networks.losses import CROSS_ENTROPY
 from hessbench.problems.networks.network import Network
@@ -46,15 +46,13 @@ def curvlinops_products(network: Network, matrix: str) -> Matmat:
     if loss.name != CROSS_ENTROPY.name:
         raise RuntimeError(f"curvlinops is measured with cross-entropy only, not with {loss.name}")
     try:
-        with catch_warnings():
-            simplefilter("ignore")
-            library: Any = import_module("curvlinops")
+        curvlinops = library("curvlinops")
     except ImportError as failure:
         raise ImportError(f"curvlinops cannot be imported ({failure}): {REMEDY}") from failure
     module = Flat(network)
     data = [(batch.inputs, batch.targets) for batch in network.batches]
     criterion = nn.CrossEntropyLoss(reduction="mean" if loss.mean else "sum")
-    operator = getattr(library, _CLASSES[matrix])(module, criterion, [module.flat], data, check_deterministic=False)
+    operator = getattr(curvlinops, _CLASSES[matrix])(module, criterion, [module.flat], data, check_deterministic=False)
 
     def multiply(block: Tensor) -> Tensor:
         with catch_warnings():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, Final
 from warnings import catch_warnings, simplefilter
 
 import torch
 from torch import Tensor
 
+from hessbench.distributions import library
 from hessbench.exceptions import named_line
 from hessbench.redact import redact
 
@@ -36,9 +36,7 @@ def backpack_diagonal(network: Any) -> Callable[[], Tensor]:
     if network.own is None or len(network.batches) != 1 or network.loss.name != "cross-entropy":
         raise PeerRefusalError("it is asked of a module with one batch and cross-entropy")
     try:
-        with catch_warnings():
-            simplefilter("ignore")
-            library, extensions = import_module("backpack"), import_module("backpack.extensions")
+        backpack, extensions = library("backpack"), library("backpack.extensions")
     except ImportError:
         raise PeerRefusalError("the library is not installed") from None
     (batch,) = network.batches
@@ -49,13 +47,13 @@ def backpack_diagonal(network: Any) -> Callable[[], Tensor]:
         try:
             with catch_warnings():
                 simplefilter("ignore")
-                extended = library.extend(model.eval(), use_converter=convert)
-                loss = library.extend(torch.nn.CrossEntropyLoss(reduction="mean" if network.loss.mean else "sum"))
+                extended = backpack.extend(model.eval(), use_converter=convert)
+                loss = backpack.extend(torch.nn.CrossEntropyLoss(reduction="mean" if network.loss.mean else "sum"))
 
             def diagonal(extended: Any = extended, loss: Any = loss, parameters: list[Any] = parameters) -> Tensor:
                 with catch_warnings(), torch.enable_grad():
                     simplefilter("ignore")
-                    with library.backpack(extensions.DiagGGNExact()):
+                    with backpack.backpack(extensions.DiagGGNExact()):
                         loss(extended(batch.inputs), batch.targets).backward()
                 found = torch.cat([parameter.diag_ggn_exact.reshape(-1) for parameter in parameters])
                 for parameter in parameters:

@@ -111,7 +111,7 @@ def test_without_the_library_the_package_to_install_is_named(monkeypatch):
     def missing(name, *args):
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(kronecker, "import_module", missing)
+    monkeypatch.setattr(kronecker, "library", missing)
     with pytest.raises(ImportError, match="pip install 'curvlinops-for-pytorch"):
         kronecker_operator(network_of(problem_on(2)))
 

@@ -28,7 +28,7 @@ def test_where_it_is_missing_the_remedy_is_named(monkeypatch):
     def missing(name, *args):
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr("hessbench.problems.timing.curvlinops.import_module", missing)
+    monkeypatch.setattr("hessbench.problems.timing.curvlinops.library", missing)
     with pytest.raises(ImportError, match=r"pip install 'hessbench\[peers\]'"):
         curvlinops_products(digits_mlp_problem(step=0, width=2).network(), "hessian")
 
