@@ -32,7 +32,7 @@ def test_a_library_that_is_not_installed_has_a_row_that_says_so(run, tmp_path, m
     def missing(name, *args):
         raise ImportError(name)
 
-    monkeypatch.setattr("hessbench.problems.timing.curvlinops.import_module", missing)
+    monkeypatch.setattr("hessbench.problems.timing.curvlinops.library", missing)
     outcome = run(TINY, "--repeats", "1", "--width", "1", "--against", "peers", "--out", "page")
     assert outcome.exit_code == 0, outcome.output
     rows = json.loads((tmp_path / "page" / "operators.json").read_text())["rows"]

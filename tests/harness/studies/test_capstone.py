@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -28,6 +30,8 @@ from hessbench.studies.capstone.trained import catalog, network_of, spec
 from hessbench.studies.scale import Scale, StudySetting
 from hessbench.studies.unit import UnitRecord
 
+needs_mnist = pytest.mark.skipif(not os.environ.get("HESSBENCH_DATA"), reason="HESSBENCH_DATA is not set")
+
 
 def test_the_largest_gap_is_numbered_from_the_largest_eigenvalue_and_the_first_does_not_count():
     values = np.concatenate([[1000.0], np.linspace(10, 9, 8), np.linspace(1, 0.9, 40), [-50.0]])
@@ -52,6 +56,7 @@ def test_specs_are_those_of_a_registered_problem_of_the_documents_size():
     assert catalog().problem(spec(4, 500, "ntk", test=True)).dim == 200
 
 
+@needs_mnist
 def test_a_network_too_wide_to_be_trained_on_the_way_is_trained_when_it_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
     monkeypatch.setattr("hessbench.problems.training.recipes.SHORT_PARAMETERS", 100)
@@ -82,6 +87,7 @@ def measured(measure, **asked):
     return measured_of([{"unit": "one", **row} for row in record.rows], record.arrays)
 
 
+@needs_mnist
 @pytest.mark.slow
 def test_one_network_is_measured_consistently_at_every_step():
     found = measured(measure_net, run=0, drawn=False)
@@ -104,6 +110,7 @@ def test_one_network_is_measured_consistently_at_every_step():
     assert found.values("loss", problem=step(STEPS[-1])) < found.values("loss", problem=step(0))
 
 
+@needs_mnist
 @pytest.mark.slow
 def test_the_trainings_without_an_example_end_where_the_stored_one_did():
     found = measured(measure_influence, run=0)
@@ -112,12 +119,14 @@ def test_the_trainings_without_an_example_end_where_the_stored_one_did():
     assert found.values("left_out").tolist() == [60]
 
 
+@needs_mnist
 @pytest.mark.slow
 def test_a_wide_network_moves_its_kernel_less_than_a_narrow_one():
     narrow, wide = (measured(measure_laziness, run=0, units=units, device="cpu") for units in (32, 512))
     assert wide.values("kernel_drift", problem=width(512)) < narrow.values("kernel_drift", problem=width(32))
 
 
+@needs_mnist
 @pytest.mark.slow
 def test_all_products_of_the_ledger_follow_from_a_few():
     found = measured(measure_costs, size="P = 10^5", method=HUTCHINSON, device="cpu")
