@@ -94,7 +94,9 @@ def _attainment(asked: PosedQuestion, name: str, one: MethodRepeats, repeat: int
     costs: dict[Ranking, float] = {}
     if found.state is State.REACHED and found.budget is not None:
         entry = MethodAnswer(one.key, name, found.state, budget=found.budget)
-        known = costs_by_repeat(one, entry, asked.engine, asked.memory_of(one))
+        # A peak of a smaller budget says less than what was needed.
+        peaks = [row for row in asked.memory_of(one) if row.budget >= found.budget]
+        known = costs_by_repeat(one, entry, asked.engine, peaks)
         here = {by: known[by].get(repeat) for by in _BY_ROW}
         costs |= {by: value for by, value in here.items() if value is not None}
         # The memory pass is run once, whatever the repeat.
