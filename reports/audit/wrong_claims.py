@@ -220,7 +220,7 @@ def _wrong(claims: JudgedClaims) -> Shown:
 
 def _given(claims: JudgedClaims) -> Shown:
     if claims.level is not None:
-        return Shown(f"{units.significant(100 * claims.level)} %", "confidence", sort=claims.level)
+        return Shown(f"{100 * claims.level:.4g} %", "confidence", sort=claims.level)
     tolerance = "not known" if claims.tolerance is None else f"{claims.tolerance:g}"
     limit = "" if claims.limit is None else f"wrong above {units.share(claims.limit)}"
     return Shown(tolerance, limit, sort=claims.tolerance)

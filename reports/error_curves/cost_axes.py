@@ -21,7 +21,7 @@ class CostAxis:
 COST_AXES: Final[Mapping[Ranking, CostAxis]] = {
     "products": CostAxis("products with the operator", products_tick),
     "gradients": CostAxis("gradient-equivalents", products_tick),
-    "seconds": CostAxis("seconds, build and own time", seconds_tick),
-    "memory": CostAxis("peak memory above the operator", bytes_tick),
+    "seconds": CostAxis("build and own time", seconds_tick),
+    "memory": CostAxis("bytes above the operator", bytes_tick),
     "passes": CostAxis("passes over the data", products_tick),
 }

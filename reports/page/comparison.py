@@ -189,7 +189,7 @@ def _crossing(one: Crossing, looks: Mapping[str, Look], folder: Path) -> Crossin
             figures.append(_keep(profile, folder, f"{stem}-profile-{by}", alts[0], _profile_caption(one)))
         if reached is not None:
             figures.append(_keep(reached, folder, f"{stem}-reached-{by}", alts[1], _reached_caption(one)))
-    swaps = [row for row in leave_one_out(one) if row.by in _SHOWN and (row.swaps or row.levels)]
+    swaps = left_out_sheet([row for row in leave_one_out(one) if row.swaps])
     return CrossingShown(
         anchor=f"c-{short_hash(one.estimand, one.conditions)}",
         title=one.title,
@@ -197,7 +197,7 @@ def _crossing(one: Crossing, looks: Mapping[str, Look], folder: Path) -> Crossin
         figures=tuple(figures),
         profiles=_without_estimand(profile_sheet([row for row in profile_rows(one) if row.by in _SHOWN])),
         reached=_without_estimand(reached_sheet(reached_rows(one))),
-        swaps=_without_estimand(left_out_sheet(swaps)) if swaps else None,
+        swaps=choose(swaps, ("by", "within", "who", "swapped", "swaps", "levelled")) if swaps.rows else None,
         unswapped=_unswapped(one),
     )
 
@@ -222,7 +222,7 @@ def _compared(one: Crossing) -> tuple[str, ...]:
 def _unswapped(one: Crossing) -> str:
     if len(one.methods) < 3:
         return "With two methods there is no pair left to compare when one is left out."
-    return f"By products and seconds no order of two methods at {ORDER_AT:g} times the best changes."
+    return f"By no cost the order of two methods at {ORDER_AT:g} times the best turns around."
 
 
 def _profile_caption(one: Crossing) -> str:

@@ -19,7 +19,8 @@ from typing import Final
 
 import numpy as np
 
-from hessbench.ledger.answering import RANKINGS, Ranking
+from hessbench.ledger.answering import Ranking
+from hessbench.reports.costs.ranked import RANKED
 from hessbench.reports.profiles.crossing import Costs, Crossing
 
 TAUS: Final = (1.0, 2.0, 4.0, 10.0)
@@ -103,7 +104,7 @@ class ProfileRow:
 def profile_rows(crossing: Crossing) -> tuple[ProfileRow, ...]:
     """The profiles as a table: by cost and tolerance, who is within the ratio 2 most often first."""
     found: list[ProfileRow] = []
-    for by in RANKINGS:
+    for by in RANKED:
         for tolerance in crossing.tolerances:
             costs = crossing.known(tolerance, by)
             if not costs.size:
@@ -151,7 +152,7 @@ class ReachedRow:
 def reached_rows(crossing: Crossing) -> tuple[ReachedRow, ...]:
     """The distribution of the cost of all targets as a table, by cost; who reached most first."""
     found: list[ReachedRow] = []
-    for by in RANKINGS:
+    for by in RANKED:
         costs = pooled(crossing, by)
         if not costs.size:
             continue
@@ -200,7 +201,7 @@ def leave_one_out(crossing: Crossing) -> tuple[LeftOut, ...]:
     """
     found: list[LeftOut] = []
     methods = crossing.methods
-    for by in RANKINGS:
+    for by in RANKED:
         for tolerance in crossing.tolerances:
             costs = crossing.known(tolerance, by)
             if not costs.size or len(methods) < 3:

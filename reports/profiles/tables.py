@@ -194,6 +194,12 @@ _LEFT_OUT: Final[tuple[Column[LeftOut], ...]] = (
     ),
     Column("swaps", "Ahead before, behind without it", "", lambda row: _pairs(row.swaps, "before"), is_number=False),
     Column(
+        "levelled",
+        "Level",
+        "before or without it, not both",
+        lambda row: Shown(str(len(row.levels)), f"of {row.pairs:,}", sort=float(len(row.levels))),
+    ),
+    Column(
         "levels", "Level before or without it, not both", "", lambda row: _pairs(row.levels, "and"), is_number=False
     ),
 )
