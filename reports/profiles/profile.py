@@ -171,7 +171,7 @@ def reached_rows(crossing: Crossing) -> tuple[ReachedRow, ...]:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class WithoutMethod:
     """What becomes of the order of the others when one method is left out.
 
     Attributes:
@@ -193,13 +193,13 @@ class LeftOut:
     pairs: int
 
 
-def leave_one_out(crossing: Crossing) -> tuple[LeftOut, ...]:
+def leave_one_out(crossing: Crossing) -> tuple[WithoutMethod, ...]:
     """Recompute every profile without each method, and say which orders change (Gould and Scott 2016).
 
     Two methods are in the order of their profiles at the ratio 2. Instances stay the same. With fewer than three
     methods there is no pair left to look at, and no row.
     """
-    found: list[LeftOut] = []
+    found: list[WithoutMethod] = []
     methods = crossing.methods
     for by in RANKED:
         for tolerance in crossing.tolerances:
@@ -217,7 +217,7 @@ def leave_one_out(crossing: Crossing) -> tuple[LeftOut, ...]:
                 swaps = [(one, other) if was > 0 else (other, one) for one, other, was, now in changed if was * now < 0]
                 levels = [(one, other) for one, other, was, now in changed if was != now and not was * now]
                 found.append(
-                    LeftOut(
+                    WithoutMethod(
                         crossing, by, tolerance, name, _named(methods, swaps), _named(methods, levels), len(changed)
                     )
                 )

@@ -10,11 +10,11 @@ import pandas as pd
 
 from hessbench.reports.costs.ranked import RANKED
 from hessbench.reports.profiles.crossing import Crossing
-from hessbench.reports.profiles.profile import TAUS, LeftOut, ProfileRow, ReachedRow
+from hessbench.reports.profiles.profile import TAUS, ProfileRow, ReachedRow, WithoutMethod
 from hessbench.reports.writing import units
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out
 
-AnyRow: TypeAlias = ProfileRow | ReachedRow | LeftOut
+AnyRow: TypeAlias = ProfileRow | ReachedRow | WithoutMethod
 
 
 def profile_sheet(rows: Sequence[ProfileRow]) -> Sheet:
@@ -27,7 +27,7 @@ def reached_sheet(rows: Sequence[ReachedRow]) -> Sheet:
     return lay_out(_REACHED, rows, _nothing)
 
 
-def left_out_sheet(rows: Sequence[LeftOut]) -> Sheet:
+def left_out_sheet(rows: Sequence[WithoutMethod]) -> Sheet:
     """The orders that change to read."""
     return lay_out(_LEFT_OUT, rows, _nothing)
 
@@ -71,7 +71,7 @@ def reached_frame(rows: Sequence[ReachedRow]) -> pd.DataFrame:
     )
 
 
-def left_out_frame(rows: Sequence[LeftOut]) -> pd.DataFrame:
+def left_out_frame(rows: Sequence[WithoutMethod]) -> pd.DataFrame:
     """The orders that change as a table, one row per cost, tolerance and method left out."""
     return pd.DataFrame(
         [
@@ -121,7 +121,7 @@ def _cost(row: AnyRow) -> Shown:
     return Shown(RANKED[row.by].head)
 
 
-def _within(row: ProfileRow | LeftOut) -> Shown:
+def _within(row: ProfileRow | WithoutMethod) -> Shown:
     return Shown(units.share(row.tolerance), sort=row.tolerance)
 
 
@@ -181,7 +181,7 @@ _REACHED: Final[tuple[Column[ReachedRow], ...]] = (
     _quartile(2, "Three quarters"),
 )
 
-_LEFT_OUT: Final[tuple[Column[LeftOut], ...]] = (
+_LEFT_OUT: Final[tuple[Column[WithoutMethod], ...]] = (
     Column("estimand", "Estimand", "", _estimand, is_number=False),
     Column("by", "Cost", "", _cost, is_number=False),
     Column("within", "Within", "of the truth", _within),
