@@ -77,7 +77,10 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.costs": ("estimand", "ledger", "reports.writing"),
     "reports.error_curves": ("estimand", "ledger", "reports.writing", "reports.costs"),
     "reports.scale": ("estimand", "ledger", "reports.writing", "reports.costs"),
+    "reports.profiles": ("estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves"),
+    "reports.fronts": ("estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves"),
     "reports.claims": ("estimand", "reports.writing"),
+    "reports.audit": ("estimand", "ledger", "reports.writing", "reports.claims"),
     "reports.calibration": ("estimand", "reports.writing", "reports.claims"),
     "reports.sketch": ("estimand", "reports.writing", "reports.claims"),
     "reports.one_vector": ("estimand", "reports.writing", "reports.claims"),
@@ -90,7 +93,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
         "reports.claims", "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients",
-        "reports.spectra", "reports.calibration",
+        "reports.spectra", "reports.calibration", "reports.profiles", "reports.fronts", "reports.audit",
         "reports.capstone", "reports.sketch_resnet20", "reports.full_spectrum",
     ),
     "studies": (

@@ -9,7 +9,7 @@ import click
 from hessbench.cli.selecting import Part, part_options
 
 FORMATS = ("text", "markdown", "csv", "json")
-RANKINGS = ("seconds", "products", "gradients", "memory")
+RANKINGS = ("seconds", "products", "gradients", "memory", "passes")
 
 
 @click.command("answer", epilog="Example: hessbench answer runs/quick --within 1% --by products --estimand trace")

@@ -9,6 +9,7 @@ from typing import Final
 from rich.console import Console
 
 from hessbench.catalog import load_catalog
+from hessbench.ledger.claimed_tolerance import default_tolerance
 from hessbench.ledger.environment import current_command
 from hessbench.ledger.reading import Ledger
 from hessbench.reports.answers.text import summary
@@ -60,6 +61,8 @@ def write_report(
     Returns:
         The page.
     """
-    citations = {method.name: method.citation for method in load_catalog(plugins).methods}
+    methods = load_catalog(plugins).methods
+    citations = {method.name: method.citation for method in methods}
+    tolerances = {method.name: value for method in methods if (value := default_tolerance(method.defaults)) is not None}
     target = Path(out) if out else Path(folder) / "report"
-    return render_report(ledger, target, current_command(), citations, kept_in=folder)
+    return render_report(ledger, target, current_command(), citations, kept_in=folder, tolerances=tolerances)

@@ -20,6 +20,7 @@ from hessbench.reports.writing.sheets import to_csv
 
 _COSTS = (
     "error", "scaled_error", "products", "gradient_equivalents", "build_s", "wall_s", "seconds", "peak_bytes",
+    "passes",
 )  # fmt: skip
 
 

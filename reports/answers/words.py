@@ -19,6 +19,7 @@ BY: Final[dict[Ranking, str]] = {
     "products": "products",
     "gradients": "gradient-equivalents",
     "memory": "peak memory",
+    "passes": "passes over the data",
 }
 """What ranks, in words."""
 

@@ -123,7 +123,7 @@ def draw(chart: Chart, cost: Cost, known: Mapping[str, Look], stem: str) -> Draw
         for place, one in curves
     ]
     below, end = legend(entries, name, 8, y.start + 50, WIDTH - 12)
-    picture = _svg("".join([*parts, below]), math.ceil(end + 6), _summary(chart, cost, len(curves)))
+    picture = framed("".join([*parts, below]), math.ceil(end + 6), _summary(chart, cost, len(curves)))
     return Drawing(
         svg=picture[0],
         width=WIDTH,
@@ -185,8 +185,17 @@ def _summary(chart: Chart, cost: Cost, number_of_curves: int) -> str:
     )
 
 
-def _svg(inside: str, height: int, label: str) -> tuple[bytes, str]:
-    """The file, and the element for a page."""
+def framed(inside: str, height: int, label: str) -> tuple[bytes, str]:
+    """Put what is drawn on paper.
+
+    Args:
+        inside: Elements of a figure of the width `WIDTH`.
+        height: Its height.
+        label: What it shows, in one sentence.
+
+    Returns:
+        The file, and the element for a page that has `FIGURE_STYLE`.
+    """
     size: dict[str, str] = {
         "width": str(WIDTH), "height": str(height), "viewBox": f"0 0 {WIDTH} {height}", "font_family": FONTS,
         "fill": INK["ink"],

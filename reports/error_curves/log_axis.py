@@ -100,6 +100,14 @@ def seconds_tick(seconds: float) -> str:
     return f"{_short(seconds, 2, most=1e5)} s"
 
 
+def bytes_tick(size: float) -> str:
+    """A round number of bytes with a decimal unit, as the label of a tick."""
+    for limit, scale, unit in ((0.9999e3, 1.0, "B"), (0.9999e6, 1e-3, "kB"), (0.9999e9, 1e-6, "MB")):
+        if size < limit:
+            return f"{_short(size * scale, 2)} {unit}"
+    return f"{_short(size * 1e-9, 2)} GB"
+
+
 def _short(value: float, digits: int, most: float = 1e7) -> str:
     """Digits with thousands grouped, or a power of ten where the value is far from one."""
     if value == 0:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from jinja2 import Environment
 from markupsafe import Markup
 
-from hessbench.ledger.answering import answer
+from hessbench.ledger.answering import answers_by
 from hessbench.ledger.frame import to_frame
 from hessbench.ledger.record import SCHEMA, Kind, Record, Status
 from hessbench.reports.answers.tables import csv as answers_csv
@@ -30,6 +30,7 @@ from hessbench.reports.error_curves.looks import chart_looks
 from hessbench.reports.export import export
 from hessbench.reports.failures import failures, failures_frame
 from hessbench.reports.page.answer_cells import HEADS, said_of_all
+from hessbench.reports.page.comparison import FOLDER, write_comparison
 from hessbench.reports.page.pictures import Room, draw_pictures, draw_scales
 from hessbench.reports.page.prices import price_row
 from hessbench.reports.page.sections import FIRST, Section, sections
@@ -117,8 +118,9 @@ def render_report(
     command: str,
     citations: Mapping[str, str] | None = None,
     kept_in: Path | str | None = None,
+    tolerances: Mapping[str, float] | None = None,
 ) -> Path:
-    """Write a report: a page, its figures, the numbers behind each, the cost table in four formats, the sources.
+    """Write a report: a page, its figures, the numbers behind each, tables in several formats, the sources.
 
     The same ledger, command and citations give the same bytes. A report that is already in `out` is replaced once the
     new one is whole; see `page_folder`.
@@ -129,6 +131,7 @@ def render_report(
         command: Command line that made the report, shown on the page.
         citations: Source of each method by its name; those of the methods in the ledger are listed.
         kept_in: Folder of the run, whose arrays and references the spectra are drawn from; none are drawn without.
+        tolerances: Default tolerance of each method by its name, for what it says of its own convergence.
 
     Returns:
         The page, `index.html` in `out`.
@@ -136,14 +139,19 @@ def render_report(
     Raises:
         ValueError: If `out` is a file, or a folder that holds something other than a report.
     """
-    own = ("figures/*.svg", "figures/*.csv", "sources.bib", *_SCALE_FILES)
+    own = ("figures/*.svg", "figures/*.csv", f"{FOLDER}/*", "sources.bib", *_SCALE_FILES)
     with page_folder(out, "report", own=own) as folder:
-        _write(ledger, folder, command, citations or {}, kept_in)
+        _write(ledger, folder, command, citations or {}, kept_in, tolerances or {})
     return Path(out) / "index.html"
 
 
 def _write(
-    ledger: ReadableLedger, folder: Path, command: str, citations: Mapping[str, str], kept_in: Path | str | None
+    ledger: ReadableLedger,
+    folder: Path,
+    command: str,
+    citations: Mapping[str, str],
+    kept_in: Path | str | None,
+    tolerances: Mapping[str, float],
 ) -> None:
     """Write the page and all its files into an empty folder."""
     (folder / "figures").mkdir()
@@ -181,8 +189,10 @@ def _write(
     methods = sorted({line.key.method for line in every})
     failed = failures(records)
     terminals = [row for row in records if row.kind is Kind.TERMINAL]
-    answered = answer(records)
+    by_cost = answers_by(records)
+    answered = by_cost["seconds"]
     write_text(folder / "answers.csv", answers_csv(answered))
+    comparison = write_comparison(records, by_cost, looks, folder, tolerances)
     facts = {
         **_scripts(templates()),
         "figure_style": Markup(FIGURE_STYLE),  # our own text, and nothing is put into it
@@ -196,6 +206,7 @@ def _write(
         "methods": methods,
         "first": FIRST,
         "heads": HEADS,
+        "compared": comparison,
         "spectra": spectra.shown,
         "spectra_said": spectra.said,
         "spectrum_of": {shown.problem: shown.anchor for shown in spectra.shown},
@@ -212,7 +223,7 @@ def _write(
     page = ""
     for detail in DETAILS:
         lines = every if detail.has_every_budget else made
-        shown = sections(lines, answered, pictures, methods, every_column=detail.has_every_column)
+        shown = sections(lines, answered, pictures, comparison.fronts, methods, every_column=detail.has_every_column)
         page = templates().get_template("index.html").render(facts | _sections(shown, methods) | {"detail": detail})
         if len(page) < PAGE_LIMIT:
             break

@@ -17,6 +17,7 @@ from hessbench.reports.costs.lines import CostLine, at_largest
 from hessbench.reports.costs.shown_names import where
 from hessbench.reports.costs.tables import COLUMNS, reasons, seconds
 from hessbench.reports.page.answer_cells import QuestionShown, shown_questions
+from hessbench.reports.page.comparison import FrontShown
 from hessbench.reports.page.pictures import Pictures
 from hessbench.reports.page.side_by_side import ErrorsShown, errors_side_by_side
 from hessbench.reports.writing.escaping import short_hash
@@ -55,6 +56,7 @@ class Section:
         pictures: The figures; None where nothing is scored.
         cells: The ids of the cells, and by row and repeat what the row was made from.
         errors: Several errors side by side; None where the estimand has one to show.
+        fronts: Pareto fronts, one per set of conditions.
     """
 
     anchor: str
@@ -68,6 +70,7 @@ class Section:
     pictures: Pictures | None = None
     cells: tuple[list[str], list[Any]] = field(default=([], []))
     errors: ErrorsShown | None = None
+    fronts: tuple[FrontShown, ...] = ()
 
     @property
     def title(self) -> str:
@@ -79,6 +82,7 @@ def sections(
     every: Sequence[CostLine],
     answered: Sequence[Answered],
     pictures: Mapping[Place, Pictures],
+    fronts: Mapping[Place, tuple[FrontShown, ...]],
     methods: Sequence[str],
     *,
     every_column: bool = True,
@@ -89,6 +93,7 @@ def sections(
         every: Lines at every budget.
         answered: Answers to every question at every tolerance.
         pictures: Figures by place.
+        fronts: Pareto fronts by place.
         methods: Specs of all methods, to which rows refer by place.
         every_column: Whether tables have more than the first columns.
     """
@@ -103,7 +108,8 @@ def sections(
     for place, lines in sorted(groups.items()):
         _, problem_hash, estimand = place
         known = asked.get((problem_hash or lines[0].key.problem, estimand), [])
-        made.append(_section(place, lines, known, pictures.get(place), places, every_column))
+        section = _section(place, lines, known, pictures.get(place), places, every_column)
+        made.append(dataclasses.replace(section, fronts=fronts.get(place, ())))
     return tuple(made)
 
 

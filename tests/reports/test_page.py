@@ -88,7 +88,8 @@ def test_the_head_says_what_was_run_and_how_it_ended(page):
 def test_every_link_leads_to_a_file_or_a_place_on_the_page(page, folder):
     drawn = {str(file.relative_to(folder)) for file in (folder / "figures").glob("*.svg")}
     assert {link for link in page.links if link.endswith(".svg")} == drawn
-    assert len(drawn) == 4 * 2
+    # Two of each problem and estimand; a front each of traces; profiles and targets reached of traces, by two costs.
+    assert len(drawn) == 4 * 2 + 2 + 4
     for link in page.links:
         assert not re.match(r"[a-z]+:|//", link)
         if link.startswith("#"):
@@ -107,7 +108,8 @@ def test_nothing_is_fetched_from_a_network(folder):
 
 
 def test_every_figure_has_a_caption_that_says_what_is_special(page):
-    assert page.tags.count("figcaption") == page.tags.count("svg") == 8
+    assert page.tags.count("svg") == 8
+    assert page.tags.count("figcaption") == page.tags.count("svg") + page.tags.count("img")
     assert "Markers: median over the repeats at each budget, 3 of them." in page.text
     assert "Shaded: from the least to the largest repeat." in page.text
     assert "at or below the bound: drawn on it, open" in page.text
@@ -142,7 +144,7 @@ def test_two_renders_are_the_same_bytes(builder, tmp_path):
     builder.cell(method="other", repeat=1)
     one, two = (render_report(Ledger(tuple(builder.rows)), tmp_path / name, "c").parent for name in ("one", "two"))
     assert _files(one) == _files(two)
-    assert len([name for name in _files(one) if name.endswith(".svg")]) == 2
+    assert len([name for name in _files(one) if name.endswith(".svg")]) == 3
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -343,7 +345,7 @@ def test_every_picture_has_its_size_and_every_scroll_box_a_name(monkeypatch, led
     monkeypatch.setattr("hessbench.reports.page.pictures.INLINE_LIMIT", 0)
     text = render_report(ledger, tmp_path / "page", "c").read_text(encoding="utf-8")
     pictures = re.findall(r"<img [^>]*>", text)
-    assert len(pictures) == 8
+    assert len(pictures) == 8 + 6
     assert all(re.search(r' width="\d+" height="\d+"', picture) for picture in pictures)
     boxes = re.findall(r'<div class="scroll[^>]*>', text)
     assert all('tabindex="0" role="region" aria-label="' in box for box in boxes)
@@ -402,12 +404,13 @@ def test_a_page_that_would_be_large_says_what_it_leaves_to_its_files(monkeypatch
     monkeypatch.setattr("hessbench.reports.page.render.PAGE_LIMIT", len(whole) - 1000)
     fewer = render_report(ledger, tmp_path / "fewer", "c").read_text(encoding="utf-8")
     assert "figures are shown from their files, so that their legends do not switch." in fewer
-    assert fewer.count("<img") == 8
+    assert fewer.count("<img") == 8 + 6
     assert 'class="less"' in fewer
     monkeypatch.setattr("hessbench.reports.page.render.PAGE_LIMIT", 1)
     least = render_report(ledger, tmp_path / "least", "c").read_text(encoding="utf-8")
     assert "costs at each tolerance, rows at smaller budgets and further columns are left out." in least
     assert 'class="less"' not in least
-    assert "Gradient-equivalents" not in least
+    assert ' w">Gradient-equivalents' in whole
+    assert ' w">Gradient-equivalents' not in least
     assert "Within 1 %: <b" in least
     assert "To keep this page small" not in whole

@@ -71,7 +71,7 @@ def _standard_error(repeats: Sequence[Repeat]) -> Claim | None:
     said = [repeat for repeat in repeats if repeat.answer.row.said_stderr is not None]
     if not said:
         return None
-    told = [_in_scale(repeat) for repeat in said]
+    told = [standard_error_holds(repeat) for repeat in said]
     known = [(size, within) for size, within in told if within is not None]
     size = spread(size for size, _ in known)
     if not known:
@@ -93,10 +93,11 @@ def _intervals(repeats: Sequence[Repeat]) -> Claim | None:
     return Claim("intervals", len(misses), true, size, f"intervals{of}: hold every value in {true} of {len(misses)}")
 
 
-def _in_scale(repeat: Repeat) -> tuple[float | None, bool | None]:
+def standard_error_holds(repeat: Repeat) -> tuple[float | None, bool | None]:
     """The standard error on the scale of the error shown, and whether the error is within the interval it stands for.
 
-    Of few samples that interval is Student's, so that what is judged does not depend on how many there were.
+    Of few samples that interval is Student's, so that what is judged does not depend on how many there were. An error
+    beyond the interval by no more than the bound of the reference is within. None where the row does not tell.
     """
     row = repeat.answer.row
     absolute, stderr = row.errors.get("absolute"), row.said_stderr

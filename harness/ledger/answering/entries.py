@@ -9,8 +9,8 @@ from typing import Final, Literal, TypeAlias, get_args
 from hessbench.ledger.grouping import Key
 from hessbench.ledger.spreads import Ratio, Spread
 
-Ranking: TypeAlias = Literal["seconds", "products", "gradients", "memory"]
-"""What ranks: build and wall clock, products, gradient-equivalents, or the peak."""
+Ranking: TypeAlias = Literal["seconds", "products", "gradients", "memory", "passes"]
+"""What ranks: build and wall clock, products, gradient-equivalents, the peak, or passes over the data."""
 RANKINGS: Final[tuple[Ranking, ...]] = get_args(Ranking)
 
 
@@ -102,6 +102,7 @@ class MethodAnswer:
         seconds_note: What to know of the seconds; empty where nothing is.
         peak_bytes: Peak above the built operator, from the memory pass: that of the device where there is one.
         peak_budget: Budget at which the peak was taken.
+        passes: Passes over the data, of the repeats of which they are known.
         ratio: To the best entry, paired by repeat, of what ranks.
         values: Such as "7 of 10 values within 1 %"; empty where the rows do not tell or the estimand has no values.
         claims: What it said of its own answers.
@@ -126,6 +127,7 @@ class MethodAnswer:
     seconds_note: str = ""
     peak_bytes: Spread | None = None
     peak_budget: int | None = None
+    passes: Spread | None = None
     ratio: Ratio | None = None
     values: str = ""
     claims: tuple[Claim, ...] = ()
@@ -138,6 +140,7 @@ class MethodAnswer:
             "products": self.products,
             "gradients": self.gradient_equivalents,
             "memory": self.peak_bytes,
+            "passes": self.passes,
         }
         return costs[by]
 

@@ -10,6 +10,7 @@ from hessbench.ledger.answering.claims import claims, values_within
 from hessbench.ledger.answering.entries import MethodAnswer, State
 from hessbench.ledger.answering.method_repeats import MethodRepeats, Repeat, tally
 from hessbench.ledger.answering.words import percent, plural
+from hessbench.ledger.passes import passes_of
 from hessbench.ledger.record import ROWS_ALONE, Record, Status
 from hessbench.ledger.shown_errors import USELESS
 from hessbench.ledger.spreads import spread
@@ -30,12 +31,17 @@ class AnswerJudgement:
     reason: str = ""
 
 
-def judge(method: MethodRepeats, tolerance: float) -> AnswerJudgement:
+def judge(method: MethodRepeats, tolerance: float, least_repeats: int = LEAST_REPEATS) -> AnswerJudgement:
     """Find the smallest budget from which on every repeat stays within a tolerance.
 
     A budget counts from on which all its cells came to an answer, every answer at it and at all larger budgets is
     within, and at least three repeats are there, or the method draws no random number. A larger budget at which a cell
     was cut short was not measured there: that is said. An answer that is not finite is not within.
+
+    Args:
+        method: What it was measured at.
+        tolerance: Largest error accepted.
+        least_repeats: Repeats that a method with randomness needs.
     """
     answered = [budget for budget, at in method.budgets.items() if any(it.is_answered for it in at.values())]
     if not answered:
@@ -50,11 +56,11 @@ def judge(method: MethodRepeats, tolerance: float) -> AnswerJudgement:
     lasting = _lasting(method, tolerance)
     if not lasting:
         return AnswerJudgement(State.NOT_REACHED, largest, _why_not(method, largest, tolerance))
-    enough = [budget for budget in lasting if method.is_random is False or _number(method, budget) >= LEAST_REPEATS]
+    enough = [budget for budget in lasting if method.is_random is False or _number(method, budget) >= least_repeats]
     if not enough:
         budget = max(lasting, key=lambda it: (_number(method, it), -it))
         number = _number(method, budget)
-        reason = f"within {percent(tolerance)} in {plural(number, 'repeat')}; {LEAST_REPEATS} are needed"
+        reason = f"within {percent(tolerance)} in {plural(number, 'repeat')}; {least_repeats} are needed"
         return AnswerJudgement(State.NOT_JUDGED, budget, reason)
     return AnswerJudgement(State.REACHED, enough[0], _to_know(method, enough[0]))
 
@@ -92,6 +98,7 @@ def entry(method: MethodRepeats, name: str, tolerance: float, engine: str, peaks
         seconds_note=note,
         peak_bytes=spread(peak.values()),
         peak_budget=peak_budget,
+        passes=spread(passes_of(repeat.answer.row) for repeat in repeats),
         values=values_within(method.key.estimand, repeats, tolerance),
         claims=claims(repeats, tolerance),
         cells=tuple(repeat.answer.row.cell for repeat in repeats),
@@ -148,6 +155,7 @@ def costs_by_repeat(
         "products": {number: float(row.matvecs) for number, row in rows.items()},
         "gradients": {number: row.gradient_equivalents for number, row in rows.items()},
         "memory": _peak(peaks, found.budget, method.key.device)[0],
+        "passes": {number: known for number, row in rows.items() if (known := passes_of(row)) is not None},
     }
 
 

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, TypeAlias
 
 from hessbench.estimand import ESTIMANDS
 from hessbench.ledger.answering.entries import (
     RANKINGS,
     Answered,
     MethodAnswer,
-    Question,
     Ranking,
     State,
     TrivialAnswer,
 )
 from hessbench.ledger.answering.judging import CONTENDED, costs_by_repeat, entry
-from hessbench.ledger.answering.method_repeats import MethodRepeats, method_repeats
+from hessbench.ledger.answering.method_repeats import MethodRepeats
+from hessbench.ledger.answering.questions import PosedQuestion, posed_questions
 from hessbench.ledger.answering.words import listed
-from hessbench.ledger.grouping import Answer, Key, answers, namer, timed_or_all
-from hessbench.ledger.record import ROWS_ALONE, Record
-from hessbench.ledger.shown_errors import error_definition, shown_name
+from hessbench.ledger.record import Record
 from hessbench.ledger.spreads import paired_ratio
 from hessbench.specs import suggest
 
-_ORDER = {state: place for place, state in enumerate(State)}
+TOLERANCES: Final = (0.1, 0.01, 0.001)
+"""Errors within which methods are compared where nothing else is asked."""
 
-Conditions = tuple[str, str, str, str, str, int]
-"""Problem, its hash, estimand, device, dtype and threads."""
+Costs: TypeAlias = Mapping[str, Mapping[int, float]]
+"""Every cost that may rank, by repeat."""
+
+_ORDER = {state: place for place, state in enumerate(State)}
 
 
 def answer(
-    records: Sequence[Record], tolerances: Sequence[float] = (0.1, 0.01, 0.001), by: Ranking = "seconds"
+    records: Sequence[Record], tolerances: Sequence[float] = TOLERANCES, by: Ranking = "seconds"
 ) -> tuple[Answered, ...]:
     """Which method answers each question within each tolerance, and what that costs.
 
@@ -43,85 +44,60 @@ def answer(
     Args:
         records: Rows of a ledger.
         tolerances: Largest errors accepted.
-        by: What ranks: `seconds` (build and wall clock), `products`, `gradients` (gradient-equivalents) or `memory`.
+        by: What ranks: `seconds` (build and wall clock), `products`, `gradients` (gradient-equivalents), `memory` or
+            `passes` (over the data).
 
     Returns:
         One for each question and tolerance, questions in the order of their names, tolerances as they are given.
 
     Raises:
-        ValueError: If a tolerance is not above 0, or `by` is none of the four.
+        ValueError: If a tolerance is not above 0, or `by` is none of these.
+    """
+    _check(tolerances)
+    if by not in RANKINGS:
+        raise ValueError(f"by must be one of {', '.join(RANKINGS)}{suggest(str(by), RANKINGS)}, got {by!r}")
+    return answers_by(records, tolerances, (by,))[by]
+
+
+def answers_by(
+    records: Sequence[Record], tolerances: Sequence[float] = TOLERANCES, rankings: Sequence[Ranking] = RANKINGS
+) -> dict[Ranking, tuple[Answered, ...]]:
+    """As `answer`, by each of several costs; every method is judged once.
+
+    Raises:
+        ValueError: If a tolerance is not above 0.
+    """
+    _check(tolerances)
+    found: dict[Ranking, list[Answered]] = {by: [] for by in rankings}
+    for asked in posed_questions(records):
+        for tolerance in tolerances:
+            judged = [_judged(asked, name, method, tolerance) for name, method in asked.methods]
+            for by, known in found.items():
+                known.append(_ranked(asked, judged, tolerance, by))
+    return {by: tuple(known) for by, known in found.items()}
+
+
+def _check(tolerances: Sequence[float]) -> None:
+    """Refuse a tolerance that none can be.
+
+    Raises:
+        ValueError: If one is not above 0 and finite.
     """
     for tolerance in tolerances:
         if not 0 < tolerance < math.inf:
             raise ValueError(f"tolerances must be above 0 and finite, got {tolerance}")
-    if by not in RANKINGS:
-        raise ValueError(f"by must be one of {', '.join(RANKINGS)}{suggest(str(by), RANKINGS)}, got {by!r}")
-    peaks = _memory_rows(records)
-    return tuple(_answered(asked, tolerance, by, peaks) for asked in _questions(records) for tolerance in tolerances)
 
 
-@dataclass(frozen=True)
-class _Posed:
-    """A question with the methods that were put to it."""
-
-    question: Question
-    methods: tuple[tuple[str, MethodRepeats], ...]
-    engines: Mapping[str, int]
-
-    @property
-    def engine(self) -> str:
-        """The engine of most cells, whose seconds count."""
-        return min(self.engines, key=lambda name: (-self.engines[name], name), default="")
+def _judged(asked: PosedQuestion, name: str, method: MethodRepeats, tolerance: float) -> tuple[MethodAnswer, Costs]:
+    peaks = asked.memory_of(method)
+    found = entry(method, name, tolerance, asked.engine, peaks)
+    return found, costs_by_repeat(method, found, asked.engine, peaks)
 
 
-def _questions(records: Sequence[Record]) -> list[_Posed]:
-    groups = timed_or_all(records)
-    name = namer(groups)
-    places: dict[Conditions, dict[Key, list[Answer]]] = defaultdict(dict)
-    for key, group in groups.items():
-        places[key.problem, key.problem_hash, key.estimand, key.device, key.dtype, key.threads][key] = group
-    where = _conditions(groups)
-    found: list[_Posed] = []
-    for keys in places.values():
-        question = _question(keys, name, where)
-        methods = sorted(
-            ((name(key)[1], method_repeats(key, group)) for key, group in keys.items()), key=lambda it: it[0]
-        )
-        found.append(_Posed(question, tuple(methods), _engines(keys.values())))
-    return sorted(found, key=lambda asked: (asked.question.problem, asked.question.estimand, asked.question.label))
-
-
-def _question(
-    keys: Mapping[Key, Sequence[Answer]], name: Callable[[Key], tuple[str, str]], where: Callable[[Key], str]
-) -> Question:
-    key = next(iter(keys))
-    problem = name(key)[0]
-    rows = [answer.row for group in keys.values() for answer in group]
-    error = shown_name(rows)
-    definition = error_definition(key.estimand, error)
-    return Question(
-        problem=problem,
-        problem_spec=key.problem,
-        problem_hash=key.problem_hash,
-        estimand=key.estimand,
-        dim=max(row.dim for row in rows),
-        device=key.device,
-        dtype=key.dtype,
-        threads=key.threads,
-        error_name=error,
-        error_label=definition.label,
-        error_sentence=definition.sentence,
-        label=f"{problem}, {key.estimand}{where(key)}",
-    )
-
-
-def _answered(asked: _Posed, tolerance: float, by: Ranking, peaks: Mapping[Key, Sequence[Record]]) -> Answered:
-    made: list[tuple[MethodAnswer, Mapping[str, Mapping[int, float]]]] = []
-    for name, method in asked.methods:
-        own = peaks.get(replace(method.key, estimand=method.key.source), ())
-        found = entry(method, name, tolerance, asked.engine, own)
-        made.append((found, costs_by_repeat(method, found, asked.engine, own)))
-    made.sort(key=lambda it: _rank(it[0], by))
+def _ranked(
+    asked: PosedQuestion, judged: Sequence[tuple[MethodAnswer, Costs]], tolerance: float, by: Ranking
+) -> Answered:
+    made = sorted(judged, key=lambda it: _rank(it[0], by))
     best = made[0] if made and made[0][0].state is State.REACHED else None
     if best is not None:
         base = best[1].get(by, {})
@@ -142,7 +118,7 @@ def _rank(it: MethodAnswer, by: Ranking) -> tuple[float | str, ...]:
     return (_ORDER[it.state], *medians, it.method)
 
 
-def _trivial(asked: _Posed, entries: Sequence[MethodAnswer], tolerance: float) -> TrivialAnswer | None:
+def _trivial(asked: PosedQuestion, entries: Sequence[MethodAnswer], tolerance: float) -> TrivialAnswer | None:
     """The answer that takes no product, where it is within the tolerance, or nearer than all that did not reach it."""
     found = _trivial_answer(asked)
     if found is None:
@@ -154,7 +130,7 @@ def _trivial(asked: _Posed, entries: Sequence[MethodAnswer], tolerance: float) -
     return TrivialAnswer(what, error, False) if error < nearest < math.inf else None
 
 
-def _trivial_answer(asked: _Posed) -> tuple[str, float] | None:
+def _trivial_answer(asked: PosedQuestion) -> tuple[str, float] | None:
     """The answer that takes no product and its error; None where the rows do not tell."""
     kind = ESTIMANDS.get(asked.question.estimand.partition("[")[0])
     if kind is None:
@@ -165,7 +141,7 @@ def _trivial_answer(asked: _Posed) -> tuple[str, float] | None:
     return None if error is None else (kind.trivial_answer, error)
 
 
-def _remarks(asked: _Posed, entries: Sequence[MethodAnswer], by: Ranking) -> tuple[str, ...]:
+def _remarks(asked: PosedQuestion, entries: Sequence[MethodAnswer], by: Ranking) -> tuple[str, ...]:
     """What a reader of the ranking must know."""
     reached = [it for it in entries if it.state is State.REACHED]
     said = [_level(reached), _no_nearer(asked, entries)]
@@ -192,7 +168,7 @@ def _first_alone(reached: Sequence[MethodAnswer]) -> str:
     return f"by the methods' own time alone, without the build, {first} is first{faster}"
 
 
-def _no_nearer(asked: _Posed, entries: Sequence[MethodAnswer]) -> str:
+def _no_nearer(asked: PosedQuestion, entries: Sequence[MethodAnswer]) -> str:
     """Who is no nearer to the truth than the answer that takes no product."""
     trivial = _trivial_answer(asked)
     if trivial is None:
@@ -202,7 +178,7 @@ def _no_nearer(asked: _Posed, entries: Sequence[MethodAnswer]) -> str:
     return f"no nearer than {what}, which takes no product: {listed(short)}" if short else ""
 
 
-def _engines_told(asked: _Posed) -> str:
+def _engines_told(asked: PosedQuestion) -> str:
     if len(asked.engines) < 2:
         return ""
     numbers = sorted(asked.engines.items(), key=lambda it: (-it[1], it[0]))
@@ -217,36 +193,3 @@ def _contended(reached: Sequence[MethodAnswer]) -> str:
     who = "all that reached it" if len(busy) == len(reached) > 1 else listed(busy)
     verb = "was" if len(busy) == 1 else "were"
     return f"{who} {verb} {CONTENDED}: products are the surer ranking"
-
-
-def _engines(groups: Iterable[Sequence[Answer]]) -> dict[str, int]:
-    """How many timed cells that came to an answer ran with which engine, those by rows alone left out."""
-    cells = {
-        answer.terminal.cell: answer.terminal.engine_name
-        for group in groups
-        for answer in group
-        if answer.terminal.pass_ == "time"
-        and answer.seconds is not None
-        and answer.error is not None
-        and answer.terminal.engine_name != ROWS_ALONE
-    }
-    return dict(Counter(cells.values()))
-
-
-def _memory_rows(records: Sequence[Record]) -> dict[Key, list[Record]]:
-    found: dict[Key, list[Record]] = defaultdict(list)
-    for it in answers(records, ("memory",)):
-        if it.key.estimand == it.key.source and it.row.budget == it.terminal.budget:
-            found[it.key].append(it.terminal)
-    return found
-
-
-def _conditions(keys: Iterable[Key]) -> Callable[[Key], str]:
-    """What must be added to a label: device, dtype and threads where they differ within a ledger."""
-    names = [name for name in ("device", "dtype", "threads") if len({getattr(key, name) for key in keys}) > 1]
-
-    def text(key: Key) -> str:
-        values = [f"{key.threads} threads" if name == "threads" else str(getattr(key, name)) for name in names]
-        return f", {', '.join(values)}" if values else ""
-
-    return text

@@ -1,0 +1,88 @@
+"""Who wins under each cost, and where the winner changes."""
+
+import pytest
+from planted_ledgers import cell, repeats
+
+from hessbench.ledger.answering import answers_by
+from hessbench.reports.winners import winners, winners_frame, winners_sheet
+from hessbench.reports.writing.sheets import to_markdown
+
+
+def won(rows, tolerance=0.05):
+    return winners(answers_by(rows, (tolerance,)))
+
+
+def both(**slow):
+    """One that needs few products of much time, and one that needs many of little; both in blocks of ten."""
+    few = {"gradient_equivalents": 20.0, "counts": {"product": 20}, "calls": 20}
+    return [
+        *repeats("few", budgets=(20,), wall=1.0, error=lambda b, r: 0.01, **slow),
+        *repeats("many", budgets=(80,), wall=0.001, error=lambda b, r: 0.01),
+        *cell("few", budgets=(20,), pass_="memory", host_peak_bytes=9000, **few),
+        *cell("many", budgets=(80,), pass_="memory", host_peak_bytes=1000),
+    ]
+
+
+def test_a_winner_that_changes_with_the_cost():
+    (row,) = won(both())
+    assert {by: winner.methods for by, winner in row.by_cost.items()} == {
+        "products": ("few",), "gradients": ("few",), "seconds": ("many",), "memory": ("many",)
+    }  # fmt: skip
+    assert row.changes
+    assert [row.differs(by) for by in ("products", "gradients", "seconds", "memory", "passes")] == [
+        False, False, True, True, False
+    ]  # fmt: skip
+    frame = winners_frame([row])
+    assert frame.set_index("by")["method"].to_dict() == {
+        "products": "few", "gradients": "few", "seconds": "many", "memory": "many"
+    }  # fmt: skip
+    assert frame["winner_changes"].all()
+    assert "changes" in to_markdown(winners_sheet([row]))
+
+
+def test_one_winner_under_every_cost_does_not_change():
+    rows = [
+        *repeats("good", error=lambda b, r: 0.01),
+        *repeats("poor", budgets=(40,), wall=1.0, error=lambda b, r: 0.01),
+    ]
+    (row,) = won(rows)
+    assert not row.changes
+
+
+def test_equal_medians_win_together_and_change_nothing():
+    rows = [*repeats("a", wall=0.01), *repeats("b", wall=0.001)]
+    (row,) = won(rows)
+    assert row.by_cost["products"].methods == ("b", "a") or row.by_cost["products"].methods == ("a", "b")
+    assert row.by_cost["seconds"].methods == ("b",)
+    assert not row.changes
+    assert not row.differs("seconds")
+
+
+def test_seconds_taken_while_other_work_ran_do_not_win():
+    (row,) = won(both(contended=True))
+    assert row.by_cost["seconds"].methods == ("many",)
+    assert row.by_cost["seconds"].left_out == ("few",)
+    (busy,) = won([*repeats("a", contended=True), *repeats("b", contended=True)])
+    assert "seconds" not in busy.by_cost
+
+
+def test_a_peak_of_a_smaller_budget_does_not_win():
+    rows = [
+        *repeats("a"),
+        *repeats("b"),
+        *cell("a", budgets=(10,), pass_="memory", host_peak_bytes=1),
+        *cell("b", pass_="memory", host_peak_bytes=9000),
+    ]
+    (row,) = won(rows)
+    assert (row.by_cost["memory"].methods, row.by_cost["memory"].left_out) == (("b",), ("a",))
+
+
+def test_what_nobody_reached_has_no_winner():
+    assert won(repeats(), tolerance=1e-5) == ()
+
+
+@pytest.mark.parametrize("name", ["<i>x</i>", "a|b", "=1+1"])
+def test_names_are_escaped_in_markdown(name):
+    text = to_markdown(winners_sheet(won([*repeats(name), *repeats("b")])))
+    assert "<i>" not in text
+    assert {line.replace("\\|", "").count("|") for line in text.splitlines() if line} == {9}
