@@ -17,6 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import pandas as pd
@@ -81,8 +82,7 @@ class JudgedClaims:
     @property
     def share(self) -> tuple[float, float]:
         """The exact 95 % interval of the share of such claims that are wrong (Clopper and Pearson 1934)."""
-        found = share_interval(self.wrong, self.repeats)
-        return found.low, found.high
+        return _exact_share(self.wrong, self.repeats)
 
     @property
     def is_beyond_chance(self) -> bool:
@@ -122,6 +122,12 @@ def claims_sheet(judged: Sequence[JudgedClaims]) -> Sheet:
 def claims_frame(judged: Sequence[JudgedClaims]) -> pd.DataFrame:
     """The table as numbers."""
     return pd.DataFrame([_numbers(claims) for claims in judged])
+
+
+@lru_cache(maxsize=4096)  # a large ledger asks for few of them, very often
+def _exact_share(wrong: int, repeats: int) -> tuple[float, float]:
+    found = share_interval(wrong, repeats)
+    return found.low, found.high
 
 
 def _flags(
