@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from hessbench.operator_checks import checked_numbers
 from hessbench.operator_parts import Rows
 from hessbench.operators import ProductKind
 from hessbench.spending import Single, Spending
@@ -75,20 +76,3 @@ class CountingRows(Single):
             raise ValueError(f"the operator returned rows of shape {tuple(block.shape)}, expected {(self._dim, count)}")
         self._spending.watch(self._witness, block)
         return block.detach()
-
-
-def checked_numbers(numbers: Tensor, count: int, what: str) -> Tensor:
-    """Numbers of rows or samples as integers on the CPU.
-
-    Raises:
-        ValueError: If they are no integers (r,) with r at least 1, or one is not among 0..count - 1.
-    """
-    if numbers.ndim != 1 or numbers.numel() < 1 or numbers.is_floating_point() or numbers.dtype is torch.bool:
-        raise ValueError(
-            f"{what} takes numbers (r,) with r at least 1, got shape {tuple(numbers.shape)} of {numbers.dtype}"
-        )
-    found = numbers.detach().to("cpu", torch.int64)
-    low, high = (int(end) for end in torch.aminmax(found))
-    if low < 0 or high >= count:
-        raise ValueError(f"{what} takes numbers from 0 to {count - 1}, got {low if low < 0 else high}")
-    return found

@@ -9,8 +9,9 @@ from typing import Any, final
 from torch import Tensor
 
 from hessbench.counted_factor import CountingFactor
-from hessbench.counted_parts import CountingRows, checked_numbers
+from hessbench.counted_parts import CountingRows
 from hessbench.network_copy import NetworkCopy
+from hessbench.operator_checks import checked_numbers
 from hessbench.operator_parts import GroupForms, Parts
 from hessbench.operator_structure import Structure
 from hessbench.operators import (

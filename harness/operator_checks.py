@@ -152,3 +152,30 @@ def check_block(
         raise ValueError(f"the {what} takes {dtype}, got {block.dtype}")
     if (block.device.type, block.device.index or 0) != (device.type, device.index or 0):
         raise ValueError(f"the {what} lives on {device}, got a block on {block.device}")
+
+
+def checked_numbers(numbers: Tensor, count: int, what: str) -> Tensor:
+    """Numbers of rows or samples as integers on the CPU.
+
+    Args:
+        numbers: What was handed in.
+        count: How many rows or samples there are.
+        what: What takes them, for the message.
+
+    Raises:
+        ValueError: If they are no tensor of integers (r,) with r at least 1, or one is not among 0..count - 1.
+    """
+    if not isinstance(getattr(numbers, "dtype", None), torch.dtype):
+        raise ValueError(
+            f"{what} takes a tensor of numbers from 0 to {count - 1}, (r,) with r at least 1, "
+            f"got {type(numbers).__name__}"
+        )
+    if numbers.ndim != 1 or numbers.numel() < 1 or numbers.is_floating_point() or numbers.dtype is torch.bool:
+        raise ValueError(
+            f"{what} takes numbers (r,) with r at least 1, got shape {tuple(numbers.shape)} of {numbers.dtype}"
+        )
+    found = numbers.detach().to("cpu", torch.int64)
+    low, high = (int(end) for end in torch.aminmax(found))
+    if low < 0 or high >= count:
+        raise ValueError(f"{what} takes numbers from 0 to {count - 1}, got {low if low < 0 else high}")
+    return found

@@ -59,6 +59,8 @@ class Problem:
         network: The network it is made of, as `networks.network` describes one, for who measures products.
         build_rows: Makes the operator as `build` does, for a method that takes its rows or subsets: what whole products
             need is made when the first of them is asked for.
+        load: Reads the data and weights that it is made of into memory, for all builds that follow in this process;
+            nothing to do where they are there.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Problem:
     train: Callable[[Say, Callable[[int, int, float], None]], Sequence[Mapping[str, float]]] | None = None
     network: Callable[[], object] | None = None
     build_rows: Build | None = None
+    load: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         if self.dim < 1:

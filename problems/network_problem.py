@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
+from typing import final
 
 from hessbench.estimand.from_dense import References
 from hessbench.problem import FACTOR, PARTS, ROWS, SUBSET, Problem
@@ -36,7 +37,8 @@ def network_problem(
         name: The canonical spec of a family, without an engine, which is added where one was asked for: references are
             drawn by it, and may ship under it. Or a name of one's own.
         choice: Which matrix, and by which engine.
-        network: Makes the network on the CPU, in the dtype of its weights; called when it is needed.
+        network: Makes the network on the CPU, in the dtype of its weights; called when it is needed, and once where
+            the problem is loaded.
         dim: Dimension of the matrix.
         loss: Loss of the network, which says what is declared of the matrix.
         fingerprint: Hash of the weights and data that are used; computed once.
@@ -52,19 +54,42 @@ def network_problem(
         seed = str(name) if isinstance(name, Spec) else ""
         references = references_of(network, choice, dim, name=seed, rounding=rounding)
     traits = choice.traits(loss)
+    held = _HeldNetwork(network)
     problem = Problem(
         name=str(name),
         dim=dim,
-        build=lambda device, dtype: choice.of(network().to(device, dtype)),
+        build=lambda device, dtype: choice.of(held().to(device, dtype)),
         references=references,
         traits=traits if factored else tuple(trait for trait in traits if trait not in (FACTOR, ROWS, SUBSET, PARTS)),
         fingerprint=cache(fingerprint),
         shapes={} if choice.is_by_output or shapes is None else shapes,
         modules=("torch._dynamo",),
-        network=network,
-        build_rows=(lambda device, dtype: choice.of(network().to(device, dtype), by_rows=True)) if factored else None,
+        network=held,
+        build_rows=(lambda device, dtype: choice.of(held().to(device, dtype), by_rows=True)) if factored else None,
+        load=held.load,
     )
     return _of_family(problem, name, choice) if isinstance(name, Spec) else problem
+
+
+@final
+class _HeldNetwork:
+    """A network that is made whenever it is asked for, until it is loaded.
+
+    Args:
+        make: Makes it.
+    """
+
+    def __init__(self, make: Callable[[], Network]) -> None:
+        self._make = make
+        self._made: Network | None = None
+
+    def load(self) -> None:
+        """Make it and keep it."""
+        self._made = self()
+
+    def __call__(self) -> Network:
+        """The network."""
+        return self._make() if self._made is None else self._made
 
 
 def _of_family(problem: Problem, spec: Spec, choice: MatrixChoice) -> Problem:

@@ -1,4 +1,4 @@
-"""The build step of a cell: the operator, its health, and a product to hold a later one beside."""
+"""The first steps of a cell: its data, the operator, its health, and a product to hold a later one beside."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ def build(cell: Cell, problem: Problem, num_products: int | None = None, *, by_r
     make = problem.build_rows if by_rows and problem.build_rows is not None else problem.build
     with demanding(Demand(num_products or cell.budget, cell.memory_cap_bytes)):
         return make(torch.device(cell.device), dtype_of(cell.dtype))
+
+
+def load(problem: Problem) -> None:
+    """Read what the operator is made of, its data and weights, so that the build finds them in memory."""
+    if problem.load is not None:
+        problem.load()
 
 
 def check_built(op: LinearOperator, cell: Cell, problem: Problem) -> None:

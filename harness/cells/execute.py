@@ -1,4 +1,4 @@
-"""Run one cell: build, warm up, run the method on the counted operator, emit what it yields.
+"""Run one cell: load, build, warm up, run the method on the counted operator, emit what it yields.
 
 This is the only code that catches what a method raises. It never sees the truth.
 """
@@ -14,7 +14,7 @@ from typing import Final
 import torch
 
 from hessbench.cells.answers import Answers
-from hessbench.cells.build import build, check_built, warm_up
+from hessbench.cells.build import build, check_built, load, warm_up
 from hessbench.cells.cell import MEMORY, Cell
 from hessbench.cells.counted_run import CountedRun
 from hessbench.cells.measure import measure
@@ -89,6 +89,8 @@ def execute(
         torch.set_num_threads(cell.threads)
         keeps = KeptMeter(device)
         busy.start()
+        with step("load"):
+            load(problem)
         with step("build"):
             inner = build(cell, problem, num_products, by_rows=bound.method.by_rows)
         # Not after the warm-up: what a library of matrix products keeps to work in is not the operator's.

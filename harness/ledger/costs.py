@@ -25,6 +25,8 @@ class Costs:
         flops: Floating-point operations, counted in the memory pass.
         wall_s: Seconds of the iteration, and of the evaluation of the estimate.
         operator_s: Seconds inside products.
+        load_s: Seconds to read the data and the weights into memory, where they are not there yet: no part of a build,
+            as whoever asks about a network of their own has them at hand. Ledgers from before have it in `build_s`.
         build_s: Seconds to build the operator.
         warmup_s: Seconds of the health check and of one product for each declared width.
         overhead_s: Seconds of the harness around the run.
@@ -44,6 +46,7 @@ class Costs:
     flops: int | None = None
     wall_s: float | None = None
     operator_s: float | None = None
+    load_s: float | None = field(default=None, metadata={"step": "load"})
     build_s: float | None = field(default=None, metadata={"step": "build"})
     warmup_s: float | None = field(default=None, metadata={"step": "warm-up"})
     overhead_s: float | None = None

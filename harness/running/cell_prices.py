@@ -43,7 +43,7 @@ class CellPrice:
 
     Attributes:
         start_s: Seconds of its process beside what it does.
-        build_s: Seconds of the build.
+        build_s: Seconds of the build, its data read into memory.
         warmup_s: Seconds of the health check, of the products before the clock starts and of the one after the run.
         products_s: Seconds inside products.
         own_s: Seconds of the method's own arithmetic.
@@ -135,7 +135,8 @@ class CellPrices:
             entry: The cell.
             terminal: Its row.
         """
-        steps = (terminal.build_s, terminal.warmup_s, terminal.overhead_s)
+        built = None if terminal.build_s is None else terminal.build_s + (terminal.load_s or 0.0)
+        steps = (built, terminal.warmup_s, terminal.overhead_s)
         iteration = terminal.peak_s if terminal.pass_ == MEMORY else terminal.wall_s
         if terminal.status.value not in ("ok", "over-budget") or iteration is None or None in steps:
             return

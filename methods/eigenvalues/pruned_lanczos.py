@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
-from hessbench.methods.arguments import Which, check_inside, count_of, least_of
+from hessbench.methods.arguments import Which, check_inside, check_share, count_of, least_of
 from hessbench.methods.eigenvalues.ritz_intervals import IntervalsAsked, KnownEnds, RitzIntervals, leading_pairs
 from hessbench.methods.eigenvalues.sample_weights import heaviest, sample_weights
 from hessbench.methods.krylov.enclosures import NOTHING
@@ -102,8 +102,7 @@ def pruned_lanczos(
         Weighing by outputs and the bounds are this library's; `spectrum_ends` and `enclosure` say what they refine.
     """
     order = TopEigenvalues(count_of(k, op.dim, num_matvecs), which)
-    if not 0 <= dropped < 1:
-        raise ValueError(f"dropped must be at least 0 and below 1, got {dropped}")
+    check_share("dropped", dropped)
     check_inside("tolerance", tolerance, 0, float("inf"))
     check_inside("confidence", confidence, 0, 1)
     weights = sample_weights(op)

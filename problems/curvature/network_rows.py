@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, final
 import torch
 from torch import Tensor
 
+from hessbench.operator_checks import checked_numbers
 from hessbench.problems.curvature.layer_rows import layer_rows
 from hessbench.problems.curvature.sample_rows import sample_rows
 from hessbench.problems.networks.inputs import taken, tensors_of
@@ -113,7 +114,11 @@ class NetworkRows:
         """Rows of numbers (r,) as a block (dim, r).
 
         Cost: a forward and a backward pass of one sample each, as many at once as a fixed memory holds.
+
+        Raises:
+            ValueError: If the numbers are no tensor of integers (r,) with r at least 1, or one is out of range.
         """
+        indices = checked_numbers(indices, self.root_norms().numel(), "rows")
         order = indices.argsort(stable=True)
         made = self._made(indices[order])
         if torch.equal(order, torch.arange(order.numel())):

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hessbench.operator_checks import checked_numbers
 from hessbench.operators import LinearOperator, OperatorInfo
 from hessbench.problems.curvature.engines.engine import EngineUnavailable
 from hessbench.problems.curvature.engines.operator import EngineOperator
@@ -96,15 +97,16 @@ def _checked(network: Network, samples: Tensor, weights: Tensor | None) -> tuple
     Raises:
         ValueError: Saying what is accepted.
     """
-    if samples.numel() == 0:
-        raise ValueError("a subset takes one sample at least, got none")
-    ordered, order = samples.detach().cpu().to(torch.int64).sort(stable=True)
+    ordered, order = checked_numbers(samples, network.num_samples, "a subset").sort(stable=True)
     if bool((ordered[1:] == ordered[:-1]).any()):
         raise ValueError("a subset takes each sample once, got one twice: add up its weights")
-    if int(ordered[0]) < 0 or int(ordered[-1]) >= network.num_samples:
-        raise ValueError(f"a subset takes samples from 0 to {network.num_samples - 1}, got {samples.tolist()[:10]}")
     if weights is None:
         return ordered, torch.ones(ordered.numel(), dtype=torch.float64)
+    if not isinstance(getattr(weights, "dtype", None), torch.dtype):
+        raise ValueError(
+            f"weights takes a tensor of one number of at least 0 for each of {ordered.numel()} samples, "
+            f"got {type(weights).__name__}"
+        )
     found = weights.detach().cpu().double()
     if found.shape != ordered.shape or not bool((found >= 0).all()) or not bool(found.isfinite().all()):
         raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hessbench.problems.data.datasets import DATASETS, DataSet
 from hessbench.problems.data.download import fetch
-from hessbench.problems.data.files import DATA_VARIABLE, data_file, unavailable
+from hessbench.problems.data.files import DATA_VARIABLE, data_file, read_once, unavailable
 from hessbench.problems.data.samples import Samples, load, num_per_class
 from hessbench.problems.data.shapes import adapted
 
@@ -18,5 +18,6 @@ __all__ = [
     "fetch",
     "load",
     "num_per_class",
+    "read_once",
     "unavailable",
 ]

@@ -10,6 +10,9 @@ import hashlib
 import os
 import re
 import zipfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -21,6 +24,9 @@ from hessbench.files import DAMAGE, cache_folder, read_archive
 from hessbench.problems.data.datasets import SPLITS, Archive, Origin, data_set
 
 DATA_VARIABLE: Final = "HESSBENCH_DATA"
+
+_held: ContextVar[dict[tuple[Path, str], NDArray[np.uint8]] | None] = ContextVar("_held", default=None)
+"""Arrays by file and name, while they are read once."""
 
 
 def unavailable(name: str) -> str | None:
@@ -54,6 +60,16 @@ def data_file(file: str) -> Path:
 def named_by_user(path: Path) -> bool:
     """Whether a file lies in the folder named by HESSBENCH_DATA."""
     return bool(os.environ.get(DATA_VARIABLE)) and path == data_file(path.name)
+
+
+@contextmanager
+def read_once() -> Generator[None]:
+    """Within, arrays of the files are unpacked once and shared, which nobody may write into."""
+    held = _held.set({} if (outer := _held.get()) is None else outer)
+    try:
+        yield
+    finally:
+        _held.reset(held)
 
 
 def read(origin: Origin, split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -125,8 +141,14 @@ def _read(origin: Origin, *names: str) -> list[NDArray[np.uint8]]:
     reason = _reason(origin, file, path)
     if path is None or reason:
         raise OSError(reason)
+    held = _held.get()
     try:
-        return [_array(path, name) for name in names]
+        if held is None:
+            return [_array(path, name) for name in names]
+        for name in names:
+            if (path, name) not in held:
+                held[path, name] = _array(path, name)
+        return [held[path, name] for name in names]
     except DAMAGE as failure:
         # What could be seen without unpacking it all was sound.
         raise OSError(f"{file} is damaged ({type(failure).__name__}): put a sound file in its place") from failure

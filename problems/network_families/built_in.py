@@ -70,7 +70,8 @@ def built_in_problem(
 
     def network() -> Network:
         """The network at its weights, as a function of the parameters of the block."""
-        state, chosen, shapes = weights.state(), samples(), weights.shapes
+        with data.read_once():
+            state, chosen, shapes = weights.state(), samples(), weights.shapes
         model = weights.shell.train(choice.group)
         written = unfolded(model) if has_batch_norm(model) else model
         whole = Network(
@@ -87,7 +88,8 @@ def built_in_problem(
 
     def fingerprint() -> str:
         """Hash of weights, statistics and data."""
-        state, chosen = weights.state(), samples()
+        with data.read_once():
+            state, chosen = weights.state(), samples()
         arrays = (state[name].numpy() for name in sorted(state))
         return array_hash(*arrays, chosen.inputs.numpy(), chosen.labels.numpy())
 

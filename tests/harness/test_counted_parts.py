@@ -61,6 +61,8 @@ def test_rows_beyond_the_budget_are_refused_and_nothing_is_charged():
 def test_numbers_of_rows_out_of_range_are_refused(numbers):
     with pytest.raises(ValueError, match="rows takes numbers"):
         ggn().rows(numbers)
+    with pytest.raises(ValueError, match="rows takes a tensor of numbers from 0 to"):
+        ggn().rows(numbers.tolist())
 
 
 def test_a_subset_is_charged_by_its_share_and_to_the_whole():

@@ -117,3 +117,23 @@ def test_what_a_run_asks_reaches_the_choice_of_the_engine(tmp_path, monkeypatch)
     with demanding(Demand(cap_bytes=1600)):
         assert "micro-batches of" in problem.build(CPU, torch.float64).info.engine
     assert "micro-batches of" not in problem.build(CPU, torch.float64).info.engine
+
+
+def test_what_is_loaded_is_made_once_and_built_from():
+    made = []
+
+    def counted():
+        made.append(network())
+        return made[-1]
+
+    problem = network_problem("mine", MatrixChoice("ggn"), counted, dim=9, loss=CROSS_ENTROPY, fingerprint=lambda: "")
+    dense = to_dense(problem.build(CPU, torch.float64))
+    problem.build_rows(CPU, torch.float64)
+    assert len(made) == 2
+    renamed = replace(problem, name="another")
+    renamed.load()
+    renamed.load()
+    for build in (problem.build, problem.build_rows):
+        torch.testing.assert_close(to_dense(build(CPU, torch.float64)), dense)
+    assert problem.network() is made[-1]
+    assert len(made) == 3

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import override
 
-from hessbench.cells.build import build
+from hessbench.cells.build import build, load
 from hessbench.cells.cell import Cell
 from hessbench.cells.counted_run import CountedRun
 from hessbench.cells.execute import classify
@@ -145,6 +145,7 @@ class OwnMethod(Contestant):
                 answers.append(ScoredAnswer(costs.matvecs, costs.gradient_equivalents, costs.wall_s or 0.0, *judged))
 
         try:
+            load(problem)
             begin = time.perf_counter()
             op = build(cell, problem, by_rows=bound.method.by_rows)
             builds.append(time.perf_counter() - begin)

@@ -224,12 +224,14 @@ def test_iteration_time_is_on_the_wall_of_every_later_checkpoint():
     assert 2 * SLOW <= two < 2.9 * SLOW
 
 
-def test_build_and_warm_up_are_on_clocks_of_their_own():
+def test_load_build_and_warm_up_are_on_clocks_of_their_own():
     def build(device, dtype):
         time.sleep(SLOW)
         return FunctionOperator(lambda b: 2 * b, N, dtype, device)
 
-    checkpoints, end = run(steps([1]), [1], problem=Problem("slow-build", N, build))
+    problem = Problem("slow-build", N, build, load=lambda: time.sleep(4 * SLOW))
+    checkpoints, end = run(steps([1]), [1], problem=problem)
+    assert end.costs.load_s >= 4 * SLOW
     assert SLOW <= end.costs.build_s < 3 * SLOW
     assert end.costs.warmup_s > 0
     assert checkpoints[0].costs.wall_s < SLOW / 2

@@ -161,6 +161,8 @@ def test_a_weight_that_is_not_finite_is_refused():
         ({"tolerance": 0.0}, "tolerance must be above 0"),
         ({"confidence": 1.0}, "confidence must be above 0 and below 1"),
         ({"k": 49}, "k must be between 1 and the dimension 48"),
+        ({"k": 2.5}, "k must be between 1 and the dimension 48, got 2.5"),
+        ({"dropped": "few"}, "dropped must be at least 0 and below 1, got 'few'"),
     ],
 )
 def test_arguments_out_of_range_are_refused(asked, sentence):

@@ -118,6 +118,11 @@ def test_a_hessian_without_diagonal_in_its_residual_is_taken(run, dense_hessian)
         ({"chunk": 0}, "chunk must be at least 1"),
         ({"draws": 0}, "draws must be at least 1"),
         ({"confidence": 1.0}, "confidence must be above 0 and below 1"),
+        ({"num_matvecs": 17.5}, "num_matvecs must be an integer of at least 16, got 17.5"),
+        ({"chunk": 2.5}, "chunk must be an integer of at least 1, got 2.5"),
+        ({"chunk": True}, "chunk must be an integer of at least 1, got True"),
+        ({"draws": "16"}, "draws must be an integer of at least 1, got '16'"),
+        ({"confidence": None}, "confidence must be above 0 and below 1, got None"),
     ],
 )
 def test_arguments_out_of_range_are_refused(dense_ggn, settings, says):

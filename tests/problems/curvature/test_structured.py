@@ -76,9 +76,9 @@ def test_weights_of_a_subset_weigh_its_samples(matrix):
 @pytest.mark.parametrize(
     ("samples", "weights", "said"),
     [
-        ([], None, "one sample at least"),
+        ([], None, "with r at least 1"),
         ([1, 1], None, "each sample once"),
-        ([0, SAMPLES], None, "samples from 0 to 6"),
+        ([0, SAMPLES], None, "numbers from 0 to 6"),
         ([0, 1], [1.0, -1.0], "at least 0"),
         ([0, 1], [1.0, float("nan")], "at least 0"),
         ([0, 1], [1.0], "one number"),
@@ -88,6 +88,25 @@ def test_a_subset_out_of_range_is_refused(samples, weights, said):
     weights = None if weights is None else torch.tensor(weights)
     with pytest.raises(ValueError, match=said):
         subset_network(small_network(), torch.tensor(samples, dtype=torch.int64), weights)
+
+
+@pytest.mark.parametrize("numbers", [[0, 1], 3, torch.tensor([0.5]), torch.tensor([SAMPLES * 10]), torch.tensor(2)])
+def test_rows_of_no_numbers_or_of_none_there_are_refused(numbers):
+    with pytest.raises(ValueError, match=r"rows takes (a tensor of )?numbers"):
+        MatrixChoice("ggn").of(small_network(), by_rows=True).rows(numbers)
+
+
+@pytest.mark.parametrize(
+    ("samples", "weights", "said"),
+    [
+        ([0, 1], None, "a subset takes a tensor of numbers from 0 to 6, .* got list"),
+        (torch.tensor([0.5]), None, "a subset takes numbers .* got shape .1,. of torch.float32"),
+        (torch.tensor([0, 1]), [1.0, 2.0], "weights takes a tensor of one number of at least 0 .* 2 samples, got list"),
+    ],
+)
+def test_a_subset_of_what_is_no_tensor_is_refused(samples, weights, said):
+    with pytest.raises(ValueError, match=said):
+        MatrixChoice("hessian").of(small_network(), by_rows=True).subset(samples, weights)
 
 
 def test_weights_that_differ_need_a_root():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hessbench.problems.data import DATASETS, load, num_per_class, unavailable
+from hessbench.problems.data import DATASETS, files, load, num_per_class, read_once, unavailable
 from hessbench.problems.data.files import side_file
 
 NAMES = [name for name, found in DATASETS.items() if found.file]
@@ -56,6 +56,26 @@ def test_a_file_of_the_user_is_read(name, named, arrays):
     assert unavailable(name) is None
     assert num_per_class(name) == 4
     assert load(name, split="test").labels.numel() == 4 * DATASETS[name].classes
+
+
+def test_images_are_unpacked_once_while_they_are_read_once(named, arrays, monkeypatch):
+    np.savez(named / "mnist.npz", **arrays("mnist"))
+    images = load("mnist").inputs
+    unpacked = []
+    unpack = files._array
+
+    def counted(path, part):
+        unpacked.append(part)
+        return unpack(path, part)
+
+    monkeypatch.setattr(files, "_array", counted)
+    with read_once():
+        load("mnist", per_class=1)
+        with read_once():
+            torch.testing.assert_close(load("mnist").inputs, images)
+    assert unpacked.count("x_train") == 1
+    load("mnist")
+    assert unpacked.count("x_train") == 2
 
 
 def test_a_file_in_the_cache_is_read(cache, arrays):
