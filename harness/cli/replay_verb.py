@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -11,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hessbench.catalog import load_catalog
+from hessbench.ledger.compressed import SUFFIX
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Status
+from hessbench.running.progress import reporter
 from hessbench.running.replay import cell_of, differences, find_cell, replay
 
 
@@ -23,13 +26,18 @@ from hessbench.running.replay import cell_of, differences, find_cell, replay
 def command(folder: str, cell: str, plugins: tuple[str, ...]) -> None:
     """Run one cell of a ledger again, by its id or the first digits of it, and compare; exit code 1 if it differs.
 
-    Counters must agree exactly, the error within a factor of 1.5; times and peaks are shown.
+    FOLDER is that of a run, or a published ledger or one of its files of rows. Counters must agree exactly, the error
+    within a factor of 1.5; times and peaks are shown.
     """
+    if folder.endswith(SUFFIX):
+        folder = str(Path(folder).parent)
     before = find_cell(Ledger.read(folder), cell)
     if before.status is Status.SKIPPED:
         raise ValueError(f"cell {before.cell} was skipped: {before.reason}; a cell that ran is accepted")
     with tempfile.TemporaryDirectory() as scratch:
-        after = replay(folder, cell_of(before), load_catalog(plugins), plugins, scratch)[-1]
+        after = replay(
+            folder, cell_of(before), load_catalog(plugins), plugins, scratch, reporter(Console(stderr=True))
+        )[-1]
     console = Console()
     console.print(
         f"{before.problem}  {before.method}  {before.estimand}  repeat {before.repeat}", markup=False, highlight=False

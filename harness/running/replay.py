@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record
 from hessbench.ledger.stored_references import ReferenceStore, Truth
 from hessbench.ledger.writing import LedgerWriter
+from hessbench.running.progress import Reporter, Silent
 from hessbench.running.rows import Context, outcome_rows
+from hessbench.running.truth import find_truth
 from hessbench.specs import suggest
 from hessbench.workers.messages import CellJob
 from hessbench.workers.pool import Pool, WorkerConfig
@@ -67,15 +70,25 @@ def find_cell(ledger: Ledger, prefix: str) -> Record:
     return found[0]
 
 
-def replay(folder: str | Path, cell: Cell, catalog: Catalog, plugins: tuple[str, ...], out: str | Path) -> list[Record]:
+def replay(
+    folder: str | Path,
+    cell: Cell,
+    catalog: Catalog,
+    plugins: tuple[str, ...],
+    out: str | Path,
+    reporter: Reporter | None = None,
+) -> list[Record]:
     """Run a cell again in a worker and return its rows, scored against the run's stored references.
+
+    Where the folder has none, as that of a published ledger, the reference is taken from the cache or made again.
 
     Args:
         folder: The run's folder, for references.
         cell: What to run.
         catalog: Where its names are looked up.
         plugins: Plugin files the worker needs.
-        out: Folder for the rows and arrays of the replay.
+        out: Folder for the rows and arrays of the replay, and for a reference that is made.
+        reporter: Told how such a reference goes on.
 
     Raises:
         ValueError: If the problem or method is not registered.
@@ -90,9 +103,12 @@ def replay(folder: str | Path, cell: Cell, catalog: Catalog, plugins: tuple[str,
     try:
         with Pool(config) as pool:
             outcome = pool.perform(CellJob(cell), memory=cell.pass_ == MEMORY)
-        problem_hash = problem.hash
-        references = ReferenceStore(folder).load(problem_hash, [cell.estimand])
-        rows = outcome_rows(context, outcome, Truth(problem_hash, references), writer)
+            problem_hash = problem.hash
+            truth = Truth(problem_hash, ReferenceStore(folder).load(problem_hash, [cell.estimand]))
+            if not truth.references and not (Path(folder) / "references").exists():
+                threads = os.cpu_count() or 1
+                truth = find_truth(pool, Path(out), cell.problem, [cell.estimand], threads, reporter or Silent())
+        rows = outcome_rows(context, outcome, truth, writer)
         for row in rows:
             writer.append(row)
         return rows
