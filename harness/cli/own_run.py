@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 
@@ -16,7 +16,7 @@ from hessbench.cli.quantities import parse_seconds
 from hessbench.ledger.reading import Ledger
 from hessbench.reports.leaderboard.gathering import OwnRun
 from hessbench.reports.writing.escaping import file_stem
-from hessbench.running.options import Options
+from hessbench.running.options import SEALED, Options
 from hessbench.running.own_suite import own_suite
 from hessbench.running.plan import Conditions, plan
 from hessbench.running.price_pass import LIMIT_S, price_plan
@@ -25,15 +25,12 @@ from hessbench.running.progress import reporter
 from hessbench.running.runner import run
 from hessbench.running.suite import Suite
 
-SEALED: Final = "sealed"
-"""The field of `Options` by which a cell runs without sight of anything but its operator."""
-
 
 def leaderboard_options(plugins: tuple[str, ...], conditions: Conditions) -> Options:
     """How every run for the leaderboard is run: sealed, alone, and with a gradient timed."""
     known = {it.name for it in dataclasses.fields(Options)}
     sealed: dict[str, Any] = {SEALED: True} if SEALED in known else {}
-    return Options(plugins=plugins, conditions=conditions, prices=True, **sealed)
+    return Options(plugins=plugins, conditions=conditions, ladders=False, **sealed)
 
 
 def run_own(

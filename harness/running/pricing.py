@@ -27,7 +27,13 @@ _TIMEOUT_S: Final = 120.0
 
 
 def measure_prices(
-    planned: Iterable[PlannedCell], folder: RunFolder, pool: Pool, say: Say, environment: str = ""
+    planned: Iterable[PlannedCell],
+    folder: RunFolder,
+    pool: Pool,
+    say: Say,
+    environment: str,
+    *,
+    ladders: bool = True,
 ) -> None:
     """Price the products of each family and kind, and those of each problem beside its gradient.
 
@@ -40,6 +46,7 @@ def measure_prices(
         pool: Where the jobs run.
         say: Told what is measured, and what has no price.
         environment: Hash of what this is measured under, by which rows name it.
+        ladders: Whether products are priced at other dimensions too.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -49,7 +56,7 @@ def measure_prices(
     for entry in planned:
         cell, problem = entry.cell, entry.problem
         if cell.problem not in measured:
-            measured[cell.problem] = list(_wanted(problem, say))
+            measured[cell.problem] = list(_wanted(problem, say, ladders))
         for job, of in measured[cell.problem]:
             key = job, _key(of, _conditions(cell))
             if key not in asked:
@@ -57,11 +64,11 @@ def measure_prices(
                 _measure(cell, key, folder, pool, say, environment)
 
 
-def _wanted(problem: Problem, say: Say) -> Iterator[tuple[PricingJob, str]]:
+def _wanted(problem: Problem, say: Say, ladders: bool) -> Iterator[tuple[PricingJob, str]]:
     """What is to be priced of a problem, and the problem it is measured on."""
     if problem.network is not None or problem.ladder is not None:
         yield UnitJob, problem.name
-    if problem.ladder is not None:
+    if problem.ladder is not None and ladders:
         try:
             # Problems that share their first rung share the ladder.
             yield PriceJob, problem.ladder(RUNGS[0]).name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record, Status
 from hessbench.redact import redact
 from hessbench.running.frozen import FROZEN, check_frozen, shipped_suite
+from hessbench.running.options import SEALED
 from hessbench.running.plan import Conditions, PlannedCell, plan
 from hessbench.running.suite import Suite
 
@@ -131,14 +132,18 @@ def _check_finished(planned: Sequence[PlannedCell], ledger: Ledger) -> None:
             raise ValueError(f"cell {row.cell} of {row.method} was run by another version of it: run the suite again")
 
 
-def _sealed(records: Sequence[Record]) -> bool | None:
-    """Whether all timed cells that ran say that they were sealed; None where rows have no such column."""
-    said = [
-        getattr(row, "sealed", None)
-        for row in records
-        if row.kind is Kind.TERMINAL and row.status is not Status.SKIPPED
-    ]
-    return None if all(it is None for it in said) else all(it is True for it in said)
+def _sealed(records: Sequence[Record]) -> int | None:
+    """Number of cells that say that they ran sealed; None where rows have no such column.
+
+    Raises:
+        ValueError: If rows have it, and none ran so.
+    """
+    if SEALED not in {it.name for it in fields(Record)}:
+        return None
+    number = sum(getattr(row, SEALED) is True for row in records if row.kind is Kind.TERMINAL)
+    if not number:
+        raise ValueError("the run is not sealed: `hessbench run --sealed` makes one that can be published")
+    return number
 
 
 def _only(values: set[T], what: str, run: str) -> T:

@@ -84,6 +84,7 @@ def known_text(standing: MethodStanding) -> str:
     """What to know of a method that reached the tolerance: repeats, range of errors, what it claims, its times."""
     entry = standing.entry
     said = [f"budget {entry.budget:,}" if entry.budget is not None else ""]
+    said.append("not sealed" if standing.is_unsealed else "")
     said.append("no randomness" if entry.is_random is False else plural(entry.repeats, "repeat"))
     if entry.error is not None and (extent := range_text(entry.error, percent)):
         said.append(f"error {extent}")
@@ -221,7 +222,7 @@ def ledger_rows(ledgers: Sequence[PublishedLedger]) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for it in ledgers:
         said = it.description
-        sealed = {True: "sealed", False: "not sealed", None: "rows do not tell whether sealed"}[said.sealed]
+        sealed = "rows do not tell whether sealed" if said.sealed is None else f"{said.sealed} cells sealed"
         skipped = f", {said.skipped} skipped" if said.skipped else ""
         names = ("python", "torch", "hessbench")
         versions = ", ".join(f"{name} {said.versions[name]}" for name in names if name in said.versions)

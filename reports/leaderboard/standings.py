@@ -35,6 +35,7 @@ class MethodStanding:
         places: Its place among those that reached the tolerance, from 1, by what ranks.
         command: What replays its first cell; empty where nothing ran.
         is_own: Whether it is of one's own run.
+        is_unsealed: Whether a cell of it says that it did not run sealed.
     """
 
     key: Key
@@ -42,6 +43,7 @@ class MethodStanding:
     places: Mapping[Ranking, int]
     command: str
     is_own: bool
+    is_unsealed: bool
 
     @property
     def entry(self) -> MethodAnswer:
@@ -131,6 +133,8 @@ def standings(gathered: Gathered, asks: Callable[[str], bool]) -> tuple[ClassSta
         asks: Whether an estimand is shown.
     """
     found = {by: answer(gathered.records, (WITHIN,), by) for by in COSTS}
+    # Rows have the column from a later version on; without it nothing is said.
+    unsealed = frozenset(row.cell for row in gathered.records if getattr(row, "sealed", None) is False)
     traits = {(row.problem, row.problem_hash): row.traits for row in gathered.records}
     groups: dict[tuple[int, str, int, tuple[str, str, int]], list[QuestionStanding]] = defaultdict(list)
     for each in zip(*found.values(), strict=True):
@@ -139,7 +143,7 @@ def standings(gathered: Gathered, asks: Callable[[str], bool]) -> tuple[ClassSta
         if not asks(question.estimand):
             continue
         known = class_of(question.problem_spec, traits.get((question.problem_spec, question.problem_hash), ()))
-        standing = QuestionStanding(question, known, answered, _methods(answered, gathered))
+        standing = QuestionStanding(question, known, answered, _methods(answered, gathered, unsealed))
         place = _estimand_place(question.estimand), question.estimand, PROBLEM_CLASSES.index(known), standing.conditions
         groups[place].append(standing)
     return tuple(
@@ -150,7 +154,9 @@ def standings(gathered: Gathered, asks: Callable[[str], bool]) -> tuple[ClassSta
     )
 
 
-def _methods(answered: Mapping[Ranking, Answered], gathered: Gathered) -> tuple[MethodStanding, ...]:
+def _methods(
+    answered: Mapping[Ranking, Answered], gathered: Gathered, unsealed: frozenset[str]
+) -> tuple[MethodStanding, ...]:
     by = {cost: {entry.key: entry for entry in it.entries} for cost, it in answered.items()}
     places = {
         cost: {entry.key: place for place, entry in enumerate(it.reached, 1) if entry.cost(cost) is not None}
@@ -163,6 +169,7 @@ def _methods(answered: Mapping[Ranking, Answered], gathered: Gathered) -> tuple[
             places={cost: places[cost][entry.key] for cost in COSTS if entry.key in places[cost]},
             command=gathered.commands.get(entry.cells[0], "") if entry.cells else "",
             is_own=entry.key.method in gathered.own,
+            is_unsealed=any(cell in unsealed for cell in entry.cells),
         )
         for entry in answered["products"].entries
     )
