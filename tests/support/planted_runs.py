@@ -93,8 +93,8 @@ def planted_run(
 
 def _at(base: Record, number: int, budget: int, error: ErrorOf, unit_s: float) -> Record:
     value = error(base.method, budget, base.repeat)
+    errors = {} if value is None else {"relative": value, "trace_share": 1.0}
     return replace(
-        base, kind=Kind.CHECKPOINT, budget=budget, checkpoint=number, matvecs=budget, gradient_equivalents=float(budget),
-        wall_s=unit_s * budget, error=value, errors={} if value is None else {"relative": value, "trace_share": 1.0},
-        reference_source="ANALYTIC", reference_bound=1e-6,
+        base, kind=Kind.CHECKPOINT, budget=budget, checkpoint=number, matvecs=budget, error=value, errors=errors,
+        gradient_equivalents=float(budget), wall_s=unit_s * budget, reference_source="ANALYTIC", reference_bound=1e-6,
     )  # fmt: skip

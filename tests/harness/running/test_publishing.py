@@ -93,7 +93,7 @@ def test_a_suite_that_is_not_what_the_ledger_says_is_refused(run, tmp_path):
     with pytest.raises(ValueError, match="the published ledger tiny-1: the suite tiny-1 does not cross"):
         suite_of(read_published(folder), FROZEN)
     (folder / "suite.toml").write_text("name = ")
-    with pytest.raises(ValueError, match="the published ledger tiny-1: suite.toml is not valid TOML"):
+    with pytest.raises(ValueError, match=r"the published ledger tiny-1: suite\.toml is not valid TOML"):
         suite_of(read_published(folder), FROZEN)
     (folder / "suite.toml").write_text(text)
     file = folder / "ledger.json"
