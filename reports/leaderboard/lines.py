@@ -48,8 +48,9 @@ def _next(best: ClassBest, problems: int) -> str:
         return "no other reached it"
     if best.factor is None:
         return f"next {best.runner_up}, on none of the same problems"
+    first = "not told apart from" if best.is_level else "next"
     many = f", within on {best.runner_up_reached}" if problems > 1 else ""
-    return f"next {best.runner_up} at {units.ratio(best.factor)}{_interval(best.interval)}{many}"
+    return f"{first} {best.runner_up} at {units.ratio(best.factor)}{_interval(best.interval)}{many}"
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hessbench.estimand import ESTIMANDS
@@ -90,6 +90,7 @@ class ClassBest:
         interval: What is known of that factor: on a single problem that of its pairs, else least and most of the
             problems.
         runner_up_reached: On how many problems the runner-up reached the tolerance.
+        is_level: Whether the pairs on a single problem do not tell the two apart.
         remark: What to know beside it.
     """
 
@@ -100,6 +101,7 @@ class ClassBest:
     factor: float | None = None
     interval: tuple[float, float] | None = None
     runner_up_reached: int = 0
+    is_level: bool = False
     remark: str = ""
 
 
@@ -202,17 +204,18 @@ def _class_best(questions: Sequence[QuestionStanding], by: Ranking) -> ClassBest
     second = costs[others[0]]
     shared = sorted(best.keys() & second.keys())
     ratios = [_ratio(second[it], best[it], by) for it in shared]
-    interval = (min(ratios), max(ratios)) if ratios else None
-    if len(questions) == 1 and shared and (ratio := second[shared[0]].ratio) is not None:
-        interval = ratio.interval or (ratio.spread.low, ratio.spread.high)
-    return ClassBest(
-        found.method,
-        found.reached,
-        found.first,
-        _shown(second),
-        _mean(ratios) if ratios else None,
-        interval,
-        len(second),
+    alone = second[shared[0]].ratio if len(questions) == 1 and shared else None
+    if alone is not None:
+        interval = alone.interval or (alone.spread.low, alone.spread.high)
+    else:
+        interval = (min(ratios), max(ratios)) if ratios else None
+    return replace(
+        found,
+        runner_up=_shown(second),
+        factor=_mean(ratios) if ratios else None,
+        interval=interval,
+        runner_up_reached=len(second),
+        is_level=alone is not None and alone.is_level,
     )
 
 

@@ -43,7 +43,7 @@ def tiny_suite(version: int = 1) -> Suite:
 def halving(method: str, budget: int, repeat: int) -> float:
     """The first method within 1 % from 12 products on, the second from 6 on."""
     del repeat
-    return {"hutchinson": 0.06, "hutchpp": 0.03}[method] / budget
+    return {"hutchinson": 0.09, "hutchpp": 0.03}[method] / budget
 
 
 def planted_run(
