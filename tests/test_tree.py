@@ -90,6 +90,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.sketch_resnet20": ("estimand", "ledger", "reports.writing", "reports.claims"),
     "reports.full_spectrum": ("estimand", "reports.writing", "reports.claims"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
+    "reports.leaderboard": ("estimand", "ledger", "reports.writing", "reports"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
         "reports.claims", "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients",

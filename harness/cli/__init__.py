@@ -24,6 +24,7 @@ VERBS: Final = {
     "references": "compute references of problems, as files that can ship",
     "operators": "time products beside one gradient, by engine; writes a page",
     "study": "run a study that ships and write its page",
+    "leaderboard": "who is best within 1 %, and where a method of your own stands",
     "claims": "the verdicts on published claims of studies that were run",
     "export": "the rows of a ledger as one table",
     "merge": "put several runs, such as shards, into one folder",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from pathlib import Path
 
 import click
 from rich.console import Console
 
-from hessbench.catalog import Catalog, load_catalog, load_plugin
+from hessbench.catalog import Catalog, load_catalog
 from hessbench.cli.folders import finish
+from hessbench.cli.method_target import split_target
 from hessbench.ledger.record import Status
 from hessbench.method import Method
 from hessbench.running.notebook import PROBLEMS
@@ -37,7 +37,7 @@ def command(target: str, laws_only: bool) -> None:
     METHOD is a name in the file's METHODS list, with parameters where wanted, or the name of a variable that holds
     one of them; a registered method is checked by its name alone. Exit code 1 when a law is broken.
     """
-    plugins, name = _split(target)
+    plugins, name = split_target(target)
     catalog = load_catalog(plugins)
     method = catalog.methods.entry_of(name)
     spec = method.spec(name)
@@ -48,25 +48,6 @@ def command(target: str, laws_only: bool) -> None:
     if broken:
         console.print(f"{broken} law{'s' if broken > 1 else ''} broken", highlight=False)
         sys.exit(1)
-
-
-def _split(target: str) -> tuple[tuple[str, ...], str]:
-    file, colon, name = target.rpartition(":")
-    if not colon:
-        if target.endswith(".py"):
-            raise ValueError(f"name the method as well, as in {Path(target).name}:my-method")
-        return (), target
-    catalog = load_catalog((file,))
-    wanted, bracket, rest = name.partition("[")
-    if wanted in catalog.methods:
-        return (file,), name
-    module = load_plugin(file)
-    own = [method.name for method in getattr(module, "METHODS", [])]
-    held = getattr(module, wanted, None)
-    for found in (held.name if isinstance(held, Method) else "", wanted.replace("_", "-")):
-        if found in own:
-            return (file,), f"{found}{bracket}{rest}"
-    raise ValueError(f"{Path(file).name} lists no method {wanted!r} in METHODS; it lists: {', '.join(own) or 'none'}")
 
 
 def _laws(console: Console, plugins: tuple[str, ...], spec: str) -> int:

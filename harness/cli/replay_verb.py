@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -11,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hessbench.catalog import load_catalog
+from hessbench.ledger.compressed import SUFFIX
 from hessbench.ledger.reading import Ledger
-from hessbench.ledger.record import Status
-from hessbench.running.replay import cell_of, differences, find_cell, replay
+from hessbench.ledger.record import Kind, Status
+from hessbench.running.progress import reporter
+from hessbench.running.replay import cell_of, checkpoint_line, differences, find_cell, replay
 
 
 @click.command("replay", epilog="Example: hessbench replay runs/demo 3f9c2a7b")
@@ -23,13 +26,20 @@ from hessbench.running.replay import cell_of, differences, find_cell, replay
 def command(folder: str, cell: str, plugins: tuple[str, ...]) -> None:
     """Run one cell of a ledger again, by its id or the first digits of it, and compare; exit code 1 if it differs.
 
-    Counters must agree exactly, the error within a factor of 1.5; times and peaks are shown.
+    FOLDER is that of a run, or a published ledger or one of its files of rows. Counters must agree exactly, the error
+    within a factor of 1.5; times and peaks are shown.
     """
-    before = find_cell(Ledger.read(folder), cell)
+    if folder.endswith(SUFFIX):
+        folder = str(Path(folder).parent)
+    ledger = Ledger.read(folder)
+    before = find_cell(ledger, cell)
     if before.status is Status.SKIPPED:
         raise ValueError(f"cell {before.cell} was skipped: {before.reason}; a cell that ran is accepted")
+    kept = [row for row in ledger.records if row.cell == before.cell and row.kind is Kind.CHECKPOINT]
+    also = sorted({row.estimand for row in kept if row.error is not None} - {before.estimand})
     with tempfile.TemporaryDirectory() as scratch:
-        after = replay(folder, cell_of(before), load_catalog(plugins), plugins, scratch)[-1]
+        catalog, log = load_catalog(plugins), reporter(Console(stderr=True))
+        *now, after = replay(folder, cell_of(before), catalog, plugins, scratch, also=also, reporter=log)
     console = Console()
     console.print(
         f"{before.problem}  {before.method}  {before.estimand}  repeat {before.repeat}", markup=False, highlight=False
@@ -37,7 +47,7 @@ def command(folder: str, cell: str, plugins: tuple[str, ...]) -> None:
     table = Table(box=None, pad_edge=False)
     for head in ("quantity", "before", "now", ""):
         table.add_column(head)
-    lines = differences(before, after)
+    lines = [*differences(before, after), checkpoint_line(kept, now)]
     for line in lines:
         verdict = {True: "agrees", False: "DIFFERS", None: ""}[line.agrees]
         table.add_row(*map(Text, (line.what, line.before, line.after, verdict)))

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hessbench.files import write_whole
-from hessbench.ledger.reading import Ledger, is_json
+from hessbench.ledger.compressed import SUFFIX
+from hessbench.ledger.reading import Ledger, LedgerTail, is_json
 
 
 def merge(sources: Sequence[str | Path], out: str | Path) -> int:
@@ -28,9 +29,9 @@ def merge(sources: Sequence[str | Path], out: str | Path) -> int:
             continue
         for name in ("ledger", "arrays", "references"):
             here = source if name == "ledger" and not (source / name).is_dir() else source / name
-            for file in _files(here, "*.jsonl" if name == "ledger" else "*"):
+            for file in _files(here, *(("*.jsonl", f"*{SUFFIX}") if name == "ledger" else ("*",))):
                 _take_over(file, target / name / file.relative_to(here), grows=name == "ledger")
-    return len(list((target / "ledger").glob("*.jsonl")))
+    return len(LedgerTail(target).files())
 
 
 def _take_over(file: Path, destination: Path, *, grows: bool) -> None:
@@ -50,6 +51,7 @@ def _take_over(file: Path, destination: Path, *, grows: bool) -> None:
     write_whole(destination, data)
 
 
-def _files(folder: Path, pattern: str) -> Iterator[Path]:
+def _files(folder: Path, *patterns: str) -> Iterator[Path]:
     if folder.is_dir():
-        yield from sorted(path for path in folder.rglob(pattern) if path.is_file() and not path.name.startswith("."))
+        found = (path for pattern in patterns for path in folder.rglob(pattern))
+        yield from sorted(path for path in found if path.is_file() and not path.name.startswith("."))

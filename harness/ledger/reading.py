@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, final
 
 from hessbench.ledger.attempts import Attempt, best_attempt
+from hessbench.ledger.compressed import SUFFIX, unpacked
 from hessbench.ledger.frame import to_frame as to_frame
 from hessbench.ledger.identity import id_now, renamed
 from hessbench.ledger.kept_arrays import load_arrays as load_arrays
@@ -50,7 +51,7 @@ class Ledger:
         """Read every file of a ledger folder.
 
         Args:
-            folder: A run's folder, or its `ledger` folder itself.
+            folder: A run's folder, its `ledger` folder itself, or a published ledger, whose rows are compressed.
 
         Raises:
             ValueError: If there is no ledger in it, or one of another schema.
@@ -117,7 +118,8 @@ class LedgerTail:
     def files(self) -> list[Path]:
         """The ledger files, in order of name."""
         # Files only: a pipe of that name would be waited on for ever.
-        return sorted(path for path in self._folder.glob("*.jsonl") if path.is_file()) if self._folder.is_dir() else []
+        found = (path for pattern in ("*.jsonl", f"*{SUFFIX}") for path in self._folder.glob(pattern))
+        return sorted(path for path in found if path.is_file()) if self._folder.is_dir() else []
 
     def refresh(self) -> None:
         """Read what was added.
@@ -125,13 +127,10 @@ class LedgerTail:
         A line that is no row costs only itself.
 
         Raises:
-            ValueError: If a file is of another schema, naming it and the line.
+            ValueError: If a file is of another schema, naming it and the line, or a compressed one is damaged.
         """
         for file in self.files():
-            with file.open("rb") as stream:
-                stream.seek(self._offsets.get(file, 0))
-                added = stream.read()
-            self._offsets[file] = self._offsets.get(file, 0) + len(added)
+            added = self._added(file)
             *lines, rest = (self._rest.get(file, b"") + added).split(b"\n")
             # The last line has no end yet: a whole one is taken, a partial one waits for the rest of its write.
             if is_json(rest):
@@ -155,6 +154,18 @@ class LedgerTail:
                     raise ValueError(said)
                 self._torn += 1
                 self._damaged.append(said)
+
+    def _added(self, file: Path) -> bytes:
+        """What was added to a file since it was read; nothing is ever added to a compressed one."""
+        begin = self._offsets.get(file, 0)
+        if file.name.endswith(SUFFIX):
+            added = b"" if begin else unpacked(file)
+        else:
+            with file.open("rb") as stream:
+                stream.seek(begin)
+                added = stream.read()
+        self._offsets[file] = begin + len(added)
+        return added
 
     def ledger(self) -> Ledger:
         """The view of what was read so far."""

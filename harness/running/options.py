@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from hessbench.ledger.record import Status
 from hessbench.running.plan import Conditions
 from hessbench.running.remaining import Weigh
+
+SEALED: Final = "sealed"
+"""The field of `Options`, and the column of rows, by which a method ran away from everything but products."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Options:
         jobs: Cells at once; more than one makes every time contended.
         retry: Statuses to run again.
         shard: Number of this shard, from 1, and of shards.
-        prices: Whether the prices of products at other dimensions are measured.
+        prices: Whether the prices of products are measured, beside a gradient and at other dimensions.
+        ladders: Whether those at other dimensions are among them.
         references: Whether references are made that neither the folder nor the cache holds.
         weigh: Work of a cell, for the time that is left; its products times the dimension by default.
     """
@@ -30,5 +35,6 @@ class Options:
     retry: frozenset[Status] = frozenset()
     shard: tuple[int, int] = (1, 1)
     prices: bool = True
+    ladders: bool = True
     references: bool = True
     weigh: Weigh | None = None

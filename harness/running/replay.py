@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record
 from hessbench.ledger.stored_references import ReferenceStore, Truth
 from hessbench.ledger.writing import LedgerWriter
+from hessbench.running.progress import Reporter, Silent
 from hessbench.running.rows import Context, outcome_rows
+from hessbench.running.truth import find_truth
 from hessbench.specs import suggest
 from hessbench.workers.messages import CellJob
 from hessbench.workers.pool import Pool, WorkerConfig
@@ -67,15 +71,28 @@ def find_cell(ledger: Ledger, prefix: str) -> Record:
     return found[0]
 
 
-def replay(folder: str | Path, cell: Cell, catalog: Catalog, plugins: tuple[str, ...], out: str | Path) -> list[Record]:
+def replay(
+    folder: str | Path,
+    cell: Cell,
+    catalog: Catalog,
+    plugins: tuple[str, ...],
+    out: str | Path,
+    *,
+    also: Sequence[str] = (),
+    reporter: Reporter | None = None,
+) -> list[Record]:
     """Run a cell again in a worker and return its rows, scored against the run's stored references.
+
+    Where the folder has none, as that of a published ledger, the reference is taken from the cache or made again.
 
     Args:
         folder: The run's folder, for references.
         cell: What to run.
         catalog: Where its names are looked up.
         plugins: Plugin files the worker needs.
-        out: Folder for the rows and arrays of the replay.
+        out: Folder for the rows and arrays of the replay, and for a reference that is made.
+        also: Other estimands that its answers are scored by.
+        reporter: Told how such a reference goes on.
 
     Raises:
         ValueError: If the problem or method is not registered.
@@ -90,9 +107,13 @@ def replay(folder: str | Path, cell: Cell, catalog: Catalog, plugins: tuple[str,
     try:
         with Pool(config) as pool:
             outcome = pool.perform(CellJob(cell), memory=cell.pass_ == MEMORY)
-        problem_hash = problem.hash
-        references = ReferenceStore(folder).load(problem_hash, [cell.estimand])
-        rows = outcome_rows(context, outcome, Truth(problem_hash, references), writer)
+            problem_hash = problem.hash
+            asked = [cell.estimand, *also]
+            truth = Truth(problem_hash, ReferenceStore(folder).load(problem_hash, asked))
+            if not truth.references and not (Path(folder) / "references").exists():
+                threads = os.cpu_count() or 1
+                truth = find_truth(pool, Path(out), cell.problem, asked, threads, reporter or Silent())
+        rows = outcome_rows(context, outcome, truth, writer)
         for row in rows:
             writer.append(row)
         return rows
@@ -101,7 +122,7 @@ def replay(folder: str | Path, cell: Cell, catalog: Catalog, plugins: tuple[str,
 
 
 def differences(before: Record, after: Record) -> list[Line]:
-    """Counters bit for bit, the error within a factor, times shown and judged only when far apart."""
+    """Counters bit for bit, the error within a factor; times and peaks are shown."""
     lines = [
         Line(name, str(getattr(before, name)), str(getattr(after, name)), getattr(before, name) == getattr(after, name))
         for name in ("problem_hash", "method_hash", "status", "matvecs", "calls", "counts", "gradient_equivalents",
@@ -111,6 +132,14 @@ def differences(before: Record, after: Record) -> list[Line]:
     lines.append(Line("wall_s", _written(before.wall_s), _written(after.wall_s), None))
     lines.append(Line("host_peak_bytes", str(before.host_peak_bytes), str(after.host_peak_bytes), None))
     return lines
+
+
+def checkpoint_line(before: Sequence[Record], after: Sequence[Record]) -> Line:
+    """How many errors at checkpoints, of every estimand the cell answers, are within the factor."""
+    again = {(row.estimand, row.budget): row for row in after}
+    pairs = [(row, again.get((row.estimand, row.budget))) for row in before if row.error is not None]
+    close = sum(row is not None and _close(was, row) for was, row in pairs)
+    return Line("errors on the way", str(len(pairs)), f"{close} close", close == len(pairs))
 
 
 def _close(before: Record, after: Record) -> bool:

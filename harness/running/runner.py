@@ -136,7 +136,8 @@ class _Run:
                 self._remaining = Remaining(waiting, self._weigh, self._options.jobs)
                 self._run_cells(waiting, pool, folder, truths)
                 if self._options.prices:
-                    measure_prices(self._todo, folder, pool, self._reporter.phase)
+                    tell, ladders = self._reporter.phase, self._options.ladders
+                    measure_prices(self._todo, folder, pool, tell, self._environment, ladders=ladders)
         finally:
             for claim in self._claims.values():
                 claim.release()

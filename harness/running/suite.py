@@ -113,7 +113,7 @@ class Suite:
             raise ValueError(
                 f"unknown suite {text!r}{suggest(text, known)}; accepted: {', '.join(known)} or a path ending in .toml"
             )
-        return cls.parse((files("hessbench") / "suites" / f"{text}.toml").read_text(encoding="utf-8"), f"{text}.toml")
+        return cls.parse(shipped_text(text), f"{text}.toml")
 
     @classmethod
     def parse(cls, text: str, source: str = "suite") -> Suite:
@@ -152,6 +152,11 @@ def built_in_suites() -> list[str]:
     """Names of the suites that ship with the package."""
     names = (entry.name for entry in (files("hessbench") / "suites").iterdir())
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def shipped_text(name: str) -> str:
+    """The TOML of a suite that ships with the package."""
+    return (files("hessbench") / "suites" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def check_budget(value: object) -> None:

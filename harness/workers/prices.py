@@ -72,19 +72,26 @@ def prices(job: PriceJob, problem: Problem) -> Iterator[Price]:
 
 
 def unit_prices(job: UnitJob, problem: Problem) -> Iterator[UnitPrice]:
-    """Time one column of every kind of product of a problem beside one gradient of it, in rounds that hold them all."""
+    """Time one column of every kind of product of a problem beside one gradient of it, in rounds that hold them all.
+
+    Where there are no data, and so no gradient, a product of the matrix is what counts as one.
+    """
     network = problem.network() if problem.network is not None else None
-    if not isinstance(network, Differentiable):
+    if problem.network is not None and not isinstance(network, Differentiable):
         return
     torch.set_num_threads(job.threads)
     device, dtype = _where(job)
     op = problem.build(device, dtype)
     generator = make_generator(derive_seed("unit"), device)
     block = torch.randn(op.dim, 1, generator=generator, device=device, dtype=dtype)
-    ways: dict[ProductKind, Callable[[], object]] = {
-        ProductKind.GRADIENT: _gradient_of(network.to(device, dtype)),
-        info_of(op).kind: partial(op.matmat, block),
-    }
+    kind, unit = info_of(op).kind, ProductKind.GRADIENT
+    ways: dict[ProductKind, Callable[[], object]] = {kind: partial(op.matmat, block)}
+    if isinstance(network, Differentiable):
+        ways = {unit: _gradient_of(network.to(device, dtype)), **ways}
+    elif kind is ProductKind.PRODUCT:
+        unit = kind
+    else:
+        return
     if isinstance(op, Factored) and FACTOR in problem.traits:
         signs = torch.ones(op.factor.num_columns, 1, device=device, dtype=dtype)
         ways[ProductKind.VJP] = partial(op.factor.rmatmat, signs)
@@ -96,7 +103,7 @@ def unit_prices(job: UnitJob, problem: Problem) -> Iterator[UnitPrice]:
     batches = {kind: _batch(seconds) for kind, seconds in once.items()}
     times = [{kind: _seconds_of(way, batches[kind], device) for kind, way in ways.items()} for _ in range(rounds)]
     for kind in ways:
-        ratios = [seconds[kind] / seconds[ProductKind.GRADIENT] for seconds in times]
+        ratios = [seconds[kind] / seconds[unit] for seconds in times]
         yield UnitPrice(
             problem=problem.name,
             measured_problem=problem.name,
@@ -107,7 +114,7 @@ def unit_prices(job: UnitJob, problem: Problem) -> Iterator[UnitPrice]:
             in_gradients_min=min(ratios),
             in_gradients_max=max(ratios),
             column_seconds=statistics.median(seconds[kind] for seconds in times),
-            gradient_seconds=statistics.median(seconds[ProductKind.GRADIENT] for seconds in times),
+            gradient_seconds=statistics.median(seconds[unit] for seconds in times),
             device=job.device,
             dtype=job.dtype,
             threads=job.threads,

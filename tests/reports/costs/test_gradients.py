@@ -38,7 +38,13 @@ def test_every_kind_a_problem_offers_is_timed_beside_its_gradient():
     assert rows["gradient"]["in_gradients"] == 1
     for priced in rows.values():
         assert 0 < priced["in_gradients_min"] <= priced["in_gradients"] <= priced["in_gradients_max"]
-    assert timed("student-t[n=50]") == []
+
+
+def test_where_there_is_no_gradient_a_product_is_the_unit():
+    (row,) = timed("student-t[n=50]")
+    assert (row["kind_of_product"], row["nominal"], row["in_gradients"]) == ("product", 1, 1)
+    assert row["gradient_seconds"] == row["column_seconds"] > 0
+    assert unit_prices([], [row]) == ()
 
 
 def test_a_ladder_is_not_changed_by_prices_in_gradients(make_price):

@@ -1,0 +1,84 @@
+"""A method of one's own over the problems of a published suite: its price said, then run or resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from hessbench.catalog import load_catalog
+from hessbench.cli.plan_prices import say, show_prices
+from hessbench.cli.quantities import parse_seconds
+from hessbench.ledger.reading import Ledger
+from hessbench.reports.leaderboard.gathering import OwnRun
+from hessbench.reports.writing.escaping import file_stem
+from hessbench.running.options import SEALED, Options
+from hessbench.running.own_suite import own_suite
+from hessbench.running.plan import Conditions, plan
+from hessbench.running.price_pass import LIMIT_S, price_plan
+from hessbench.running.price_store import PriceStore
+from hessbench.running.progress import reporter
+from hessbench.running.runner import run
+from hessbench.running.suite import Suite
+
+
+def leaderboard_options(plugins: tuple[str, ...], conditions: Conditions) -> Options:
+    """How every run for the leaderboard is run: sealed, alone, and with a gradient timed."""
+    known = {it.name for it in dataclasses.fields(Options)}
+    sealed: dict[str, Any] = {SEALED: True} if SEALED in known else {}
+    return Options(plugins=plugins, conditions=conditions, ladders=False, **sealed)
+
+
+def run_own(
+    suite: Suite,
+    target: tuple[tuple[str, ...], str],
+    out: Path,
+    *,
+    asks: Callable[[str], bool],
+    timeout: str,
+    only_plan: bool,
+) -> OwnRun | None:
+    """Say what it will take, then run what is missing.
+
+    Args:
+        suite: The published suite.
+        target: Plugin files, and the method.
+        out: Folder of the leaderboard; the run's is in it, one for each method and suite.
+        asks: Whether an estimand is asked for.
+        timeout: Limit of a cell.
+        only_plan: Say what it would take, and run nothing.
+
+    Returns:
+        The run; None where nothing was to be run.
+
+    Raises:
+        ValueError: If the method, an estimand or the limit is not accepted.
+    """
+    plugins, name = target
+    catalog = load_catalog(plugins)
+    method = catalog.methods.entry_of(name)
+    spec = str(method.spec(name))
+    asked = own_suite(suite, method, spec, asks)
+    conditions = Conditions(timeout_s=parse_seconds(timeout))
+    planned = plan(asked, catalog, conditions)
+    log = Console(stderr=True)
+    timed = [entry for entry in planned if not entry.skip_reason]
+    if timed:
+        prices, told = price_plan(planned, PriceStore(), LIMIT_S, partial(say, log), plugins=plugins)
+        show_prices(log, planned, prices, None, told.text)
+    for reason in dict.fromkeys(entry.skip_reason for entry in planned if entry.skip_reason):
+        say(log, f"skipped: {reason}")
+    if not timed:
+        raise ValueError(f"{spec} can run on no problem of the suite {suite.label} for what is asked")
+    if only_plan:
+        return None
+    folder = out / file_stem(spec, suite.label)
+    summary = run(asked, folder, leaderboard_options(plugins, conditions), reporter=reporter(log))
+    for line in summary.failure_lines:
+        say(log, line)
+    say(log, summary.text)
+    return OwnRun(spec, str(folder), plugins, Ledger.read(folder))
