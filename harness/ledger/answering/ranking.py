@@ -21,7 +21,7 @@ from hessbench.ledger.answering.judging import CONTENDED, costs_by_repeat, entry
 from hessbench.ledger.answering.method_repeats import MethodRepeats, method_repeats
 from hessbench.ledger.answering.words import listed
 from hessbench.ledger.grouping import Answer, Key, answers, namer, timed_or_all
-from hessbench.ledger.record import ROWS_ALONE, Record
+from hessbench.ledger.record import WITHOUT_ENGINE, Record
 from hessbench.ledger.shown_errors import error_definition, shown_name
 from hessbench.ledger.spreads import paired_ratio
 from hessbench.specs import suggest
@@ -220,7 +220,7 @@ def _contended(reached: Sequence[MethodAnswer]) -> str:
 
 
 def _engines(groups: Iterable[Sequence[Answer]]) -> dict[str, int]:
-    """How many timed cells that came to an answer ran with which engine, those by rows alone left out."""
+    """How many timed cells that came to an answer ran with which engine, those that need none left out."""
     cells = {
         answer.terminal.cell: answer.terminal.engine_name
         for group in groups
@@ -228,7 +228,7 @@ def _engines(groups: Iterable[Sequence[Answer]]) -> dict[str, int]:
         if answer.terminal.pass_ == "time"
         and answer.seconds is not None
         and answer.error is not None
-        and answer.terminal.engine_name != ROWS_ALONE
+        and answer.terminal.engine_name not in WITHOUT_ENGINE
     }
     return dict(Counter(cells.values()))
 
