@@ -45,6 +45,8 @@ class Method:
         requires: Traits a problem must have.
         also_takes: By the class of an estimand, a trait that stands for `requires` where it is asked for.
         by_rows: Whether it makes no whole product, so that the engine of these is not made before its run.
+        by_copy: Whether it multiplies by a library's own operator on a copy of the network, so that no engine is made
+            for it, and its seconds compare with those of any.
         refuses: Function of an estimand's class and the keywords of `run`: why these settings cannot answer it, empty
             where they can.
         citation: Source, for the bibliography of a report.
@@ -66,6 +68,7 @@ class Method:
     requires: tuple[str, ...] = ()
     also_takes: Mapping[type[Estimand], str] = field(default_factory=dict[Any, Any])
     by_rows: bool = False
+    by_copy: bool = False
     refuses: Callable[..., str] | None = None
     citation: str = ""
     version: str = ""
@@ -91,6 +94,11 @@ class Method:
     def is_anytime(self) -> bool:
         """Whether `run` is a generator function."""
         return inspect.isgeneratorfunction(function_of(self.run))
+
+    @property
+    def needs_no_engine(self) -> bool:
+        """Whether it makes no product by the operator's engine."""
+        return self.by_rows or self.by_copy
 
     @property
     def defaults(self) -> dict[str, Value | Required]:

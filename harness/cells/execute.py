@@ -25,12 +25,13 @@ from hessbench.clock import Stopwatch, wait_for
 from hessbench.estimand.base import Estimate
 from hessbench.exceptions import first_line, is_out_of_memory, named_line
 from hessbench.ledger.costs import MEMORY_PASS, Costs, columns_of_steps
-from hessbench.ledger.record import Status
+from hessbench.ledger.record import OWN_PRODUCTS, Status
 from hessbench.method import BoundMethod
 from hessbench.operators import info_of
 from hessbench.problem import Problem
 from hessbench.redact import redact
 
+_OWN: Final = f"{OWN_PRODUCTS}: products of a library on a copy of the network"
 _ALTERED: Final = "the operator's products changed during the run: the method altered its input"
 
 
@@ -92,7 +93,7 @@ def execute(
         with step("load"):
             load(problem)
         with step("build"):
-            inner = build(cell, problem, num_products, by_rows=bound.method.by_rows)
+            inner = build(cell, problem, num_products, by_rows=bound.method.needs_no_engine)
         # Not after the warm-up: what a library of matrix products keeps to work in is not the operator's.
         busy.pause()
         measured["operator_bytes"] = keeps.kept_bytes()
@@ -123,7 +124,7 @@ def execute(
             busy.pause()
         if status is Status.OK and answers.diverged:
             status, reason = Status.DIVERGED, answers.diverged
-        engine = info_of(inner).engine
+        engine = _OWN if bound.method.by_copy else info_of(inner).engine
         if witness.refutes(inner):
             status, reason = Status.ERROR, _ALTERED
     except Exception as failure:  # noqa: BLE001 -- a method may raise anything; its row says what

@@ -23,6 +23,11 @@ SCHEMA: Final = 1
 ROWS_ALONE: Final = "rows"
 """Stands for the engine of a cell that took rows of a matrix and made no whole product."""
 
+OWN_PRODUCTS: Final = "own"
+"""Stands for the engine of a cell whose method multiplies by a library's operator on a copy of the network."""
+
+WITHOUT_ENGINE: Final = frozenset({ROWS_ALONE, OWN_PRODUCTS})
+
 
 class Status(StrEnum):
     """How a cell ended."""
@@ -117,8 +122,8 @@ class Record(Costs, Asked):
 
     @property
     def has_engine(self) -> bool:
-        """Whether products were made by an engine that is named: not where a method took rows alone."""
-        return self.engine_name not in ("", ROWS_ALONE)
+        """Whether products were made by an engine that is named: not where a method needs none."""
+        return self.engine_name not in ("", *WITHOUT_ENGINE)
 
     def to_line(self) -> str:
         """Write the row as one line of JSON; NaN and infinities become null."""

@@ -207,10 +207,16 @@ def shard(cells: list[PlannedCell], index: int, count: int) -> list[PlannedCell]
 
 
 def largest_budgets(planned: list[PlannedCell]) -> dict[tuple[str, str, str, int], int]:
-    """The largest budget of all cells of a problem under the same conditions, by which one engine is chosen for all."""
+    """The largest budget of all cells of a problem under the same conditions, by which one engine is chosen for all.
+
+    Cells that need none count where there are no others: what they spend is not made by it.
+    """
     largest: dict[tuple[str, str, str, int], int] = {}
+    with_engine = {conditions_of(entry.cell) for entry in planned if not entry.bound.method.needs_no_engine}
     for entry in planned:
         key = conditions_of(entry.cell)
+        if entry.bound.method.needs_no_engine and key in with_engine:
+            continue
         largest[key] = max(entry.cell.budget, largest.get(key, 1))
     return largest
 

@@ -11,7 +11,7 @@ from hessbench.ledger.answering.entries import MethodAnswer, State
 from hessbench.ledger.answering.method_repeats import MethodRepeats, Repeat, tally
 from hessbench.ledger.answering.words import percent, plural
 from hessbench.ledger.passes import passes_of
-from hessbench.ledger.record import ROWS_ALONE, Record, Status
+from hessbench.ledger.record import WITHOUT_ENGINE, Record, Status
 from hessbench.ledger.shown_errors import USELESS
 from hessbench.ledger.spreads import spread
 
@@ -117,8 +117,8 @@ def seconds(repeats: Sequence[Repeat], engine: str) -> tuple[ByRepeat, ByRepeat,
     timed = [it for it in repeats if it.answer.terminal.pass_ == "time" and it.answer.seconds is not None]
     if not timed:
         return {}, {}, {}, "not timed"
-    # Rows alone are made without an engine of whole products: how they are made is the method's own, as its time is.
-    like = [repeat for repeat in timed if repeat.answer.terminal.engine_name in (engine, ROWS_ALONE)]
+    # Rows alone, and a library's own products, are made without an engine: how is the method's own, as its time is.
+    like = [repeat for repeat in timed if repeat.answer.terminal.engine_name in (engine, *WITHOUT_ENGINE)]
     notes: list[str] = []
     if len(like) < len(timed):
         other = next(it.answer.terminal.engine_name for it in timed if it not in like)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from hessbench.ledger.answering.entries import Question
 from hessbench.ledger.answering.method_repeats import MethodRepeats, method_repeats
 from hessbench.ledger.grouping import Answer, Key, answers, namer, timed_or_all
-from hessbench.ledger.record import ROWS_ALONE, Record
+from hessbench.ledger.record import WITHOUT_ENGINE, Record
 from hessbench.ledger.shown_errors import error_definition, shown_name
 
 Conditions: TypeAlias = tuple[str, str, str, str, str, int]
@@ -95,7 +95,7 @@ def _engines(groups: Iterable[Sequence[Answer]]) -> dict[str, int]:
         if answer.terminal.pass_ == "time"
         and answer.seconds is not None
         and answer.error is not None
-        and answer.terminal.engine_name != ROWS_ALONE
+        and answer.terminal.engine_name not in WITHOUT_ENGINE
     }
     return dict(Counter(cells.values()))
 

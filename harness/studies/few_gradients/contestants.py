@@ -147,7 +147,7 @@ class OwnMethod(Contestant):
         try:
             load(problem)
             begin = time.perf_counter()
-            op = build(cell, problem, by_rows=bound.method.by_rows)
+            op = build(cell, problem, by_rows=bound.method.needs_no_engine)
             builds.append(time.perf_counter() - begin)
             status, reason = measure(CountedRun(op, cell, bound), tell)
         except Exception as failure:  # noqa: BLE001 -- a method may raise anything; the page says what

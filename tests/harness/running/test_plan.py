@@ -187,3 +187,13 @@ def test_the_largest_budget_of_a_problem_under_its_conditions_is_that_of_all_met
     ]
     largest = largest_budgets(planned)
     assert [largest[conditions_of(cell)] for cell in cells] == [400, 400, 30]
+
+
+def test_no_engine_is_chosen_for_the_budget_of_a_method_that_needs_none():
+    methods = [Method("few", one_shot, (Trace,)), Method("copies", one_shot, (Trace,), by_copy=True)]
+    whole, copies = (
+        PlannedCell(Cell("flat", method.name, "trace", (budget,)), flat(50), method.bind(method.name, Trace()))
+        for method, budget in zip(methods, (20, 4000), strict=True)
+    )
+    assert set(largest_budgets([copies, whole, copies]).values()) == {20}
+    assert set(largest_budgets([copies]).values()) == {4000}

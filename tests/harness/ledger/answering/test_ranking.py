@@ -114,8 +114,8 @@ def test_seconds_of_unlike_engines_are_not_compared():
     )
 
 
-def test_seconds_by_rows_alone_are_compared_with_any_engine():
-    by_rows = "rows: a forward and a backward pass of single samples"
+@pytest.mark.parametrize("by_rows", ["rows: a forward and a backward pass of single samples", "own: of a library"])
+def test_seconds_that_need_no_engine_are_compared_with_any(by_rows):
     rows = [*repeats("a", wall=0.01), *repeats("b", wall=0.001, engine=by_rows)]
     (found,) = answer(rows, (0.05,))
     assert names(found) == ["b", "a"]
