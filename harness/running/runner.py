@@ -14,7 +14,7 @@ import torch
 
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.cells.cell import MEMORY, Cell
-from hessbench.ledger.environment import capture, environment_hash, is_loaded
+from hessbench.ledger.environment import capture, environment_hash
 from hessbench.ledger.reading import LedgerTail
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.stored_references import Truth
@@ -22,6 +22,7 @@ from hessbench.ledger.writing import LedgerWriter
 from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
 from hessbench.running.cell_prices import remembered
 from hessbench.running.options import Options as Options
+from hessbench.running.other_work import OtherWork
 from hessbench.running.plan import PlannedCell, conditions_of, largest_budgets, plan, prepare, shard
 from hessbench.running.pricing import measure_prices
 from hessbench.running.progress import Reporter, Silent
@@ -101,6 +102,7 @@ class _Run:
         self._largest = largest_budgets(planned)
         self._engines: dict[tuple[str, str, str, int], str] = {}
         self._summary = Summary(planned=len(planned))
+        self._others = OtherWork()
         self._weigh = options.weigh or self._prices.cell_seconds
         self._remaining = Remaining((), self._weigh)
         device = planned[0].cell.device if planned else "cpu"
@@ -145,8 +147,9 @@ class _Run:
             self._reporter.close()
         return self._summary
 
-    def _is_contended(self, cell: Cell) -> bool:
-        return self._options.jobs > 1 or is_loaded(cell.threads)
+    def _is_contended(self, cell: Cell, seconds: float) -> bool:
+        self._others.look()
+        return self._options.jobs > 1 or self._others.leaves_too_little(cell.threads, seconds)
 
     def _context(self, planned: PlannedCell, contended: bool) -> Context:
         label, spans = self._suite.label, planned.spans
@@ -156,7 +159,7 @@ class _Run:
         for planned in self._planned:
             if planned.skip_reason:
                 self._summary.skipped += 1
-                row = skipped_row(planned, self._context(planned, self._is_contended(planned.cell)))
+                row = skipped_row(planned, self._context(planned, self._is_contended(planned.cell, 0.0)))
                 self._summary.reasons[row.reason] = self._summary.reasons.get(row.reason, 0) + 1
                 if not folder.skips(row):
                     folder.writer.append(row)
@@ -222,14 +225,15 @@ class _Run:
                 self._claims[planned.cell.id] = claim
                 started[planned.cell.id] = planned
                 most = self._largest[conditions_of(planned.cell)]
-                job = CellJob(planned.cell, self._is_contended(planned.cell), most)
+                self._others.look()
+                job = CellJob(planned.cell, most)
                 pool.hand_out(job, memory=planned.cell.pass_ == MEMORY)
             outcomes = pool.wait(_TURN_S) if pool.running else []
             self._tell_progress(pool)
             for outcome in outcomes:
                 if isinstance(outcome.job, CellJob):
                     planned = started.pop(outcome.job.cell.id)
-                    self._finish(planned, outcome.job, outcome, folder, truths[planned.cell.problem])
+                    self._finish(planned, outcome, folder, truths[planned.cell.problem])
             if deferred and not waiting and not pool.running:
                 # Another process runs these; when it is done or dead, they are written or free.
                 waits = why_it_waits(folder.path, [planned.cell.id for planned in deferred])
@@ -252,11 +256,12 @@ class _Run:
         self._remaining.dropped(cell)
         self._reporter.finished(cell.method, "done by another process", failed=False)
 
-    def _finish(self, planned: PlannedCell, job: CellJob, outcome: Outcome, folder: RunFolder, truth: Truth) -> None:
-        """Score and write the rows of a cell that ended, all of them contended as it was when it began."""
+    def _finish(self, planned: PlannedCell, outcome: Outcome, folder: RunFolder, truth: Truth) -> None:
+        """Score and write the rows of a cell that ended, all of them contended where other work ran meanwhile."""
         begin = time.perf_counter()
         cell = planned.cell
-        *checkpoints, terminal = outcome_rows(self._context(planned, job.contended), outcome, truth, folder.writer)
+        context = self._context(planned, self._is_contended(cell, outcome.elapsed_s))
+        *checkpoints, terminal = outcome_rows(context, outcome, truth, folder.writer)
         inside = outcome.end.busy_s if outcome.end else None
         overhead = None if inside is None else outcome.elapsed_s - inside + time.perf_counter() - begin
         number = folder.tail.next_attempt(cell.id)

@@ -33,13 +33,11 @@ class CellJob:
 
     Attributes:
         cell: The cell.
-        contended: Whether other work runs on the machine as it begins.
         num_products: The largest budget that its run spends on the problem under the cell's conditions, by which the
             problem may choose how it multiplies; None for that of the cell.
     """
 
     cell: Cell
-    contended: bool = False
     num_products: int | None = None
 
     @property

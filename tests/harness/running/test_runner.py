@@ -1,21 +1,21 @@
 """What the rows of one run have in common, and what a run makes of a server that cannot start."""
 
-import itertools
-
 import pytest
 
 from hessbench.catalog import load_catalog
+from hessbench.running.other_work import OtherWork
 from hessbench.running.runner import Options, run
 
 
-@pytest.mark.parametrize("at_first", [False, True])
-def test_whether_other_work_ran_is_asked_once_a_cell(tmp_path, crossing, hostile, rows_of, monkeypatch, at_first):
-    load = itertools.chain([at_first], itertools.repeat(not at_first))
-    monkeypatch.setattr("hessbench.running.runner.is_loaded", lambda threads: next(load))
+@pytest.mark.parametrize("busy", [False, True])
+def test_all_rows_of_a_cell_say_whether_other_work_ran_meanwhile(
+    tmp_path, crossing, hostile, rows_of, monkeypatch, busy
+):
+    monkeypatch.setattr(OtherWork, "leaves_too_little", lambda self, threads, seconds: busy)
     run(crossing(), tmp_path, Options(plugins=(hostile,), prices=False), catalog=load_catalog((hostile,)))
     rows = [*rows_of(tmp_path, "checkpoint"), *rows_of(tmp_path)]
     assert len(rows) > 1
-    assert {row["contended"] for row in rows} == {at_first}
+    assert {row["contended"] for row in rows} == {busy}
 
 
 def test_a_server_that_cannot_start_is_started_once(tmp_path, crossing, monkeypatch):

@@ -63,7 +63,7 @@ SAID = [
     End(Status.OK),
 ]  # fmt: skip
 ASKED = [
-    CellJob(Cell("a", "b", "trace", (2, 4), 1, MEMORY, "cuda", "float64", 2, 1 << 30, 2.5), contended=True),
+    CellJob(Cell("a", "b", "trace", (2, 4), 1, MEMORY, "cuda", "float64", 2, 1 << 30, 2.5), num_products=12),
     CellJob(Cell("a", "b", "trace", (2,))),
     ReferenceJob("a", ("trace", "density"), "runs", 4, timeout_s=None, memory_cap_bytes=5),
     ReferenceJob("a", ("trace",), "runs", 1, ("density", "diagonal")),
