@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from hessbench.ledger.answering import Answered, MethodAnswer, Question, Ranking
-from hessbench.ledger.answering.judging import CONTENDED
+from hessbench.ledger.answering.judging import CONTENDED, comparable_peak
 from hessbench.ledger.spreads import Spread
 from hessbench.reports.costs.ranked import RANKED
 from hessbench.reports.writing import units
@@ -145,12 +145,16 @@ def _winner(answered: Answered) -> Winner | None:
 
 
 def _cost(entry: MethodAnswer, by: Ranking) -> Spread | None:
-    """A cost that compares: no seconds taken while other work ran, and no peak of a smaller budget."""
+    """A cost that compares: no seconds taken while other work ran, no peak of a smaller budget, no noise."""
     if by == "seconds" and CONTENDED in entry.seconds_note:
         return None
     if by == "memory" and (entry.peak_budget or 0) < (entry.budget or 0):
         return None
-    return entry.cost(by)
+    cost = entry.cost(by)
+    if by != "memory" or cost is None:
+        return cost
+    low, middle, high = (comparable_peak(size, entry.key.device) for size in (cost.low, cost.median, cost.high))
+    return Spread(middle, low, high, cost.number)
 
 
 def _cell(row: Winners, by: Ranking) -> Shown:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from hessbench.ledger.answering import Question, Ranking
 from hessbench.ledger.answering.entries import MethodAnswer, State
-from hessbench.ledger.answering.judging import CONTENDED, costs_by_repeat, seconds
+from hessbench.ledger.answering.judging import CONTENDED, comparable_peak, costs_by_repeat, seconds
 from hessbench.ledger.answering.method_repeats import MethodRepeats, Repeat
 from hessbench.ledger.answering.questions import PosedQuestion, posed_questions
 from hessbench.ledger.grouping import Key
@@ -125,7 +125,10 @@ def _costs(asked: PosedQuestion, name: str, method: MethodRepeats, budget: int) 
     *_, note = seconds(tuple(method.budgets[budget].values()), asked.engine)
     found: dict[Ranking, Spread] = {}
     for by in RANKED:
-        value = None if by == "seconds" and CONTENDED in note else spread(known[by].values())
+        values = known[by].values()
+        if by == "memory":
+            values = [comparable_peak(value, method.key.device) for value in values]
+        value = None if by == "seconds" and CONTENDED in note else spread(values)
         if value is not None:
             found[by] = value
     return found

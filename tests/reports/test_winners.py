@@ -22,8 +22,8 @@ def both(**slow):
     return [
         *repeats("few", budgets=(20,), wall=1.0, error=near, **few, **slow),
         *repeats("many", budgets=(80,), wall=0.001, error=near, **many),
-        *cell("few", budgets=(20,), pass_="memory", host_peak_bytes=9000),
-        *cell("many", budgets=(80,), pass_="memory", host_peak_bytes=1000),
+        *cell("few", budgets=(20,), pass_="memory", host_peak_bytes=9 << 20),
+        *cell("many", budgets=(80,), pass_="memory", host_peak_bytes=1 << 20),
     ]
 
 
@@ -68,10 +68,21 @@ def test_a_peak_of_a_smaller_budget_does_not_win():
         *repeats("a"),
         *repeats("b"),
         *cell("a", budgets=(10,), pass_="memory", host_peak_bytes=1),
-        *cell("b", pass_="memory", host_peak_bytes=9000),
+        *cell("b", pass_="memory", host_peak_bytes=9 << 20),
     ]
     (row,) = won(rows)
     assert (row.by_cost["memory"].methods, row.by_cost["memory"].left_out) == (("b",), ("a",))
+
+
+def test_host_peaks_that_are_noise_are_equal():
+    rows = [
+        *repeats("a"),
+        *repeats("b"),
+        *cell("a", pass_="memory", host_peak_bytes=4096),
+        *cell("b", pass_="memory", host_peak_bytes=400_000),
+    ]
+    (row,) = won(rows)
+    assert (set(row.by_cost["memory"].methods), row.by_cost["memory"].cost.median) == ({"a", "b"}, 1 << 19)
 
 
 def test_what_nobody_reached_has_no_winner():

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final
 
 from hessbench.ledger.answering.entries import MethodAnswer, Question, Ranking, State
-from hessbench.ledger.answering.judging import costs_by_repeat, judge, seconds
+from hessbench.ledger.answering.judging import comparable_peak, costs_by_repeat, judge, seconds
 from hessbench.ledger.answering.method_repeats import MethodRepeats
 from hessbench.ledger.answering.questions import PosedQuestion, posed_questions
 from hessbench.ledger.answering.ranking import TOLERANCES
@@ -35,7 +35,7 @@ class Attainment:
             censored: what the tolerance would have cost is above all that was spent. `NOT_JUDGED` says nothing.
         budget: The budget; None where nothing ran to an answer.
         costs: What it cost there, of costs that are known. Seconds of another engine than that of most cells, and of
-            cells timed while other work ran, are no cost that compares.
+            cells timed while other work ran, are no cost that compares, and host peaks below half a MiB count as that.
         is_random: Whether the method draws random numbers; None where the ledger does not tell.
     """
 
@@ -100,7 +100,8 @@ def _attainment(asked: PosedQuestion, name: str, one: MethodRepeats, repeat: int
         here = {by: known[by].get(repeat) for by in _BY_ROW}
         costs |= {by: value for by, value in here.items() if value is not None}
         # The memory pass is run once, whatever the repeat.
-        costs |= {"memory": median(known["memory"].values())} if known["memory"] else {}
+        peak = median(known["memory"].values()) if known["memory"] else None
+        costs |= {} if peak is None else {"memory": comparable_peak(peak, one.key.device)}
         *_, both, note = seconds(tuple(one.budgets[found.budget].values()), asked.engine)
         costs |= {} if note or repeat not in both else {"seconds": both[repeat]}
     return Attainment(one.key, name, repeat, tolerance, found.state, found.budget, costs, one.is_random)

@@ -21,6 +21,9 @@ LEAST_REPEATS: Final = 3
 
 CONTENDED: Final = "timed while other work ran"
 
+LEAST_HOST_PEAK: Final = float(1 << 19)
+"""Bytes of host memory below which peaks are noise, since the kernel counts resident pages in batches."""
+
 
 @dataclass(frozen=True)
 class AnswerJudgement:
@@ -157,6 +160,11 @@ def costs_by_repeat(
         "memory": _peak(peaks, found.budget, method.key.device)[0],
         "passes": {number: known for number, row in rows.items() if (known := passes_of(row)) is not None},
     }
+
+
+def comparable_peak(peak_bytes: float, device: str) -> float:
+    """A peak as it may be compared: on the host, what is below half a MiB counts as that."""
+    return max(peak_bytes, LEAST_HOST_PEAK) if device == "cpu" else peak_bytes
 
 
 def _lasting(method: MethodRepeats, tolerance: float) -> list[int]:

@@ -60,7 +60,7 @@ def test_a_budget_at_which_a_cell_failed_is_no_point_and_a_peak_is_of_its_own_bu
     rows = [
         *shots("a", budgets=(10, 20), number=3),
         *cell("a", budgets=(40,), repeat=0, status=Status.TIMEOUT),
-        *cell("a", budgets=(20,), pass_="memory", host_peak_bytes=7),
+        *cell("a", budgets=(20,), pass_="memory", host_peak_bytes=7 << 20),
     ]
     front = one(rows)
     assert [point.budget for point in front.points] == [10, 20]

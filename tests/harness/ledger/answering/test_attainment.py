@@ -41,14 +41,14 @@ def test_seconds_that_do_not_compare_are_no_cost_and_memory_is_that_of_the_one_p
         *repeats("lanczos", number=2),
         *cell("lanczos", repeat=2, contended=True),
         *repeats("kpm", 2, engine="functional"),
-        *cell("lanczos", pass_="memory", host_peak_bytes=4096),
+        *cell("lanczos", pass_="memory", host_peak_bytes=4 << 20),
         *cell("kpm", pass_="memory", budgets=(10,), host_peak_bytes=1),
     ]
     known = found(rows)
     assert "seconds" in known["lanczos", 0].costs
     assert "seconds" not in known["lanczos", 2].costs
     assert "seconds" not in known["kpm", 0].costs
-    assert [known["lanczos", repeat].costs["memory"] for repeat in range(3)] == [4096] * 3
+    assert [known["lanczos", repeat].costs["memory"] for repeat in range(3)] == [4 << 20] * 3
     assert "memory" not in known["kpm", 0].costs  # taken at a smaller budget than the tolerance needs
 
 
