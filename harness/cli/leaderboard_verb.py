@@ -82,9 +82,11 @@ def command(
     own: list[OwnRun] = []
     if method is not None:
         target = split_target(method, alone=True)
-        on = suite_of(_on(chosen, suite))
+        on = _on(chosen, suite)
         where = Path(out or _OUT) if only_plan else claim_board_folder(out or _OUT)
-        done = run_own(on, target, where, asks=part.asks, timeout=timeout, only_plan=only_plan)
+        done = run_own(
+            suite_of(on), on.description, target, where, asks=part.asks, timeout=timeout, only_plan=only_plan
+        )
         if done is None:
             return
         own.append(done)

@@ -13,6 +13,7 @@ from rich.console import Console
 from hessbench.catalog import load_catalog
 from hessbench.cli.plan_prices import say, show_prices
 from hessbench.cli.quantities import parse_seconds
+from hessbench.ledger.published import LedgerDescription
 from hessbench.ledger.reading import Ledger
 from hessbench.reports.leaderboard.gathering import OwnRun
 from hessbench.reports.writing.escaping import file_stem
@@ -35,6 +36,7 @@ def leaderboard_options(plugins: tuple[str, ...], conditions: Conditions) -> Opt
 
 def run_own(
     suite: Suite,
+    published: LedgerDescription,
     target: tuple[tuple[str, ...], str],
     out: Path,
     *,
@@ -46,6 +48,7 @@ def run_own(
 
     Args:
         suite: The published suite.
+        published: Where and how its rows were made; this run is made so too.
         target: Plugin files, and the method.
         out: Folder of the leaderboard; the run's is in it, one for each method and suite.
         asks: Whether an estimand is asked for.
@@ -63,7 +66,7 @@ def run_own(
     method = catalog.methods.entry_of(name)
     spec = str(method.spec(name))
     asked = own_suite(suite, method, spec, asks)
-    conditions = Conditions(timeout_s=parse_seconds(timeout))
+    conditions = Conditions(published.device, published.dtype, published.threads, parse_seconds(timeout))
     planned = plan(asked, catalog, conditions)
     log = Console(stderr=True)
     timed = [entry for entry in planned if not entry.skip_reason]

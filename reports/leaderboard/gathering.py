@@ -55,7 +55,7 @@ def gather_rows(published: Sequence[PublishedLedger], own: Sequence[OwnRun], say
 
     Of several versions of a suite the latest counts, of two ledgers of one version the first. A cell that several
     suites hold is taken from the first of them. A method of one's own that bears the name of a published one is shown
-    under that name and "this run".
+    under that name and "this run". What it did on a problem whose content is not the published one is left out.
 
     Args:
         published: Ledgers, in the order in which they are shown.
@@ -71,17 +71,28 @@ def gather_rows(published: Sequence[PublishedLedger], own: Sequence[OwnRun], say
                 rows[cell] = group
                 commands[cell] = _replay(str(ledger.folder), cell, ())
     taken = {row.method for group in rows.values() for row in group}
+    contents: dict[str, set[str]] = {}
+    for group in rows.values():
+        contents.setdefault(group[-1].problem, set()).add(group[-1].problem_hash)
+    others: dict[str, None] = {}
     names: set[str] = set()
     for run in own:
         name = f"{run.method} (this run)" if run.method in taken else run.method
         for cell, group in _by_cell(in_gradients(run.ledger)).items():
             if group[-1].method != run.method:
                 continue
+            problem, content = group[-1].problem, group[-1].problem_hash
+            if content and content not in contents.get(problem, {content}):
+                others[problem] = None
+                continue
             # Ids of cells leave out who ran them: one of another run must not take the place of a published one.
             here = f"own-{cell}"
             rows[here] = [replace(row, cell=here, method=name) for row in group]
             commands[here] = _replay(run.folder, cell, run.plugins)
         names.add(name)
+    for problem in others:
+        say(f"{clean(problem)} has another content here than in the published rows, such as weights or data: what the "
+            "method did on it is not shown")  # fmt: skip
     records = tuple(row for group in rows.values() for row in group)
     return Gathered(records, tuple(current), frozenset(names), commands, tuple(superseded))
 

@@ -170,11 +170,14 @@ def test_failures_are_censored_and_never_dropped():
     assert place.method.entry.state == "failed"
 
 
-def test_a_problem_of_other_content_is_no_question_of_the_published_one():
+def test_a_problem_of_other_content_is_left_out_and_said():
     own = Ledger(tuple(rows("mine", problem_hash="q" * 16)), {"e": {}}, (price(),))
-    all_rows = gathered(published(rows("a")), own=[OwnRun("mine", "runs/mine", (), own)])
+    said = []
+    all_rows = gathered(published(rows("a")), own=[OwnRun("mine", "runs/mine", (), own)], say=said.append)
     (found,) = standings(all_rows, everything)
-    assert [len(question.methods) for question in found.questions] == [1, 1]
+    assert [it.entry.method for it in found.questions[0].methods] == ["a"]
+    assert said == ["digits-mlp has another content here than in the published rows, such as weights or data: what the "
+                    "method did on it is not shown"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
