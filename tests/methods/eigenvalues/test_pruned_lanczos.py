@@ -112,7 +112,7 @@ def test_a_hessian_takes_heavy_rows_in_place_of_samples_where_the_budget_holds_t
     assert counts[1][ProductKind.VJP] == counts[2][ProductKind.VJP] <= most_rows(3)
 
 
-@pytest.mark.parametrize("dropped", [0.3, 0.1, 0.02])
+@pytest.mark.parametrize("dropped", [0.1, 0.05, 0.02])
 def test_the_rows_that_are_made_leave_no_more_than_is_asked_for(dropped):
     op = small_hessian(48, torch.float64)
     rows = op.parts.ggn.rows
