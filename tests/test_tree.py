@@ -122,7 +122,10 @@ SEES: dict[str, tuple[str, ...]] = {
     # These run cells, as no other study does.
     "studies.interleaved": ("catalog", "cells", "running", "reports"),
     "studies.timed_cells": ("protocol", "catalog", "cells"),
-    "studies.few_gradients": ("protocol", "definitions", "catalog", "ledger", "cells", "reports.few_gradients"),
+    "studies.few_gradients": (
+        "protocol", "definitions", "catalog", "ledger", "cells", "studies.frame", "reports.claims",
+        "reports.few_gradients",
+    ),
     "cli": ("*",),
 }  # fmt: skip
 # Rooms that are not a folder of their own, by the modules they hold.

@@ -10,7 +10,6 @@ from typing import Any, Final
 from hessbench.reports.calibration.page import write_calibration_study
 from hessbench.reports.density.page import write_density_study
 from hessbench.reports.density.verdicts import CLAIMS as DENSITY_CLAIMS
-from hessbench.reports.few_gradients.page import write_few_gradients_study
 from hessbench.reports.one_vector.page import write_one_vector_study
 from hessbench.reports.one_vector.verdicts import CLAIMS as ONE_VECTOR_CLAIMS
 from hessbench.reports.sketch.page import write_sketch_study
@@ -18,18 +17,12 @@ from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
 from hessbench.studies.calibration import CalibrationDesign, run_calibration
 from hessbench.studies.capstone.study import CAPSTONE
 from hessbench.studies.density import DensityDesign, run_density
-from hessbench.studies.few_gradients.measuring import FewGradientsDesign, run_few_gradients
+from hessbench.studies.few_gradients.study import FEW_GRADIENTS
 from hessbench.studies.full_spectrum.study import FULL_SPECTRUM
 from hessbench.studies.one_vector import OneVectorDesign, run_one_vector
 from hessbench.studies.sketch import Design, run_study
 from hessbench.studies.sketch_resnet20.study import SKETCH_RESNET20
-from hessbench.studies.study import Say, Study, WholeStudy
-
-
-def _few_gradients(say: Say) -> Any:
-    """Its questions are made when it is run, not with the list of studies."""
-    return run_few_gradients(FewGradientsDesign(), say)
-
+from hessbench.studies.study import Study, WholeStudy
 
 STUDIES: Final[Mapping[str, Study | WholeStudy[Any]]] = MappingProxyType({
     study.name: study
@@ -69,15 +62,7 @@ STUDIES: Final[Mapping[str, Study | WholeStudy[Any]]] = MappingProxyType({
             run=partial(run_calibration, CalibrationDesign()),
             write=write_calibration_study,
         ),
-        WholeStudy(
-            name="few-gradients",
-            summary="what traces, diagonals, first eigenvalues and densities of networks cost in gradients, by whole "
-            "products and by rows, subsets of the samples and parts of the Hessian, and which targets that meets; "
-            "`hessbench train cnn-3c3d` gets the weights of one of them. Some twenty minutes on two cores.",
-            claims=(),
-            run=_few_gradients,
-            write=write_few_gradients_study,
-        ),
+        FEW_GRADIENTS,
         FULL_SPECTRUM,
         SKETCH_RESNET20,
     )

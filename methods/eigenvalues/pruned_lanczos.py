@@ -12,6 +12,7 @@ from torch import Tensor
 from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_inside, check_share, count_of, least_of
+from hessbench.methods.eigenvalues.light_rows import light_rows, most_rows, plus_rows
 from hessbench.methods.eigenvalues.ritz_intervals import IntervalsAsked, KnownEnds, RitzIntervals, leading_pairs
 from hessbench.methods.eigenvalues.sample_weights import heaviest, sample_weights
 from hessbench.methods.krylov.enclosures import NOTHING
@@ -21,7 +22,7 @@ from hessbench.methods.krylov.ritz import ritz_vectors
 from hessbench.methods.krylov.tridiagonal import Tridiagonal
 from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.probes import draw_direction, draw_normal, single_columns
-from hessbench.operator_parts import Parted, Sampled
+from hessbench.operator_parts import Parted, Rowed, Sampled
 from hessbench.operators import LinearOperator
 from hessbench.transforms import shifted
 
@@ -67,16 +68,18 @@ def pruned_lanczos(
     """Lanczos on the sum over the heaviest samples, A = S + E, then bounds of what that leaves out, by random starts.
 
     What a sample weighs its outputs tell (`sample_weights`); the heaviest go into S until those in E weigh at most
-    `dropped` of all. Once the run on S seems to have converged, the spectra of E and of P S P are
-    bounded by a fresh start each (`end_steps`), P = I - Q Q^T with Q its space but for a few vectors, and from these
-    bounds each eigenvalue (`enclosure`). While the intervals are wider than `tolerance`, the cause decides what comes
-    next: more samples in S where E is too large, with a tenth of the weight left out; more steps on S where P S P is.
-    A run on more samples starts from the Ritz vectors of the one before. Where no sample is light, S is all of A from
-    the start, and this is Lanczos, with intervals.
+    `dropped` of all. Of a Hessian the heavy rows of the GGN of the others go into S as well, so that E is little but
+    their part of the residual, and fewer samples do (`light_rows`). Once the run on S seems to have converged, the
+    spectra of E and of P S P are bounded by a fresh start each (`end_steps`), P = I - Q Q^T with Q its space but for a
+    few vectors, and from these bounds each eigenvalue (`enclosure`). While the intervals are wider than `tolerance`,
+    the cause decides what comes next: more samples in S where E is too large, with a tenth of the weight left out; more
+    steps on S where P S P is. A run on more samples starts from the Ritz vectors of the one before. Where no sample is
+    light, S is all of A from the start, and this is Lanczos, with intervals.
 
     Args:
         op: GGN or Hessian of dimension n over N samples.
-        num_matvecs: Most products, at least k, each counted as one whatever its share of the samples.
+        num_matvecs: Most products and rows, at least k, each counted as one whatever its share of the samples; with
+            less than 5 k no rows are made.
         generator: Source of all starts.
         dropped: Share of the weight that E has at first; 0 for all samples that weigh anything.
         tolerance: Half of the widest interval, relative to its value, at which the run ends.
@@ -92,8 +95,9 @@ def pruned_lanczos(
         half of the widest relative to its value, `width`. `converged`: whether that is within `tolerance`.
 
     Cost:
-        A forward pass, then one product in one call per yield, by the share of samples in S or in E. Own work and
-        memory as in `lanczos_steps` with `full`, for the steps on S and at a time for those outside.
+        A forward pass, at most 4 k rows of a Hessian, then one product in one call per yield, by the share of samples
+        in S or in E. Own work and memory as in `lanczos_steps` with `full`, for the steps on S and at a time for those
+        outside, and with r rows 2 r n multiplications a product and r vectors.
 
     Raises:
         ValueError: If an argument is out of range, or an output of the network is not finite.
@@ -111,14 +115,20 @@ def pruned_lanczos(
         op, IntervalsAsked(order, tolerance, confidence, op.dtype, op.dim, vectors=vectors), generator, num_matvecs
     )
     start = draw_direction(op, generator)
-    size = 0
+    may_take_rows = not hasattr(op, "rows") and num_matvecs >= order.k + most_rows(order.k)
+    size = least = 0
     while True:
         size = min(max(heaviest(weights, dropped), 5 * size // 4 + 1), ranking.numel())
         size = size if size < _ALL * ranking.numel() else ranking.numel()
-        T = yield from run.on(ranking[:size], ranking[size:], start)
+        found = light_rows(cast("Parted", op), dropped, order.k, least, size) if may_take_rows else None
+        if found is not None and found.rows.numel() > run.left:
+            return
+        kept, others = (ranking[:size], ranking[size:]) if found is None else (found.kept, found.dropped)
+        T = yield from run.on(kept, others, start, None if found is None else run.rows(found.rows))
         if T is None:
             return
         dropped /= 10
+        least = 5 * kept.numel() // 4 + 1
         assert T.basis is not None, "full reorthogonalisation keeps the basis"
         ritz = ritz_vectors(T.basis[: T.size], leading_pairs(T, order).coefficients)
         start = ritz @ _unit(draw_normal(order.k, 1, op, generator)[:, 0])
@@ -143,19 +153,28 @@ class _PrunedRun:
     left: int
     bounds: int = 0
 
-    def on(self, kept: Tensor, dropped: Tensor, start: Tensor) -> Generator[Estimate, None, Tridiagonal | None]:
+    def rows(self, numbers: Tensor) -> Tensor:
+        """Rows of the GGN of a Hessian, as columns (n, r)."""
+        self.left -= numbers.numel()
+        return cast("Rowed", cast("Parted", self.op).parts.ggn).rows(numbers)
+
+    def on(
+        self, kept: Tensor, dropped: Tensor, start: Tensor, B: Tensor | None
+    ) -> Generator[Estimate, None, Tridiagonal | None]:
         """Run on a set of samples until the intervals are as narrow as asked for, or the set is seen to be too small.
 
         Args:
             kept: Numbers of the samples in S.
             dropped: Numbers of the others.
             start: Of the run on S, (n,).
+            B: Rows of the others that are added to S and taken from E, (n, r).
 
         Returns:
             The run on S where more samples should be in it; None where the whole run has ended.
         """
         op, asked = self.op, self.asked
         S = shifted(op.subset(kept), _shift_of(op))
+        S = S if B is None else plus_rows(S, B, 1.0)
         known = KnownEnds(added=None if dropped.numel() else NOTHING)
         wait = 0
         for T in lanczos_steps(S, start, reorth="full", num_steps=self.left, generator=self.generator):
@@ -168,6 +187,7 @@ class _PrunedRun:
             looks = T.size >= wait and T.size % _LOOKS == 0 and state.may_be_within(asked.tolerance / 4)
             if (looks or T.size == op.dim) and known.added is None and self.left:
                 E = op.subset(dropped)  # made when it is asked for, since an engine is built for it
+                E = E if B is None else plus_rows(E, B, -1.0)
                 known = yield from self._bound(E, None, state, known, _SHARE * asked.tolerance)
                 if known.added is None and self.left:
                     return T
@@ -219,8 +239,11 @@ def _least(dim: int, *, k: int | None, **_: object) -> int:
 
 
 def _footprint(dim: int, num_matvecs: int, *, vectors: bool, k: int | None, **_: object) -> Footprint:
-    steps = min(num_matvecs, dim)
-    return Footprint(vectors=1.5 * steps + 6 + (k or 10) * vectors, passes=steps * (steps + 1) + 18.0 * num_matvecs)
+    steps, rows = min(num_matvecs, dim), most_rows(k or 10)
+    return Footprint(
+        vectors=1.5 * steps + 6 + rows + (k or 10) * vectors,
+        passes=steps * (steps + 1) + (18.0 + 2.0 * rows) * num_matvecs,
+    )
 
 
 PRUNED_LANCZOS = Method(
@@ -235,7 +258,7 @@ PRUNED_LANCZOS = Method(
         "Hochstenbach and van der Vorst, Computing probabilistic bounds for extreme eigenvalues of symmetric matrices "
         "with the Lanczos method, CWI (1999), https://ir.cwi.nl/pub/4505"
     ),
-    version="2",
+    version="3",
     min_matvecs=_least,
     block_widths=single_columns,
     footprint=_footprint,

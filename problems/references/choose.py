@@ -23,6 +23,7 @@ from hessbench.problems.curvature.monte_carlo_fisher import fisher_network
 from hessbench.problems.networks.network import Network
 from hessbench.problems.references.certified import certified_references
 from hessbench.problems.references.dense import DENSE
+from hessbench.problems.references.factor_diagonal import factor_references
 from hessbench.problems.references.gram import (
     GRAM_OPERATORS,
     MEMORY,
@@ -73,8 +74,8 @@ def references_of(
     a root, for a Monte-Carlo Fisher matrix, and for the second moment and the covariance of gradients, while it has at
     most 10^4 rows and takes about an hour at most; damped systems have their solution by it too. Else, as for every
     large Hessian and residual, certified top eigenvalues, and statistical traces and densities. A diagonal is given
-    where it is exact, which is for a Hessian where every output of the network is affine in each parameter alone: its
-    diagonal and its trace are then the GGN's.
+    where it is exact: for a GGN by the rows of its factor, its trace with it; for a Hessian where every output of the
+    network is affine in each parameter alone, so that its diagonal and its trace are the GGN's.
 
     Args:
         make: Makes the network; called when a reference is asked for.
@@ -142,6 +143,8 @@ def _references(
             **certified_references(build, constant, name),
             **statistical_references(build, constant, name, psd=is_psd(network.loss, operator)),
         }
+        if operator == "ggn" and factor_is_affordable(network):
+            return {**found, **factor_references(make, constant, shift)}
         if operator == "hessian" and factor_is_affordable(network) and is_flat(network, name):
             return {**found, **flat_references(make, build, constant, name, shift)}
         return found

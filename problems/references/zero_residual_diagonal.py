@@ -17,8 +17,7 @@ from hessbench.operators import LinearOperator
 from hessbench.problems.curvature.matrices import curvature_operator
 from hessbench.problems.curvature.rules.structure import is_affine_in_each
 from hessbench.problems.networks.network import Network
-from hessbench.problems.references.gram import squares_of
-from hessbench.problems.references.rows import ggn_rows
+from hessbench.problems.references.factor_diagonal import factor_entries
 from hessbench.problems.references.statistical import statistical_trace
 from hessbench.problems.references.trace_interval import Effort
 from hessbench.seeding import derive_seed, make_generator
@@ -83,8 +82,7 @@ def flat_references(
 
     @cache
     def entries() -> tuple[Array, float]:
-        squares = squares_of(ggn_rows(network().to(torch.device("cpu"), torch.float64))).numpy()
-        return squares + shift, 2.0**-52 * squares.size**0.5 * (float(squares.sum()) + shift)
+        return factor_entries(network, shift)
 
     @cache
     def scale() -> Reference:

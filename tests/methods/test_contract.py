@@ -127,9 +127,9 @@ def operator_for(rotated, ggn):
     return operator_for
 
 
-VERSIONS = dict.fromkeys(
-    ("lanczos", "thick-restart-lanczos", "block-krylov", "pruned-lanczos", "sketch-and-refine", "kpm"), "2"
-)
+VERSIONS = dict.fromkeys(("lanczos", "thick-restart-lanczos", "block-krylov", "sketch-and-refine", "kpm"), "2") | {
+    "pruned-lanczos": "3"
+}
 
 
 def test_the_registry_holds_the_agreed_names():

@@ -31,12 +31,14 @@ class FewGradientsDesign:
         repeats: Seeds of each method.
         threads: Of the tensor library.
         most_s: Seconds of a question that a method does not pass by another repeat, where the question does not say.
+        seed: Which of the disjoint sets of repeats.
     """
 
     questions: tuple[tuple[NetworkQuestion, AskedMethods], ...] = field(default_factory=study_questions)
     repeats: int = 5
     threads: int = 2
     most_s: float = 8.0
+    seed: int = 0
 
 
 def run_few_gradients(design: FewGradientsDesign, say: Say) -> FewGradientsResults:
@@ -46,9 +48,8 @@ def run_few_gradients(design: FewGradientsDesign, say: Say) -> FewGradientsResul
         design: What is run.
         say: Told how it goes on.
     """
-    torch.set_num_threads(design.threads)
     begin = time.perf_counter()
-    problems = _Problems(load_catalog())
+    problems = Problems()
     found: list[QuestionRuns] = []
     left_out: list[UnaskedQuestion] = []
     for question, asked in design.questions:
@@ -57,17 +58,17 @@ def run_few_gradients(design: FewGradientsDesign, say: Say) -> FewGradientsResul
             left_out.append(UnaskedQuestion(question.name, question.network, why))
             say(f"{question.network}, {question.name}: left out, {why}")
             continue
-        found += _answered(problems, question, asked, design)
+        found += answered(problems, question, asked, design)
         say(f"{question.network}, {question.name}: {time.perf_counter() - begin:.0f} s")
     return FewGradientsResults(design.threads, tuple(found), tuple(left_out))
 
 
 @final
-class _Problems:
+class Problems:
     """Problems by their specs, each made once, so that what its references keep is made once."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
+    def __init__(self) -> None:
+        self.catalog: Catalog = load_catalog()
         self._made: dict[str, Problem] = {}
 
     def of(self, spec: str) -> Problem:
@@ -77,10 +78,23 @@ class _Problems:
         return self._made[spec]
 
 
-def _answered(
-    problems: _Problems, question: NetworkQuestion, asked: AskedMethods, design: FewGradientsDesign
+def questions_of(question: NetworkQuestion, asked: AskedMethods) -> list[NetworkQuestion]:
+    """A question by its own error, and by each other that its answers are scored by."""
+    return [question, *(replace(question, error=error, name=name) for error, name in asked.also.items())]
+
+
+def answered(
+    problems: Problems, question: NetworkQuestion, asked: AskedMethods, design: FewGradientsDesign
 ) -> list[QuestionRuns]:
-    """The runs of a question: one entry for its error, and one for each other that its answers are scored by."""
+    """The runs of a question, once for each of the errors of `questions_of`.
+
+    Args:
+        problems: Where problems are made.
+        question: The question.
+        asked: Who is asked.
+        design: How often, and on how many threads; its questions are not looked at.
+    """
+    torch.set_num_threads(design.threads)
     estimand = parse_estimand(asked.estimand)
     problem, truth = problems.of(question.problem), problems.of(asked.truth or question.problem)
     finder = truth.finder(type(estimand))
@@ -101,16 +115,14 @@ def _answered(
     contestants += [BackpackDiagonal(on_cpu, scoring)] if asked.backpack else []
     most_s = design.most_s if asked.most_s is None else asked.most_s
     # In turns, so that what slows the machine down for a while slows all of them.
-    for repeat in range(design.repeats):
+    for done in range(design.repeats):
         for each in contestants:
-            if not repeat or each.spent_s * (repeat + 1) / repeat <= most_s:
-                each.go(repeat, clock)
-    scores = {question.error: question, **{error: replace(question, error=error, name=name)
-                                           for error, name in asked.also.items()}}  # fmt: skip
+            if not done or each.spent_s * (done + 1) / done <= most_s:
+                each.go(design.seed * design.repeats + done, clock)
     return [
         QuestionRuns(
             of, problem.dim, int(network.num_samples), clock.median_s,
-            tuple(each.runs(error, clock.median_s) for each in contestants if each.is_judged_by(error)),
+            tuple(each.runs(of.error, clock.median_s) for each in contestants if each.is_judged_by(of.error)),
         )
-        for error, of in scores.items()
+        for of in questions_of(question, asked)
     ]  # fmt: skip

@@ -1,5 +1,7 @@
 """The study of few gradients on a small network: what is timed, scored, and left out."""
 
+from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -7,9 +9,14 @@ import pytest
 
 from hessbench.catalog import load_catalog
 from hessbench.estimand import parse_estimand
+from hessbench.reports.claims.measured import measured_of
 from hessbench.reports.few_gradients.results import NetworkQuestion
+from hessbench.studies.few_gradients.kept_questions import read_back, take_down
 from hessbench.studies.few_gradients.measuring import FewGradientsDesign, run_few_gradients
 from hessbench.studies.few_gradients.questions import AskedMethods, ggn_of
+from hessbench.studies.few_gradients.study import FEW_GRADIENTS, left_out, units_of
+from hessbench.studies.scale import StudySetting
+from hessbench.studies.units import UnitRecord, run_units
 
 DIAGONAL = AskedMethods(
     "diagonal",
@@ -164,3 +171,49 @@ def test_rows_may_be_more_than_parameters_and_products_may_not():
     spent = {runs.method: [point.matvecs for point in runs.repeats[0]] for runs in found.methods}
     assert found.dim == 310
     assert spent == {"heavy-rows": [16, 352], "hutchinson-diagonal": [5, 310]}
+
+
+def test_what_is_taken_down_of_a_question_is_read_back(intervals):
+    for first, second in ((0, 2), (2, 4), (4, 5), (5, 7)):
+        runs = intervals.questions[first:second]
+        record = UnitRecord()
+        take_down(record, runs)
+        measured = measured_of(
+            [{"unit": "one", **row} for row in record.rows], {f"one/{name}": it for name, it in record.arrays.items()}
+        )
+        found = read_back(measured, "one", [each.question for each in runs])
+        assert repr(found) == repr(list(runs))
+
+
+def test_every_question_is_a_unit_or_left_out_and_another_seed_or_budget_is_another_unit():
+    setting = StudySetting()
+    units, design = units_of(setting), FewGradientsDesign()
+    assert len({unit.name for unit in units}) == len(units) == len(design.questions) - len(left_out(design))
+    assert [unit.key("few", setting) for unit in units_of(setting)] == [unit.key("few", setting) for unit in units]
+    fixed = dict(units[0].measure.keywords)
+    fewer = replace(fixed["asked"], methods=MappingProxyType({"hutchinson": (1,)}))
+    others = (
+        replace(units[0], measure=partial(units[0].measure.func, **{**fixed, "asked": fewer})),
+        replace(units[0], definition="hutchinson 2"),
+        units_of(StudySetting(seed=1))[0],
+    )
+    assert not {other.key("few", setting) for other in others} & {units[0].key("few", setting)}
+    with pytest.raises(ValueError, match="--device cpu and --scale small are accepted"):
+        units_of(StudySetting(device="cuda"))
+
+
+def test_the_page_is_written_of_the_units_that_are_kept(monkeypatch, tmp_path):
+    problem = "mlp[data=digits,operator=ggn,per_class=2,weights=random,widths=4]"
+    asked = [replace(question(problem, DIAGONAL)[0], name=name) for name in ("diagonal of the GGN", "again")]
+    design = FewGradientsDesign(tuple((each, DIAGONAL) for each in asked), repeats=1, threads=1)
+    monkeypatch.setattr("hessbench.studies.few_gradients.study.FewGradientsDesign", lambda: design)
+    units, said = units_of(StudySetting()), []
+    first = run_units(units, tmp_path, said.append, study="few-gradients", only=[units[0].name])
+    assert first.units == (units[0].name,)
+    whole = run_units(units, tmp_path, said.append, study="few-gradients")
+    assert "1 of 2 units are there already" in said
+    page = FEW_GRADIENTS.write(whole, StudySetting(), tmp_path, "hessbench study few-gradients")
+    for name in ("diagonal of the GGN", "again"):
+        assert name in (tmp_path / "points.csv").read_text()
+    assert page.is_file()
+    assert run_units(units, tmp_path, said.append, study="few-gradients").units == whole.units

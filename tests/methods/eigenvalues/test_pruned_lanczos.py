@@ -11,6 +11,7 @@ from hessbench.catalog import load_catalog
 from hessbench.counting import CountingOperator
 from hessbench.estimand import TopEigenvalues
 from hessbench.laws.small_structured import SmallGGN, small_ggn, small_hessian
+from hessbench.methods.eigenvalues.light_rows import light_rows, most_rows, plus_rows
 from hessbench.methods.eigenvalues.pruned_lanczos import pruned_lanczos
 from hessbench.methods.eigenvalues.ritz_intervals import IntervalsAsked, RitzIntervals
 from hessbench.methods.eigenvalues.sample_weights import heaviest, sample_weights
@@ -102,6 +103,35 @@ def test_a_hessian_weighs_samples_by_their_slopes_too():
     ggn, hessian = small_ggn(48, torch.float64), small_hessian(48, torch.float64)
     one, other = sample_weights(CountingOperator(ggn)), sample_weights(CountingOperator(hessian))
     torch.testing.assert_close(other - one, ggn.rows.slope_norms().double())
+
+
+def test_a_hessian_takes_heavy_rows_in_place_of_samples_where_the_budget_holds_them():
+    op = small_hessian(48, torch.float64)
+    counts = [last(op, num_matvecs, k=3, dropped=0.05)[1].spending.counts for num_matvecs in (14, 15, 400)]
+    assert ProductKind.VJP not in counts[0]
+    assert counts[1][ProductKind.VJP] == counts[2][ProductKind.VJP] <= most_rows(3)
+
+
+@pytest.mark.parametrize("dropped", [0.1, 0.05, 0.02])
+def test_the_rows_that_are_made_leave_no_more_than_is_asked_for(dropped):
+    op = small_hessian(48, torch.float64)
+    rows = op.parts.ggn.rows
+    roots, slopes = rows.root_norms().square().view(6, -1), rows.slope_norms() / 4
+    found = light_rows(op, dropped, 3, 0, 6)
+    assert found is not None
+    assert sorted([*found.kept.tolist(), *found.dropped.tolist()]) == list(range(6))
+    assert set((found.rows // rows.per_sample).tolist()) <= set(found.dropped.tolist())
+    left = slopes[found.dropped].sum() + roots[found.dropped].sum() - roots.flatten()[found.rows].sum()
+    assert float(left) <= dropped * float(roots.sum() + slopes.sum()) * (1 + 1e-12)
+    assert light_rows(op, dropped, 3, 0, found.kept.numel()) is None
+
+
+def test_samples_and_rows_and_the_rest_are_the_whole():
+    op = small_hessian(48, torch.float64)
+    found, x = light_rows(op, 0.1, 3, 0, 6), torch.eye(48, dtype=torch.float64)
+    B = op.parts.ggn.rows(found.rows)
+    S, E = plus_rows(op.subset(found.kept), B, 1.0), plus_rows(op.subset(found.dropped), B, -1.0)
+    torch.testing.assert_close(S.matmat(x) + E.matmat(x), op.matmat(x))
 
 
 def test_a_shift_is_in_the_values_and_in_the_intervals():

@@ -207,6 +207,20 @@ def test_a_gram_matrix_that_is_too_large_is_not_made(limit, value, monkeypatch):
     assert not gram_is_affordable(wide_network(), "ggn")
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_a_ggn_of_too_many_rows_for_a_gram_matrix_has_its_exact_trace_and_diagonal(decay, monkeypatch):
+    network, choice = wide_network(), MatrixChoice("ggn", decay)
+    truth = references_of(lambda: network, choice, 5000)[Diagonal](Diagonal()).arrays["diagonal"]
+    monkeypatch.setattr(choose, "ROW_LIMIT", 11)
+    found = references_of(lambda: network, choice, 5000)
+    diagonal, trace = found[Diagonal](Diagonal()), found[Trace](Trace())
+    np.testing.assert_allclose(diagonal.arrays["diagonal"], truth, rtol=1e-12)
+    assert trace.arrays["trace"][0] == pytest.approx(truth.sum(), rel=1e-13)
+    assert trace.source == Source.GRAM
+    assert trace.norm >= truth.max()
+    assert found[TopEigenvalues](TopEigenvalues(2)).source == Source.CERTIFIED
+
+
 @pytest.mark.parametrize(("operator", "dim"), [("ntk", 25), ("gram", 100)])
 def test_a_kernel_beyond_the_dense_limit_has_all_four_estimands(operator, dim, small_limit, network_of, explicit):
     network = network_of((12, 13))
