@@ -91,7 +91,7 @@ class CountingOperator(Single, Multiplies):
         spending.watch(block, product)
         return product.detach()
 
-    def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0) -> None:
+    def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0, work: float = 1.0) -> None:
         """Charge products computed outside of `matmat`, for adapters of other libraries; call it before them.
 
         Args:
@@ -99,11 +99,12 @@ class CountingOperator(Single, Multiplies):
             columns: Number of columns.
             samples: Data samples one column touches.
             population: Samples in the whole data set.
+            work: Share of its price that a column takes, where columns share work.
 
         Raises:
             BudgetExceeded: If they do not fit.
         """
-        self.spending.charge(kind, columns, samples, population)
+        self.spending.charge(kind, columns, samples, population, work)
         self.spending.outside += columns
 
     def network_copy(self) -> NetworkCopy:

@@ -59,6 +59,7 @@ class Method:
         presets: Specs a glob stands for.
         library: Distribution whose version belongs in the ledger, for adapters; where it is not installed, the method
             is skipped.
+        modules: Modules of that library, which are imported before the clock starts.
         summary: One line for `list`; the first line of `run`'s docstring by default.
     """
 
@@ -77,6 +78,7 @@ class Method:
     footprint: Callable[..., Footprint] | None = None
     presets: tuple[str, ...] = ()
     library: str = ""
+    modules: tuple[str, ...] = ()
     summary: str = ""
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -29,3 +30,12 @@ class NetworkCopy:
     batches: Sequence[tuple[Tensor, Tensor]]
     kind: ProductKind
     population: int
+
+
+@runtime_checkable
+class Copied(Protocol):
+    """An operator that hands out its network."""
+
+    def network_copy(self) -> NetworkCopy:
+        """A copy of the network it is made of."""
+        ...

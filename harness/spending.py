@@ -66,7 +66,7 @@ class Spending(Single):
         self._met_nan = False
         self._process = os.getpid()
 
-    def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0) -> None:
+    def charge(self, kind: ProductKind, columns: int, samples: int = 0, population: int = 0, work: float = 1.0) -> None:
         """Charge `columns` products in one call, before they are computed.
 
         Args:
@@ -74,6 +74,7 @@ class Spending(Single):
             columns: Number of columns.
             samples: Data samples one column touches.
             population: Samples in the whole data set; the price is scaled by samples / population.
+            work: Share of its price that a column takes, where columns share work.
 
         Raises:
             RuntimeError: In another process than the one that made the operator, whose products nobody would count.
@@ -89,14 +90,19 @@ class Spending(Single):
         self.calls += 1
         self.counts[kind] = self.counts.get(kind, 0) + columns
         self.samples += samples * columns
-        self.gradient_equivalents += PRICES[kind] * columns * (samples / population if population else 1.0)
+        self.gradient_equivalents += PRICES[kind] * columns * work * (samples / population if population else 1.0)
         if self._on_charge is not None:
             self._on_charge(self.matvecs)
 
     def charge_forward(self, samples: int, population: int) -> None:
-        """Charge one forward pass over some samples, before it is made: no product, and so not of the budget.
+        """Charge one forward pass over some samples, before it is made: no product, and so not of the budget."""
+        self.charge_beside(ProductKind.FORWARD, samples, population)
+
+    def charge_beside(self, kind: ProductKind, samples: int, population: int) -> None:
+        """Charge one pass that products need beside them, before it is made: no product, and so not of the budget.
 
         Args:
+            kind: What it is.
             samples: Data samples it touches.
             population: Samples in the whole data set.
 
@@ -104,9 +110,9 @@ class Spending(Single):
             RuntimeError: In another process than the one that made the operator.
         """
         self._check_process()
-        self.counts[ProductKind.FORWARD] = self.counts.get(ProductKind.FORWARD, 0) + 1
+        self.counts[kind] = self.counts.get(kind, 0) + 1
         self.samples += samples
-        self.gradient_equivalents += PRICES[ProductKind.FORWARD] * samples / max(population, 1)
+        self.gradient_equivalents += PRICES[kind] * samples / max(population, 1)
 
     @contextmanager
     def at_most(self, num_matvecs: int) -> Generator[None]:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from hessbench.cells.cell import Cell
 from hessbench.demand import Demand, demanding
+from hessbench.distributions import library
 from hessbench.method import BoundMethod
+from hessbench.network_copy import Copied, NetworkCopy
 from hessbench.operator_parts import Parted, Rowed
 from hessbench.operators import Factored, LinearOperator, check_operator, check_product
 from hessbench.problem import FACTOR, Problem
@@ -70,12 +72,18 @@ def check_built(op: LinearOperator, cell: Cell, problem: Problem) -> None:
 
 
 def warm_up(op: LinearOperator, cell: Cell, bound: BoundMethod) -> Witness:
-    """One product per declared width and the operator's health check.
+    """One product per declared width and the operator's health check; libraries imported.
+
+    A method that multiplies on a copy of the network gets a gradient of one in place of products.
 
     Raises:
         ValueError: If the operator is not symmetric, or its products are not finite.
     """
-    if bound.method.by_rows:
+    for module in bound.method.modules:
+        library(module)
+    if bound.method.by_copy and isinstance(op, Copied):
+        _gradient(op.network_copy())
+    if bound.method.by_rows or (bound.method.by_copy and _rows_of(op) is not None):
         row = _first_row(op)
         if not bool(row.isfinite().all()):
             raise ValueError("the operator returned a row that is not finite")
@@ -104,10 +112,21 @@ def _first_row(op: LinearOperator) -> Tensor:
     Raises:
         ValueError: If the operator has none.
     """
-    ggn = op.parts.ggn if isinstance(op, Parted) else op
-    if not isinstance(ggn, Rowed):
+    rowed = _rows_of(op)
+    if rowed is None:
         raise ValueError("the operator has no rows, and its method takes no whole product")
-    return ggn.rows(torch.zeros(1, dtype=torch.int64))
+    return rowed.rows(torch.zeros(1, dtype=torch.int64))
+
+
+def _rows_of(op: LinearOperator) -> Rowed | None:
+    ggn = op.parts.ggn if isinstance(op, Parted) else op
+    return ggn if isinstance(ggn, Rowed) else None
+
+
+def _gradient(copy: NetworkCopy) -> None:
+    inputs, targets = copy.batches[0]
+    with torch.enable_grad():
+        torch.autograd.grad(copy.loss(copy.model(inputs), targets), list(copy.parameters))
 
 
 def _normal(op: LinearOperator, width: int, generator: torch.Generator) -> Tensor:

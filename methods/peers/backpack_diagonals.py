@@ -1,4 +1,7 @@
-"""BackPACK's diagonals, from one backward pass over a copy of the network, charged before it is made."""
+"""BackPACK's diagonals, from one backward pass over a copy of the network, charged before it is made.
+
+It makes constants in torch's default dtype, which is therefore that of the operator while it is called.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from hessbench.distributions import library
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Method
 from hessbench.methods.arguments import check_at_least
+from hessbench.methods.peers.backpack_work import curved_units, square_work
 from hessbench.methods.peers.borrowed import Borrowed, borrowed
 from hessbench.methods.peers.calling import called
+from hessbench.methods.peers.torch_layers import in_torch_layers
 from hessbench.operators import ProductKind
 from hessbench.problem import FACTOR, NETWORK
 
 _CITATION: Final = "Dangel, Kunstner and Hennig, BackPACK: Packing more into backprop, ICLR (2020), arXiv:1912.10985"
 _LIBRARY: Final = "backpack-for-pytorch"
+_MODULES: Final = ("backpack", "backpack.extensions")
 
 
 def ggn_diagonal(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator) -> Estimate:
@@ -41,10 +47,10 @@ def ggn_diagonal(op: CountingOperator, /, *, num_matvecs: int, generator: torch.
     Source:
         Dangel, Kunstner and Hennig, BackPACK (2020), arXiv:1912.10985.
     """
-    with called(generator), borrowed(op, ProductKind.GGN) as lent:
+    with called(generator, op.dtype), borrowed(op, ProductKind.GGN) as lent:
         outputs = _outputs(lent)
         check_at_least("num_matvecs", num_matvecs, outputs + 1)
-        lent.charge(outputs, ProductKind.PER_EXAMPLE_SQUARE)
+        lent.charge(outputs, ProductKind.PER_EXAMPLE_SQUARE, work=square_work(lent.copy, outputs))
         extension = library("backpack.extensions").DiagGGNExact()
         return _estimate(_diagonal(lent, extension, "diag_ggn_exact"), "DiagGGNExact()")
 
@@ -71,8 +77,8 @@ def ggn_diagonal_mc(op: CountingOperator, /, *, num_matvecs: int, generator: tor
     """
     check_at_least("num_matvecs", num_matvecs, 2)
     draws = num_matvecs - 1
-    with called(generator), borrowed(op, ProductKind.GGN) as lent:
-        lent.charge(draws, ProductKind.PER_EXAMPLE_SQUARE)
+    with called(generator, op.dtype), borrowed(op, ProductKind.GGN) as lent:
+        lent.charge(draws, ProductKind.PER_EXAMPLE_SQUARE, work=square_work(lent.copy, draws))
         extension = library("backpack.extensions").DiagGGNMC(mc_samples=draws)
         return _estimate(_diagonal(lent, extension, "diag_ggn_mc"), f"DiagGGNMC(mc_samples={draws})")
 
@@ -80,7 +86,8 @@ def ggn_diagonal_mc(op: CountingOperator, /, *, num_matvecs: int, generator: tor
 def hessian_diagonal(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator) -> Estimate:
     """BackPACK's `DiagHessian`, on a copy of the network.
 
-    It sends back the roots of the loss and, for every unit of an activation with curvature, one root of the residual.
+    It sends back the roots of the loss and, for every unit of an activation with curvature, one root of the residual,
+    with a column for either sign.
 
     Args:
         op: Hessian of a network with C outputs.
@@ -91,8 +98,8 @@ def hessian_diagonal(op: CountingOperator, /, *, num_matvecs: int, generator: to
         The diagonal (n,), exactly, and in `also` the trace.
 
     Cost:
-        A gradient, C per-example squares, and one for each unit of an activation with curvature; the last are sent
-        through the layers before theirs only, so that this is the most it can be.
+        A gradient, C per-example squares, and one for each unit of an activation with curvature, at the price of the
+        layers that they are sent through.
 
     Raises:
         ValueError: If the budget is below that.
@@ -100,10 +107,11 @@ def hessian_diagonal(op: CountingOperator, /, *, num_matvecs: int, generator: to
     Source:
         Dangel, Kunstner and Hennig, BackPACK (2020), arXiv:1912.10985.
     """
-    with called(generator), borrowed(op, ProductKind.HESSIAN) as lent:
-        columns = _outputs(lent) + _curved_units(lent)
+    with called(generator, op.dtype), borrowed(op, ProductKind.HESSIAN) as lent:
+        outputs = _outputs(lent)
+        columns = outputs + curved_units(lent.copy)
         check_at_least("num_matvecs", num_matvecs, columns + 1)
-        lent.charge(columns, ProductKind.PER_EXAMPLE_SQUARE)
+        lent.charge(columns, ProductKind.PER_EXAMPLE_SQUARE, work=square_work(lent.copy, outputs, residual=True))
         extension = library("backpack.extensions").DiagHessian()
         return _estimate(_diagonal(lent, extension, "diag_h"), "DiagHessian()")
 
@@ -112,9 +120,10 @@ def _diagonal(lent: Borrowed, extension: Any, field: str) -> Tensor:
     """The sum over the batches, each weighed by its samples where the loss is a mean."""
     backpack, copy = library("backpack"), lent.copy
     mean = getattr(copy.loss, "reduction", "mean") == "mean"
-    # Its converter traces a module that calls functions; it fails on one whose layers are not torch's own.
-    known = isinstance(copy.model, nn.Sequential)
-    model = backpack.extend(copy.model, use_converter=not known)
+    # What is not layers in a row goes through its converter, which knows torch's layers alone, and sums.
+    in_a_row = isinstance(copy.model, nn.Sequential)
+    layers = copy.model if in_a_row else in_torch_layers(copy.model, copy.batches[0][0][:1])
+    model = backpack.extend(layers, use_converter=not in_a_row)
     loss = backpack.extend(copy.loss)
     total = torch.zeros(lent.op.dim, dtype=lent.op.dtype, device=lent.op.device)
     with torch.enable_grad():
@@ -135,21 +144,6 @@ def _outputs(lent: Borrowed) -> int:
         return lent.copy.model(lent.copy.batches[0][0][:1]).shape[1]
 
 
-def _curved_units(lent: Borrowed) -> int:
-    """Units of one sample in activations whose second derivative does not vanish."""
-    curved = (nn.Tanh, nn.Sigmoid, nn.LogSigmoid, nn.ELU, nn.SELU)
-    units: list[int] = []
-    handles = [
-        module.register_forward_hook(lambda _module, _inputs, output: units.append(output[0].numel()))
-        for module in lent.copy.model.modules()
-        if isinstance(module, curved)
-    ]
-    _outputs(lent)
-    for handle in handles:
-        handle.remove()
-    return sum(units)
-
-
 def _estimate(diagonal: Tensor, asked: str) -> Estimate:
     said = {"asked": asked, "reported": "no count"}
     trace = Estimate(float(diagonal.sum(dtype=torch.float64)), diagnostics=said)
@@ -163,8 +157,9 @@ BACKPACK_GGN_DIAGONAL = Method(
     requires=(NETWORK, FACTOR),
     by_copy=True,
     citation=_CITATION,
-    version="1",
+    version="2",
     library=_LIBRARY,
+    modules=_MODULES,
 )
 BACKPACK_GGN_DIAGONAL_MC = Method(
     name="backpack-own-ggn-diagonal-mc",
@@ -173,9 +168,10 @@ BACKPACK_GGN_DIAGONAL_MC = Method(
     requires=(NETWORK, FACTOR),
     by_copy=True,
     citation=_CITATION,
-    version="1",
+    version="2",
     min_matvecs=2,
     library=_LIBRARY,
+    modules=_MODULES,
 )
 BACKPACK_HESSIAN_DIAGONAL = Method(
     name="backpack-own-hessian-diagonal",
@@ -184,6 +180,7 @@ BACKPACK_HESSIAN_DIAGONAL = Method(
     requires=(NETWORK,),
     by_copy=True,
     citation=_CITATION,
-    version="1",
+    version="2",
     library=_LIBRARY,
+    modules=_MODULES,
 )

@@ -26,20 +26,33 @@ class Borrowed:
     copy: NetworkCopy
     op: CountingOperator
 
-    def charge(self, columns: int, kind: ProductKind | None = None, samples: int | None = None) -> None:
+    def charge(
+        self, columns: int, kind: ProductKind | None = None, samples: int | None = None, work: float = 1.0
+    ) -> None:
         """Charge products before they are made.
 
         Args:
             columns: How many.
             kind: What each is; a product with the matrix by default.
             samples: Samples that one touches; all by default.
+            work: Share of its price that one takes, where they share work.
 
         Raises:
             BudgetExceeded: If they do not fit.
         """
         population = self.copy.population
         touched = population if samples is None else samples
-        self.op.charge(kind or self.copy.kind, columns, touched, population)
+        self.op.charge(kind or self.copy.kind, columns, touched, population, work)
+
+    def charge_beside(self, kind: ProductKind, passes: int = 1) -> None:
+        """Charge passes over the data that products need beside them, before they are made.
+
+        Args:
+            kind: What each is; it is no product, and so not of the budget.
+            passes: How many.
+        """
+        for _ in range(passes):
+            self.op.spending.charge_beside(kind, self.copy.population, self.copy.population)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ _TRACES: Final[dict[str, tuple[str, int]]] = {
     "hutchinson": ("hutchinson_trace", 1), "hutchpp": ("hutchpp_trace", 3), "xtrace": ("xtrace", 2),
 }  # fmt: skip
 _DIAGONALS: Final[dict[str, tuple[str, int]]] = {"hutchinson": ("hutchinson_diag", 1), "xdiag": ("xdiag", 2)}
+_MODULES: Final = ("curvlinops",)
 
 
 def trace(
@@ -160,6 +161,7 @@ CURVLINOPS_TRACE = Method(
     min_matvecs=3,
     presets=("curvlinops-trace", "curvlinops-trace[by=hutchpp]", "curvlinops-trace[by=xtrace]"),
     library=LIBRARY,
+    modules=_MODULES,
 )
 CURVLINOPS_OWN_TRACE = Method(
     name="curvlinops-own-trace",
@@ -168,7 +170,7 @@ CURVLINOPS_OWN_TRACE = Method(
     requires=(NETWORK,),
     by_copy=True,
     citation=CITATION,
-    version="1",
+    version="2",
     min_matvecs=least_own,
     presets=(
         "curvlinops-own-trace",
@@ -177,6 +179,7 @@ CURVLINOPS_OWN_TRACE = Method(
         "curvlinops-own-trace[by=xtrace,check=false]",
     ),
     library=LIBRARY,
+    modules=_MODULES,
 )
 CURVLINOPS_DIAGONAL = Method(
     name="curvlinops-diagonal",
@@ -187,6 +190,7 @@ CURVLINOPS_DIAGONAL = Method(
     min_matvecs=2,
     presets=("curvlinops-diagonal", "curvlinops-diagonal[by=xdiag]"),
     library=LIBRARY,
+    modules=_MODULES,
 )
 CURVLINOPS_OWN_DIAGONAL = Method(
     name="curvlinops-own-diagonal",
@@ -195,8 +199,9 @@ CURVLINOPS_OWN_DIAGONAL = Method(
     requires=(NETWORK,),
     by_copy=True,
     citation=CITATION,
-    version="1",
+    version="2",
     min_matvecs=least_own,
     presets=("curvlinops-own-diagonal", "curvlinops-own-diagonal[by=xdiag]"),
     library=LIBRARY,
+    modules=_MODULES,
 )

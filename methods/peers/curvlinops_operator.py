@@ -1,4 +1,8 @@
-"""curvlinops' own operator on a copy of the network, charged before each of its products and gradients."""
+"""curvlinops' own operator on a copy of the network, charged before each of its products and gradients.
+
+It keeps no graph: a block of Hessian products makes the gradient again, and one of GGN products the outputs, once to
+differentiate them forwards and once backwards.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,9 @@ CITATION: Final = (
 )
 LIBRARY: Final = "curvlinops-for-pytorch"
 
+_BESIDE: Final = {ProductKind.HESSIAN: (ProductKind.GRADIENT, 1), ProductKind.GGN: (ProductKind.FORWARD, 2)}
+"""What a block of its products makes beside them, and how often."""
+
 _CLASSES: Final = {ProductKind.HESSIAN: "HessianLinearOperator", ProductKind.GGN: "GGNLinearOperator"}
 
 
@@ -46,6 +53,7 @@ def own_operator(op: CountingOperator, *, check: bool) -> Generator[Any]:
         class ChargedMatrix(getattr(library("curvlinops"), _CLASSES[copy.kind])):  # pyright: ignore[reportUntypedBaseClass]
             def _matmat(self, M: list[Tensor]) -> list[Tensor]:
                 lent.charge(M[0].shape[-1])
+                lent.charge_beside(*_BESIDE[copy.kind])
                 return super()._matmat(M)
 
             def data_prediction_loss_gradient(self, *args: Any, **kwargs: Any) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from unittest.mock import patch
 
 import numpy as np
@@ -20,6 +20,7 @@ from hessbench.methods.peers.scipy_solvers import arpack
 from hessbench.problem import NETWORK
 
 Bounds: TypeAlias = Literal["automatic", "lanczos"]
+_MODULES: Final = ("curvlinops", "curvlinops.papyan2020traces.spectrum")
 
 
 def own_eigsh(
@@ -29,6 +30,7 @@ def own_eigsh(
     num_matvecs: int,
     generator: torch.Generator,
     tol: float = 1e-2,
+    ncv: int = 0,
     check: bool = True,
     k: int | None = None,
 ) -> Estimate:
@@ -41,6 +43,7 @@ def own_eigsh(
         num_matvecs: Most products and gradients; the check takes four of them.
         generator: Source of the start.
         tol: ARPACK's tolerance.
+        ncv: Vectors of its basis; 0, its default, for max(2 k + 1, 20).
         check: Whether its operator checks that it is deterministic when it is made, which is its default.
         k: Number of eigenvalues by magnitude, below n; 10 by default.
 
@@ -59,7 +62,7 @@ def own_eigsh(
     check_at_least("num_matvecs", num_matvecs, _least_eigsh(op.dim, k=k, check=check))
     start = torch.randn(op.dim, generator=generator, device=op.device).cpu().double().numpy()
     with called(generator), own_operator(op, check=check) as peer:
-        return arpack(peer.to_scipy(), start, num_matvecs - CHECKED * check, min(k or 10, op.dim - 1), tol)
+        return arpack(peer.to_scipy(), start, num_matvecs - CHECKED * check, min(k or 10, op.dim - 1), tol, ncv)
 
 
 def density(
@@ -69,6 +72,7 @@ def density(
     num_matvecs: int,
     generator: torch.Generator,
     steps: int = 0,
+    starts: int = 1,
     kappa: float = 3.0,
     bounds: Bounds = "automatic",
 ) -> Estimate:
@@ -79,9 +83,10 @@ def density(
 
     Args:
         op: Symmetric operator of dimension n.
-        num_matvecs: Most products, of which the Lanczos run takes `steps`.
+        num_matvecs: Most products, of which each Lanczos run takes `steps`.
         generator: Seeds the global generators it draws from.
-        steps: Its Lanczos steps (`ncv`); half of the budget by default.
+        steps: Its Lanczos steps (`ncv`); half of the budget, shared among the starts, by default.
+        starts: Its repeats with fresh starts (`num_repeats`), averaged.
         kappa: Its width of the Gaussians, above 1.
         bounds: `automatic`, its default, by ARPACK at its tolerance of 1 %; `lanczos`: handed to it, the ends of a run
             of its own `fast_lanczos` of as many steps.
@@ -90,13 +95,13 @@ def density(
         (grid, mass), its density times the step of its grid, scaled to the mass of one.
 
     Cost:
-        Unknown beforehand; twice `steps` with the bounds handed over.
+        Unknown beforehand; `steps` for each start and once more with the bounds handed over.
 
     Source:
         Dangel et al., curvlinops (2025), arXiv:2501.19183; Papyan (2020), https://jmlr.org/papers/v21/20-933.html.
     """
     with called(generator):
-        return _density(op, num_matvecs, steps, kappa, bounds)
+        return _density(op, num_matvecs, steps, starts, kappa, bounds)
 
 
 def own_density(
@@ -106,6 +111,7 @@ def own_density(
     num_matvecs: int,
     generator: torch.Generator,
     steps: int = 0,
+    starts: int = 1,
     kappa: float = 3.0,
     bounds: Bounds = "automatic",
     check: bool = True,
@@ -114,9 +120,10 @@ def own_density(
 
     Args:
         op: Hessian or GGN of a network with dimension n.
-        num_matvecs: Most products and gradients, of which the Lanczos run takes `steps`.
+        num_matvecs: Most products and gradients, of which each Lanczos run takes `steps`.
         generator: Seeds the global generators it draws from.
-        steps: Its Lanczos steps (`ncv`); half of the budget by default.
+        steps: Its Lanczos steps (`ncv`); half of the budget, shared among the starts, by default.
+        starts: Its repeats with fresh starts (`num_repeats`), averaged.
         kappa: Its width of the Gaussians, above 1.
         bounds: `automatic`, its default, by ARPACK at its tolerance of 1 %; `lanczos`: handed to it, the ends of a run
             of its own `fast_lanczos` of as many steps.
@@ -136,11 +143,12 @@ def own_density(
     """
     check_at_least("num_matvecs", num_matvecs, least_own(op.dim, check=check))
     with called(generator), own_operator(op, check=check) as peer:
-        return _density(peer, num_matvecs - CHECKED * check, steps, kappa, bounds)
+        return _density(peer, num_matvecs - CHECKED * check, steps, starts, kappa, bounds)
 
 
-def _density(peer: Any, num_matvecs: int, steps: int, kappa: float, bounds: Bounds) -> Estimate:
-    ncv = min(steps or max(num_matvecs // 2, 2), peer.shape[0])
+def _density(peer: Any, num_matvecs: int, steps: int, starts: int, kappa: float, bounds: Bounds) -> Estimate:
+    check_at_least("starts", starts, 1)
+    ncv = min(steps or max(num_matvecs // (starts + 1), 2), peer.shape[0])
     spectra = library("curvlinops.papyan2020traces.spectrum")
     # SciPy draws ARPACK's start from fresh entropy, which no seed reaches: it is handed one.
     start = np.random.standard_normal(peer.shape[0])
@@ -149,10 +157,11 @@ def _density(peer: Any, num_matvecs: int, steps: int, kappa: float, bounds: Boun
         if bounds == "lanczos":
             values, _ = spectra.fast_lanczos(peer, ncv)
             ends = float(values.min()), float(values.max())
-        grid, found = spectra.lanczos_approximate_spectrum(peer, ncv, kappa=kappa, boundaries=ends)
+        grid, found = spectra.lanczos_approximate_spectrum(peer, ncv, num_repeats=starts, kappa=kappa, boundaries=ends)
     nodes, weights = grid.double().cpu().numpy(), found.double().cpu().numpy() * float(grid[1] - grid[0])
     mass = float(weights.sum())
-    said = {"asked": f"lanczos_approximate_spectrum(ncv={ncv}, kappa={kappa:g}, bounds {bounds})", "asked_matvecs": ncv}
+    asked = f"lanczos_approximate_spectrum(ncv={ncv}, num_repeats={starts}, kappa={kappa:g}, bounds {bounds})"
+    said = {"asked": asked, "asked_matvecs": ncv * starts}
     return Estimate((nodes, weights / mass), diagnostics={**said, "reported": f"a density of mass {mass:.4f}"})
 
 
@@ -167,10 +176,11 @@ CURVLINOPS_OWN_EIGSH = Method(
     requires=(NETWORK,),
     by_copy=True,
     citation=CITATION,
-    version="1",
+    version="2",
     min_matvecs=_least_eigsh,
     presets=("curvlinops-own-eigsh", "curvlinops-own-eigsh[check=false]"),
     library=LIBRARY,
+    modules=_MODULES,
 )
 CURVLINOPS_DENSITY = Method(
     name="curvlinops-density",
@@ -181,6 +191,7 @@ CURVLINOPS_DENSITY = Method(
     min_matvecs=4,
     presets=("curvlinops-density", "curvlinops-density[bounds=lanczos]"),
     library=LIBRARY,
+    modules=_MODULES,
 )
 CURVLINOPS_OWN_DENSITY = Method(
     name="curvlinops-own-density",
@@ -189,8 +200,9 @@ CURVLINOPS_OWN_DENSITY = Method(
     requires=(NETWORK,),
     by_copy=True,
     citation=CITATION,
-    version="1",
+    version="2",
     min_matvecs=least_own,
     presets=("curvlinops-own-density", "curvlinops-own-density[bounds=lanczos]"),
     library=LIBRARY,
+    modules=_MODULES,
 )

@@ -23,6 +23,7 @@ _CITATION: Final = (
     "https://github.com/noahgolmant/pytorch-hessian-eigenthings"
 )
 _LIBRARY: Final = "hessian-eigenthings"
+_MODULES: Final = ("hessian_eigenthings", "hessian_eigenthings.operators.base")
 
 
 def lanczos(
@@ -189,6 +190,7 @@ EIGENTHINGS_LANCZOS = Method(
     min_matvecs=_least,
     presets=("eigenthings-lanczos", "eigenthings-lanczos[reorthogonalize=on]"),
     library=_LIBRARY,
+    modules=_MODULES,
 )
 EIGENTHINGS_POWER = Method(
     name="eigenthings-power",
@@ -198,6 +200,7 @@ EIGENTHINGS_POWER = Method(
     version="1",
     min_matvecs=_least,
     library=_LIBRARY,
+    modules=_MODULES,
 )
 EIGENTHINGS_TRACE = Method(
     name="eigenthings-trace",
@@ -208,6 +211,7 @@ EIGENTHINGS_TRACE = Method(
     min_matvecs=3,
     presets=("eigenthings-trace", "eigenthings-trace[by=hutchinson]"),
     library=_LIBRARY,
+    modules=_MODULES,
 )
 EIGENTHINGS_DENSITY = Method(
     name="eigenthings-density",
@@ -216,4 +220,5 @@ EIGENTHINGS_DENSITY = Method(
     citation=_CITATION,
     version="1",
     library=_LIBRARY,
+    modules=_MODULES,
 )

@@ -21,6 +21,7 @@ Stop: TypeAlias = Literal["budget", "library"]
 _CITATION: Final = "Piekenbrock, scikit-primate (2024), https://github.com/peekxc/primate"
 _LIBRARY: Final = "scikit-primate"
 _WIDE: Final = 32  # its default block
+_MODULES: Final = ("primate.lanczos", "primate.trace", "primate.estimators")
 
 
 def lanczos(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator, orth: int = 0) -> Estimate:
@@ -166,6 +167,7 @@ PRIMATE_LANCZOS = Method(
     min_matvecs=3,
     presets=("primate-lanczos", "primate-lanczos[orth=-1]"),
     library=_LIBRARY,
+    modules=_MODULES,
 )
 PRIMATE_HUTCH = Method(
     name="primate-hutch",
@@ -175,6 +177,7 @@ PRIMATE_HUTCH = Method(
     version="1",
     presets=("primate-hutch", "primate-hutch[stop=library]"),
     library=_LIBRARY,
+    modules=_MODULES,
 )
 PRIMATE_HUTCHPP = Method(
     name="primate-hutchpp",
@@ -184,6 +187,7 @@ PRIMATE_HUTCHPP = Method(
     version="1",
     min_matvecs=9,
     library=_LIBRARY,
+    modules=_MODULES,
 )
 PRIMATE_XTRACE = Method(
     name="primate-xtrace",
@@ -193,4 +197,5 @@ PRIMATE_XTRACE = Method(
     version="1",
     min_matvecs=4,
     library=_LIBRARY,
+    modules=_MODULES,
 )

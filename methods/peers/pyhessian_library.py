@@ -20,6 +20,7 @@ _CITATION: Final = (
     "Yao, Gholami, Keutzer and Mahoney, PyHessian: Neural networks through the lens of the Hessian, IEEE Big Data "
     "(2020), arXiv:1912.07145, https://github.com/amirgholami/PyHessian"
 )
+_MODULES: Final = ("pyhessian.hessian",)
 
 
 def power(
@@ -249,6 +250,7 @@ PYHESSIAN_POWER = Method(
     min_matvecs=_least_power,
     presets=("pyhessian-power", "pyhessian-power[max_iter=10000,tol=1e-06]"),
     library="pyhessian",
+    modules=_MODULES,
 )
 PYHESSIAN_OWN_POWER = Method(
     name="pyhessian-own-power",
@@ -260,6 +262,7 @@ PYHESSIAN_OWN_POWER = Method(
     version="1",
     min_matvecs=_least_own_power,
     library="pyhessian",
+    modules=_MODULES,
 )
 PYHESSIAN_TRACE = Method(
     name="pyhessian-trace",
@@ -269,6 +272,7 @@ PYHESSIAN_TRACE = Method(
     version="1",
     presets=("pyhessian-trace", "pyhessian-trace[tol=0.0]"),
     library="pyhessian",
+    modules=_MODULES,
 )
 PYHESSIAN_OWN_TRACE = Method(
     name="pyhessian-own-trace",
@@ -281,6 +285,7 @@ PYHESSIAN_OWN_TRACE = Method(
     min_matvecs=1 + SETUP,
     presets=("pyhessian-own-trace", "pyhessian-own-trace[tol=0.0]"),
     library="pyhessian",
+    modules=_MODULES,
 )
 PYHESSIAN_DENSITY = Method(
     name="pyhessian-density-eig-shim",
@@ -289,6 +294,7 @@ PYHESSIAN_DENSITY = Method(
     citation=_CITATION,
     version="1",
     library="pyhessian",
+    modules=_MODULES,
 )
 PYHESSIAN_OWN_DENSITY = Method(
     name="pyhessian-own-density-eig-shim",
@@ -300,4 +306,5 @@ PYHESSIAN_OWN_DENSITY = Method(
     version="1",
     min_matvecs=1 + SETUP,
     library="pyhessian",
+    modules=_MODULES,
 )

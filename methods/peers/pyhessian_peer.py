@@ -53,7 +53,9 @@ def own_peer(op: CountingOperator) -> Generator[tuple[Any, int]]:
 
         class ChargedPeer(module.hessian):  # pyright: ignore[reportUntypedBaseClass]
             def dataloader_hv_product(self, v: list[Tensor]) -> tuple[float, list[Tensor]]:
+                # Of several batches it keeps no graph, and makes the gradient again.
                 lent.charge(1)
+                lent.charge_beside(ProductKind.GRADIENT)
                 return super().dataloader_hv_product(v)
 
         kept_product = module.hessian_vector_product

@@ -13,12 +13,17 @@ from hessbench.method import Method
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.peers.calling import called
 
-Recovery: TypeAlias = Literal["hmt", "nystrom", "singlepass"]
+Recovery: TypeAlias = Literal["hmt", "nystrom", "singlepass", "oversampled"]
+Noise: TypeAlias = Literal["rademacher", "gaussian", "ssrft"]
+
+_PARTS: Final = {"hmt": 2, "oversampled": 3}
+"""Into how many parts products are divided, of which one is the width; 1 where it is not named."""
 
 _CITATION: Final = (
     "Fernandez, skerch: Sketched matrix decompositions for PyTorch, TMLR (2025), arXiv:2504.14701, "
     "https://github.com/andres-fr/skerch"
 )
+_MODULES: Final = ("skerch.algorithms",)
 
 
 def seigh(
@@ -28,23 +33,26 @@ def seigh(
     num_matvecs: int,
     generator: torch.Generator,
     recovery: Recovery = "hmt",
+    noise: Noise = "rademacher",
     k: int | None = None,
 ) -> Estimate:
-    """The `seigh` of skerch, a sketched eigendecomposition with sign probes, its default.
+    """The `seigh` of skerch, a sketched eigendecomposition, by default with sign probes.
 
     Args:
         op: Symmetric operator of dimension n.
         num_matvecs: Most products.
         generator: Source of its seed.
         recovery: `hmt` (its default) multiplies with the orthogonalised sketch too; `nystrom` and `singlepass` make one
-            pass.
+            pass; `oversampled` makes an inner sketch of twice the width beside.
+        noise: Probes: `rademacher`, its default, `gaussian` or `ssrft`, a subsampled Fourier transform.
         k: Number of eigenvalues, by magnitude; all it has are handed back.
 
     Returns:
         Eigenvalues, as many as the sketch is wide.
 
     Cost:
-        `hmt`: twice its width of num_matvecs // 2, in two calls; the others their width, in one call.
+        `hmt`: twice its width of num_matvecs // 2, in two calls; `oversampled`: its width of num_matvecs // 3, and what
+        is left, in two calls; the others their width, in one call.
 
     Raises:
         ValueError: If the sketch would be narrower than k.
@@ -53,16 +61,15 @@ def seigh(
         Fernandez, skerch (2025), arXiv:2504.14701.
     """
     check_at_least("num_matvecs", num_matvecs, _least_seigh(op.dim, recovery=recovery, k=k))
-    passes = 2 if recovery == "hmt" else 1
-    width = min(num_matvecs // passes, op.dim)
+    width = min(num_matvecs // _PARTS.get(recovery, 1), op.dim)
+    inner = min(num_matvecs - width, op.dim)
+    asked = f"oversampled_{inner}" if recovery == "oversampled" else recovery
     with called(generator) as seed:
         values, _ = library("skerch.algorithms").seigh(
-            op, op.device, op.dtype, width, seed=seed, recovery_type=recovery
+            op, op.device, op.dtype, width, seed=seed, noise_type=noise, recovery_type=asked
         )
-    return Estimate(
-        values.detach(),
-        diagnostics={"asked": f"seigh(outer_dims={width})", "asked_matvecs": width, "reported": "no count"},
-    )
+    said = {"asked": f"seigh(outer_dims={width}, noise_type={noise}, recovery_type={asked})", "asked_matvecs": width}
+    return Estimate(values.detach(), diagnostics={**said, "reported": "no count"})
 
 
 def hutch(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator) -> Estimate:
@@ -125,7 +132,7 @@ def _both(found: Any, asked: str, matvecs: int) -> Estimate:
 
 
 def _least_seigh(dim: int, *, recovery: Recovery, k: int | None, **_: object) -> int:
-    return (2 if recovery == "hmt" else 1) * max(4, min(k or 10, dim))
+    return _PARTS.get(recovery, 1) * max(4, min(k or 10, dim))
 
 
 SKERCH_SEIGH = Method(
@@ -137,9 +144,16 @@ SKERCH_SEIGH = Method(
     min_matvecs=_least_seigh,
     presets=("skerch-seigh", "skerch-seigh[recovery=nystrom]", "skerch-seigh[recovery=singlepass]"),
     library="skerch",
+    modules=_MODULES,
 )
 SKERCH_HUTCH = Method(
-    name="skerch-hutch", run=hutch, estimands=(Trace, Diagonal), citation=_CITATION, version="1", library="skerch"
+    name="skerch-hutch",
+    run=hutch,
+    estimands=(Trace, Diagonal),
+    citation=_CITATION,
+    version="1",
+    library="skerch",
+    modules=_MODULES,
 )
 SKERCH_XHUTCHPP = Method(
     name="skerch-xhutchpp",
@@ -150,4 +164,5 @@ SKERCH_XHUTCHPP = Method(
     min_matvecs=4,
     presets=("skerch-xhutchpp", "skerch-xhutchpp[extra=0.34]"),
     library="skerch",
+    modules=_MODULES,
 )
