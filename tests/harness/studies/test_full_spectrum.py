@@ -43,7 +43,7 @@ def test_every_pipeline_stays_within_its_total_and_deflation_finds_planted_outli
 
 
 def test_starts_and_seeds_are_said_and_a_second_run_gives_the_same_intervals(monkeypatch):
-    monkeypatch.setattr(pipelines, "STARTS", 3)
+    monkeypatch.setattr(pipelines.names, "STARTS", 3)
     records = [UnitRecord(), UnitRecord()]
     for record in records:
         pipelines.measure_intervals(record, "p", "H", SPIKED, 0)
@@ -78,7 +78,7 @@ def test_groups_that_are_judged_are_run():
 @pytest.mark.slow
 def test_a_tiny_network_gives_every_number_that_its_rules_ask_for(monkeypatch, tmp_path):
     monkeypatch.setenv("HESSBENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr(pipelines, "STARTS", 2)
+    monkeypatch.setattr(pipelines.names, "STARTS", 2)
     monkeypatch.setattr(pipelines, "TOTALS", (320,))
     monkeypatch.setattr(exact_spectra, "measure_intervals", pipelines.measure_intervals)
     group = TrainedGroup("digits-7x7", "8", per_class=10)
