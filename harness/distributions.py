@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 from warnings import catch_warnings, simplefilter
+
+PEERS_REMEDY: Final = "pip install 'hessbench[peers]'"
+"""What installs the published libraries that stand beside this one."""
 
 
 def library(module: str) -> Any:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hessbench.reports.writing import units
-from hessbench.reports.writing.drawing import RC, Picture, to_svg, writable
+from hessbench.reports.writing.drawing import RC, Picture, faint_grid, to_svg, writable
 from hessbench.reports.writing.escaping import clean, file_stem, short_hash, shorten
 from hessbench.reports.writing.folders import page_folder, templates, write_text
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, to_csv, to_markdown
@@ -126,7 +126,7 @@ def _draw_panel(axes: Axes, rows: Sequence[TimingRow], ways: Sequence[str], widt
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
     axes.tick_params(axis="x", which="both", labelsize=7.5)
     axes.set_xlabel("time of a column (gradients, log scale)", fontsize=8.5)
-    axes.grid(visible=True, axis="x", which="major", color="#E6E6E6", linewidth=0.6)
+    faint_grid(axes, "x")
     axes.set_axisbelow(True)
 
 

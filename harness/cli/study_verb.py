@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from hessbench.cli.study_plan import plan_lines
 from hessbench.ledger.environment import current_command
+from hessbench.reports.claims.gathered import study_of
+from hessbench.reports.claims.other_seeds import show_other_seeds
 from hessbench.reports.claims.study_page import claim_folder
+from hessbench.reports.writing.escaping import clean
 from hessbench.studies.calls import units_of_call
 from hessbench.studies.scale import Scale, StudySetting
 from hessbench.studies.shipped import STUDIES
-from hessbench.studies.study import Study
+from hessbench.studies.study import Study, WholeStudy
 from hessbench.studies.units import run_units
 
 _HELP: Final = "\n\n".join([
@@ -36,9 +40,25 @@ _HELP: Final = "\n\n".join([
 @click.option("--seed", type=int, default=0, show_default=True, help="Another one has other trainings and starts.")
 @click.option("--plan", "only_plan", is_flag=True, help="List what would be run and for how long; nothing is.")
 @click.option("--call", metavar="K/M", help="Run the K-th of the M calls of the plan alone.")
-def command(name: str, out: str | None, scale: str, device: str, seed: int, only_plan: bool, call: str | None) -> None:
+@click.option(
+    "--beside", multiple=True, metavar="DIR", help="Run nothing: show the verdicts of this run, from another seed, "
+    "beside those of the page in --out.",
+)  # fmt: skip
+def command(
+    name: str,
+    out: str | None,
+    scale: str,
+    device: str,
+    seed: int,
+    only_plan: bool,
+    call: str | None,
+    beside: tuple[str, ...],
+) -> None:
     """Run a study that ships and write its page."""
     study = STUDIES[name]
+    if beside:
+        _show_beside(study, out, beside)
+        return
     setting = StudySetting(Scale(scale), device, seed)
     say = partial(click.echo, err=True)
     if out is None and not only_plan:
@@ -78,6 +98,17 @@ def _run(study: Study, setting: StudySetting, out: str, call: str | None) -> Non
     else:
         page = study.write(measured, setting, folder, current_command())
         click.echo(f"{page}: {time.perf_counter() - begin:.0f} s")
+
+
+def _show_beside(study: Study | WholeStudy[Any], out: str | None, beside: Sequence[str]) -> None:
+    """Write the verdicts of a page anew, with those of other seeds."""
+    if out is None:
+        raise click.UsageError("missing option '--out', the folder of the page")
+    if study_of(Path(out)) != study.name:
+        raise ValueError(f"--out must hold a finished page of {study.name} for --beside, got {clean(Path(out).name)}")
+    unjudged = study.unjudged if isinstance(study, Study) else ()
+    found = show_other_seeds(Path(out), [Path(it) for it in beside], study.claims, unjudged)
+    click.echo(f"{out}: {found.same} of {found.rows} rows have the same verdict with seeds {', '.join(found.seeds)}")
 
 
 def _check_device(device: str) -> None:

@@ -9,7 +9,7 @@ from warnings import catch_warnings, simplefilter
 import torch
 from torch import Tensor, nn
 
-from hessbench.distributions import library
+from hessbench.distributions import PEERS_REMEDY, library
 from hessbench.operators import Multiplies, OperatorInfo, ProductKind, check_block
 from hessbench.problems.networks.inputs import Inputs
 from hessbench.problems.networks.losses import CROSS_ENTROPY
@@ -19,8 +19,6 @@ from hessbench.spending import Spending
 
 Approximation: TypeAlias = Literal["kfac", "ekfac"]
 Targets: TypeAlias = Literal["exact", "drawn", "empirical"]
-
-REMEDY: Final = "pip install 'curvlinops-for-pytorch>=3,<4'"
 
 _CLASSES: Final[dict[Approximation, str]] = {"kfac": "KFACLinearOperator", "ekfac": "EKFACLinearOperator"}
 _TYPES: Final[dict[Targets, str]] = {"exact": "type-2", "drawn": "mc", "empirical": "empirical"}
@@ -169,4 +167,4 @@ def _curvlinops() -> Any:
     try:
         return library("curvlinops")
     except ImportError as failure:
-        raise ImportError(f"K-FAC needs curvlinops, which cannot be imported ({failure}): {REMEDY}") from failure
+        raise ImportError(f"K-FAC needs curvlinops, which cannot be imported ({failure}): {PEERS_REMEDY}") from failure

@@ -7,12 +7,10 @@ from warnings import catch_warnings, simplefilter
 
 from torch import Tensor, nn
 
-from hessbench.distributions import library
+from hessbench.distributions import PEERS_REMEDY, library
 from hessbench.operators import Matmat
 from hessbench.problems.networks.losses import CROSS_ENTROPY
 from hessbench.problems.networks.network import Network
-
-REMEDY: Final = "pip install 'hessbench[peers]'"
 
 _CLASSES: Final = {"hessian": "HessianLinearOperator", "ggn": "GGNLinearOperator"}
 
@@ -48,7 +46,7 @@ def curvlinops_products(network: Network, matrix: str) -> Matmat:
     try:
         curvlinops = library("curvlinops")
     except ImportError as failure:
-        raise ImportError(f"curvlinops cannot be imported ({failure}): {REMEDY}") from failure
+        raise ImportError(f"curvlinops cannot be imported ({failure}): {PEERS_REMEDY}") from failure
     module = Flat(network)
     data = [(batch.inputs, batch.targets) for batch in network.batches]
     criterion = nn.CrossEntropyLoss(reduction="mean" if loss.mean else "sum")

@@ -31,6 +31,13 @@ class ClaimOutcome(StrEnum):
     NOT_TESTABLE = "not testable here"
 
 
+FLIPS: Final = f"{ClaimOutcome.UNDECIDED} (flips)"
+"""Verdict where another seed gives another one."""
+
+NOT_LOOKED_AT: Final = "not looked at"
+"""What the rule first committed says of a subject that was added."""
+
+
 @dataclass(frozen=True)
 class ClaimVerdict:
     """What became of a claim in one place where it was looked at.
@@ -56,6 +63,26 @@ class ClaimVerdict:
 
 
 @dataclass(frozen=True)
+class FormerRule(Generic[ResultsT]):
+    """The rule that a claim was first committed with, where it was changed after numbers had been seen.
+
+    Attributes:
+        rule: In words, as they were.
+        judge: The rule as it was, as a function; its verdicts have the subjects that those of the new rule have.
+        reason: What was seen, and why the rule was changed.
+    """
+
+    rule: str
+    judge: Callable[[ResultsT], tuple[ClaimVerdict, ...]]
+    reason: str
+
+    def __post_init__(self) -> None:
+        for name in ("rule", "reason"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} of a former rule must not be empty")
+
+
+@dataclass(frozen=True)
 class PublishedClaim(Generic[ResultsT]):
     """A published claim and how it is judged.
 
@@ -69,6 +96,7 @@ class PublishedClaim(Generic[ResultsT]):
         judge: The rule as a function of what a study measured; a verdict for each subject.
         command: Command line that measures it; empty for the one that runs its study at `scale`.
         scale: Smallest scale of the study at which it is judged; at a smaller one it is only named.
+        former: The rule first committed, where that was another one; its verdicts are told beside those of the rule.
     """
 
     title: str
@@ -80,6 +108,7 @@ class PublishedClaim(Generic[ResultsT]):
     judge: Callable[[ResultsT], tuple[ClaimVerdict, ...]]
     command: str = ""
     scale: str = "small"
+    former: FormerRule[ResultsT] | None = None
 
     def __post_init__(self) -> None:
         if self.seed not in DOCUMENTS:
@@ -92,16 +121,48 @@ class PublishedClaim(Generic[ResultsT]):
 
 
 @dataclass(frozen=True)
+class SeedVerdict:
+    """The verdict that a run from other random numbers gave."""
+
+    seed: str
+    verdict: ClaimVerdict
+
+
+@dataclass(frozen=True)
 class JudgedClaim:
-    """A claim with its verdicts, one for each subject."""
+    """A claim with its verdicts, one for each subject.
+
+    Attributes:
+        claim: The claim.
+        verdicts: By its rule.
+        former: By the rule first committed, where that was another one.
+        others: Of runs from other seeds.
+    """
 
     claim: PublishedClaim[Any]
     verdicts: tuple[ClaimVerdict, ...]
+    former: tuple[ClaimVerdict, ...] = ()
+    others: tuple[SeedVerdict, ...] = ()
+
+    def before(self, verdict: ClaimVerdict) -> ClaimVerdict | None:
+        """What the rule first committed says of the same subject; None where it did not look at it."""
+        return next((it for it in self.former if it.subject == verdict.subject), None)
+
+    def again(self, verdict: ClaimVerdict) -> tuple[SeedVerdict, ...]:
+        """What other seeds say of the same subject."""
+        return tuple(it for it in self.others if it.verdict.subject == verdict.subject)
+
+    def flips(self, verdict: ClaimVerdict) -> bool:
+        """Whether another seed gives another verdict."""
+        return any(it.verdict.outcome != verdict.outcome for it in self.again(verdict))
 
 
 def judge_all(claims: Sequence[PublishedClaim[ResultsT]], results: ResultsT) -> tuple[JudgedClaim, ...]:
-    """Judge every claim on what a study measured."""
-    return tuple(JudgedClaim(claim, claim.judge(results)) for claim in claims)
+    """Judge every claim on what a study measured, by the rule first committed too where that was another one."""
+    return tuple(
+        JudgedClaim(claim, claim.judge(results), claim.former.judge(results) if claim.former else ())
+        for claim in claims
+    )
 
 
 def command_of(study: str, claim: PublishedClaim[Any]) -> str:

@@ -9,10 +9,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from hessbench.reports.claims.claim import JudgedClaim, PublishedClaim, claims_frame, command_of, judge_all
+from hessbench.reports.claims.claim import (
+    NOT_LOOKED_AT,
+    JudgedClaim,
+    PublishedClaim,
+    claims_frame,
+    command_of,
+    judge_all,
+)
 from hessbench.reports.claims.figure import StudyFigure, StudyTable
 from hessbench.reports.claims.measured import Measured
 from hessbench.reports.claims.study_page import PageFigure, keep_figure, write_study_page
+from hessbench.reports.claims.verdicts_section import verdicts_section
 from hessbench.reports.writing.folders import write_text
 from hessbench.reports.writing.sheets import to_csv
 from hessbench.reports.writing.units import DASH
@@ -30,6 +38,7 @@ class StudyPage:
         device: Where.
         seed: From which random numbers.
         command: Command line that made it.
+        unjudged: What the document says or asks that has no verdict here, each with the reason.
     """
 
     study: str
@@ -39,6 +48,7 @@ class StudyPage:
     device: str
     seed: int
     command: str
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,6 @@ def write_claims_study(
         ValueError: If `out` is a file, or a folder that holds something other than this study.
     """
     judged = judge_all([claim for claim in claims if claim.scale in ("small", page.scale)], measured)
-    later = [claim for claim in claims if claim.scale not in ("small", page.scale)]
     frames = {"measured": measured.rows, "verdicts": verdicts_frame(page, judged)}
     frames |= {table.name: table.frame for table in tables}
     digest = hashlib.sha256(to_csv(measured.rows).encode()).hexdigest()
@@ -90,8 +99,7 @@ def write_claims_study(
         frames,
         lambda folder: {
             "page": page,
-            "claims": judged,
-            "later": [(claim, command_of(page.study, claim)) for claim in later],
+            "verdicts": verdicts_section(page.study, page.scale, page.seed, claims, judged, page.unjudged),
             "units": measured.units,
             "numbers": len(measured.rows),
             "digest": digest,
@@ -102,9 +110,16 @@ def write_claims_study(
 
 
 def verdicts_frame(page: StudyPage, judged: Sequence[JudgedClaim]) -> pd.DataFrame:
-    """A row for each verdict, with the run that it is of and the command that measures it."""
+    """A row for each verdict, with that by the rule first committed, the run, and the command that measures it."""
+    before = [it.before(verdict) for it in judged for verdict in it.verdicts]
+    rules = [it.claim.former for it in judged for _ in it.verdicts]
+    pairs = list(zip(rules, before, strict=True))
     return claims_frame(judged).assign(
         uncertainty=[verdict.uncertainty for it in judged for verdict in it.verdicts],
+        former_verdict=[(it.text if it else NOT_LOOKED_AT) if rule else "" for rule, it in pairs],
+        former_seen=[it.detail if it else "" for it in before],
+        former_rule=[rule.rule if rule else "" for rule in rules],
+        changed=[rule.reason if rule else "" for rule in rules],
         study=page.study,
         scale=page.scale,
         seed=page.seed,

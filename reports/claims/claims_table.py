@@ -9,7 +9,8 @@ from typing import Final
 
 import pandas as pd
 
-from hessbench.reports.claims.gathered import FLIPS, GatheredVerdict
+from hessbench.reports.claims.claim import FLIPS
+from hessbench.reports.claims.gathered import GatheredVerdict
 from hessbench.reports.writing.escaping import clean, markdown
 from hessbench.reports.writing.folders import templates
 from hessbench.reports.writing.sheets import to_csv
@@ -20,7 +21,7 @@ HEADS: Final = ("Document", "Claim", "Command", "Where", "Verdict", "Measured", 
 def table_cells(row: GatheredVerdict) -> tuple[str, ...]:
     """A text for each of `HEADS`."""
     place = f"{row.document}, {row.place}"
-    return (place, row.claim, row.command, row.subject, row.verdict, row.measured, row.run)
+    return (place, row.claim, row.command, row.subject, row.told, row.measured, row.run)
 
 
 def summary(rows: Sequence[GatheredVerdict]) -> str:
@@ -38,7 +39,7 @@ def as_csv(rows: Sequence[GatheredVerdict], _: str) -> str:
     """A line for each row, with every word of it."""
     names = (
         "document", "place", "claim", "sentence", "study", "subject", "verdict", "seen", "uncertainty", "scale",
-        "seeds", "command",
+        "seeds", "command", "former", "former_seen", "changed",
     )  # fmt: skip
     return to_csv(pd.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=list(names)))
 
@@ -50,7 +51,7 @@ def as_markdown(rows: Sequence[GatheredVerdict], command: str) -> str:
         "| :--- | :--- | :--- | :--- | :--- | :--- | :--- |",
         *(
             f"| {markdown(f'{row.document}, {row.place}')} | {markdown(row.claim)}: “{markdown(row.sentence)}” | "
-            f"{markdown(row.subject)} | {markdown(row.verdict)} | {markdown(row.measured)} | {markdown(row.run)} | "
+            f"{markdown(row.subject)} | {markdown(row.told)} | {markdown(row.measured)} | {markdown(row.run)} | "
             f"{markdown(row.command)} |"
             for row in rows
         ),

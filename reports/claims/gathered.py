@@ -11,13 +11,10 @@ from typing import Any, Final, cast
 
 import pandas as pd
 
-from hessbench.reports.claims.claim import ClaimOutcome, PublishedClaim, command_of
+from hessbench.reports.claims.claim import FLIPS, ClaimOutcome, PublishedClaim, command_of
 from hessbench.reports.writing.escaping import clean
 
 NOT_RUN: Final = "not run"
-FLIPS: Final = f"{ClaimOutcome.UNDECIDED} (flips)"
-"""Verdict where another seed gives another one."""
-
 _TITLE: Final = re.compile(r"<title>([a-z0-9-]+)-study\b")
 _BEGINNING: Final = 2000
 
@@ -40,6 +37,9 @@ class GatheredVerdict:
         seeds: From which random numbers, the first one first; empty where a study has its own.
         command: Command line that measures it.
         seeds_agree: How many of the further seeds gave the same verdict, and how many there were.
+        former: The verdict of the first seed by the rule first committed, where that was another one.
+        former_seen: What it was given for.
+        changed: Why the rule was changed.
     """
 
     study: str
@@ -55,11 +55,19 @@ class GatheredVerdict:
     seeds: str
     command: str
     seeds_agree: tuple[int, int] = (0, 0)
+    former: str = ""
+    former_seen: str = ""
+    changed: str = ""
 
     @property
     def outcome(self) -> str:
         """The verdict without what qualifies it."""
         return next((it for it in ClaimOutcome if self.verdict.startswith(it)), self.verdict)
+
+    @property
+    def told(self) -> str:
+        """The verdict, and that by the rule first committed where the rule was changed."""
+        return f"{self.verdict} (by the rule first committed: {self.former})" if self.former else self.verdict
 
     @property
     def run(self) -> str:
@@ -145,14 +153,23 @@ def study_of(folder: Path) -> str:
 
 
 def read_verdicts(folder: Path, known: Mapping[str, Sequence[PublishedClaim[Any]]]) -> Iterator[GatheredVerdict]:
-    """Verdicts of one folder; what an older one does not say of a claim is taken from those that are known.
+    """Verdicts of one folder, those of its own seed first, then those of others that were put beside.
 
     Raises:
         ValueError: If its verdicts are not there, or torn.
     """
-    file = folder / "verdicts.csv"
-    where = f"{clean(folder.name)}/verdicts.csv"
     study = study_of(folder)
+    files = [folder / "verdicts.csv", *sorted(folder.glob("verdicts-seed-*.csv"))]
+    return iter([row for file in files for row in read_table(file, study, known.get(study, ()))])
+
+
+def read_table(file: Path, study: str, known: Sequence[PublishedClaim[Any]]) -> list[GatheredVerdict]:
+    """Verdicts of one table; what an older one does not say of a claim is taken from those that are known.
+
+    Raises:
+        ValueError: If it is not there, or torn.
+    """
+    where = f"{clean(file.parent.name)}/{clean(file.name)}"
     try:
         text = file.read_text(encoding="utf-8")
         frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
@@ -162,11 +179,11 @@ def read_verdicts(folder: Path, known: Mapping[str, Sequence[PublishedClaim[Any]
         raise ValueError(f"{where} is torn or no table of verdicts") from failure
     if not text.endswith("\n") or not {"claim", "verdict", "seen"} <= set(frame.columns):
         raise ValueError(f"{where} is torn or no table of verdicts")
-    claims = {claim.title: claim for claim in known.get(study, ())}
+    claims = {claim.title: claim for claim in known}
     found = [_row(study, cast("dict[str, str]", row), claims) for row in frame.to_dict("records")]
     if any(it is None for it in found):
         raise ValueError(f"{where} is torn or no table of verdicts")
-    return iter(cast("list[GatheredVerdict]", found))
+    return cast("list[GatheredVerdict]", found)
 
 
 def _row(study: str, row: Mapping[str, str], claims: Mapping[str, PublishedClaim[Any]]) -> GatheredVerdict | None:
@@ -184,6 +201,8 @@ def _row(study: str, row: Mapping[str, str], claims: Mapping[str, PublishedClaim
     return GatheredVerdict(
         study, words["claim"], words["sentence"], words["document"], words["place"], words["subject"],
         words["verdict"], words["seen"], words["uncertainty"], words["scale"], words["seed"], words["command"],
+        former=words.get("former_verdict", ""), former_seen=words.get("former_seen", ""),
+        changed=words.get("changed", ""),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from hessbench.estimand.base import Array
-from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict
+from hessbench.reports.claims.claim import ClaimOutcome
 
 Size: TypeAlias = Callable[[Array], Array]
 
@@ -89,70 +89,7 @@ def at_most(value: float, borne_out: float, refuted: float) -> ClaimOutcome:
     return at_least(-value, -borne_out, -refuted)
 
 
-@dataclass(frozen=True)
-class UnitCount:
-    """How many units agree with what is claimed."""
-
-    agreeing: int
-    units: int
-
-    @property
-    def text(self) -> str:
-        """Such as `9 of 10 units`."""
-        return f"{self.agreeing} of {self.units} unit{'s' * (self.units != 1)}"
-
-    @property
-    def uncertainty(self) -> str:
-        """The 95 % interval of the share of all such units that agree, in words."""
-        if self.units == 0:
-            return ""
-        found = share_interval(self.agreeing, self.units)
-        return f"95 % interval of the share over units {found.low:.2f} to {found.high:.2f}"
-
-    def usually(self, detail: str = "", subject: str = "") -> ClaimVerdict:
-        """The verdict on what is said to hold usually, with the count and its interval."""
-        return self._verdict(usually(self.agreeing, self.units), detail, subject)
-
-    def always(self, detail: str = "", subject: str = "") -> ClaimVerdict:
-        """The verdict on what is said to hold always, with the count and its interval."""
-        return self._verdict(always(self.agreeing, self.units), detail, subject)
-
-    def _verdict(self, outcome: ClaimOutcome, detail: str, subject: str) -> ClaimVerdict:
-        seen = f"{self.text}; {detail}" if detail else self.text
-        return ClaimVerdict(outcome, seen, subject, uncertainty=self.uncertainty)
-
-
-def count_units(values: Array, low: float = -math.inf, high: float = math.inf) -> UnitCount:
-    """Count the units whose number lies from `low` to `high`, both included; NaN does not.
-
-    Args:
-        values: A number for each unit, shape (units,).
-        low: Least that agrees.
-        high: Most that agrees.
-    """
-    return UnitCount(int(((values >= low) & (values <= high)).sum()), int(values.size))
-
-
-@dataclass(frozen=True)
-class ValueInterval:
-    """A number over the units with an interval."""
-
-    low: float
-    value: float
-    high: float
-
-    @property
-    def text(self) -> str:
-        """The number."""
-        return f"{self.value:.3g}"
-
-    @property
-    def uncertainty(self) -> str:
-        """The interval in words."""
-        return f"95 % interval over units {self.low:.3g} to {self.high:.3g}"
-
-
-def share_interval(agreeing: int, units: int, level: float = 0.95) -> ValueInterval:
+def share_interval(agreeing: int, units: int, level: float = 0.95) -> tuple[float, float]:
     """Exact interval of a share, by Clopper and Pearson (1934), doi 10.1093/biomet/26.4.404.
 
     Args:
@@ -166,32 +103,15 @@ def share_interval(agreeing: int, units: int, level: float = 0.95) -> ValueInter
     if units < 1 or not 0 <= agreeing <= units:
         raise ValueError(f"agreeing must be from 0 to units, of which there is one at least, got {agreeing} of {units}")
     found = stats.binomtest(agreeing, units).proportion_ci(level, method="exact")
-    return ValueInterval(float(found.low), agreeing / units, float(found.high))
+    return float(found.low), float(found.high)
 
 
-def bootstrap_interval(
-    values: Array, statistic: Size | None = None, level: float = 0.95, draws: int = 4000, seed: int = 0
-) -> ValueInterval:
-    """A statistic over the units, its percentile interval by drawing units again.
-
-    Args:
-        values: A number for each unit, shape (units,), all finite.
-        statistic: Taken over the last axis; the median by default.
-        level: Share of the drawn statistics within the interval.
-        draws: Times the units are drawn again.
-        seed: Seed of the drawing.
-
-    Raises:
-        ValueError: If there are no units, or one has no finite number.
-    """
-    if values.size == 0 or not bool(np.isfinite(values).all()):
-        finite = int(np.isfinite(values).sum())
-        raise ValueError(f"values must hold a finite number for each unit, got {finite} of {values.size}")
-    size = typical if statistic is None else statistic
-    rng = np.random.default_rng(seed)
-    drawn = size(values[rng.integers(0, values.size, (draws, values.size))])
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return ValueInterval(float(low), float(size(values)), float(high))
+def share_uncertainty(agreeing: int, units: int) -> str:
+    """The 95 % interval of the share of all such units that agree, in words; empty where there is no unit."""
+    if units == 0:
+        return ""
+    low, high = share_interval(agreeing, units)
+    return f"share of such networks that agree within {low:.2f} to {high:.2f}, 95 %"
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def study_folder(study: str, out: Path | str) -> Generator[Path, None, None]:
     Raises:
         ValueError: As `claim_folder`.
     """
-    with page_folder(out, f"{study} study", _mark(study), own=("figures/*.svg", "figures/*.csv")) as folder:
+    own = ("figures/*.svg", "figures/*.csv", "verdicts-seed-*.csv")
+    with page_folder(out, f"{study} study", _mark(study), own=own) as folder:
         (folder / "figures").mkdir()
         yield folder
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict
 from hessbench.reports.claims.measured import Measured
-from hessbench.reports.claims.rules import always, at_most
+from hessbench.reports.claims.rules import always, at_most, share_uncertainty
 from hessbench.reports.full_spectrum.groups import (
     BY_SIZE,
     LARGE,
@@ -19,7 +19,7 @@ from hessbench.reports.full_spectrum.groups import (
     numbers,
     of_groups,
     spread,
-    usual,
+    usual_verdict,
 )
 
 LEVEL: Final = 0.05
@@ -43,7 +43,7 @@ def bulk_energy(measured: Measured) -> tuple[ClaimVerdict, ...]:
         found = of_groups(measured, measure, MAIN)
         more = agreeing(found, lambda it: it > 0.5)
         detail = f"above .5 in {more} of {len(found)} networks; {spread(numbers(found))}"
-        verdicts.append(ClaimVerdict(usual(more, len(found)), detail, subject))
+        verdicts.append(usual_verdict(more, len(found), detail, subject))
     return tuple(verdicts)
 
 
@@ -64,7 +64,7 @@ def symmetry(measured: Measured) -> tuple[ClaimVerdict, ...]:
             f"the signs {spread(numbers(p))}"
         )
         if groups is SMOOTH:
-            verdicts.append(ClaimVerdict(usual(good, len(traces)), detail, subject))
+            verdicts.append(usual_verdict(good, len(traces), detail, subject))
             continue
         # Piecewise linear in each parameter: diag(R) = 0. A larger number would be a fault of this program.
         exact = bool((np.abs(numbers(traces)) <= 1e-9).all())
@@ -83,7 +83,7 @@ def symmetry(measured: Measured) -> tuple[ClaimVerdict, ...]:
             )
         else:
             even = agreeing(p, lambda it: it > LEVEL)
-            verdicts.append(ClaimVerdict(usual(even, len(p)), f"p > .05 in {even} of {len(p)}", f"signs, {subject}"))
+            verdicts.append(usual_verdict(even, len(p), f"p > .05 in {even} of {len(p)}", f"signs, {subject}"))
     return tuple(verdicts) or (ClaimVerdict(ClaimOutcome.UNDECIDED, "no spectrum"),)
 
 
@@ -102,7 +102,7 @@ def heavy_tail(measured: Measured) -> tuple[ClaimVerdict, ...]:
         f"lognormal in {beats_lognormal}, and the lognormal to it in {loses}; exponent {spread(exponents)}, published "
         f"{PUBLISHED_EXPONENT:g}; values in the tail {spread(counts)}"
     )
-    verdicts = [ClaimVerdict(usual(both, len(er)), tail, "power law, by likelihood")]
+    verdicts = [usual_verdict(both, len(er), tail, "power law, by likelihood")]
     for measure, subject in (
         ("ks-marchenko-pastur", "not Marchenko and Pastur's"),
         ("ks-semicircle", "not a semicircle"),
@@ -110,7 +110,7 @@ def heavy_tail(measured: Measured) -> tuple[ClaimVerdict, ...]:
         found = of_groups(measured, measure, MAIN)
         far = agreeing(found, lambda it: it > FAR)
         verdicts.append(
-            ClaimVerdict(usual(far, len(found)), f"KS > .1 in {far} of {len(found)}: {spread(numbers(found))}", subject)
+            usual_verdict(far, len(found), f"KS > .1 in {far} of {len(found)}: {spread(numbers(found))}", subject)
         )
     return tuple(verdicts)
 
@@ -145,7 +145,8 @@ def negative_eigenvalues(measured: Measured) -> tuple[ClaimVerdict, ...]:
     # "In 10 of 10": one network without them refutes that they always exist.
     share = numbers(of_groups(measured, "lambda-min-share", MAIN))
     outcome = always(below, len(found))
-    return (ClaimVerdict(outcome, f"in {below} of {len(found)} networks; lambda_min / lambda_1 {spread(share)}"),)
+    detail = f"in {below} of {len(found)} networks; lambda_min / lambda_1 {spread(share)}"
+    return (ClaimVerdict(outcome, detail, uncertainty=share_uncertainty(below, len(found))),)
 
 
 def train_and_test(measured: Measured) -> tuple[ClaimVerdict, ...]:
@@ -153,7 +154,7 @@ def train_and_test(measured: Measured) -> tuple[ClaimVerdict, ...]:
     found = of_groups(measured, "test-over-train", MAIN)
     more = agreeing(found, lambda it: it > 2)
     detail = f"above 2 in {more} of {len(found)} networks: {spread(numbers(found))}"
-    return (ClaimVerdict(usual(more, len(found)), detail, "lambda_1, test over train"),)
+    return (usual_verdict(more, len(found), detail, "lambda_1, test over train"),)
 
 
 def concentration(measured: Measured) -> tuple[ClaimVerdict, ...]:

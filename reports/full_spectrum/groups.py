@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from hessbench.estimand.base import Array
-from hessbench.reports.claims.claim import ClaimOutcome
+from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict
 from hessbench.reports.claims.measured import Measured
-from hessbench.reports.claims.rules import usually
+from hessbench.reports.claims.rules import share_uncertainty, usually
+
+Decide: TypeAlias = Callable[[int, int], ClaimOutcome]
+"""A rule of counts: units that agree, and all of them."""
 
 CLASSES: Final = 10
 """Classes C of every data set here."""
@@ -100,6 +103,22 @@ def agreeing(found: dict[str, float], test: Callable[[float], bool]) -> int:
 def usual(agreeing_units: int, units: int) -> ClaimOutcome:
     """What is said to be usual, as `usually`; fewer networks than a group has decide nothing."""
     return usually(agreeing_units, units) if units >= RUNS else ClaimOutcome.UNDECIDED
+
+
+def usual_verdict(
+    agreeing_units: int, units: int, detail: str, subject: str = "", decide: Decide = usual
+) -> ClaimVerdict:
+    """The verdict on what is said to be usual, with the interval of the share of networks that agree.
+
+    Args:
+        agreeing_units: Networks that agree.
+        units: All of them.
+        detail: What was seen.
+        subject: Where it was looked at.
+        decide: The rule of counts.
+    """
+    outcome = decide(agreeing_units, units)
+    return ClaimVerdict(outcome, detail, subject, uncertainty=share_uncertainty(agreeing_units, units))
 
 
 def spread(values: Array) -> str:

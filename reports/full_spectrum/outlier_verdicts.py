@@ -10,6 +10,7 @@ import scipy.stats
 from hessbench.estimand.base import Array
 from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict
 from hessbench.reports.claims.measured import Measured
+from hessbench.reports.claims.rules import share_uncertainty
 from hessbench.reports.full_spectrum.groups import (
     BY_SIZE,
     CLASSES,
@@ -17,12 +18,14 @@ from hessbench.reports.full_spectrum.groups import (
     MAIN,
     SHALLOW,
     SMOOTH,
+    Decide,
     TrainedGroup,
     agreeing,
     numbers,
     of_groups,
     spread,
     usual,
+    usual_verdict,
 )
 
 ALIKE: Final = 0.1
@@ -36,8 +39,8 @@ _LEVEL: Final = 0.05
 _PERMUTATIONS: Final = 20_000
 
 
-def number_of_outliers(measured: Measured) -> tuple[ClaimVerdict, ...]:
-    """Whether the largest gap stands at C - 1 or C."""
+def number_of_outliers(measured: Measured, decide: Decide = usual) -> tuple[ClaimVerdict, ...]:
+    """Whether the largest gap stands at C - 1 or C; the rule of counts is `decide`."""
     verdicts: list[ClaimVerdict] = []
     for subject, groups in _subjects():
         found = of_groups(measured, "gap-place", groups)
@@ -45,13 +48,13 @@ def number_of_outliers(measured: Measured) -> tuple[ClaimVerdict, ...]:
             good = agreeing(found, lambda place: place in (CLASSES - 1, CLASSES))
             places = ", ".join(f"{place:.0f}" for place in sorted(found.values()))
             detail = f"at C - 1 or C in {good} of {len(found)} networks; places {places}"
-            verdicts.append(ClaimVerdict(usual(good, len(found)), detail, subject))
+            verdicts.append(usual_verdict(good, len(found), detail, subject, decide))
     large = measured.by_unit("gap-place", problem=LARGE)
     if large:
         good = agreeing(large, lambda place: place in (CLASSES - 1, CLASSES))
         places = ", ".join(f"{place:.0f}" for place in sorted(large.values()))
         verdicts.append(
-            ClaimVerdict(usual(good, len(large)), f"in {good} of {len(large)}; places {places}", f"{LARGE}, MNIST")
+            usual_verdict(good, len(large), f"in {good} of {len(large)}; places {places}", f"{LARGE}, MNIST", decide)
         )
     return tuple(verdicts) or _none("no spectrum")
 
@@ -63,7 +66,7 @@ def residual_without_outliers(measured: Measured) -> tuple[ClaimVerdict, ...]:
     detail = (
         f"in {good} of {len(ours)} networks; largest ratio of R {spread(numbers(ours))}; of H {spread(numbers(theirs))}"
     )
-    return (ClaimVerdict(usual(good, len(ours)), detail),)
+    return (usual_verdict(good, len(ours), detail),)
 
 
 def same_locations(measured: Measured) -> tuple[ClaimVerdict, ...]:
@@ -73,11 +76,16 @@ def same_locations(measured: Measured) -> tuple[ClaimVerdict, ...]:
     near = agreeing(found, lambda it: it <= ALIKE)
     detail = f"within {100 * ALIKE:g} % in {near} of {len(found)} networks; largest difference {spread(numbers(found))}"
     shares = of_groups(measured, "rayleigh-share", MAIN)
-    away = {unit: 1 - share for unit, share in shares.items()}
+    away = {unit: abs(1 - share) for unit, share in shares.items()}
     far = f"u^T G u / u^T H u, least of each network: {spread(numbers(shares))}"
     return (
-        ClaimVerdict(outcome, detail, "places of eigenvalues"),
-        ClaimVerdict(_between({unit: abs(it) for unit, it in away.items()}, ALIKE, APART), far, "Rayleigh share"),
+        ClaimVerdict(outcome, detail, "places of eigenvalues", uncertainty=share_uncertainty(near, len(found))),
+        ClaimVerdict(
+            _between(away, ALIKE, APART),
+            far,
+            "Rayleigh share",
+            uncertainty=share_uncertainty(agreeing(away, lambda it: it <= ALIKE), len(away)),
+        ),
     )
 
 
@@ -125,7 +133,7 @@ def spanned_by_class_means(measured: Measured) -> tuple[ClaimVerdict, ...]:
         large = measured.by_unit(measure, problem=LARGE)
         if large:
             detail += f"; {LARGE}: {spread(numbers(large))}"
-        verdicts.append(ClaimVerdict(usual(good, len(found)), detail, subject))
+        verdicts.append(usual_verdict(good, len(found), detail, subject))
     return tuple(verdicts)
 
 

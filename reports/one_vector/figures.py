@@ -48,7 +48,7 @@ def draw_exponents(results: OneVectorResults) -> Picture:
             axes.set_title(subject.replace(", ", ",\n", 1), fontsize=8.5)
             axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
             axes.set_ylim(len(names) - 0.5, -0.5)
-            axes.grid(visible=True, axis="y", color="#E6E6E6", linewidth=0.6)
+            faint_grid(axes, "y")
             axes.tick_params(labelbottom=place + _COLUMNS >= len(SUBJECTS))
         figure.supxlabel(
             "exponent of n (0: the error does not fall; dashes: -1/2; dots: the bound of the rule)", fontsize=9

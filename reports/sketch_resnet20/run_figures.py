@@ -16,15 +16,10 @@ from hessbench.reports.claims.figure import StudyFigure
 from hessbench.reports.sketch_resnet20 import named
 from hessbench.reports.sketch_resnet20.judging import power_steps
 from hessbench.reports.sketch_resnet20.readings import NetworkReadings, TopRun
-from hessbench.reports.writing.drawing import RC, to_svg
+from hessbench.reports.writing.drawing import RC, faint_grid, to_svg
 from hessbench.reports.writing.palette import GREY, INK, look
 
 _SMALL: Final = 8.5
-
-
-def grid(axes: Axes) -> None:
-    """Thin lines behind the data."""
-    axes.grid(visible=True, which="major", color=INK["grid"], linewidth=0.6)
 
 
 def convergence(net: NetworkReadings) -> StudyFigure | None:
@@ -60,7 +55,7 @@ def convergence(net: NetworkReadings) -> StudyFigure | None:
         right.set_xlabel("products with the Hessian")
         right.set_ylabel("largest error of the first 20 (%)")
         for axes in (left, right):
-            grid(axes)
+            faint_grid(axes)
         left.legend(frameon=False, fontsize=_SMALL, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
         right.legend(frameon=False, fontsize=_SMALL, loc="lower left")
         picture = to_svg(figure)
@@ -147,7 +142,7 @@ def per_eigenvalue(net: NetworkReadings) -> StudyFigure | None:
             axes.set_xlabel("number of the eigenvalue, by magnitude")
             axes.xaxis.set_major_locator(FixedLocator([1, 5, 10, 15, 20]))
             axes.set_xlim(0.3, named.K + 0.7)
-            grid(axes)
+            faint_grid(axes)
         left.legend(frameon=False, fontsize=_SMALL, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         right.legend(frameon=False, fontsize=_SMALL, loc="upper left")
         picture = to_svg(figure)
@@ -198,7 +193,7 @@ def own_time(net: NetworkReadings) -> StudyFigure | None:
         axes.set_xlim(1, 130)
         axes.set_xlabel("steps, a product each")
         axes.set_ylabel("seconds so far, here")
-        grid(axes)
+        faint_grid(axes)
         axes.legend(frameon=False, fontsize=_SMALL, loc="upper left")
         picture = to_svg(figure)
     frame = pd.concat([

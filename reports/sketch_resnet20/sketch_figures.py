@@ -17,8 +17,7 @@ from hessbench.reports.claims.measured import Measured
 from hessbench.reports.sketch_resnet20 import named
 from hessbench.reports.sketch_resnet20.pairs import AnsweredPair, pairs_of
 from hessbench.reports.sketch_resnet20.readings import NetworkReadings, texts
-from hessbench.reports.sketch_resnet20.run_figures import grid
-from hessbench.reports.writing.drawing import RC, to_svg
+from hessbench.reports.writing.drawing import RC, faint_grid, to_svg
 from hessbench.reports.writing.palette import GREY, INK, look
 
 SHOWN_SIZES: Final = (10, 20, 30, 50, 70, 100)
@@ -45,7 +44,7 @@ def cumulative(measured: Measured, net: NetworkReadings) -> StudyFigure | None:
         axes.set_ylim(0.7, 2e4)
         axes.set_xlabel("eigenvalue (unit of the loss)")
         axes.set_ylabel("number of eigenvalues above it")
-        grid(axes)
+        faint_grid(axes)
         figure.legend(loc="outside right upper", frameon=False, fontsize=_SMALL)
         picture = to_svg(figure)
     frame = pd.concat([
@@ -122,7 +121,7 @@ def by_rank(net: NetworkReadings) -> StudyFigure | None:
         axes.xaxis.set_major_locator(FixedLocator([1, 5, 10, 15, 20]))
         axes.set_xlabel("rank of the eigenvalue, by magnitude")
         axes.set_ylabel("signed error (%; linear within 10 %)")
-        grid(axes)
+        faint_grid(axes)
         figure.legend(loc="outside right upper", frameon=False, fontsize=_SMALL)
         picture = to_svg(figure)
     return StudyFigure(
@@ -166,7 +165,7 @@ def pairs(measured: Measured, net: NetworkReadings) -> StudyFigure | None:
                 axes.set_yscale("log")
                 axes.xaxis.set_minor_locator(NullLocator())
                 axes.yaxis.set_minor_locator(NullLocator())
-                grid(axes)
+                faint_grid(axes)
         panels[0][0].set_ylabel("largest error of the first 20 (%)")
         panels[1][0].set_ylabel("error of the trace (% of sum |λ|)")
         panels[1][0].set_xlabel("products of both answers")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from matplotlib import font_manager
 from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 
-from hessbench.reports.writing.palette import dark_rules
+from hessbench.reports.writing.palette import INK, dark_rules
 
 _FONT: Final = "DejaVu Sans"  # shipped with matplotlib, so that figures are the same everywhere
 FONTS: Final = 'system-ui,-apple-system,"Segoe UI","Liberation Sans",Arial,"DejaVu Sans",sans-serif'
@@ -53,9 +53,9 @@ class Picture:
     height: int
 
 
-def faint_grid(axes: Axes) -> None:
+def faint_grid(axes: Axes, axis: Literal["both", "x", "y"] = "both") -> None:
     """Thin lines behind the data, at the ticks that are named."""
-    axes.grid(visible=True, which="major", color="#E6E6E6", linewidth=0.6)
+    axes.grid(visible=True, axis=axis, which="major", color=INK["grid"], linewidth=0.6)
 
 
 def set_limits(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:

@@ -31,7 +31,6 @@ TOTALS: Final = (80, 160, 320, 640)
 """Totals of products at which the pipelines stand side by side."""
 
 STEPS: Final = 256
-STARTS: Final = 20
 _LANCZOS: Final = 40
 _SIMULTANEOUS: Final = 10 * 4
 _GHOST: Final = 1e-10
@@ -136,13 +135,13 @@ def measure_intervals(record: UnitRecord, problem: str, matrix: str, values: Arr
     bound = values.size * 2.0**-52 * float(np.abs(values).max())
     for margins in ("recurrence", "explicit"):
         generator = make_generator(derive_seed("full-spectrum interval starts", problem, matrix, margins, str(run)))
-        beyond = np.empty(STARTS)
-        for start in range(STARTS):
+        beyond = np.empty(names.STARTS)
+        for start in range(names.STARTS):
             found = normalise(op, generator=generator, margins=margins)
             beyond[start] = outside_share(values, found.low, found.high, bound)
         where = f"{problem}, {matrix}"
         record.add("interval-misses", int((beyond > 0).sum()), problem=where, method=margins)
-        record.add("interval-starts", STARTS, problem=where, method=margins)
+        record.add("interval-starts", names.STARTS, problem=where, method=margins)
         record.add("interval-worst", float(beyond.max()), problem=where, method=margins)
 
 

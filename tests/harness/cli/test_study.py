@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from hessbench.cli import main, study_verb
-from hessbench.reports.claims.claim import ClaimVerdict, PublishedClaim
+from hessbench.reports.claims.claim import ClaimVerdict, FormerRule, PublishedClaim
 from hessbench.reports.claims.figure import StudyTable
-from hessbench.reports.claims.rules import count_units
+from hessbench.reports.claims.rules import share_uncertainty, usually
 from hessbench.reports.claims.study_page import claim_folder
 from hessbench.studies.shipped import STUDIES
 from hessbench.studies.study import Study, WholeStudy
@@ -84,15 +84,20 @@ class Done(list):
 
 
 def judge(measured):
-    count = count_units(measured.values("size"), low=1)
-    return (ClaimVerdict(count.usually().outcome, count.text, uncertainty=count.uncertainty),)
+    sizes = measured.values("size")
+    large, all_of_them = int((sizes >= 1).sum()), sizes.size
+    seen = f"{large} of {all_of_them} units"
+    return (ClaimVerdict(usually(large, all_of_them), seen, uncertainty=share_uncertainty(large, all_of_them)),)
 
 
 @pytest.fixture
 def done(monkeypatch):
     """Runs of a study of four units of 200 s each, by prediction, that stands beside those that ship."""
     done = Done()
-    claim = PublishedClaim("It grows", "it grows", "001", "section 3", "Size.", "9 of 10 are 1.", judge)
+    claim = PublishedClaim(
+        "It grows", "it grows", "001", "section 3", "Size.", "9 of 10 are 1.", judge,
+        former=FormerRule("All are 1.", judge, "One in ten may be small."),
+    )  # fmt: skip
     study = Study(
         name="sketch", title="what grows", summary="Two minutes on two cores.", introduction=("Why.",), claims=(claim,),
         units=lambda setting: [Unit(f"run={run}", partial(measure, run, done), 200.0) for run in setting.runs(4)],
@@ -174,3 +179,37 @@ def test_a_study_in_one_piece_says_that_it_has_one_setting(monkeypatch, tmp_path
         assert finished.exit_code == 2
         assert f"{name} is run in one piece" in finished.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_verdicts_of_another_seed_are_shown_beside_and_one_that_flips_is_undecided(done, tmp_path):
+    run_study("--out", tmp_path / "first")
+    run_study("--out", tmp_path / "second", "--seed", 1)
+    before = (tmp_path / "first" / "index.html").read_text()
+    code, said = run_study("--out", tmp_path / "first", "--beside", tmp_path / "second")
+    assert (code, len(done)) == (0, 8)
+    assert "0 of 1 rows have the same verdict with seeds 1" in said
+    page = (tmp_path / "first" / "index.html").read_text()
+    for told in ("undecided (flips)", "3 of 4 units", "4 of 4 units", "verdicts-seed-1.csv", "First committed:"):
+        assert told in page
+    assert page.partition("<h2>Sizes</h2>")[2] == before.partition("<h2>Sizes</h2>")[2]
+    rows = CliRunner().invoke(main, ["claims", str(tmp_path / "first"), "--format", "csv"]).output
+    assert "seed 0: undecided, 3 of 4 units" in rows
+    assert "seed 1: borne out, 4 of 4 units" in rows
+    run_study("--out", tmp_path / "first", "--beside", tmp_path / "second")
+    assert (tmp_path / "first" / "index.html").read_text() == page
+
+
+@pytest.mark.parametrize(
+    ("beside", "says"),
+    [("first", "from other seeds than 0"), ("medium", "at scale small"), ("nothing", "nothing does not")],
+)
+def test_a_run_that_is_no_other_seed_is_refused_and_the_page_stays(done, tmp_path, beside, says):
+    run_study("--out", tmp_path / "first")
+    run_study("--out", tmp_path / "medium", "--scale", "medium", "--seed", 1)
+    page = (tmp_path / "first" / "index.html").read_bytes()
+    code, said = run_study("--out", tmp_path / "first", "--beside", tmp_path / beside)
+    assert code == 2
+    assert says in " ".join(said.split())
+    assert (tmp_path / "first" / "index.html").read_bytes() == page
+    code, said = run_study("--out", tmp_path / "other", "--beside", tmp_path / "first")
+    assert (code, "--out must hold a finished page of sketch" in " ".join(said.split())) == (2, True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from hessbench.distributions import PEERS_REMEDY
 from hessbench.operators import ProductKind, to_dense
 from hessbench.problems.curvature import kronecker
 from hessbench.problems.curvature.kronecker import kronecker_operator
@@ -17,7 +18,7 @@ from hessbench.problems.user_model.from_model import from_model
 from hessbench.spending import Spending
 
 needs_library = pytest.mark.skipif(
-    importlib.util.find_spec("curvlinops") is None, reason=f"curvlinops is not installed: {kronecker.REMEDY}"
+    importlib.util.find_spec("curvlinops") is None, reason=f"curvlinops is not installed: {PEERS_REMEDY}"
 )
 
 
@@ -112,7 +113,7 @@ def test_without_the_library_the_package_to_install_is_named(monkeypatch):
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(kronecker, "library", missing)
-    with pytest.raises(ImportError, match="pip install 'curvlinops-for-pytorch"):
+    with pytest.raises(ImportError, match=r"pip install 'hessbench\[peers\]'"):
         kronecker_operator(network_of(problem_on(2)))
 
 

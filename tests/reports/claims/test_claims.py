@@ -7,22 +7,20 @@ from scipy import stats
 from hessbench.reports.claims.claim import (
     ClaimOutcome,
     ClaimVerdict,
+    FormerRule,
     PublishedClaim,
     claims_frame,
     command_of,
     judge_all,
 )
 from hessbench.reports.claims.rules import (
-    UnitCount,
-    ValueInterval,
     always,
     at_least,
     at_most,
-    bootstrap_interval,
-    count_units,
     deviation,
     fitted_exponent,
     share_interval,
+    share_uncertainty,
     typical,
     usually,
 )
@@ -122,46 +120,37 @@ def test_always_is_refuted_by_one_counter_example(agreeing, units, outcome):
     assert always(agreeing, units) == outcome
 
 
-def test_units_are_counted_within_bounds_and_nan_does_not_agree():
-    values = np.array([1.0, 2.0, 3.0, np.nan])
-    assert count_units(values, low=2) == UnitCount(2, 4)
-    assert count_units(values, high=2) == UnitCount(2, 4)
-    assert count_units(values, 1.5, 2.5).text == "1 of 4 units"
-    assert count_units(np.array([1.0])).text == "1 of 1 unit"
-
-
-def test_a_count_gives_verdicts_with_its_exact_interval():
+def test_the_share_of_agreeing_units_has_its_exact_interval_in_words():
     # Of 10 of 10 the lower end is 0.025^(1/10).
-    verdict = UnitCount(10, 10).usually("overlap >= 0.9", "width 32")
-    assert (verdict.outcome, verdict.subject) == ("borne out", "width 32")
-    assert verdict.detail == "10 of 10 units; overlap >= 0.9"
-    assert verdict.uncertainty == f"95 % interval of the share over units {0.025**0.1:.2f} to 1.00"
-    assert UnitCount(9, 10).always().outcome == "refuted"
-    assert UnitCount(0, 0).usually().uncertainty == ""
+    assert share_uncertainty(10, 10) == f"share of such networks that agree within {0.025**0.1:.2f} to 1.00, 95 %"
+    assert share_uncertainty(0, 0) == ""
 
 
 def test_an_exact_interval_covers_at_least_as_often_as_it_says():
     probability = stats.binom.pmf(np.arange(11), 10, 0.3)
     intervals = [share_interval(agreeing, 10) for agreeing in range(11)]
-    assert sum(p for p, it in zip(probability, intervals, strict=True) if it.low <= 0.3 <= it.high) >= 0.95
+    covered = [low <= 0.3 <= high for low, high in intervals]
+    assert probability[covered].sum() >= 0.95
     with pytest.raises(ValueError, match="agreeing must be from 0 to units"):
         share_interval(0, 0)
 
 
-def test_the_bootstrap_of_a_mean_is_as_wide_as_its_normal_interval():
-    values = np.random.default_rng(5).standard_normal(200)
-    found = bootstrap_interval(values, lambda x: x.mean(axis=-1))
-    half = 1.96 * values.std() / 200**0.5
-    # 4000 draws leave the quantiles a standard error of some 3 % of the half width.
-    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.12)
-    assert found.value == values.mean()
-    assert bootstrap_interval(np.full(5, 2.0)) == ValueInterval(2.0, 2.0, 2.0)
+def test_a_rule_that_was_changed_is_judged_beside_the_new_one_subject_by_subject():
+    def as_it_was(n):
+        return (ClaimVerdict(at_least(n, 9, 8), f"{n} then", "here"),)
 
-
-@pytest.mark.parametrize("values", [[], [1.0, np.nan], [np.inf]])
-def test_units_without_a_finite_number_have_no_bootstrap(values):
-    with pytest.raises(ValueError, match="finite number for each unit"):
-        bootstrap_interval(np.array(values))
+    changed = claim(
+        judge=lambda n: (ClaimVerdict(at_least(n, 2, 1), f"{n}", "here"), ClaimVerdict(at_least(n, 2, 1), "", "new")),
+        former=FormerRule("Borne out above 9.", as_it_was, "It could not be met."),
+    )
+    judged = judge_all([changed], 3)[0]
+    here, new = judged.verdicts
+    assert here.outcome == "borne out"
+    assert (judged.before(here).outcome, judged.before(here).detail) == ("refuted", "3 then")
+    assert judged.before(new) is None
+    assert judge_all([claim()], 3)[0].former == ()
+    with pytest.raises(ValueError, match="reason of a former rule"):
+        FormerRule("r", as_it_was, " ")
 
 
 def test_what_measures_a_claim_is_its_own_command_or_that_of_its_study_at_its_scale():

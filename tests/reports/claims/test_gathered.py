@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from hessbench.reports.claims.claim import ClaimOutcome, ClaimVerdict, PublishedClaim, judge_all
+from hessbench.reports.claims.claim import FLIPS, ClaimOutcome, ClaimVerdict, PublishedClaim, judge_all
 from hessbench.reports.claims.claims_page import StudyPage, verdicts_frame
 from hessbench.reports.claims.claims_table import TABLE_FORMATS, summary, table_cells
-from hessbench.reports.claims.gathered import FLIPS, gather
+from hessbench.reports.claims.gathered import gather
 from hessbench.reports.writing.sheets import to_csv
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hessbench.reports.claims.claim import judge_all
 from hessbench.reports.claims.measured import measured_of
 from hessbench.reports.full_spectrum.groups import BY_SIZE, LARGE, MAIN, SHALLOW, SMOOTH, of_groups
 from hessbench.reports.full_spectrum.method_verdicts import BUDGET, BY_LANCZOS, KPM, PLAIN, at_budget
@@ -104,3 +105,66 @@ def test_groups_are_told_apart_by_their_names():
     rows = [*main("gap-place", range(10)), {"unit": "x", "problem": LARGE, "measure": "gap-place", "value": 3}]
     assert list(of_groups(measured_of(rows), "gap-place", MAIN).values()) == list(range(10))
     assert BY_LANCZOS != PLAIN
+
+
+def before(title, rows):
+    """Verdicts by the rule first committed, by their subject."""
+    (judged,) = judge_all([next(it for it in CLAIMS if it.title == title)], measured_of(rows))
+    assert judged.former
+    return {it.subject: judged.before(it) for it in judged.verdicts}
+
+
+def test_two_networks_bore_a_claim_out_by_the_first_rule_and_decide_nothing_now():
+    rows = [{"unit": f"u{run}", "problem": LARGE, "measure": "gap-place", "value": 9} for run in range(2)]
+    rows += main("gap-place", [9] * 10)
+    title, subject = "As many outliers as classes", f"{LARGE}, MNIST"
+    assert str(verdicts(title, rows)[subject].outcome) == "undecided"
+    assert str(before(title, rows)[subject].outcome) == "borne out"
+    assert {str(it.outcome) for it in before(title, rows).values()} == {"borne out"}
+
+
+def test_errors_that_are_rounding_were_compared_by_the_first_rule_and_the_nearest_value_was_not():
+    title = "Deflation detects outliers and resolves the bulk"
+    rows = main(at_budget("outlier-error", BUDGET), [1e-11] * 10, BY_LANCZOS)
+    rows += main(at_budget("outlier-error", BUDGET), [1e-10] * 10, PLAIN)
+    read, nearest = (f"outliers, {how}: {BY_LANCZOS}" for how in ("the first C read", "the nearest value"))
+    assert str(verdicts(title, rows)[read].outcome) == "undecided"
+    assert str(before(title, rows)[read].outcome) == "borne out"
+    assert before(title, rows)[nearest] is None
+
+
+def test_fewer_starts_than_were_meant_decide_by_the_first_rule_where_one_misses_only():
+    title, margin = "NORMALIZATION brings the spectrum into [-1, 1]", "margin: explicit"
+
+    def rows(misses, starts):
+        found = {"interval-misses": misses, "interval-starts": starts, "interval-worst": 0.0}
+        return [{"unit": "u", "method": "explicit", "measure": name, "value": it} for name, it in found.items()]
+
+    told = [str(before(title, rows(*counts))[margin].outcome) for counts in ((0, 20), (0, 100), (1, 20))]
+    assert told == ["undecided", "borne out", "refuted"]
+
+
+def costs(name, sizes, power):
+    return [
+        {"unit": "u", "problem": f"{name}={size}", "measure": "lanczos-seconds", "value": factor * size**power}
+        for size in sizes
+        for factor in (1.0, 1.02, 0.99)
+    ]
+
+
+def test_seconds_are_linear_in_each_size_by_its_own_exponent():
+    rows = costs("M", (32, 256), 1.0) + costs("N", (100, 800), 1.3) + costs("p", (1000, 2000), 2.0)
+    found = verdicts("Without reorthogonalisation Lanczos takes O(M N p)", rows)
+    assert {name: str(it.outcome) for name, it in found.items()} == {
+        "steps M": "borne out", "images N": "undecided", "parameters p": "refuted",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("most", "outcome"), [(4, "borne out"), (5, "refuted"), (None, "undecided")])
+def test_vectors_that_grow_with_the_steps_refute_that_three_are_saved(most, outcome):
+    held = {32: 4} | ({256: most} if most else {})
+    rows = [
+        {"unit": "u", "problem": f"M={steps}", "method": "none", "measure": "vectors-alive", "value": number}
+        for steps, number in held.items()
+    ]
+    assert str(verdicts("Three vectors are saved", rows)[""].outcome) == outcome
