@@ -27,6 +27,7 @@ from hessbench.running.suite import Selection
 @click.option("--retry", default="", help="Statuses to run again, as in timeout,oom-host.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DIR/report at the end.")
 @click.option("--strict", is_flag=True, help="Exit with code 1 where a cell failed; a skipped cell is no failure.")
+@click.option("--sealed", is_flag=True, help="Run each method in a process from which nothing leads to its operator.")
 @click.option("--prices/--no-prices", default=True, show_default=True, help="Measure the price of products up to 10^7.")
 def command(
     suite: str,
@@ -43,6 +44,7 @@ def command(
     retry: str,
     report: bool,
     strict: bool,
+    sealed: bool,
     prices: bool,
 ) -> None:
     """Run a suite (a name or a TOML file) and print its cost ledger.
@@ -62,6 +64,7 @@ def command(
         retry=retry_statuses([text for text in retry.split(",") if text]),
         shard=parse_shard(shard),
         prices=prices,
+        sealed=sealed,
     )
     folder = out or f"runs/{loaded.name}"
     console, log = Console(), Console(stderr=True)

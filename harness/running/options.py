@@ -21,6 +21,7 @@ class Options:
         shard: Number of this shard, from 1, and of shards.
         prices: Whether the prices of products at other dimensions are measured.
         references: Whether references are made that neither the folder nor the cache holds.
+        sealed: Whether methods run in processes of their own, from which nothing leads to the operator or its count.
         weigh: Work of a cell, for the time that is left; its products times the dimension by default.
     """
 
@@ -31,4 +32,5 @@ class Options:
     shard: tuple[int, int] = (1, 1)
     prices: bool = True
     references: bool = True
+    sealed: bool = False
     weigh: Weigh | None = None

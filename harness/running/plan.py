@@ -42,6 +42,7 @@ class PlannedCell:
         bound: Its method, with the estimand.
         skip_reason: Why it will not; empty where it will.
         spans: Whether its largest budget is the dimension by the suite's own words, "n".
+        sealed: Whether its method is to run in a process of its own.
     """
 
     cell: Cell
@@ -49,6 +50,7 @@ class PlannedCell:
     bound: BoundMethod
     skip_reason: str = ""
     spans: bool = False
+    sealed: bool = False
 
     @property
     def beside(self) -> list[str]:

@@ -28,6 +28,7 @@ from hessbench.running.progress import Reporter, Silent
 from hessbench.running.remaining import Remaining
 from hessbench.running.rows import Context, outcome_rows, skipped_row
 from hessbench.running.run_folder import RunFolder, Standing
+from hessbench.running.sealed import sealed
 from hessbench.running.suite import Suite
 from hessbench.running.summary import Summary
 from hessbench.running.truth import ReferenceLimits, find_truth
@@ -69,6 +70,8 @@ def run(
     teller = reporter or Silent()
     prepare(loaded, known, teller.phase)
     planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
+    if chosen.sealed:
+        planned = sealed(planned, known, forked=catalog is not None)
     if any(entry.cell.device.startswith("cuda") for entry in planned) and not torch.cuda.is_available():
         raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
     if catalog and any(entry.cell.threads > 1 for entry in planned):
@@ -112,6 +115,7 @@ class _Run:
             spawn=not device.startswith("cpu"),
             catalog=catalog,
             private=out.resolve(),
+            sealed=options.sealed,
         )
 
     def go(self) -> Summary:
@@ -149,7 +153,8 @@ class _Run:
 
     def _context(self, planned: PlannedCell, contended: bool) -> Context:
         label, spans = self._suite.label, planned.spans
-        return Context(planned.cell, label, self._environment, planned.problem, planned.bound, contended, spans)
+        planned_for = planned.problem, planned.bound
+        return Context(planned.cell, label, self._environment, *planned_for, contended, spans, planned.sealed)
 
     def _write_skips(self, folder: RunFolder) -> None:
         for planned in self._planned:
@@ -221,7 +226,7 @@ class _Run:
                 self._claims[planned.cell.id] = claim
                 started[planned.cell.id] = planned
                 most = self._largest[conditions_of(planned.cell)]
-                job = CellJob(planned.cell, self._is_contended(planned.cell), most)
+                job = CellJob(planned.cell, self._is_contended(planned.cell), most, planned.sealed)
                 pool.hand_out(job, memory=planned.cell.pass_ == MEMORY)
             outcomes = pool.wait(_TURN_S) if pool.running else []
             self._tell_progress(pool)

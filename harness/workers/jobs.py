@@ -16,6 +16,7 @@ from hessbench.estimand import parse_estimand
 from hessbench.laws.checks import check_method
 from hessbench.ledger.record import Status
 from hessbench.redact import redact
+from hessbench.sealing.door import Door
 from hessbench.workers.messages import (
     CellJob,
     ConformanceJob,
@@ -40,6 +41,7 @@ def perform(
     emit: Emit,
     on_charge: Callable[[int], None],
     on_built: Callable[[], None] | None = None,
+    door: Door | None = None,
 ) -> None:
     """Do one job, emitting what it has to say; the last message is an `End`.
 
@@ -49,9 +51,10 @@ def perform(
         emit: Receives every message.
         on_charge: Told the products that a cell has spent so far.
         on_built: Called before anything of a method runs, when what may be named by a relative path has been read.
+        door: The way to the method of a sealed cell.
     """
     if isinstance(job, CellJob):
-        _cell(job, catalog, emit, on_charge, on_built)
+        _cell(job, catalog, emit, on_charge, on_built, door)
         return
     busy = Stopwatch()
     busy.start()
@@ -70,13 +73,16 @@ def _cell(
     emit: EmitCell,
     on_charge: Callable[[int], None],
     on_built: Callable[[], None] | None,
+    door: Door | None,
 ) -> None:
     """Run a cell; arguments as those of `execute`."""
     # The answer is not for whoever looks around in this process.
     cell = job.cell
     problem = replace(catalog.problem(cell.problem), references={})
     bound = catalog.method(cell.method, parse_estimand(cell.estimand))
-    execute(cell, problem, bound, emit, on_charge, on_built, num_products=job.num_products)
+    if door is not None:
+        door.plugin = catalog.file_of(cell.method)
+    execute(cell, problem, bound, emit, on_charge, on_built, num_products=job.num_products, door=door)
 
 
 def _said(

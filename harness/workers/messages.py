@@ -36,11 +36,13 @@ class CellJob:
         contended: Whether other work runs on the machine as it begins.
         num_products: The largest budget that its run spends on the problem under the cell's conditions, by which the
             problem may choose how it multiplies; None for that of the cell.
+        sealed: Whether its method runs in a process of its own.
     """
 
     cell: Cell
     contended: bool = False
     num_products: int | None = None
+    sealed: bool = False
 
     @property
     def timeout_s(self) -> float | None:

@@ -195,6 +195,16 @@ def shared_files_bytes(since: float) -> int:
     return total
 
 
+def let_go_of(folder: Path) -> None:
+    """Put nothing in the place of every open file in a folder, such as the ledger; its object must not find another."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.readlink().is_relative_to(folder):
+                os.dup2(null, int(entry.name), inheritable=False)
+    os.close(null)
+
+
 def memory_left() -> float:
     """Fraction of the memory this process may use that is still free: the machine's, or the control group's."""
     machine = psutil.virtual_memory()
