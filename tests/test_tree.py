@@ -34,7 +34,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "cells": ("protocol", "definitions", "ledger", "sealing"),
     "laws": ("protocol", "definitions"),
     "workers": ("protocol", "definitions", "catalog", "ledger", "cells", "laws", "sealing"),
-    "running": ("protocol", "definitions", "catalog", "ledger", "cells", "workers"),
+    "running": ("protocol", "definitions", "catalog", "ledger", "cells", "workers", "sealing"),
     "package": ("protocol", "definitions", "catalog", "ledger", "running"),
     "problems.parameters": ("protocol", "definitions"),
     "problems.networks": ("protocol", "definitions", "problems.parameters"),

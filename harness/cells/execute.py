@@ -30,10 +30,8 @@ from hessbench.method import BoundMethod
 from hessbench.operators import info_of
 from hessbench.problem import Problem
 from hessbench.redact import redact
-from hessbench.sealing.confinement import hide_memory
 from hessbench.sealing.door import Door
 from hessbench.sealing.endings import BrokenProtocol, MethodRaised
-from hessbench.sealing.introduction import Introduction
 
 _ALTERED: Final = "the operator's products changed during the run: the method altered its input"
 
@@ -95,9 +93,6 @@ def execute(
 
     try:
         torch.set_num_threads(cell.threads)
-        if door is not None:
-            hide_memory()
-            door.introduce(_introduction(cell, problem, bound, door.plugin))
         keeps = KeptMeter(device)
         busy.start()
         with step("build"):
@@ -173,21 +168,6 @@ def classify(failure: Exception) -> tuple[Status, str]:
     frames = traceback.extract_tb(failure.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
     return Status.ERROR, redact(f"{type(failure).__name__}: {failure}{where}")
-
-
-def _introduction(cell: Cell, problem: Problem, bound: BoundMethod, plugin: str) -> Introduction:
-    """What the method's process is told: nothing of the problem but what `plan` would show of any of its size."""
-    return Introduction(
-        method=str(bound.spec),
-        estimand=bound.estimand.spec,
-        dim=problem.dim,
-        dtype=cell.dtype,
-        device=cell.device,
-        threads=cell.threads,
-        traits=problem.traits,
-        known_low=bound.known_low,
-        plugin=plugin,
-    )
 
 
 def _costs_of(run: CountedRun, last: Costs | None) -> Costs:

@@ -15,6 +15,7 @@ class Options:
 
     Attributes:
         plugins: Plugin files.
+        trusted: Plugin files that a sealed run imports beside the operator, as problems must be; elsewhere, more.
         conditions: Overrides of device, dtype, threads, timeout and memory cap.
         jobs: Cells at once; more than one makes every time contended.
         retry: Statuses to run again.
@@ -34,3 +35,4 @@ class Options:
     references: bool = True
     sealed: bool = False
     weigh: Weigh | None = None
+    trusted: tuple[str, ...] = ()

@@ -6,13 +6,14 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
 
 import torch
 
-from hessbench.catalog import Catalog, load_catalog
+from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY, Cell
 from hessbench.ledger.environment import capture, environment_hash, is_loaded
 from hessbench.ledger.reading import LedgerTail
@@ -21,6 +22,7 @@ from hessbench.ledger.stored_references import Truth
 from hessbench.ledger.writing import LedgerWriter
 from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
 from hessbench.running.cell_prices import remembered
+from hessbench.running.described import catalog_for, trusted_files
 from hessbench.running.options import Options as Options
 from hessbench.running.plan import PlannedCell, conditions_of, largest_budgets, plan, prepare, shard
 from hessbench.running.pricing import measure_prices
@@ -66,17 +68,17 @@ def run(
     """
     chosen = options or Options()
     loaded = suite if isinstance(suite, Suite) else Suite.load(suite)
-    known = catalog or load_catalog(chosen.plugins)
-    teller = reporter or Silent()
-    prepare(loaded, known, teller.phase)
-    planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
-    if chosen.sealed:
-        planned = sealed(planned, known, forked=catalog is not None)
-    if any(entry.cell.device.startswith("cuda") for entry in planned) and not torch.cuda.is_available():
-        raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
-    if catalog and any(entry.cell.threads > 1 for entry in planned):
-        raise ValueError("threads must be 1 where cells are forked from the caller; register the functions in a plugin")
-    return _Run(loaded, planned, Path(out), chosen, teller, catalog=catalog).go()
+    with nullcontext(catalog) if catalog else catalog_for(chosen, Path(out)) as known:
+        teller = reporter or Silent()
+        prepare(loaded, known, teller.phase)
+        planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
+        if chosen.sealed:
+            planned = sealed(planned, known, forked=catalog is not None)
+        if any(entry.cell.device.startswith("cuda") for entry in planned) and not torch.cuda.is_available():
+            raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
+        if catalog and any(entry.cell.threads > 1 for entry in planned):
+            raise ValueError("threads must be 1 where cells are forked from the caller; register them in a plugin")
+        return _Run(loaded, planned, Path(out), chosen, teller, catalog=catalog).go()
 
 
 @final
@@ -110,7 +112,7 @@ class _Run:
         self._facts = capture(device)
         self._environment = environment_hash(self._facts)
         self._config = WorkerConfig(
-            plugins=options.plugins,
+            plugins=trusted_files(options),
             modules=tuple(sorted({module for entry in self._todo for module in entry.problem.modules})),
             spawn=not device.startswith("cpu"),
             catalog=catalog,
@@ -152,9 +154,8 @@ class _Run:
         return self._options.jobs > 1 or is_loaded(cell.threads)
 
     def _context(self, planned: PlannedCell, contended: bool) -> Context:
-        label, spans = self._suite.label, planned.spans
-        planned_for = planned.problem, planned.bound
-        return Context(planned.cell, label, self._environment, *planned_for, contended, spans, planned.sealed)
+        found = planned.problem, planned.bound, contended, planned.spans, planned.sealed
+        return Context(planned.cell, self._suite.label, self._environment, *found)
 
     def _write_skips(self, folder: RunFolder) -> None:
         for planned in self._planned:
@@ -226,7 +227,7 @@ class _Run:
                 self._claims[planned.cell.id] = claim
                 started[planned.cell.id] = planned
                 most = self._largest[conditions_of(planned.cell)]
-                job = CellJob(planned.cell, self._is_contended(planned.cell), most, planned.sealed)
+                job = CellJob(planned.cell, self._is_contended(planned.cell), most, planned.sealed, planned.plugin)
                 pool.hand_out(job, memory=planned.cell.pass_ == MEMORY)
             outcomes = pool.wait(_TURN_S) if pool.running else []
             self._tell_progress(pool)

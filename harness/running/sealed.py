@@ -39,7 +39,7 @@ def sealed(planned: Sequence[PlannedCell], catalog: Catalog, *, forked: bool) ->
 def _sealed(entry: PlannedCell, catalog: Catalog) -> PlannedCell:
     method = entry.bound.method
     if NETWORK not in method.requires:
-        return replace(entry, sealed=True)
+        return replace(entry, sealed=True, plugin=catalog.file_of(entry.cell.method))
     is_shipped = not catalog.file_of(entry.cell.method) and str(function_of(method.run).__module__).startswith(_SHIPPED)
     if is_shipped:
         return entry

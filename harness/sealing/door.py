@@ -6,6 +6,7 @@ import secrets
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, cast, final
 
 import torch
@@ -14,7 +15,10 @@ from torch import Tensor
 from hessbench.clock import Stopwatch
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand.base import Estimate
+from hessbench.method import Method
 from hessbench.sealing import estimates, values
+from hessbench.sealing.confinement import hide_memory
+from hessbench.sealing.description import stand_in
 from hessbench.sealing.endings import BrokenProtocol, MethodEnded, MethodRaised
 from hessbench.sealing.introduction import Introduction
 from hessbench.sealing.line import Gone, SealedLine
@@ -32,13 +36,11 @@ class Door:
     Args:
         line: The line to the method's process.
         pid: Id of that process.
-        plugin: Python file that lists the method; empty where it is installed.
     """
 
-    def __init__(self, line: SealedLine, pid: int, plugin: str = "") -> None:
+    def __init__(self, line: SealedLine, pid: int) -> None:
         self._line = line
         self.pid = pid
-        self.plugin = plugin
         self._clock = Stopwatch()
         self._served: Served | None = None
         self._op: CountingOperator | None = None
@@ -51,22 +53,34 @@ class Door:
         """Time that the run would not have taken unsealed."""
         self.drew_random: bool | None = None
 
-    def introduce(self, run: Introduction) -> dict[str, Any]:
+    def introduce(self, run: Introduction) -> Method | None:
         """Tell the method's process what it is to run, once what crossing over takes has been measured.
 
+        Args:
+            run: What it is told.
+
         Returns:
-            What the process says of its confinement.
+            A stand-in for the method of a plugin; None for one that is installed.
 
         Raises:
             MethodRaised: If it cannot be run.
             MethodEnded: If the process has ended.
+            BrokenProtocol: If something else than a method is described.
         """
         said = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(run).items()}
         self._send({"do": "introduce", **said, "id": secrets.token_hex(8)})
-        self._answer("here")
+        if not self._answer("here").get("confined"):
+            # Where the kernel keeps the method from nothing, it keeps at least this process's memory.
+            hide_memory()
         self._measure(run)
         self._send({"do": "load"})
-        return self._answer("loaded")
+        loaded = self._answer("loaded")
+        if not run.plugin:
+            return None
+        try:
+            return stand_in(loaded.get("method"), lambda _, what, *__: _told(loaded, what), [Path(run.plugin)])
+        except ValueError as failure:
+            raise BrokenProtocol(str(failure)) from None
 
     def begin(self, op: CountingOperator, clock: Stopwatch) -> None:
         """Serve a run from now on.
@@ -251,3 +265,17 @@ class Door:
             raise MethodEnded from None
         except (ValueError, MemoryError) as failure:
             raise BrokenProtocol(str(failure)) from None
+
+
+def _told(loaded: Mapping[str, Any], what: str) -> Any:
+    """What a method has said of itself as it was loaded.
+
+    Raises:
+        ValueError: If it has not said that.
+    """
+    found = loaded.get(what)
+    if what == "min_matvecs" and type(found) is int:
+        return found
+    if what == "block_widths" and isinstance(found, list):
+        return tuple(int(width) for width in cast("list[Any]", found))
+    raise ValueError(f"{what} is not asked for in a sealed cell")

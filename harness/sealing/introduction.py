@@ -18,6 +18,7 @@ class Introduction:
         threads: Threads of the tensor library.
         traits: What the problem declares of itself.
         known_low: What every eigenvalue is known to be at least.
+        budget: Products it may spend.
         plugin: Python file that lists the method; empty where it is installed.
     """
 
@@ -29,4 +30,5 @@ class Introduction:
     threads: int
     traits: tuple[str, ...]
     known_low: float
+    budget: int
     plugin: str = ""

@@ -28,6 +28,7 @@ from hessbench.method import BoundMethod, Method
 from hessbench.registry import Registry
 from hessbench.sealing import estimates, values
 from hessbench.sealing.confinement import close_all_but, confine
+from hessbench.sealing.description import answered, described
 from hessbench.sealing.introduction import Introduction
 from hessbench.sealing.line import Gone, SealedLine
 from hessbench.sealing.proxy import FROM_THE_OPERATOR, Far, ProxyOperator
@@ -69,6 +70,8 @@ class MethodProcess:
         does = {
             "introduce": self._introduce,
             "echo": lambda _, tensors: self._line.send({"say": "echo"}, tensors),
+            "describe": self._describe,
+            "ask": self._ask,
             "load": self._load,
             "start": self._start,
             "next": lambda *_: self._advance(),
@@ -96,7 +99,27 @@ class MethodProcess:
         self._id = said["id"]
         self._confined = confine(self._readable, self._folder, self._told.plugin)
         torch.set_num_threads(self._told.threads)
-        self._line.send({"say": "here"})
+        self._line.send({"say": "here", "confined": self._confined})
+
+    def _describe(self, *_: object) -> None:
+        """Say what the plugin lists.
+
+        Raises:
+            ValueError: If that is something else than methods.
+        """
+        module = load_plugin(cast("Introduction", self._told).plugin)
+        listed = list(getattr(module, "METHODS", []))
+        if not all(isinstance(method, Method) for method in listed):
+            raise ValueError("METHODS holds something else than methods")
+        self._methods = Registry("method", listed)
+        problems = len(getattr(module, "PROBLEMS", []))
+        self._line.send({"say": "described", "methods": [described(method) for method in listed], "problems": problems})
+
+    def _ask(self, said: Mapping[str, Any], _: object) -> None:
+        arguments, settings = values.read(said["with"], [])
+        tensors: list[Tensor] = []
+        found = answered(self._methods[said["method"]], said["what"], arguments, settings)
+        self._line.send({"say": "answered", "value": values.written(found, tensors)}, tensors)
 
     def _load(self, *_: object) -> None:
         told = cast("Introduction", self._told)
@@ -106,7 +129,13 @@ class MethodProcess:
         _warm_up(told)
         estimand = parse_estimand(told.estimand)
         self._bound = replace(methods.entry_of(told.method).bind(told.method, estimand), known_low=told.known_low)
-        self._line.send({"say": "loaded", "confined": self._confined})
+        bound = self._bound
+        said = {
+            "method": described(bound.method) if told.plugin else None,
+            "min_matvecs": bound.min_matvecs(told.dim),
+            "block_widths": list(bound.block_widths(told.budget)),
+        }
+        self._line.send({"say": "loaded", **said})
 
     def _start(self, said: Mapping[str, Any], tensors: list[Tensor]) -> None:
         bound, told = cast("BoundMethod", self._bound), cast("Introduction", self._told)

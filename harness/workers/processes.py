@@ -98,11 +98,11 @@ def _namespace(entry: Path) -> str | None:
 
 
 def _is_orphaned(entry: Path) -> bool:
-    owners = {(int(found[1]), found[2].decode()) for text in _marks(entry) for found in _MARK.finditer(text)}
+    owners = {(int(found[1]), found[2].decode()) for text in marks(entry) for found in _MARK.finditer(text)}
     return bool(owners) and all(_started(pid) != started for pid, started in owners)
 
 
-def _marks(entry: Path) -> Iterator[bytes]:
+def marks(entry: Path) -> Iterator[bytes]:
     """Where a mark can stand: a process's first environment, its working folder, and the names of its open files."""
     with contextlib.suppress(OSError):
         yield (entry / "environ").read_bytes()
@@ -126,7 +126,7 @@ def kill_marked(mark: str) -> None:
 
 
 def _is_marked(entry: Path, mark: str) -> bool:
-    return any(mark.encode() in text for text in _marks(entry))
+    return any(mark.encode() in text for text in marks(entry))
 
 
 def _collect(spare: frozenset[int]) -> None:

@@ -147,6 +147,16 @@ class SealedMethods:
             ended = None
         return ended if is_first else code
 
+    def close(self) -> None:
+        """End the server of methods, and with it all that it has started."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._process is not None:
+            processes.kill_descendants(self._process.pid)
+            self._process.kill()
+            self._process.wait()
+        os.close(self._listed)
+
     def _ask(self, said: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         channel = self._channel
         if channel is None:
