@@ -21,7 +21,6 @@ from hessbench.counting import CountingOperator
 from hessbench.operators import to_dense
 from hessbench.spending import Spending
 
-
 RUN = ""
 """Folder of the run; a test writes it in."""
 
