@@ -24,18 +24,19 @@ _ANSWER_S: Final = 60.0
 
 
 @contextmanager
-def catalog_for(options: Options, out: Path) -> Generator[Catalog]:
+def catalog_for(options: Options, out: Path, given: Catalog | None = None) -> Generator[Catalog]:
     """The catalog of a run: in a sealed one, stand-ins for the methods of its plugins.
 
     Args:
         options: How it is run.
         out: Folder of the run, which no plugin may read.
+        given: The catalog of the caller's process, where there is one.
 
     Raises:
         ValueError: If a plugin is missing, fails to import, or lists something else.
     """
-    if not options.sealed:
-        yield load_catalog((*options.plugins, *options.trusted))
+    if given is not None or not options.sealed:
+        yield given or load_catalog((*options.plugins, *options.trusted))
         return
     catalog = load_catalog(options.trusted)
     if not options.plugins:

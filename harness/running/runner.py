@@ -6,7 +6,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
@@ -34,6 +33,7 @@ from hessbench.running.sealed import sealed
 from hessbench.running.suite import Suite
 from hessbench.running.summary import Summary
 from hessbench.running.truth import ReferenceLimits, find_truth
+from hessbench.sealing.landlock import taken_away
 from hessbench.workers.messages import CellJob, Outcome
 from hessbench.workers.pool import Pool, WorkerConfig
 from hessbench.workers.processes import kill_orphans
@@ -68,7 +68,7 @@ def run(
     """
     chosen = options or Options()
     loaded = suite if isinstance(suite, Suite) else Suite.load(suite)
-    with nullcontext(catalog) if catalog else catalog_for(chosen, Path(out)) as known:
+    with catalog_for(chosen, Path(out), catalog) as known:
         teller = reporter or Silent()
         prepare(loaded, known, teller.phase)
         planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
@@ -109,7 +109,7 @@ class _Run:
         self._weigh = options.weigh or self._prices.cell_seconds
         self._remaining = Remaining((), self._weigh)
         device = planned[0].cell.device if planned else "cpu"
-        self._facts = capture(device)
+        self._facts = capture(device) | ({"sealing": taken_away()} if options.sealed else {})
         self._environment = environment_hash(self._facts)
         self._config = WorkerConfig(
             plugins=trusted_files(options),

@@ -81,6 +81,14 @@ def restrict(allowed: Iterable[tuple[str, int]]) -> str:
         _call(_RESTRICT, ruleset, 0)
     finally:
         os.close(ruleset)
+    return taken_away()
+
+
+def taken_away() -> str:
+    """What a confined process is kept from on this kernel, in words; empty where it offers nothing."""
+    known = version()
+    if not known:
+        return ""
     return "files" + (", TCP" if known >= 4 else "") + (", signals" if known >= 6 else "")
 
 
