@@ -33,7 +33,7 @@ from hessbench.running.sealed import sealed
 from hessbench.running.suite import Suite
 from hessbench.running.summary import Summary
 from hessbench.running.truth import ReferenceLimits, find_truth
-from hessbench.sealing.landlock import taken_away
+from hessbench.sealing.confinement import kept_from
 from hessbench.workers.messages import CellJob, Outcome
 from hessbench.workers.pool import Pool, WorkerConfig
 from hessbench.workers.processes import kill_orphans
@@ -109,7 +109,7 @@ class _Run:
         self._weigh = options.weigh or self._prices.cell_seconds
         self._remaining = Remaining((), self._weigh)
         device = planned[0].cell.device if planned else "cpu"
-        self._facts = capture(device) | ({"sealing": taken_away()} if options.sealed else {})
+        self._facts = capture(device) | ({"sealing": kept_from()} if options.sealed else {})
         self._environment = environment_hash(self._facts)
         self._config = WorkerConfig(
             plugins=trusted_files(options),

@@ -16,9 +16,11 @@ from typing import Final
 
 from typing_extensions import override
 
-from hessbench.sealing.landlock import LIST, OWN, READ, restrict
+from hessbench.sealing.calls_refused import knows_calls, refuse_calls
+from hessbench.sealing.landlock import LIST, OWN, READ, restrict, taken_away
 from hessbench.source_files import source_files
 
+_CALLS: Final = "sockets, memory of other processes"
 _PR_SET_DUMPABLE: Final = 4
 _PR_CAPBSET_DROP: Final = 24
 _CAPABILITIES_3: Final = 0x20080522
@@ -70,7 +72,12 @@ def confine(readable: Iterable[tuple[str, int]], folder: Path, plugin: str) -> s
     listed = [(str(Path(plugin).parent), LIST)] if plugin else []
     taken = restrict([*readable, *own, *listed, (str(folder), OWN), ("/proc/self", READ)])
     _drop_capabilities()
-    return taken
+    return ", ".join(filter(None, (taken, _CALLS if refuse_calls() else "")))
+
+
+def kept_from() -> str:
+    """What a sealed method is kept from on this machine, in words; empty where that is nothing."""
+    return ", ".join(filter(None, (taken_away(), _CALLS if knows_calls() else "")))
 
 
 def hide_memory() -> None:

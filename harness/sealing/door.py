@@ -27,6 +27,7 @@ from hessbench.sealing.served import Served
 _MAY_SAY: Final = ("error", "oom-host", "oom-device")
 _TRIPS: Final = 15
 _MOST_ECHOED: Final = 1 << 23
+_UNASKED_BYTES: Final = 1 << 16
 
 
 @final
@@ -167,22 +168,26 @@ class Door:
             while True:
                 sent_ns, sent_bytes = self._line.sent_ns, self._line.sent_bytes
                 said, found = self._receive()
-                gap = self._line.received_ns - sent_ns
-                carried = self._empty_ns + self._ns_per_byte * (sent_bytes + self._line.received_bytes)
-                self._own_ns += max(gap - int(carried), 0)
+                gap, came = self._line.received_ns - sent_ns, self._line.received_bytes
                 if said.get("do") == "call":
                     self._serve(said, found)
-                elif said.get("say") == "raised":
+                    # What is sent for nothing is no reason to take time out.
+                    came = min(came, max(self._line.sent_bytes, _UNASKED_BYTES))
+                carried = self._empty_ns + self._ns_per_byte * (sent_bytes + came)
+                self._own_ns += max(gap - int(carried), 0)
+                if said.get("do") == "call":
+                    continue
+                if said.get("say") == "raised":
                     self._raise(said)
-                elif said.get("say") in wanted:
+                if said.get("say") in wanted:
                     return said, found
-                else:
-                    raise BrokenProtocol("something else than a request came from the method's process")
+                raise BrokenProtocol("something else than a request came from the method's process")
         finally:
             self._forgo(time.perf_counter_ns() - begin - (self._own_ns - own))
 
     def _serve(self, said: Mapping[str, Any], found: list[Tensor]) -> None:
         served = cast("Served", self._served)
+        served.drop(said.get("drop"))
         tensors: list[Tensor] = []
         begin = time.perf_counter_ns()
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal, NoReturn, cast, final
@@ -14,78 +12,12 @@ from torch import Tensor
 from hessbench.operator_parts import GroupForms, Parts
 from hessbench.operator_structure import Structure
 from hessbench.operators import Multiplies, ProductKind, check_block, plain_block
-from hessbench.sealing import values
-from hessbench.sealing.line import SealedLine
-from hessbench.spending import BudgetExceeded, Single
+from hessbench.sealing.far import Far, Held
+from hessbench.spending import Single
 
 NO_NETWORK: Final = (
     "a sealed run hands out no network, since nothing made with a copy of it would be counted by itself: run unsealed"
 )
-_RAISED: Final[dict[str, type[Exception]]] = {
-    kind.__name__: kind
-    for kind in (
-        ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError, ZeroDivisionError, OverflowError,
-        NotImplementedError, MemoryError, IndexError, KeyError, LookupError, OSError, torch.OutOfMemoryError,
-    )
-}  # fmt: skip
-FROM_THE_OPERATOR: Final = "_hessbench_number"
-"""Attribute of an exception that the operator's process raised: its number there."""
-
-
-@final
-class Far(Single):
-    """Asks the operator's process, one question at a time.
-
-    Args:
-        line: The line to it.
-    """
-
-    def __init__(self, line: SealedLine) -> None:
-        self._line = line
-        self._lock = threading.RLock()
-        self._process = os.getpid()
-        self.matvecs = 0
-        self.calls = 0
-        self.remaining: int | None = None
-
-    def call(self, number: int, name: str, *arguments: Any) -> Any:
-        """Call something of an object of the operator's process.
-
-        Args:
-            number: Of the object.
-            name: What is called.
-            arguments: What it is handed.
-
-        Raises:
-            RuntimeError: In another process than the one that was handed the operator.
-            BudgetExceeded: If the products are more than are left.
-            Exception: Whatever the operator raised.
-        """
-        if os.getpid() != self._process:
-            raise RuntimeError("products are counted in the process that was handed the operator: multiply there")
-        with self._lock:
-            tensors: list[Tensor] = []
-            message = {"do": "call", "on": number, "name": name, "with": values.written(arguments, tensors)}
-            self._line.send(message, tensors)
-            said, found = self._line.receive()
-            self.learn(said)
-            if "raised" in said:
-                _raise(said["raised"])
-            return values.read(said["result"], found)
-
-    def learn(self, said: dict[str, Any]) -> None:
-        """Take from a message what has been spent."""
-        self.matvecs, self.calls, self.remaining = said["spent"]
-
-
-def _raise(raised: dict[str, Any]) -> NoReturn:
-    if raised["budget"]:
-        failure: Exception = BudgetExceeded(*raised["budget"])
-    else:
-        kind = _RAISED.get(raised["type"])
-        failure = RuntimeError(f"{raised['type']}: {raised['says']}") if kind is None else kind(raised["says"])
-    setattr(failure, FROM_THE_OPERATOR, raised["number"])
-    raise failure
 
 
 @final
@@ -115,7 +47,7 @@ class ProxyOperator(Single, Multiplies):
         id: str = "",
     ) -> None:
         self._far = far
-        self._number = number
+        self._held = Held(far, number)
         self.dim = dim
         self.dtype = dtype
         self.device = device
@@ -174,12 +106,12 @@ class ProxyOperator(Single, Multiplies):
     @property
     def forms(self) -> Callable[[Tensor, Sequence[tuple[int, int]]], GroupForms]:
         """v_g^T A v_g of parts of a vector; see `CountingOperator.forms`."""
-        number = self._ask("forms")
+        held = Held(self._far, self._ask("forms"))
 
         def asked(v: Tensor, groups: Sequence[tuple[int, int]]) -> GroupForms:
             v = plain_block(v, "forms")
             check_block(v[:, None], self.dim, self.dtype, self.device, "forms")
-            return GroupForms(*self._far.call(number, "forms", v, [tuple(map(int, group)) for group in groups]))
+            return GroupForms(*self._far.call(held.number, "forms", v, [tuple(map(int, group)) for group in groups]))
 
         return asked
 
@@ -211,7 +143,7 @@ class ProxyOperator(Single, Multiplies):
         return self._far.remaining
 
     def _ask(self, name: str, *arguments: Any) -> Any:
-        return self._far.call(self._number, name, *arguments)
+        return self._far.call(self._held.number, name, *arguments)
 
     def _part(self, number: int) -> ProxyOperator:
         return ProxyOperator(self._far, number, self.dim, self.dtype, self.device, self.traits, self.id)
@@ -232,7 +164,7 @@ class ProxyFactor(Single):
         device: torch.device,
     ) -> None:
         self._far = far
-        self._number = number
+        self._held = Held(far, number)
         self._dtype = dtype
         self._device = device
         self.num_samples = num_samples
@@ -249,14 +181,14 @@ class ProxyFactor(Single):
 
     def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
         """Have squares at drawn targets charged and computed, (dim, number); the generator moves on as if here."""
-        found, state = self._far.call(self._number, "drawn_squares", number, generator.get_state())
+        found, state = self._far.call(self._held.number, "drawn_squares", number, generator.get_state())
         generator.set_state(state)
         return found
 
     def _products(self, name: Literal["rmatmat", "squared_sum"], block: Tensor) -> Tensor:
         block = plain_block(block, "factor")
         check_block(block, self.num_columns, self._dtype, self._device, "factor")
-        return self._far.call(self._number, name, block)
+        return self._far.call(self._held.number, name, block)
 
 
 @final
@@ -265,31 +197,31 @@ class ProxyRows(Single):
 
     def __init__(self, far: Far, number: int, num_samples: int) -> None:
         self._far = far
-        self._number = number
+        self._held = Held(far, number)
         self.num_samples = num_samples
 
     @property
     def per_sample(self) -> int:
         """Rows of each sample; found in the same forward pass as their norms."""
-        return cast("int", self._far.call(self._number, "per_sample"))
+        return cast("int", self._far.call(self._held.number, "per_sample"))
 
     @property
     def num_rows(self) -> int:
         """Number of rows; likewise."""
-        return cast("int", self._far.call(self._number, "num_rows"))
+        return cast("int", self._far.call(self._held.number, "num_rows"))
 
     def root_norms(self) -> Tensor:
         """Norms of the columns of the root, (num_rows,)."""
-        return self._far.call(self._number, "root_norms")
+        return self._far.call(self._held.number, "root_norms")
 
     def slope_norms(self) -> Tensor:
         """Norms of the slopes of the losses, (num_samples,)."""
-        return self._far.call(self._number, "slope_norms")
+        return self._far.call(self._held.number, "slope_norms")
 
     def input_norms(self) -> Tensor:
         """Norms of the inputs of the samples, (num_samples,)."""
-        return self._far.call(self._number, "input_norms")
+        return self._far.call(self._held.number, "input_norms")
 
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Have rows charged and made: numbers (r,) to a block (dim, r)."""
-        return self._far.call(self._number, "rows", indices)
+        return self._far.call(self._held.number, "rows", indices)

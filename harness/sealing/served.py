@@ -31,7 +31,8 @@ class Served:
     """The counted operator and what was handed out of it, by number; the operator itself is number 0."""
 
     def __init__(self, op: CountingOperator) -> None:
-        self._objects: list[Any] = [op]
+        self._objects: dict[int, Any] = {0: op}
+        self._next = 1
 
     def call(self, number: Any, name: Any, arguments: tuple[Any, ...]) -> Any:
         """Do what a method asks for.
@@ -45,7 +46,7 @@ class Served:
             ValueError: If there is no such object, call or argument.
             Exception: Whatever the operator raises.
         """
-        if type(number) is not int or not 0 <= number < len(self._objects):
+        if type(number) is not int or number not in self._objects:
             raise ValueError("something was asked of an object that was never handed out")
         target: Any = self._objects[number]
         call = _CALLS.get((type(target), str(name)))
@@ -61,8 +62,15 @@ class Served:
         """
         if len(self._objects) >= _MOST_OBJECTS:
             raise ValueError(f"more than {_MOST_OBJECTS} parts of the operator were asked for")
-        self._objects.append(thing)
-        return len(self._objects) - 1
+        number, self._next = self._next, self._next + 1
+        self._objects[number] = thing
+        return number
+
+    def drop(self, numbers: Any) -> None:
+        """Let go of what the method does not hold any more; never of the operator itself."""
+        for number in cast("list[Any]", numbers) if isinstance(numbers, list) else []:
+            if type(number) is int and number:
+                self._objects.pop(number, None)
 
 
 def _matmat(_: Served, op: CountingOperator, block: Tensor) -> Tensor:

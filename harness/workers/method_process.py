@@ -29,9 +29,10 @@ from hessbench.registry import Registry
 from hessbench.sealing import estimates, values
 from hessbench.sealing.confinement import close_all_but, confine
 from hessbench.sealing.description import answered, described
+from hessbench.sealing.far import FROM_THE_OPERATOR, Far
 from hessbench.sealing.introduction import Introduction
 from hessbench.sealing.line import Gone, SealedLine
-from hessbench.sealing.proxy import FROM_THE_OPERATOR, Far, ProxyOperator
+from hessbench.sealing.proxy import ProxyOperator
 
 _KEPT: Final = 2
 """Estimates that may still be asked for: the last, and the one before it."""

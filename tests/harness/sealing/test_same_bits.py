@@ -12,7 +12,13 @@ from hessbench.cells.messages import Checkpoint
 from hessbench.estimand import ESTIMANDS
 from hessbench.laws.small_operator import small_operator
 
-METHODS = [method for method in installed() if "network" not in method.requires and not method.lack]
+# One for each thing that may be asked of an operator, and each way to answer; the others are slow tests.
+FAST = ("lanczos", "hutchpp", "slq", "pruned-lanczos", "ggn-diagonal-mc", "heavy-rows", "split-diagonal", "dense")
+METHODS = [
+    pytest.param(method, id=method.name, marks=[] if method.name in FAST else pytest.mark.slow)
+    for method in installed()
+    if "network" not in method.requires and not method.lack
+]
 LARGE = ("lanczos", "lanczos[reorth=none]", "block-krylov", "slq", "hutchpp", "xtrace", "kpm", "diagpp", "scipy-eigsh")
 
 
@@ -58,7 +64,7 @@ def small_problem(method) -> Problem:
     return Problem("small", op.dim, lambda device, dtype: small_operator(method), traits=method.requires)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_does_the_same_on_a_small_operator(method):
     problem = small_problem(method)
     dtype = str(small_operator(method).dtype).removeprefix("torch.")
@@ -67,7 +73,7 @@ def test_every_method_does_the_same_on_a_small_operator(method):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_does_the_same_for_each_of_its_estimands_and_peaks(method):
     problem = small_problem(method)
     dtype = str(small_operator(method).dtype).removeprefix("torch.")
