@@ -71,7 +71,7 @@ class SealedLine:
             cast("SharedBlock", self._going).write(tensor, layout)
         said = {**message, "layouts": [layout.plain for layout in layouts]}
         if files:
-            said["size"] = cast("SharedBlock", self._going).size
+            said["memory"] = cast("SharedBlock", self._going).size
         self.sent_bytes = size
         self._write(said, files)
 
@@ -89,7 +89,7 @@ class SealedLine:
                 continue
             break
         if not self._gives and self._files:
-            self._coming = SharedBlock(self._files.pop(0), int(said["size"]))
+            self._coming = SharedBlock(self._files.pop(0), int(said["memory"]))
         listed = said.pop("layouts", [])
         if not isinstance(listed, list):
             raise ValueError("a message without its layouts was sent")
@@ -119,7 +119,7 @@ class SealedLine:
         said = self._read()
         if not self._files:
             raise MemoryError(f"not enough memory to share {size} bytes")
-        self._going = SharedBlock(self._files.pop(0), int(said["size"]))
+        self._going = SharedBlock(self._files.pop(0), int(said["memory"]))
         return []
 
     def _give_room(self, size: Any) -> None:
@@ -128,9 +128,9 @@ class SealedLine:
         try:
             self._coming, descriptor = new_block(size)
         except OSError:
-            self._write({"size": 0}, [])
+            self._write({"memory": 0}, [])
             return
-        self._write({"size": self._coming.size}, [descriptor])
+        self._write({"memory": self._coming.size}, [descriptor])
 
     def _write(self, said: Mapping[str, Any], files: Sequence[int]) -> None:
         text = json.dumps(said).encode()
