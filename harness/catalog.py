@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,8 @@ class Catalog:
 
     problems: Registry[ProblemFamily]
     methods: Registry[Method]
+    files: dict[str, str] = field(default_factory=dict[str, str])
+    """The plugin file that lists a method, by its name; installed methods have none."""
 
     def problem(self, spec: Spec | str) -> Problem:
         """Make the problem a spec names.
@@ -42,6 +44,10 @@ class Catalog:
             ValueError: If the name or a parameter is not accepted, or the method does not answer the estimand.
         """
         return self.methods.entry_of(spec).bind(spec, estimand)
+
+    def file_of(self, spec: Spec | str) -> str:
+        """The plugin file that lists the method a spec names; empty where it is installed."""
+        return self.files.get(self.methods.entry_of(spec).name, "")
 
     def add(self, *, problems: Iterable[Any] = (), methods: Iterable[Any] = (), source: str) -> None:
         """Add what a plugin lists.
@@ -101,6 +107,7 @@ def load_catalog(plugins: Sequence[str | Path] = ()) -> Catalog:
         if not any(found.values()):
             raise ValueError(f"plugin {Path(path).name} defines neither METHODS = [...] nor PROBLEMS = [...]")
         catalog.add(**found, source=Path(path).name)
+        catalog.files.update({method.name: str(Path(path).resolve()) for method in found["methods"]})
     return catalog
 
 

@@ -44,6 +44,10 @@ class Stopwatch:
             self._total += time.perf_counter_ns() - self._since
             self._since = None
 
+    def forgo(self, nanoseconds: int) -> None:
+        """Take out time that was not its own."""
+        self._total -= nanoseconds
+
     @property
     def is_running(self) -> bool:
         """Whether it is counting."""

@@ -58,6 +58,9 @@ def function_of(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def source_of(run: Callable[..., Any]) -> bytes:
     """What a callable does: its source file and the files beside it that it imports, and what partials fix."""
+    text = getattr(run, "source_text", None)
+    if isinstance(text, bytes):  # of a function that stands for one of another process
+        return text
     function = function_of(run)
     file = inspect.getsourcefile(function)
     if file and Path(file).is_file():

@@ -116,10 +116,7 @@ class Method:
 
     @functools.cached_property
     def hash(self) -> str:
-        """Hash of the declared version, or of the source file and the files beside it that it imports: 16 hex digits.
-
-        Read once, since every row asks for it.
-        """
+        """Hash of the declared version, or of the source file and the files beside it that it imports; read once."""
         source = f"{self.name}\0{self.version}".encode() if self.version else source_of(self.run)
         return hashlib.sha256(source).hexdigest()[:16]
 
@@ -171,8 +168,7 @@ class BoundMethod:
 
     def on(self, problem: Problem) -> BoundMethod:
         """The same, told what a problem declares of its spectrum: no eigenvalue of one that is `psd` is below zero."""
-        declared = 0.0 if PSD in problem.traits else -math.inf
-        return replace(self, known_low=max(declared, self.estimand.known_low))
+        return replace(self, known_low=known_low(self.estimand, problem))
 
     @property
     def run_for(self) -> Estimand:
@@ -305,3 +301,8 @@ class BoundMethod:
         if lacking and self.method.also_takes.get(type(self.run_for)) not in problem.traits:
             return f"{self.method.name} requires the trait {lacking[0]!r}, which {problem.name} does not declare"
         return ""
+
+
+def known_low(estimand: Estimand, problem: Problem) -> float:
+    """What every eigenvalue is at least: by what the problem declares, or the question takes for granted."""
+    return max(0.0 if PSD in problem.traits else -math.inf, estimand.known_low)

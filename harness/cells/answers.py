@@ -86,7 +86,7 @@ class Answers:
             said = broken or str(answer.diagnostics.get("reason", ""))
             self.diverged = redact(said) or "the estimate is not finite"
         freedom = {} if answer.stderr_dof is None else {"stderr_dof": answer.stderr_dof}
-        diagnostics = _plain({**freedom, **answer.diagnostics})
+        diagnostics = plain_diagnostics({**freedom, **answer.diagnostics})
         self._emit(
             Checkpoint(
                 budget=budget,
@@ -141,7 +141,7 @@ def _count(value: Any) -> int | None:
     return int(value)
 
 
-def _plain(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
+def plain_diagnostics(diagnostics: Mapping[str, Any]) -> dict[str, Any]:
     """The first hundred diagnostics as JSON values.
 
     A tensor of one number is read, of a list of numbers the first hundred are kept, a larger tensor is dropped.

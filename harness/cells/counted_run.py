@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast, final
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from hessbench.cells.cell import Cell
+from hessbench.cells.draws import Draws
 from hessbench.clock import Stopwatch
 from hessbench.counting import CountingOperator
 from hessbench.estimand.base import Estimate
 from hessbench.ledger.costs import Costs
 from hessbench.method import BoundMethod
 from hessbench.operators import LinearOperator
-from hessbench.seeding import make_generator
+from hessbench.sealing.door import Door
 from hessbench.tally import TalliedOperator
 
 
@@ -30,6 +29,8 @@ class CountedRun:
         bound: The cell's method, bound to its estimand.
         on_charge: Told the products spent so far.
         handed: Vectors that are part of the question; made here, before the clock starts, where they are not given.
+        door: The way to the method, where that is in another process.
+        count_flops: Whether that process counts what it computes.
     """
 
     def __init__(
@@ -39,6 +40,9 @@ class CountedRun:
         bound: BoundMethod,
         on_charge: Callable[[int], None] | None = None,
         handed: Mapping[str, Tensor] | None = None,
+        door: Door | None = None,
+        *,
+        count_flops: bool = False,
     ) -> None:
         self.cell = cell
         self.bound = bound
@@ -47,8 +51,10 @@ class CountedRun:
         self._handed = bound.handed(inner) if handed is None else handed
         self._tally = TalliedOperator(inner)
         self.op = CountingOperator(self._tally, cell.budget, on_charge)
-        self._streams = _random_states(inner.device)
-        self._generator: torch.Generator | None = None
+        self._draws = Draws(cell.seed, inner.device)
+        self._is_begun = False
+        self._door = door
+        self._count_flops = count_flops
 
     def estimates(self) -> Iterator[Estimate]:
         """What the method yields, or the one estimate it returns.
@@ -57,12 +63,18 @@ class CountedRun:
             BudgetExceeded: If it asks for more products than are left.
             TypeError: If it hands back anything that is not an estimate.
         """
-        self._generator = generator = make_generator(self.cell.seed, self.device)
-        result = self.bound.run(self.op, self.cell.budget, generator, self._handed)
+        if self._door is not None:
+            self._door.begin(self.op, self.clock)
+            yield from self._door.estimates(
+                self.cell.budget, self.cell.seed, self._handed, count_flops=self._count_flops
+            )
+            return
+        self._is_begun = True
+        result = self.bound.run(self.op, self.cell.budget, self._draws.generator, self._handed)
         if self.bound.method.is_anytime:
-            yield from map(_checked, cast("Iterator[Any]", result))
+            yield from map(checked, cast("Iterator[Any]", result))
         else:
-            yield _checked(result)
+            yield checked(result)
 
     @property
     def costs(self) -> Costs:
@@ -78,18 +90,24 @@ class CountedRun:
             samples=spending.samples,
             operator_s=spending.operator_ns * 1e-9 if running else spending.operator_s,
             wall_s=self.clock.seconds,
+            sealing_s=None if self._door is None else self._door.overhead_ns * 1e-9,
         )
+
+    @property
+    def door_ns(self) -> int:
+        """Time so far that took the method's being in another process, none of it on the clock."""
+        return 0 if self._door is None else self._door.overhead_ns
+
+    def finish(self) -> int:
+        """Hear what only the method's process knows, where it has one; off the clock: the FLOPs it counted."""
+        return 0 if self._door is None else self._door.finish()
 
     @property
     def drew_random(self) -> bool | None:
         """Whether a random number was drawn, from the generator handed in or a global one; None before the run."""
-        if self._generator is None:
-            return None
-        untouched = make_generator(self.cell.seed, self.device).get_state()
-        if not torch.equal(self._generator.get_state(), untouched):
-            return True
-        now = _random_states(self.device)
-        return any(not np.array_equal(before, after) for before, after in zip(self._streams, now, strict=True))
+        if self._door is not None:
+            return self._door.drew_random
+        return self._draws.happened if self._is_begun else None
 
     def doubt(self, dim: int) -> str:
         """Why the count of a run that ended well may be wrong; empty where both counts agree."""
@@ -102,14 +120,12 @@ class CountedRun:
         return ""
 
 
-def _random_states(device: torch.device) -> list[Any]:
-    """States of the global generators of torch and NumPy."""
-    legacy = cast("tuple[Any, ...]", np.random.get_state())
-    states = [torch.get_rng_state().numpy(), legacy[1], np.asarray(legacy[2])]
-    return [*states, torch.cuda.get_rng_state(device).numpy()] if device.type == "cuda" else states
+def checked(estimate: Any) -> Estimate:
+    """What a method hands back, where that is an estimate.
 
-
-def _checked(estimate: Any) -> Estimate:
+    Raises:
+        TypeError: If it is anything else.
+    """
     if not isinstance(estimate, Estimate):
         raise TypeError(f"a method returns or yields Estimate, got {type(estimate).__name__}")
     return estimate

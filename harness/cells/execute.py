@@ -30,9 +30,13 @@ from hessbench.method import BoundMethod
 from hessbench.operators import info_of
 from hessbench.problem import Problem
 from hessbench.redact import redact
+from hessbench.sealing.door import Door
+from hessbench.sealing.endings import BrokenProtocol, MethodRaised
 
 _OWN: Final = f"{OWN_PRODUCTS}: products of a library on a copy of the network"
 _ALTERED: Final = "the operator's products changed during the run: the method altered its input"
+
+_FROM_BEFORE: Final = "no product was charged in the run whose peaks are taken, and some were in the one before it"
 
 
 def execute(
@@ -44,6 +48,7 @@ def execute(
     on_built: Callable[[], None] | None = None,
     *,
     num_products: int | None = None,
+    door: Door | None = None,
 ) -> None:
     """Run a cell and emit its checkpoints, then how it ended.
 
@@ -56,6 +61,7 @@ def execute(
         on_built: Called when the problem is built, before anything of the method runs.
         num_products: The largest budget that is spent on the problem under the cell's conditions; that of the cell by
             default.
+        door: The way to the method, where that runs in another process than this.
 
     Raises:
         BaseException: Only what is not an `Exception`, such as `SystemExit`: the process then ends without a result.
@@ -64,7 +70,7 @@ def execute(
     bound = bound.on(problem)
     # What the problem and the method take; the rest of a cell's time is the harness's own.
     busy = Stopwatch()
-    peaks = PeakMeter(device)
+    peaks = PeakMeter(device, None if door is None else door.pid)
     answers = Answers(bound, problem.dim, cell.dtype, emit)
     # What is known when it ends, however far it came.
     seconds: dict[str, float] = {}
@@ -108,18 +114,22 @@ def execute(
             witness = warm_up(inner, cell, bound)
         if cell.pass_ == MEMORY:
             with step("memory"):
-                run = CountedRun(inner, cell, bound, on_charge, handed)
-                measured["flops"] = dry_run(run)
-                run = CountedRun(inner, cell, bound, on_charge, handed)
+                run = dry = CountedRun(inner, cell, bound, on_charge, handed, door, count_flops=True)
+                measured["flops"] = dry_run(run) + run.finish()
+                run = CountedRun(inner, cell, bound, on_charge, handed, door)
+                if door is not None:
+                    door.settle()
                 peaks.start()
                 status, reason = measure(run, tell)
+                if door is not None and run.op.matvecs < min(dry.op.matvecs, 1):
+                    status, reason = Status.ERROR, _FROM_BEFORE
                 # Read before anything is turned into messages, which would count as the method's memory.
                 measured["host_peak_bytes"] = peaks.host_peak()
                 measured["device_peak_bytes"] = peaks.device_peak()
             busy.pause()
             answers.flush()
         else:
-            run = CountedRun(inner, cell, bound, on_charge, handed)
+            run = CountedRun(inner, cell, bound, on_charge, handed, door)
             status, reason = measure(run, tell)
             busy.pause()
         if status is Status.OK and answers.diverged:
@@ -129,6 +139,8 @@ def execute(
             status, reason = Status.ERROR, _ALTERED
     except Exception as failure:  # noqa: BLE001 -- a method may raise anything; its row says what
         status, reason = classify(failure)
+    if run is not None:
+        run.finish()
     may_be_the_operator = status in (Status.OK, Status.ERROR, Status.DIVERGED)
     if run is not None and may_be_the_operator and not run.op.spending.is_finite:
         status, reason = Status.ERROR, "the operator returned values that are not finite"
@@ -148,6 +160,10 @@ def execute(
 
 def classify(failure: Exception) -> tuple[Status, str]:
     """Status and reason of an exception: memory apart from everything else."""
+    if isinstance(failure, MethodRaised):
+        return Status(failure.status), redact(failure.reason)
+    if isinstance(failure, BrokenProtocol):
+        return Status.CRASH, redact(f"{failure}: the method's process may ask for products, and for nothing else")
     if isinstance(failure, torch.OutOfMemoryError):
         return Status.OOM_DEVICE, redact(first_line(failure))
     if is_out_of_memory(failure):

@@ -93,7 +93,7 @@ class _Measuring:
             costs = dataclasses.replace(costs, wall_s=run.clock.seconds)
         watch = Stopwatch()
         watch.start()
-        before = run.costs
+        before, crossing = run.costs, run.door_ns
         try:
             with run.op.spending.at_most(budget):
                 resolved = settled(latest.estimate.resolve(lambda kind: is_wanted(kind, run.bound)))
@@ -105,6 +105,7 @@ class _Measuring:
         if run.op.matvecs > before.matvecs:
             costs = costs.plus(run.costs, before)
         wait_for(run.device)
+        watch.forgo(run.door_ns - crossing)
         # An estimate that fills several budgets is evaluated once, and each of them owes that evaluation.
         evaluation_s = watch.seconds if latest.evaluation_s is None else latest.evaluation_s
         self._latest = _Latest(resolved, costs, evaluation_s)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
+import os
 from pathlib import Path
 from typing import Final, final
 
@@ -12,7 +14,7 @@ import torch
 from hessbench.clock import wait_for
 
 _STATUS: Final = Path("/proc/self/status")
-_CLEAR_REFS: Final = Path("/proc/self/clear_refs")
+_PROCESSES: Final = Path("/proc")
 
 
 @final
@@ -41,11 +43,16 @@ class PeakMeter:
     """Peaks above the state at `start`: resident host memory from the kernel, device memory from the allocator.
 
     The kernel's high-water mark is reset by writing 5 to `clear_refs`; `ru_maxrss` would inherit the parent's.
+
+    Args:
+        device: Where the operator lives.
+        method: Process of a sealed method, whose peak is added to that of this one.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, method: int | None = None) -> None:
         self._device = device
-        self._host: int | None = None
+        # Opened at once: a process that hides its memory may not open its own any more.
+        self._processes = [_Process("self"), *([] if method is None else [_Process(str(method))])]
         self._on_device = 0
         self.notes: dict[str, str] = {}
 
@@ -57,21 +64,19 @@ class PeakMeter:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self._device)
             self._on_device = torch.cuda.memory_allocated(self._device)
-        _trim_heap()
-        try:
-            _CLEAR_REFS.write_text("5", encoding="ascii")
-            self._host = _status_bytes("VmRSS")
-        except OSError:
-            self._host = None
-        if self._host is None or _status_bytes("VmHWM") is None:
+        trim_heap()
+        are_reset = [process.start() for process in self._processes]
+        if not all(are_reset):
             self.notes["host_peak_bytes"] = "this platform does not let a process reset its high-water mark"
+        elif len(self._processes) > 1:
+            self.notes["host_peak_bytes"] = (
+                "the peaks of the method's process and the operator's, which may not coincide"
+            )
 
     def host_peak(self) -> int | None:
         """Bytes of host memory above the base line at the peak; None where the platform cannot say."""
-        if self._host is None:
-            return None
-        peak = _status_bytes("VmHWM")
-        return None if peak is None else max(peak - self._host, 0)
+        peaks = [process.peak for process in self._processes]
+        return None if None in peaks else sum(peak or 0 for peak in peaks)
 
     def device_peak(self) -> int | None:
         """Bytes of device memory above the base line at the peak; None without a device."""
@@ -80,6 +85,40 @@ class PeakMeter:
             return None
         wait_for(self._device)
         return max(torch.cuda.max_memory_allocated(self._device) - self._on_device, 0)
+
+
+@final
+class _Process:
+    """The resident memory of one process, by its id."""
+
+    def __init__(self, pid: str) -> None:
+        self._status = _PROCESSES / pid / "status"
+        self._base: int | None = None
+        self._file: int | None = None
+        with contextlib.suppress(OSError):
+            self._file = os.open(_PROCESSES / pid / "clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+
+    def start(self) -> bool:
+        """Reset its high-water mark and take its base line; whether that is possible."""
+        self._base = None
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._file, b"5")
+                self._base = _status_bytes("VmRSS", self._status)
+        return self._base is not None and _status_bytes("VmHWM", self._status) is not None
+
+    @property
+    def peak(self) -> int | None:
+        """Bytes above the base line at the peak; None where nobody can say."""
+        with contextlib.suppress(OSError):
+            peak = _status_bytes("VmHWM", self._status)
+            return None if peak is None or self._base is None else max(peak - self._base, 0)
+        return None
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._file)
 
 
 def resident_bytes() -> int | None:
@@ -122,14 +161,14 @@ def _handed_out(device: torch.device) -> int | None:
     return int(found.uordblks) + int(found.hblkhd)
 
 
-def _status_bytes(field: str) -> int | None:
-    for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+def _status_bytes(field: str, status: Path = _STATUS) -> int | None:
+    for line in status.read_text(encoding="ascii", errors="replace").splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     return None
 
 
-def _trim_heap() -> None:
+def trim_heap() -> None:
     """Ask the C library to return free pages, where it can."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

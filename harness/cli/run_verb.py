@@ -12,6 +12,7 @@ from hessbench.cli.conditions import condition_options, read_conditions
 from hessbench.cli.folders import finish
 from hessbench.cli.quantities import parse_shard
 from hessbench.cli.selecting import selected_suite, selection_options
+from hessbench.running.described import trusted_files
 from hessbench.running.progress import reporter
 from hessbench.running.runner import Options, retry_statuses, run
 from hessbench.running.selection import left_out
@@ -27,6 +28,8 @@ from hessbench.running.suite import Selection
 @click.option("--retry", default="", help="Statuses to run again, as in timeout,oom-host.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write DIR/report at the end.")
 @click.option("--strict", is_flag=True, help="Exit with code 1 where a cell failed; a skipped cell is no failure.")
+@click.option("--sealed", is_flag=True, help="Run each method in a process from which nothing leads to its operator.")
+@click.option("--trusted-plugin", "trusted", multiple=True, metavar="FILE", help="Plugin that --sealed imports too.")
 @click.option("--prices/--no-prices", default=True, show_default=True, help="Measure the price of products up to 10^7.")
 def command(
     suite: str,
@@ -43,6 +46,8 @@ def command(
     retry: str,
     report: bool,
     strict: bool,
+    sealed: bool,
+    trusted: tuple[str, ...],
     prices: bool,
 ) -> None:
     """Run a suite (a name or a TOML file) and print its cost ledger.
@@ -62,13 +67,16 @@ def command(
         retry=retry_statuses([text for text in retry.split(",") if text]),
         shard=parse_shard(shard),
         prices=prices,
+        sealed=sealed,
+        trusted=trusted,
     )
     folder = out or f"runs/{loaded.name}"
     console, log = Console(), Console(stderr=True)
-    for sentence in left_out(loaded, load_catalog(plugins), plugins):
+    imported = trusted_files(options)
+    for sentence in left_out(loaded, load_catalog(imported), imported):
         log.print(sentence, markup=False, highlight=False, soft_wrap=True)
     summary = run(loaded, folder, options, reporter=reporter(log))
-    finish(folder, console, report=report, plugins=plugins)
+    finish(folder, console, report=report, plugins=imported)
     for reason, cells in summary.reasons.items():
         console.print(f"skipped ({cells}): {reason}", markup=False, highlight=False, soft_wrap=True)
     for what, reason in summary.missing.items():

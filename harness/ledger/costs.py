@@ -30,6 +30,7 @@ class Costs:
         build_s: Seconds to build the operator.
         warmup_s: Seconds of the health check and of one product for each declared width.
         overhead_s: Seconds of the harness around the run.
+        sealing_s: Seconds that a sealed run took to carry blocks between its two processes; no part of `wall_s`.
         operator_bytes: Bytes that the built operator keeps, problem data, weights and kept activations included: of the
             device where it lives on one. What a run takes is these and the peak above them.
         host_peak_bytes: Host memory at the peak, above the built operator.
@@ -50,6 +51,7 @@ class Costs:
     build_s: float | None = field(default=None, metadata={"step": "build"})
     warmup_s: float | None = field(default=None, metadata={"step": "warm-up"})
     overhead_s: float | None = None
+    sealing_s: float | None = None
     operator_bytes: int | None = None
     host_peak_bytes: int | None = None
     device_peak_bytes: int | None = None

@@ -91,7 +91,8 @@ class Record(Costs, Asked):
     `cost_at`, by dimension, the products, own vectors and own passes that the same cell would take there. `attempt`
     counts the attempts at a cell from 1, so that no clock decides which is the last; 0 in rows from before there was
     the column. `drew_random` says in a terminal row whether the method drew a random number; null where it did not come
-    to an end, and in rows from before.
+    to an end, and in rows from before. `sealed` says whether the method ran in a process of its own, away from the
+    operator; null in rows from before.
     """
 
     engine: str = ""
@@ -113,6 +114,7 @@ class Record(Costs, Asked):
     time: str = ""
     attempt: int = 0
     drew_random: bool | None = None
+    sealed: bool | None = None
     schema: int = SCHEMA
 
     @property

@@ -19,6 +19,7 @@ class Options:
 
     Attributes:
         plugins: Plugin files.
+        trusted: Plugin files that a sealed run imports beside the operator, as problems must be; elsewhere, more.
         conditions: Overrides of device, dtype, threads, timeout and memory cap.
         jobs: Cells at once; more than one makes every time contended.
         retry: Statuses to run again.
@@ -26,6 +27,7 @@ class Options:
         prices: Whether the prices of products are measured, beside a gradient and at other dimensions.
         ladders: Whether those at other dimensions are among them.
         references: Whether references are made that neither the folder nor the cache holds.
+        sealed: Whether methods run in processes of their own, from which nothing leads to the operator or its count.
         weigh: Work of a cell, for the time that is left; its products times the dimension by default.
     """
 
@@ -37,4 +39,6 @@ class Options:
     prices: bool = True
     ladders: bool = True
     references: bool = True
+    sealed: bool = False
     weigh: Weigh | None = None
+    trusted: tuple[str, ...] = ()

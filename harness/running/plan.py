@@ -42,6 +42,8 @@ class PlannedCell:
         bound: Its method, with the estimand.
         skip_reason: Why it will not; empty where it will.
         spans: Whether its largest budget is the dimension by the suite's own words, "n".
+        sealed: Whether its method is to run in a process of its own.
+        plugin: Python file that lists that method; empty where it is installed.
     """
 
     cell: Cell
@@ -49,6 +51,8 @@ class PlannedCell:
     bound: BoundMethod
     skip_reason: str = ""
     spans: bool = False
+    sealed: bool = False
+    plugin: str = ""
 
     @property
     def beside(self) -> list[str]:

@@ -33,6 +33,7 @@ class Context:
     bound: BoundMethod
     contended: bool = False
     spans: bool = False
+    sealed: bool = False
 
     def base(self, kind: Kind, status: Status, problem_hash: str = "") -> Record:
         """A row with what was asked and nothing of what came."""
@@ -66,6 +67,7 @@ class Context:
             own_passes=footprint.passes if footprint else None,
             environment=self.environment,
             time=now(),
+            sealed=self.sealed,
         )
 
 

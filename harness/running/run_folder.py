@@ -80,12 +80,16 @@ class RunFolder:
 
 
 def is_current(row: Record, planned: PlannedCell, truth: Truth) -> bool:
-    """Whether a row is of what would run now: the same content of the problem, the same method, the same library."""
+    """Whether a row is of what would run now: the same content of the problem, the same method, the same library.
+
+    A row of a sealed run stands for an unsealed one, and not the other way round.
+    """
     method = planned.bound.method
     return (
         row.problem_hash == truth.problem_hash
         and row.method_hash == method.hash
         and row.library_version == library_version(method.library)
+        and (row.sealed is True or not planned.sealed)
     )
 
 

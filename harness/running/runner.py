@@ -12,7 +12,7 @@ from typing import Final, final
 
 import torch
 
-from hessbench.catalog import Catalog, load_catalog
+from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY, Cell
 from hessbench.ledger.environment import capture, environment_hash
 from hessbench.ledger.reading import LedgerTail
@@ -21,6 +21,7 @@ from hessbench.ledger.stored_references import Truth
 from hessbench.ledger.writing import LedgerWriter
 from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
 from hessbench.running.cell_prices import remembered
+from hessbench.running.described import catalog_for, trusted_files
 from hessbench.running.options import Options as Options
 from hessbench.running.other_work import OtherWork
 from hessbench.running.plan import PlannedCell, conditions_of, largest_budgets, plan, prepare, shard
@@ -29,9 +30,11 @@ from hessbench.running.progress import Reporter, Silent
 from hessbench.running.remaining import Remaining
 from hessbench.running.rows import Context, outcome_rows, skipped_row
 from hessbench.running.run_folder import RunFolder, Standing
+from hessbench.running.sealed import sealed
 from hessbench.running.suite import Suite
 from hessbench.running.summary import Summary
 from hessbench.running.truth import ReferenceLimits, find_truth
+from hessbench.sealing.confinement import kept_from
 from hessbench.workers.messages import CellJob, Outcome
 from hessbench.workers.pool import Pool, WorkerConfig
 from hessbench.workers.processes import kill_orphans
@@ -66,15 +69,17 @@ def run(
     """
     chosen = options or Options()
     loaded = suite if isinstance(suite, Suite) else Suite.load(suite)
-    known = catalog or load_catalog(chosen.plugins)
-    teller = reporter or Silent()
-    prepare(loaded, known, teller.phase)
-    planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
-    if any(entry.cell.device.startswith("cuda") for entry in planned) and not torch.cuda.is_available():
-        raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
-    if catalog and any(entry.cell.threads > 1 for entry in planned):
-        raise ValueError("threads must be 1 where cells are forked from the caller; register the functions in a plugin")
-    return _Run(loaded, planned, Path(out), chosen, teller, catalog=catalog).go()
+    with catalog_for(chosen, Path(out), catalog) as known:
+        teller = reporter or Silent()
+        prepare(loaded, known, teller.phase)
+        planned = shard(plan(loaded, known, chosen.conditions), *chosen.shard)
+        if chosen.sealed:
+            planned = sealed(planned, known, forked=catalog is not None)
+        if any(entry.cell.device.startswith("cuda") for entry in planned) and not torch.cuda.is_available():
+            raise ValueError("device cuda asked for, but no CUDA device is usable here; cpu is accepted")
+        if catalog and any(entry.cell.threads > 1 for entry in planned):
+            raise ValueError("threads must be 1 where cells are forked from the caller; register them in a plugin")
+        return _Run(loaded, planned, Path(out), chosen, teller, catalog=catalog).go()
 
 
 @final
@@ -106,14 +111,15 @@ class _Run:
         self._weigh = options.weigh or self._prices.cell_seconds
         self._remaining = Remaining((), self._weigh)
         device = planned[0].cell.device if planned else "cpu"
-        self._facts = capture(device)
+        self._facts = capture(device) | ({"sealing": kept_from()} if options.sealed else {})
         self._environment = environment_hash(self._facts)
         self._config = WorkerConfig(
-            plugins=options.plugins,
+            plugins=trusted_files(options),
             modules=tuple(sorted({module for entry in self._todo for module in entry.problem.modules})),
             spawn=not device.startswith("cpu"),
             catalog=catalog,
             private=out.resolve(),
+            sealed=options.sealed,
         )
 
     def go(self) -> Summary:
@@ -152,8 +158,8 @@ class _Run:
         return self._options.jobs > 1 or self._others.leaves_too_little(cell.threads, seconds)
 
     def _context(self, planned: PlannedCell, contended: bool) -> Context:
-        label, spans = self._suite.label, planned.spans
-        return Context(planned.cell, label, self._environment, planned.problem, planned.bound, contended, spans)
+        found = planned.problem, planned.bound, contended, planned.spans, planned.sealed
+        return Context(planned.cell, self._suite.label, self._environment, *found)
 
     def _write_skips(self, folder: RunFolder) -> None:
         for planned in self._planned:
@@ -226,7 +232,7 @@ class _Run:
                 started[planned.cell.id] = planned
                 most = self._largest[conditions_of(planned.cell)]
                 self._others.look()
-                job = CellJob(planned.cell, most)
+                job = CellJob(planned.cell, most, planned.sealed, planned.plugin)
                 pool.hand_out(job, memory=planned.cell.pass_ == MEMORY)
             outcomes = pool.wait(_TURN_S) if pool.running else []
             self._tell_progress(pool)

@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 from hessbench.catalog import Catalog
 from hessbench.cells.messages import End
 from hessbench.ledger.record import Status
+from hessbench.sealing.door import Door
 from hessbench.workers import empty_folder, processes
 from hessbench.workers.jobs import perform
 from hessbench.workers.messages import Job, Message
@@ -25,7 +26,9 @@ PROGRESS: Final = struct.Struct("<q")
 """The page on which a job counts its products."""
 
 
-def run_job(job: Job, catalog: Catalog, result: int, progress: int, folder: Path) -> Status | None:
+def run_job(
+    job: Job, catalog: Catalog, result: int, progress: int, folder: Path, door: Door | None = None
+) -> Status | None:
     """Perform a job in this process, writing its messages to the result pipe and its count to the progress page.
 
     Args:
@@ -34,6 +37,7 @@ def run_job(job: Job, catalog: Catalog, result: int, progress: int, folder: Path
         result: Pipe for its messages.
         progress: File of the page for its count.
         folder: Empty folder in which a method runs; this process is left standing in it.
+        door: The way to the method, where that is in another process.
 
     Returns:
         The status it ended with; None where it did not say.
@@ -51,7 +55,7 @@ def run_job(job: Job, catalog: Catalog, result: int, progress: int, folder: Path
         while data:
             data = data[os.write(result, data) :]
 
-    perform(job, catalog, emit, on_charge, partial(empty_folder.enter, folder))
+    perform(job, catalog, emit, on_charge, partial(empty_folder.enter, folder), door)
     return status
 
 

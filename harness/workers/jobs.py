@@ -15,7 +15,11 @@ from hessbench.clock import Stopwatch
 from hessbench.estimand import parse_estimand
 from hessbench.laws.checks import check_method
 from hessbench.ledger.record import Status
+from hessbench.method import BoundMethod, known_low
+from hessbench.problem import Problem
 from hessbench.redact import redact
+from hessbench.sealing.door import Door
+from hessbench.sealing.introduction import Introduction
 from hessbench.workers.messages import (
     CellJob,
     ConformanceJob,
@@ -40,6 +44,7 @@ def perform(
     emit: Emit,
     on_charge: Callable[[int], None],
     on_built: Callable[[], None] | None = None,
+    door: Door | None = None,
 ) -> None:
     """Do one job, emitting what it has to say; the last message is an `End`.
 
@@ -49,9 +54,10 @@ def perform(
         emit: Receives every message.
         on_charge: Told the products that a cell has spent so far.
         on_built: Called before anything of a method runs, when what may be named by a relative path has been read.
+        door: The way to the method of a sealed cell.
     """
     if isinstance(job, CellJob):
-        _cell(job, catalog, emit, on_charge, on_built)
+        _cell(job, catalog, emit, on_charge, on_built, door)
         return
     busy = Stopwatch()
     busy.start()
@@ -70,13 +76,42 @@ def _cell(
     emit: EmitCell,
     on_charge: Callable[[int], None],
     on_built: Callable[[], None] | None,
+    door: Door | None,
 ) -> None:
     """Run a cell; arguments as those of `execute`."""
     # The answer is not for whoever looks around in this process.
     cell = job.cell
     problem = replace(catalog.problem(cell.problem), references={})
-    bound = catalog.method(cell.method, parse_estimand(cell.estimand))
-    execute(cell, problem, bound, emit, on_charge, on_built, num_products=job.num_products)
+    if door is None:
+        bound = catalog.method(cell.method, parse_estimand(cell.estimand))
+        execute(cell, problem, bound, emit, on_charge, on_built, num_products=job.num_products)
+        return
+    try:
+        bound = _introduced(job, problem, door, catalog)
+    except Exception as failure:  # noqa: BLE001 -- a plugin may raise anything as it is imported
+        emit(End(*classify(failure)))
+        return
+    execute(cell, problem, bound, emit, on_charge, on_built, num_products=job.num_products, door=door)
+
+
+def _introduced(job: CellJob, problem: Problem, door: Door, catalog: Catalog) -> BoundMethod:
+    """Tell the method's process what it is to run: of the problem its size and traits; what stands for the method."""
+    cell = job.cell
+    estimand = parse_estimand(cell.estimand)
+    told = Introduction(
+        method=cell.method,
+        estimand=cell.estimand,
+        dim=problem.dim,
+        dtype=cell.dtype,
+        device=cell.device,
+        threads=cell.threads,
+        traits=problem.traits,
+        known_low=known_low(estimand, problem),
+        budget=cell.budget,
+        plugin=job.plugin,
+    )
+    method = door.introduce(told)
+    return catalog.method(cell.method, estimand) if method is None else method.bind(cell.method, estimand)
 
 
 def _said(

@@ -35,10 +35,14 @@ class CellJob:
         cell: The cell.
         num_products: The largest budget that its run spends on the problem under the cell's conditions, by which the
             problem may choose how it multiplies; None for that of the cell.
+        sealed: Whether its method runs in a process of its own.
+        plugin: Python file that lists the method of a sealed cell; empty where it is installed.
     """
 
     cell: Cell
     num_products: int | None = None
+    sealed: bool = False
+    plugin: str = ""
 
     @property
     def timeout_s(self) -> float | None:

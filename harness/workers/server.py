@@ -22,7 +22,8 @@ from typing import Any, Final, NoReturn, final
 from hessbench.catalog import Catalog
 from hessbench.workers import empty_folder, processes
 from hessbench.workers.job_process import become_job, run_job
-from hessbench.workers.messages import Cause, Done, Ended, Job, Ready, Word
+from hessbench.workers.messages import Cause, CellJob, Done, Ended, Job, Ready, Word
+from hessbench.workers.sealed_methods import SealedMethods, StartedMethod
 from hessbench.workers.wire import packet, read_packet
 
 MESSAGE_LIMIT: Final = 1 << 17
@@ -49,6 +50,7 @@ class _Running:
     next_look: float = 0.0
     cause: Cause = Cause.NONE
     retire: bool = False
+    method: StartedMethod | None = None
 
 
 @final
@@ -60,13 +62,22 @@ class Server:
         catalog: Where jobs look names up.
         folder: Empty folder in which methods run.
         spawn: Command of a spawned worker, for devices that do not survive a fork; None to fork.
+        sealed: Starts the processes of sealed methods; None where none is asked for.
     """
 
-    def __init__(self, channel: socket.socket, catalog: Catalog, folder: Path, spawn: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        catalog: Catalog,
+        folder: Path,
+        spawn: list[str] | None = None,
+        sealed: SealedMethods | None = None,
+    ) -> None:
         self._channel = channel
         self._catalog = catalog
         self._folder = folder
         self._spawn = spawn
+        self._sealed = sealed
         self._worker: tuple[subprocess.Popen[bytes], socket.socket, int] | None = None
 
     def serve(self) -> None:
@@ -96,13 +107,20 @@ class Server:
         output, output_end = os.pipe()
         parent = os.getpid()
         base = processes.own_bytes(parent)
+        method = self._sealed.start(output_end) if self._sealed and isinstance(job, CellJob) and job.sealed else None
         pid = os.fork()
         if pid == 0:
             self._channel.close()
             os.close(output)
-            become_job(parent, output_end, lambda: run_job(job, self._catalog, result, progress, self._folder))
+            door = method.to_operator() if method else None
+            become_job(parent, output_end, lambda: run_job(job, self._catalog, result, progress, self._folder, door))
         os.close(output_end)
-        return self._running(job, pid, output, base)
+        return self._running(job, pid, output, base, method)
+
+    @property
+    def _methods_pid(self) -> int:
+        """Id of the server of sealed methods, which outlives every job; 0 where there is none."""
+        return self._sealed.pid if self._sealed else 0
 
     def _start_spawned(self, job: Job, result: int, progress: int) -> _Running:
         """Hand the job to the spawned worker, started afresh after any failure."""
@@ -126,7 +144,7 @@ class Server:
             socket.send_fds(channel, [packet(job)], [result, progress])
         return self._running(job, process.pid, os.dup(output), processes.own_bytes(process.pid))
 
-    def _running(self, job: Job, pid: int, output: int, base: int) -> _Running:
+    def _running(self, job: Job, pid: int, output: int, base: int, method: StartedMethod | None = None) -> _Running:
         limit = job.timeout_s
         return _Running(
             pid=pid,
@@ -136,6 +154,7 @@ class Server:
             deadline=None if limit is None else time.monotonic() + limit,
             cap_bytes=job.memory_cap_bytes,
             oom_before=processes.oom_kills(),
+            method=method,
         )
 
     def _watch(self, running: _Running) -> None:
@@ -174,8 +193,11 @@ class Server:
         if begin < running.next_look:
             return
         # Everything below this server is the job's; what it shares with its children counts once.
-        others = (pid for pid in processes.descendants(os.getpid()) if pid != running.pid)
+        method = running.method
+        apart = (running.pid, self._methods_pid, method.pid if method else 0)
+        others = (pid for pid in processes.descendants(os.getpid()) if pid not in apart)
         held = processes.own_bytes(running.pid) - running.base_bytes + sum(map(processes.shared_out_bytes, others))
+        held += method.grown_bytes if method else 0
         files = processes.shared_files_bytes(running.started)
         held += max(0, files - processes.mapped_shared_bytes(running.pid)) if files else 0
         running.peak_bytes = max(running.peak_bytes, held)
@@ -188,6 +210,8 @@ class Server:
 
     def _kill(self, running: _Running, cause: Cause) -> None:
         running.cause = cause
+        if running.method is not None:
+            running.method.kill()
         processes.kill_descendants(running.pid, frozenset({running.pid}))
         with contextlib.suppress(ProcessLookupError):
             os.kill(running.pid, signal.SIGKILL)
@@ -198,7 +222,9 @@ class Server:
         code: int | None = None
         if spawned is None:
             code = os.waitstatus_to_exitcode(os.waitpid(running.pid, 0)[1])
-            left = processes.kill_descendants(os.getpid())
+            if self._sealed is not None and running.method is not None:
+                code = self._sealed.ended(running.method, code)
+            left = processes.kill_descendants(os.getpid(), frozenset({self._methods_pid}))
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = spawned.wait(5.0 if running.cause else 0.0)

@@ -19,6 +19,8 @@ class Setup:
         modules: Modules imported once, before the first fork.
         spawn: Whether jobs run in a spawned worker, as devices need.
         folder: Empty folder in which methods run.
+        sealed: Whether methods may run in processes of their own.
+        private: Folder of which these may read nothing; empty where there is none.
     """
 
     parent: int
@@ -26,6 +28,8 @@ class Setup:
     modules: tuple[str, ...]
     spawn: bool
     folder: str
+    sealed: bool = False
+    private: str = ""
 
     @property
     def text(self) -> str:

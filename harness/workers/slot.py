@@ -43,7 +43,8 @@ class WorkerConfig:
         modules: Modules imported once, before the first fork.
         spawn: Whether jobs run in a spawned worker, as devices need.
         catalog: Given, servers are forked from this process and use it: for functions no file defines.
-        private: Folder of which a server forked from this process keeps no file open: the run's.
+        private: The run's folder: a server forked from this process keeps none of its files open.
+        sealed: Whether methods may run in processes of their own.
     """
 
     plugins: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class WorkerConfig:
     spawn: bool = False
     catalog: Catalog | None = None
     private: Path | None = None
+    sealed: bool = False
 
 
 @final
@@ -89,7 +91,8 @@ class Slot:
         self.outcome: Outcome | None = None
 
     def _start(self, there: socket.socket, config: WorkerConfig, environment: dict[str, str]) -> int:
-        text = Setup(os.getpid(), config.plugins, config.modules, config.spawn, str(self._folder)).text
+        told = config.plugins, config.modules, config.spawn, str(self._folder), config.sealed, str(config.private or "")
+        text = Setup(os.getpid(), *told).text
         self._process = subprocess.Popen(
             [sys.executable, "-m", "hessbench.workers.serve", str(there.fileno()), text],
             stdin=subprocess.DEVNULL, pass_fds=[there.fileno()], start_new_session=True,
@@ -279,7 +282,7 @@ def _fork_server(there: socket.socket, config: WorkerConfig, catalog: Catalog, f
         try:
             prepare(parent, folder)
             if config.private is not None:
-                _let_go(config.private)
+                processes.let_go_of(config.private)
             torch.set_num_threads(1)
             with without_threads():
                 import_all(config.modules, but_missing=True)
@@ -288,13 +291,3 @@ def _fork_server(there: socket.socket, config: WorkerConfig, catalog: Catalog, f
         finally:
             os._exit(code)
     return pid
-
-
-def _let_go(folder: Path) -> None:
-    """Put nothing in the place of every open file in a folder, such as the ledger; its object must not find another."""
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.readlink().is_relative_to(folder):
-                os.dup2(null, int(entry.name), inheritable=False)
-    os.close(null)

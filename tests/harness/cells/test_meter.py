@@ -51,12 +51,11 @@ def test_without_a_device_the_reason_is_said():
 
 @pytest.mark.parametrize("lacking", ["clear_refs", "VmRSS"])
 def test_where_the_platform_cannot_say_the_peak_is_null_with_the_reason(monkeypatch, tmp_path, lacking):
-    if lacking == "clear_refs":
-        monkeypatch.setattr(meter, "_CLEAR_REFS", tmp_path / "missing" / "clear_refs")
-    else:
-        (tmp_path / "status").write_text("Name: python\n")
-        monkeypatch.setattr(meter, "_STATUS", tmp_path / "status")
-        monkeypatch.setattr(meter, "_CLEAR_REFS", tmp_path / "clear_refs")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "status").write_text("Name: python\n")
+    if lacking == "VmRSS":
+        (tmp_path / "self" / "clear_refs").touch()
+    monkeypatch.setattr(meter, "_PROCESSES", tmp_path)
     peaks = PeakMeter(torch.device("cpu"))
     peaks.start()
     assert peaks.host_peak() is None

@@ -31,7 +31,9 @@ def test_text_of_schema_1_is_frozen():
     assert GOLDEN.read_text().splitlines() == [MINIMAL.to_line(), FULL.to_line()]
 
 
-@pytest.mark.parametrize("column", ["cost_at", "peak_s", "load_s", "operator_bytes", "drew_random"])
+@pytest.mark.parametrize(
+    "column", ["cost_at", "peak_s", "load_s", "operator_bytes", "drew_random", "sealing_s", "sealed"]
+)
 def test_a_row_from_before_a_column_was_added_is_read(column):
     row = json.loads(FULL.to_line())
     del row[column]
