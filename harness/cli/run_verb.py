@@ -13,8 +13,9 @@ from hessbench.cli.folders import finish
 from hessbench.cli.quantities import parse_shard
 from hessbench.cli.selecting import selected_suite, selection_options
 from hessbench.running.described import trusted_files
+from hessbench.running.options import retry_statuses
 from hessbench.running.progress import reporter
-from hessbench.running.runner import Options, retry_statuses, run
+from hessbench.running.runner import Options, run
 from hessbench.running.selection import left_out
 from hessbench.running.suite import Selection
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,3 +43,16 @@ class Options:
     sealed: bool = False
     weigh: Weigh | None = None
     trusted: tuple[str, ...] = ()
+
+
+def retry_statuses(texts: Sequence[str]) -> frozenset[Status]:
+    """Read the statuses of `--retry`.
+
+    Raises:
+        ValueError: If one is not a status of a cell that ran.
+    """
+    accepted = [status.value for status in Status if status not in (Status.OK, Status.SKIPPED)]
+    for text in texts:
+        if text not in accepted:
+            raise ValueError(f"retry takes statuses among {', '.join(accepted)}, got {text!r}")
+    return frozenset(Status(text) for text in texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, final
@@ -16,7 +16,7 @@ from hessbench.catalog import Catalog
 from hessbench.cells.cell import MEMORY, Cell
 from hessbench.ledger.environment import capture, environment_hash
 from hessbench.ledger.reading import LedgerTail
-from hessbench.ledger.record import Record, Status
+from hessbench.ledger.record import Record
 from hessbench.ledger.stored_references import Truth
 from hessbench.ledger.writing import LedgerWriter
 from hessbench.running.cell_locks import CellLock, try_claim, why_it_waits
@@ -291,16 +291,3 @@ class _Run:
             return terminal
         says = f"{name} was chosen here and {first} before: times and last digits do not compare within this run"
         return replace(terminal, notes={**terminal.notes, "engine": says})
-
-
-def retry_statuses(texts: Sequence[str]) -> frozenset[Status]:
-    """Read the statuses of `--retry`.
-
-    Raises:
-        ValueError: If one is not a status of a cell that ran.
-    """
-    accepted = [status.value for status in Status if status not in (Status.OK, Status.SKIPPED)]
-    for text in texts:
-        if text not in accepted:
-            raise ValueError(f"retry takes statuses among {', '.join(accepted)}, got {text!r}")
-    return frozenset(Status(text) for text in texts)

@@ -16,9 +16,9 @@ from hessbench.ledger.merging import merge
 from hessbench.ledger.writing import LedgerWriter
 from hessbench.operators import FunctionOperator, OperatorInfo
 from hessbench.running.cell_locks import try_claim
+from hessbench.running.options import retry_statuses
 from hessbench.running.plan import Conditions, plan
 from hessbench.running.progress import Lines, Silent
-from hessbench.running.runner import retry_statuses
 
 OPTIONS = Options(prices=False)
 
