@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Final, Self, final
 
 from torch import Tensor
+from typing_extensions import override
 
 from hessbench.network_copy import NetworkCopy
 from hessbench.operator_parts import Parts
@@ -43,6 +44,7 @@ class _Deferred(Multiplies):
         self._matrix = matrix
         self._make = make
         self._compared: Final = set[str]()
+        self._by_parts: Final = dict[str, str]()
         self.dim = network.parameters.numel()
         self.dtype = network.parameters.dtype
         self.device = network.parameters.device
@@ -58,7 +60,12 @@ class _Deferred(Multiplies):
         if "products" in self.__dict__:
             return info_of(self.products)
         samples = self.network.num_samples
-        return OperatorInfo(ProductKind(self._matrix), samples, samples, ROWS_ALONE)
+        parts = "".join(f"; {part} by {engine}" for part, engine in self._engines_of_parts().items())
+        return OperatorInfo(ProductKind(self._matrix), samples, samples, ROWS_ALONE + parts)
+
+    def _engines_of_parts(self) -> dict[str, str]:
+        """Engines of what was multiplied with in place of the whole, by its name."""
+        return self._by_parts
 
     def settle(self) -> Self:
         """The operator itself, with the engine of its products made."""
@@ -71,7 +78,9 @@ class _Deferred(Multiplies):
 
     def _subset_of(self, samples: Tensor, weights: Tensor | None) -> LinearOperator:
         """The matrix over some samples, whose engine is compared with the kept graph the first time."""
-        return subset_operator(self.network, self._matrix, samples, weights, compared=self._compared)
+        op = subset_operator(self.network, self._matrix, samples, weights, compared=self._compared)
+        self._by_parts["subsets"] = info_of(op).engine
+        return op
 
     def rounding_size(self) -> float:
         """What the products round by where terms cancel in them; see `curvature.engines.output_rounding`."""
@@ -143,7 +152,18 @@ class StructuredHessian(_Deferred):
     def parts(self) -> Parts:
         """G, R and c."""
         network = self.network
-        return Parts(StructuredGGN(network, lambda: ggn_operator(network)), _Residual(network), self._shift)
+        return Parts(StructuredGGN(network, lambda: ggn_operator(network)), self._residual, self._shift)
+
+    @cached_property
+    def _residual(self) -> _Residual:
+        return _Residual(self.network)
+
+    @override
+    def _engines_of_parts(self) -> dict[str, str]:
+        residual = self.__dict__.get("_residual")
+        if residual is None or "products" not in residual.__dict__:
+            return self._by_parts
+        return {**self._by_parts, "residual": info_of(residual.products).engine}
 
     @cached_property
     def structure(self) -> Structure:

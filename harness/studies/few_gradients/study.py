@@ -124,7 +124,8 @@ def _predicted(question: NetworkQuestion, asked: AskedMethods) -> float:
     """Seconds: most of those that its methods are granted, and of the truth where that is not there yet."""
     granted = 8.0 if asked.most_s is None else asked.most_s
     large = "resnet20" in question.problem
-    return len(asked.methods) * granted * (1.0 if large else 0.3) + (10.0 if large else 2.0)
+    truth = 150.0 if "samples=1024" in question.problem else 60.0 if "weights=random" in question.problem else 10.0
+    return len(asked.methods) * granted * (1.0 if large else 0.3) + (truth if large else 2.0)
 
 
 FEW_GRADIENTS: Final = FewGradientsStudy(
