@@ -35,6 +35,8 @@ SEES: dict[str, tuple[str, ...]] = {
     "workers": ("protocol", "definitions", "catalog", "ledger", "cells", "laws"),
     "running": ("protocol", "definitions", "catalog", "ledger", "cells", "workers"),
     "package": ("protocol", "definitions", "catalog", "ledger", "running"),
+    "advising": ("protocol", "definitions", "ledger"),
+    "advising.trials": ("protocol", "definitions", "catalog", "ledger", "running", "advising"),
     "problems.parameters": ("protocol", "definitions"),
     "problems.networks": ("protocol", "definitions", "problems.parameters"),
     "problems.data": ("protocol", "definitions", "problems.parameters", "problems.networks"),
@@ -86,6 +88,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.capstone": ("estimand", "reports.writing", "reports.claims"),
     "reports.sketch_resnet20": ("estimand", "ledger", "reports.writing", "reports.claims"),
     "reports.full_spectrum": ("estimand", "reports.writing", "reports.claims"),
+    "reports.advice": ("estimand", "ledger", "reports.writing", "advising"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
