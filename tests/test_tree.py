@@ -88,7 +88,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.capstone": ("estimand", "reports.writing", "reports.claims"),
     "reports.sketch_resnet20": ("estimand", "ledger", "reports.writing", "reports.claims"),
     "reports.full_spectrum": ("estimand", "reports.writing", "reports.claims"),
-    "reports.advice": ("estimand", "ledger", "reports.writing", "advising"),
+    "reports.advice": ("estimand", "ledger", "reports.writing", "reports.claims", "advising"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports": (
         "estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves", "reports.scale",
@@ -98,7 +98,7 @@ SEES: dict[str, tuple[str, ...]] = {
     ),
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.claims",
-        "reports.calibration",
+        "reports.calibration", "reports.advice", "studies.advice",
         "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients", "studies.few_gradients",
         "studies.frame",
         "reports.capstone", "reports.sketch_resnet20", "reports.full_spectrum",
@@ -121,6 +121,7 @@ SEES: dict[str, tuple[str, ...]] = {
     # These run cells, as no other study does.
     "studies.interleaved": ("catalog", "cells", "running", "reports"),
     "studies.timed_cells": ("protocol", "catalog", "cells"),
+    "studies.advice": ("protocol", "catalog", "running", "advising", "advising.trials", "reports.advice"),
     "studies.few_gradients": ("protocol", "definitions", "catalog", "ledger", "cells", "reports.few_gradients"),
     "cli": ("*",),
 }  # fmt: skip
