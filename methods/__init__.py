@@ -17,6 +17,7 @@ from hessbench.methods.diagonal.diagpp import DIAGPP
 from hessbench.methods.diagonal.exact_diagonal import DIAGONAL_EXACT
 from hessbench.methods.diagonal.xdiag import XDIAG
 from hessbench.methods.eigenvalues.block_krylov import BLOCK_KRYLOV
+from hessbench.methods.eigenvalues.bounded_lanczos import BOUNDED_LANCZOS
 from hessbench.methods.eigenvalues.lanczos import LANCZOS
 from hessbench.methods.eigenvalues.nystrom import NYSTROM
 from hessbench.methods.eigenvalues.power import POWER_ITERATION
@@ -44,6 +45,7 @@ ESTIMATORS: list[Method] = [
     THICK_RESTART_LANCZOS,
     BLOCK_KRYLOV,
     PRUNED_LANCZOS,
+    BOUNDED_LANCZOS,
     SKETCH,
     RANDOMIZED_EIGH,
     SINGLE_PASS,

@@ -36,6 +36,8 @@ SEES: dict[str, tuple[str, ...]] = {
     "workers": ("protocol", "definitions", "catalog", "ledger", "cells", "laws", "sealing"),
     "running": ("protocol", "definitions", "catalog", "ledger", "cells", "workers", "sealing"),
     "package": ("protocol", "definitions", "catalog", "ledger", "running"),
+    "advising": ("protocol", "definitions", "ledger"),
+    "advising.trials": ("protocol", "definitions", "catalog", "ledger", "running", "advising"),
     "problems.parameters": ("protocol", "definitions"),
     "problems.networks": ("protocol", "definitions", "problems.parameters"),
     "problems.data": ("protocol", "definitions", "problems.parameters", "problems.networks"),
@@ -90,6 +92,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.capstone": ("estimand", "reports.writing", "reports.claims"),
     "reports.sketch_resnet20": ("estimand", "ledger", "reports.writing", "reports.claims"),
     "reports.full_spectrum": ("estimand", "reports.writing", "reports.claims"),
+    "reports.advice": ("estimand", "ledger", "reports.writing", "reports.claims", "advising"),
     "reports.spectra": ("estimand", "ledger", "reports.writing", "reports.error_curves"),
     "reports.leaderboard": ("estimand", "ledger", "reports.writing", "reports"),
     "reports": (
@@ -100,7 +103,7 @@ SEES: dict[str, tuple[str, ...]] = {
     ),
     "studies": (
         "package", "protocol", "definitions", "catalog", "problems", "problems.spectra", "reports", "reports.claims",
-        "reports.calibration",
+        "reports.calibration", "reports.advice", "studies.advice",
         "reports.sketch", "reports.one_vector", "reports.density", "reports.few_gradients", "studies.few_gradients",
         "studies.frame",
         "reports.capstone", "reports.sketch_resnet20", "reports.full_spectrum",
@@ -127,6 +130,7 @@ SEES: dict[str, tuple[str, ...]] = {
         "protocol", "definitions", "catalog", "ledger", "cells", "studies.frame", "reports.claims",
         "reports.few_gradients",
     ),
+    "studies.advice": ("protocol", "catalog", "running", "advising", "advising.trials", "reports.advice"),
     "cli": ("*",),
 }  # fmt: skip
 # Rooms that are not a folder of their own, by the modules they hold.

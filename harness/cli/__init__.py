@@ -15,6 +15,7 @@ VERBS: Final = {
     "train": "train the network of a problem and keep its weights",
     "run": "run or resume a suite, and print its cost ledger",
     "answer": "which method answers within 10, 1 and 0.1 %, and what it costs",
+    "advise": "which method to take for your own question, at what cost",
     "spectrum": "draw a spectrum, of a run or a problem, and what of it to trust",
     "report": "write the report of a run: one static folder",
     "compare": "compare two runs; exit code 1 on a regression",

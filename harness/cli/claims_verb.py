@@ -35,7 +35,7 @@ def command(folders: tuple[str, ...], format_: str, out: str | None) -> None:
         raise ValueError(f"--out is for the formats {', '.join(TABLE_FORMATS)}, got table")
     if out is not None and Path(out).is_dir():
         raise ValueError(f"--out must be a file, {clean(Path(out).name)} is a folder")
-    where = [Path(it) for it in folders] or _published()
+    where = [Path(it) for it in folders] or published_pages()
     rows = gather(where, {name: study.claims for name, study in STUDIES.items()}, partial(click.echo, err=True))
     if format_ == "table":
         console = table_console()
@@ -50,7 +50,7 @@ def command(folders: tuple[str, ...], format_: str, out: str | None) -> None:
         click.echo(f"{out}: {summary(rows)}")
 
 
-def _published() -> list[Path]:
+def published_pages() -> list[Path]:
     """Folder of the published pages: of this checkout, else of the one the package lies in, where one has it."""
     here = Path("reports") / _PUBLISHED
     package = Path(reports.__file__ or "").resolve().parent / _PUBLISHED

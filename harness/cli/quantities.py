@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_TIMES: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TIMES: Final = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _SIZES: Final = {"MiB": 2.0**20, "GiB": 2.0**30}
 _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)")
 

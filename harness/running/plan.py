@@ -163,7 +163,7 @@ def _budgeted(
         return
     for grid in grids:
         spans = "n" in cross.num_matvecs and grid[-1] == problem.dim
-        for repeat in range(cross.repeats):
+        for repeat in range(cross.first_repeat, cross.first_repeat + cross.repeats):
             cell = replace(base, budgets=grid, repeat=repeat, pass_=TIME)
             yield PlannedCell(cell, problem, bound, spans=spans)
     if cross.memory:

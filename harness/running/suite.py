@@ -32,6 +32,7 @@ class Cross:
         num_matvecs: Budgets; "n" stands for the dimension.
         repeats: Number of repeats.
         memory: Whether the memory pass runs as well.
+        first_repeat: Number of the first repeat, from which seeds follow: another one begins where others have ended.
     """
 
     estimand: str
@@ -40,6 +41,7 @@ class Cross:
     num_matvecs: tuple[int | str, ...]
     repeats: int = 1
     memory: bool = True
+    first_repeat: int = 0
 
     def __post_init__(self) -> None:
         if not self.num_matvecs:

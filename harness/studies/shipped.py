@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
+from hessbench.reports.advice.page import write_advice_study
 from hessbench.reports.calibration.page import write_calibration_study
 from hessbench.reports.density.page import write_density_study
 from hessbench.reports.density.verdicts import CLAIMS as DENSITY_CLAIMS
@@ -14,6 +15,7 @@ from hessbench.reports.one_vector.page import write_one_vector_study
 from hessbench.reports.one_vector.verdicts import CLAIMS as ONE_VECTOR_CLAIMS
 from hessbench.reports.sketch.page import write_sketch_study
 from hessbench.reports.sketch.verdicts import CLAIMS as SKETCH_CLAIMS
+from hessbench.studies.advice import AdviceDesign, run_advice
 from hessbench.studies.calibration import CalibrationDesign, run_calibration
 from hessbench.studies.capstone.study import CAPSTONE
 from hessbench.studies.density import DensityDesign, run_density
@@ -63,6 +65,14 @@ STUDIES: Final[Mapping[str, Study | WholeStudy[Any]]] = MappingProxyType({
             write=write_calibration_study,
         ),
         FEW_GRADIENTS,
+        WholeStudy(
+            name="advice",
+            summary="what `hessbench advise` recommends for questions whose answers are known, whether the answers are "
+            "within the tolerance, and whether what was promised of them was right. Some ten minutes on two cores.",
+            claims=(),
+            run=partial(run_advice, AdviceDesign()),
+            write=write_advice_study,
+        ),
         FULL_SPECTRUM,
         SKETCH_RESNET20,
     )

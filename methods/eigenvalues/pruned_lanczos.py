@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator
+from functools import partial
 from typing import Final, Protocol, cast
 
 import torch
@@ -12,37 +13,19 @@ from torch import Tensor
 from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_inside, check_share, count_of, least_of
+from hessbench.methods.eigenvalues.bounded_run import BoundedRun
 from hessbench.methods.eigenvalues.light_rows import light_rows, most_rows, plus_rows
-from hessbench.methods.eigenvalues.ritz_intervals import IntervalsAsked, KnownEnds, RitzIntervals, leading_pairs
+from hessbench.methods.eigenvalues.ritz_intervals import IntervalsAsked, leading_pairs
 from hessbench.methods.eigenvalues.sample_weights import heaviest, sample_weights
-from hessbench.methods.krylov.enclosures import NOTHING
-from hessbench.methods.krylov.random_start_bound import Ends, end_steps
-from hessbench.methods.krylov.recurrence import lanczos_steps
 from hessbench.methods.krylov.ritz import ritz_vectors
-from hessbench.methods.krylov.tridiagonal import Tridiagonal
 from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.probes import draw_direction, draw_normal, single_columns
 from hessbench.operator_parts import Parted, Rowed, Sampled
 from hessbench.operators import LinearOperator
 from hessbench.transforms import shifted
 
-_LOOKS: Final = 2
-"""Steps after which the Ritz values are read."""
-
-_HELD_BACK: Final = 4
-"""Vectors at the end of the space that bounds do not project out."""
-
-_PATIENCE: Final = 24
-"""Steps after which a bound is given up that may still be reached; as many as the run on S has where that is more."""
-
 _ALL: Final = 0.75
 """Share of the samples from which on all are taken: what is saved on the rest would go into bounding it."""
-
-_SHARE: Final = 0.9
-"""Of the tolerance that E alone may take: what is outside of the space of S adds next to nothing once it is bounded."""
-
-_FIRST: Final = 0.9
-"""Share of the probability of failure for the first two bounds; of what is left, again so much for the next."""
 
 _NOISE: Final = 0.1
 """Size of the random part of a start beside Ritz vectors of a smaller set, which hold nothing of the new samples."""
@@ -111,9 +94,8 @@ def pruned_lanczos(
     check_inside("confidence", confidence, 0, 1)
     weights = sample_weights(op)
     ranking = weights.argsort(descending=True, stable=True)
-    run = _PrunedRun(
-        op, IntervalsAsked(order, tolerance, confidence, op.dtype, op.dim, vectors=vectors), generator, num_matvecs
-    )
+    asked = IntervalsAsked(order, tolerance, confidence, op.dtype, op.dim, vectors=vectors)
+    run = BoundedRun(asked, generator, num_matvecs, 0.0 if hasattr(op, "rows") else -math.inf)
     start = draw_direction(op, generator)
     may_take_rows = not hasattr(op, "rows") and num_matvecs >= order.k + most_rows(order.k)
     size = least = 0
@@ -124,7 +106,12 @@ def pruned_lanczos(
         if found is not None and found.rows.numel() > run.left:
             return
         kept, others = (ranking[:size], ranking[size:]) if found is None else (found.kept, found.dropped)
-        T = yield from run.on(kept, others, start, None if found is None else run.rows(found.rows))
+        S, rest = shifted(op.subset(kept), _shift_of(op)), partial(op.subset, others)
+        if found is not None:
+            run.left -= found.rows.numel()
+            B = cast("Rowed", cast("Parted", op).parts.ggn).rows(found.rows)
+            S, rest = plus_rows(S, B, 1.0), partial(_less_rows, op, others, B)
+        T = yield from run.on(S, start, samples=kept.numel(), rest=rest if others.numel() else None)
         if T is None:
             return
         dropped /= 10
@@ -135,94 +122,9 @@ def pruned_lanczos(
         start += _NOISE * _unit(draw_direction(op, generator))
 
 
-@dataclass
-class _PrunedRun:
-    """What a run on one set of samples after another has in common.
-
-    Attributes:
-        op: A.
-        asked: The question.
-        generator: Source of starts.
-        left: Products left.
-        bounds: Fresh starts so far.
-    """
-
-    op: SampledOperator
-    asked: IntervalsAsked
-    generator: torch.Generator
-    left: int
-    bounds: int = 0
-
-    def rows(self, numbers: Tensor) -> Tensor:
-        """Rows of the GGN of a Hessian, as columns (n, r)."""
-        self.left -= numbers.numel()
-        return cast("Rowed", cast("Parted", self.op).parts.ggn).rows(numbers)
-
-    def on(
-        self, kept: Tensor, dropped: Tensor, start: Tensor, B: Tensor | None
-    ) -> Generator[Estimate, None, Tridiagonal | None]:
-        """Run on a set of samples until the intervals are as narrow as asked for, or the set is seen to be too small.
-
-        Args:
-            kept: Numbers of the samples in S.
-            dropped: Numbers of the others.
-            start: Of the run on S, (n,).
-            B: Rows of the others that are added to S and taken from E, (n, r).
-
-        Returns:
-            The run on S where more samples should be in it; None where the whole run has ended.
-        """
-        op, asked = self.op, self.asked
-        S = shifted(op.subset(kept), _shift_of(op))
-        S = S if B is None else plus_rows(S, B, 1.0)
-        known = KnownEnds(added=None if dropped.numel() else NOTHING)
-        wait = 0
-        for T in lanczos_steps(S, start, reorth="full", num_steps=self.left, generator=self.generator):
-            self.left -= 1
-            deflated = max(1, T.size - _HELD_BACK)
-            state = RitzIntervals(T if asked.vectors else T.without_basis(), asked, kept.numel(), deflated)
-            if T.size == op.dim:
-                known = replace(known, outside=NOTHING)
-            yield state.estimate(known)
-            looks = T.size >= wait and T.size % _LOOKS == 0 and state.may_be_within(asked.tolerance / 4)
-            if (looks or T.size == op.dim) and known.added is None and self.left:
-                E = op.subset(dropped)  # made when it is asked for, since an engine is built for it
-                E = E if B is None else plus_rows(E, B, -1.0)
-                known = yield from self._bound(E, None, state, known, _SHARE * asked.tolerance)
-                if known.added is None and self.left:
-                    return T
-            if looks and known.added is not None and known.outside is None and self.left:
-                assert T.basis is not None, "full reorthogonalisation keeps the basis"
-                known = yield from self._bound(S, T.basis[:deflated], state, known, asked.tolerance)
-                wait = T.size + T.size // 4
-            if not self.left or known.is_complete:
-                return None
-        return None
-
-    def _bound(
-        self, op: LinearOperator, basis: Tensor | None, state: RitzIntervals, known: KnownEnds, allowed: float
-    ) -> Generator[Estimate, None, KnownEnds]:
-        """Bound P S P, where a basis is given, or E, until the intervals are narrow enough or cannot become so.
-
-        Returns:
-            What is known then, more than before only where the intervals are within `allowed`.
-        """
-        level = (1 - self.asked.confidence) * _FIRST / 2 * (1 - _FIRST) ** (self.bounds // 2)
-        self.bounds += 1
-        most = min(max(_PATIENCE, state.T.size), self.left)
-        is_ggn = hasattr(self.op, "rows")
-        for bounded in end_steps(op, level, self.generator, num_steps=most, basis=basis):
-            self.left -= 1
-            found = (Ends(max(ends.low, 0.0), max(ends.high, 0.0)) if is_ggn else ends for ends in bounded)
-            now, at_best = (
-                replace(known, added=ends) if basis is None else replace(known, outside=ends) for ends in found
-            )
-            yield state.estimate(now)
-            if state.width(now) <= allowed:
-                return now
-            if not state.width(at_best) <= allowed:
-                break
-        return known
+def _less_rows(op: SampledOperator, others: Tensor, B: Tensor) -> LinearOperator:
+    """E, with rows B of the GGN (n, r) taken from it."""
+    return plus_rows(op.subset(others), B, -1.0)
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -62,13 +62,13 @@ class RitzIntervals:
     Attributes:
         T: The run.
         asked: The question.
-        samples: Number of samples in S.
+        samples: Number of samples in S; None where S is no sum over samples.
         deflated: Number of its first vectors that P projects out.
     """
 
     T: Tridiagonal
     asked: IntervalsAsked
-    samples: int
+    samples: int | None
     deflated: int
 
     @cached_property
@@ -149,7 +149,9 @@ def leading_pairs(T: Tridiagonal, order: TopEigenvalues) -> Leading:
 
 def _answer(state: RitzIntervals, known: KnownEnds) -> Estimate:
     asked, found = state.asked, state.first
-    diagnostics = {"samples": state.samples, "steps": state.T.size, "residual": found.residual}
+    diagnostics: dict[str, float] = {"steps": state.T.size, "residual": found.residual}
+    if state.samples is not None:
+        diagnostics["samples"] = state.samples
     interval: EigenvalueBounds | None = None
     values = found.values
     if known.is_complete:

@@ -140,6 +140,7 @@ def test_the_registry_holds_the_agreed_names():
         "thick-restart-lanczos",
         "block-krylov",
         "pruned-lanczos",
+        "bounded-lanczos",
         "sketch",
         "randomized-eigh",
         "single-pass",

@@ -1,0 +1,1 @@
+"""What advice has to run: prices, the pilot, and the answer itself."""
