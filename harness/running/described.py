@@ -39,6 +39,9 @@ def catalog_for(options: Options, out: Path, given: Catalog | None = None) -> Ge
         yield given or load_catalog((*options.plugins, *options.trusted))
         return
     catalog = load_catalog(options.trusted)
+    for plugin in options.plugins:
+        if not Path(plugin).is_file():
+            raise ValueError(f"plugin file {Path(plugin).name} does not exist; a path to a Python file is accepted")
     if not options.plugins:
         yield catalog
         return
@@ -58,17 +61,14 @@ def _described(plugin: str, methods: SealedMethods) -> Generator[list[Method]]:
     """The methods a plugin lists, whose own functions are asked for in its process as long as this goes on.
 
     Raises:
-        ValueError: If there is no such file, or it is no plugin that a sealed run takes.
+        ValueError: If it is no plugin that a sealed run takes.
     """
-    file = Path(plugin)
-    if not file.is_file():
-        raise ValueError(f"plugin file {file.name} does not exist; a path to a Python file is accepted")
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
         started = methods.start(null)
     finally:
         os.close(null)
-    asker = _Asker(started, str(file.resolve()))
+    asker = _Asker(started, str(Path(plugin).resolve()))
     try:
         yield asker.methods()
     finally:

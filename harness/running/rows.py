@@ -176,6 +176,8 @@ def verdict(outcome: Outcome) -> tuple[Status, str]:
     said = f"; its last line: {tail[-1]}" if tail else ""
     if code is not None and code < 0:
         return Status.CRASH, f"killed by {_signal_name(-code)}{said}"
+    if code is None:
+        return Status.CRASH, f"ended before handing in its result{said}"
     return Status.CRASH, f"ended with exit code {code} before handing in its result{said}"
 
 

@@ -166,8 +166,8 @@ class SealedLine:
         del self._buffer[: _SIZE.size + length]
         try:
             said: Any = json.loads(text)
-        except RecursionError:
-            raise ValueError("a message nested too deep was sent") from None
+        except (ValueError, RecursionError):
+            raise ValueError("something else than a message was sent") from None
         if not isinstance(said, dict):
             raise ValueError("something else than a message was sent")
         return cast("dict[str, Any]", said)

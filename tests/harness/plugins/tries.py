@@ -316,8 +316,8 @@ def hoards(op, /, *, num_matvecs, generator):
     return Estimate(float(torch.ones(1 << 28).sum()))
 
 
-def shares_too_much(op, /, *, num_matvecs, generator):
-    """Asks for more shared memory than there is."""
+def repeats_one_column(op, /, *, num_matvecs, generator):
+    """Asks for more products than could ever be stored, of a column that takes no room."""
     block = torch.zeros(op.dim, 1).expand(op.dim, 1 << 34)
     return Estimate(float(op.matmat(block).sum()))
 
@@ -353,7 +353,7 @@ TRIES = [
 ]  # fmt: skip
 _OTHERS = [
     honest, kills_itself, exits, hangs, hangs_on_leaving, leaves_children, prints, closes_everything, hoards,
-    shares_too_much, greedy, wrong_type, hands_back_a_thing, knows,
+    repeats_one_column, greedy, wrong_type, hands_back_a_thing, knows,
 ]  # fmt: skip
 METHODS = [Method(run.__name__.replace("_", "-"), run, (Trace,)) for run in (*TRIES, *_OTHERS)]
 METHODS += [Method("takes-a-network", copies_the_network, (Trace,), requires=("network",))]
