@@ -84,7 +84,10 @@ def winners(answered: Mapping[Ranking, Sequence[Answered]]) -> tuple[Winners, ..
         first = ranked[0]
         if not first.reached:
             continue
-        found = {by: winner for by in RANKED if by in known and (winner := _winner(known[by])) is not None}
+        found: dict[Ranking, Winner] = {}
+        for by in RANKED:
+            if by in known and (winner := _winner(known[by])) is not None:
+                found[by] = winner
         made.append(Winners(first.question, first.tolerance, len(first.reached), found))
     return tuple(made)
 

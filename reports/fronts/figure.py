@@ -37,8 +37,8 @@ def draw_front(front: Front, known: Mapping[str, Look], stem: str) -> Picture | 
         known: Looks of the page by the spec of a method.
         stem: Start of the ids, which no other figure of a page has.
     """
-    shown = {by: _drawable(front.known(by), by) for by in RANKED}
-    shown = {by: points for by, points in shown.items() if len(points) > 1}
+    every: dict[Ranking, list[FrontPoint]] = {by: _drawable(front.known(by), by) for by in RANKED}
+    shown: dict[Ranking, list[FrontPoint]] = {by: points for by, points in every.items() if len(points) > 1}
     if not shown:
         return None
     on = [point for by, points in shown.items() for point in points if by in point.fronts]

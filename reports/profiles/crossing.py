@@ -112,7 +112,7 @@ def _crossing(group: Sequence[QuestionAttainments]) -> Crossing | None:
     tolerances = tuple(dict.fromkeys(it.tolerance for it in group[0].attainments))
     places = [[_by_repeat(runs[method][problem]) for problem in sorted(problems)] for method in methods]
     at = {problem: place for place, problem in enumerate(sorted(problems))}
-    costs = {
+    costs: dict[tuple[float, Ranking], Costs] = {
         (tolerance, by): np.array(
             [[_cost(of[at[it.problem]], it.repeat, tolerance, by) for it in instances] for of in places]
         )

@@ -97,11 +97,14 @@ def _attainment(asked: PosedQuestion, name: str, one: MethodRepeats, repeat: int
         # A peak of a smaller budget says less than what was needed.
         peaks = [row for row in asked.memory_of(one) if row.budget >= found.budget]
         known = costs_by_repeat(one, entry, asked.engine, peaks)
-        here = {by: known[by].get(repeat) for by in _BY_ROW}
-        costs |= {by: value for by, value in here.items() if value is not None}
+        for by in _BY_ROW:
+            if repeat in known[by]:
+                costs[by] = known[by][repeat]
         # The memory pass is run once, whatever the repeat.
         peak = median(known["memory"].values()) if known["memory"] else None
-        costs |= {} if peak is None else {"memory": comparable_peak(peak, one.key.device)}
+        if peak is not None:
+            costs["memory"] = comparable_peak(peak, one.key.device)
         *_, both, note = seconds(tuple(one.budgets[found.budget].values()), asked.engine)
-        costs |= {} if note or repeat not in both else {"seconds": both[repeat]}
+        if not note and repeat in both:
+            costs["seconds"] = both[repeat]
     return Attainment(one.key, name, repeat, tolerance, found.state, found.budget, costs, one.is_random)
