@@ -128,7 +128,7 @@ PLACE_HEADS: Final = (
     "Error",
     "Place by error",
     *(f"Place by {name}" for name in COSTS.values()),
-    "Error at 1 %",
+    "Within 1 %",
     "Best by products",
 )
 
