@@ -101,9 +101,7 @@ class AdviceSetting:
         Raises:
             OSError: If the folder cannot be written.
         """
-        conditions = replace(
-            self.conditions, timeout_s=max(timeout_s, 1.0), memory_cap_bytes=self.conditions.memory_cap_bytes
-        )
+        conditions = replace(self.conditions, timeout_s=max(timeout_s, 1.0))
         options = Options(plugins=self.plugins, conditions=conditions, prices=False, references=references)
         catalog = self.catalog if self.own_catalog else None
         run(self._suite(runs), self.folder, options, catalog=catalog, reporter=self.reporter)
