@@ -1,6 +1,6 @@
 """The cheapest setting of each published library that reaches a tolerance: peer_settings.py --help.
 
-    OMP_NUM_THREADS=1 python tests/campaigns/peer_settings.py --out runs/peer-settings --table settings.csv
+    OMP_NUM_THREADS=1 python tests/campaigns/peer_settings.py --table settings.csv
 
 Every setting of a grid is run at every budget of its list on problems that are in no suite, three repeats each, whose
 seeds differ since their problems do. Within 1 %, 5 % for a trace, the best setting of a library is the one that gets
@@ -13,25 +13,28 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 
-from hessbench.ledger.answering import MethodAnswer, State
-from hessbench.ledger.reading import Ledger
-from hessbench.running.options import Options
-from hessbench.running.plan import Conditions
-from hessbench.running.runner import run
-from hessbench.running.suite import Cross, Suite
+from hessbench.catalog import Catalog, load_catalog
+from hessbench.counting import BudgetExceeded, CountingOperator
+from hessbench.estimand import Estimand, Reference, parse_estimand
+from hessbench.method import BoundMethod
+from hessbench.operators import LinearOperator
+from hessbench.seeding import derive_seed, make_generator
 
-NETWORKS: Final = ("digits-mlp[step=100]", "mlp[activation=relu,weights=random,widths=32]")
-GGNS: Final = ("digits-mlp[operator=ggn,step=100]", "mlp[activation=relu,operator=ggn,weights=random,widths=32]")
+NETWORKS: Final = ("digits-mlp[step=100]", "mlp[activation=relu,weights=random,widths=16]")
+GGNS: Final = ("digits-mlp[operator=ggn,step=100]", "mlp[activation=relu,operator=ggn,weights=random,widths=16]")
 SYNTHETIC: Final = ("student-t[instance=1,zero_fraction=0.5]",)
 KNOWN_DIAGONAL: Final = ("diagonal[instance=1]",)
 REPEATS: Final = 3
@@ -63,8 +66,8 @@ QUESTIONS: Final[dict[str, tuple[str, float, tuple[Grid, ...]]]] = {
         Grid("scipy-eigsh", "ncv=[0,30,60,80],tol=[0.0,0.001,0.01,0.1]", (1000,), ALL),
         Grid("scipy-lobpcg", "extra=[0,10,20]", (160, 240, 400, 800), GGNS),
         Grid("pyhessian-power", "max_iter=[100,1000],tol=[0.01,0.001,0.0001,1e-05]", (4000,), ALL),
-        Grid("skerch-seigh", "noise=[rademacher,gaussian,ssrft],recovery=[hmt,nystrom,singlepass,oversampled]",
-             (200, 800), (*ALL, *GGNS)),
+        Grid("skerch-seigh", "noise=[rademacher,gaussian],recovery=[hmt,nystrom,singlepass,oversampled]",
+             (200, 800), ALL),
         Grid("eigenthings-lanczos", "reorthogonalize=[auto,on]", STEPS, ALL),
         Grid("eigenthings-power", "tol=[0.001,0.0001,1e-05]", (4000,), ALL),
         Grid("primate-lanczos", "orth=[0,10,-1]", STEPS, ALL),
@@ -121,30 +124,52 @@ class Verdict:
         return (-self.reached, self.gradient_equivalents, self.error)
 
 
-def tried(question: str, folder: Path) -> list[Tried]:
-    """Run the grids of a question, or go on where they stopped, and judge every setting on every problem."""
-    estimand, tolerance, grids = QUESTIONS[question]
-    crosses = tuple(
-        Cross(estimand, grid.problems, (f"{grid.library}[{grid.settings}]",), grid.budgets, REPEATS, memory=False)
-        for grid in grids
-    )
-    suite = Suite(f"peer-settings-{question}", 1, crosses)
-    run(suite, folder, Options(conditions=Conditions(timeout_s=60.0), prices=False))
-    found: list[Tried] = []
-    for answered in Ledger.read(folder).answer(within=(tolerance,), by="gradients"):
-        if answered.question.estimand != estimand:
-            continue  # what a method answers beside what it was asked for
-        found += [_row(question, answered.question.problem, entry) for entry in answered.entries]
+def tried(question: str) -> Iterator[Tried]:
+    """Every setting of a question on every problem, judged at the least budget from which on all repeats hold."""
+    spec, tolerance, grids = QUESTIONS[question]
+    estimand, catalog = parse_estimand(spec), load_catalog()
+    for grid in grids:
+        for chosen, problem in itertools.product(
+            catalog.methods.select(f"{grid.library}[{grid.settings}]"), grid.problems
+        ):
+            setting = catalog.method(chosen.spec, estimand)
+            runs = {m: _runs(catalog, setting, problem, estimand, m) for m in grid.budgets}
+            held = [m for m in grid.budgets if all(error <= tolerance for error, _, _ in runs[m])]
+            after = [m for m in held if all(later in held for later in grid.budgets if later >= m)]
+            budget = after[0] if after else grid.budgets[-1]
+            errors, products, units = zip(*runs[budget], strict=True)
+            yield Tried(question, grid.library, str(setting.spec), problem, bool(after), budget,
+                        float(np.median(products)), float(np.median(units)), float(np.median(errors)))  # fmt: skip
+
+
+def _runs(
+    catalog: Catalog, setting: BoundMethod, problem: str, estimand: Estimand, budget: int
+) -> list[tuple[float, int, float]]:
+    """Error, products and gradient-equivalents of each repeat; what fails is off by everything."""
+    op, reference = _built(problem, estimand.spec)
+    found: list[tuple[float, int, float]] = []
+    for repeat in range(REPEATS):
+        counted = CountingOperator(op, budget)
+        generator = make_generator(derive_seed("peer-settings", problem, estimand.spec, str(repeat)))
+        try:
+            answer = setting.answer(setting.run(counted, budget, generator), op.dim, "float32")
+            assert answer is not None
+            errors = estimand.errors(estimand.to_arrays(answer.value, op.dim), reference, "float32")
+            error = errors["relative" if estimand.key == "trace" else type(estimand).primary]
+        except (BudgetExceeded, ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError):
+            error = math.inf
+        found.append(
+            (error if math.isfinite(error) else math.inf, counted.matvecs, counted.spending.gradient_equivalents)
+        )
     return found
 
 
-def _row(question: str, problem: str, entry: MethodAnswer) -> Tried:
-    spent = entry.products.median if entry.products else math.nan
-    unit = entry.gradient_equivalents.median if entry.gradient_equivalents else math.nan
-    error = entry.error.median if entry.error else math.nan
-    library = entry.key.method.partition("[")[0]
-    reached = entry.state is State.REACHED
-    return Tried(question, library, entry.key.method, problem, reached, entry.budget or 0, spent, unit, error)
+@cache
+def _built(problem: str, estimand: str) -> tuple[LinearOperator, Reference]:
+    asked, made = parse_estimand(estimand), load_catalog().problem(problem)
+    finder = made.finder(type(asked))
+    assert finder is not None
+    return made.build(torch.device("cpu"), torch.float32), finder(asked)
 
 
 def verdicts(rows: Iterable[Tried]) -> dict[tuple[str, str], list[Verdict]]:
@@ -187,11 +212,11 @@ def write_table(rows: Sequence[Tried], path: Path) -> None:
 def main() -> None:
     """Print the best setting of each library and those behind it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/peer-settings"), help="folder of the runs, resumed")
     parser.add_argument("--table", type=Path, help="CSV of every setting on every problem")
     parser.add_argument("--question", choices=[*QUESTIONS], action="append", help="all by default")
     asked = parser.parse_args()
-    rows = [row for question in asked.question or QUESTIONS for row in tried(question, asked.out / question)]
+    torch.set_num_threads(1)
+    rows = [row for question in asked.question or QUESTIONS for row in tried(question)]
     if asked.table:
         write_table(rows, asked.table)
     print("question,library,place,setting,reached,problems,gradient_equivalents,error")

@@ -1,4 +1,4 @@
-"""Who answers a question: a method of the registry, or a library of others; each timed beside a gradient."""
+"""Who answers a question: a method of the registry, timed beside a gradient."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import statistics
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final, final
+from typing import Final, final
 
 import numpy as np
-from torch import Tensor
 from typing_extensions import override
 
 from hessbench.cells.build import build, load
@@ -25,7 +24,6 @@ from hessbench.method import BoundMethod
 from hessbench.problem import FACTOR, PARTS, ROWS, SUBSET, Problem
 from hessbench.redact import redact
 from hessbench.reports.few_gradients.results import INTERVAL, CostPoint, MethodRuns
-from hessbench.studies.few_gradients.backpack_diagonal import NAME, PeerRefusalError, backpack_diagonal
 from hessbench.studies.few_gradients.scoring import DTYPE, AnswerScoring, ScoredAnswer
 
 _STRUCTURED: Final = frozenset({ROWS, PARTS, SUBSET, FACTOR})
@@ -114,13 +112,18 @@ class OwnMethod(Contestant):
     ) -> None:
         super().__init__(label)
         self._problem, self._bound, self._scoring, self._threads = problem, bound, scoring, threads
-        self.structured = bool(_STRUCTURED & {*bound.method.requires, *bound.method.also_takes.values()})
+        # A library of others stands with what users run today.
+        by_structure = _STRUCTURED & {*bound.method.requires, *bound.method.also_takes.values()}
+        self.structured = bool(by_structure) and not bound.method.library
         # More products than n tell nothing new; there may be more rows than that.
         most = budgets[-1] if self.structured else problem.dim
         least = bound.min_matvecs(problem.dim)
         fitting = tuple(dict.fromkeys(min(budget, most) for budget in budgets if budget >= least))
         whole = [fitting] if fitting else []
         self._grids = whole if bound.method.is_anytime else [(budget,) for budget in fitting]
+        self.failure = bound.skip_reason(problem)
+        if self.failure:
+            self._grids = []
 
     @override
     def _answers(self, repeat: int, clock: GradientClock) -> tuple[float, list[ScoredAnswer]]:
@@ -155,36 +158,3 @@ class OwnMethod(Contestant):
             self.failure = redact(first_line(failure)) if isinstance(failure, ValueError) else classify(failure)[1]
             return
         self.failure = self.failure if status is Status.OK else reason
-
-
-@final
-class BackpackDiagonal(Contestant):
-    """The diagonal of a GGN by BackPACK, whose products nobody counts; it stands with what users run today."""
-
-    structured = False
-
-    def __init__(self, network: Any, scoring: AnswerScoring) -> None:
-        super().__init__(NAME)
-        self._scoring = scoring
-        self._diagonal: Callable[[], Tensor] | None = None
-        self._extend_s = 0.0
-        try:
-            self._diagonal = backpack_diagonal(network)
-            begin = time.perf_counter()
-            backpack_diagonal(network)
-            self._extend_s = time.perf_counter() - begin
-        except PeerRefusalError as refusal:
-            self.failure = str(refusal)
-
-    @override
-    def _answers(self, repeat: int, clock: GradientClock) -> tuple[float, list[ScoredAnswer]]:
-        if self._diagonal is None:
-            return 0.0, []
-        clock.tick()
-        begin = time.perf_counter()
-        found = self._diagonal()
-        seconds = time.perf_counter() - begin
-        clock.tick()
-        judged = self._scoring.scores(Estimate(found))
-        # It was run once after it was extended, to see whether it is.
-        return max(self._extend_s - seconds, 0.0), [ScoredAnswer(0, np.nan, seconds, *judged)]

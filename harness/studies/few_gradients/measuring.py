@@ -13,8 +13,15 @@ from hessbench.catalog import Catalog, load_catalog
 from hessbench.estimand import parse_estimand
 from hessbench.problem import Problem
 from hessbench.reports.few_gradients.results import FewGradientsResults, NetworkQuestion, QuestionRuns, UnaskedQuestion
-from hessbench.studies.few_gradients.contestants import BackpackDiagonal, Contestant, GradientClock, OwnMethod
-from hessbench.studies.few_gradients.questions import AskedMethods, study_questions
+from hessbench.studies.few_gradients.contestants import Contestant, GradientClock, OwnMethod
+from hessbench.studies.few_gradients.questions import (
+    BACKPACK,
+    BACKPACK_BUDGET,
+    BACKPACK_LABEL,
+    AskedMethods,
+    ggn_of,
+    study_questions,
+)
 from hessbench.studies.few_gradients.scoring import AnswerScoring
 
 DEVICE: Final = "cpu"
@@ -112,7 +119,10 @@ def answered(
         if not bound.skip_reason(here):
             label = f"{bound.spec} of the GGN" if spec in asked.elsewhere else str(bound.spec)
             contestants.append(OwnMethod(label, here, bound, budgets, scoring, design.threads))
-    contestants += [BackpackDiagonal(on_cpu, scoring)] if asked.backpack else []
+    if asked.backpack:
+        here = problems.of(ggn_of(question.problem))
+        bound = problems.catalog.method(BACKPACK, estimand)
+        contestants.append(OwnMethod(BACKPACK_LABEL, here, bound, (BACKPACK_BUDGET,), scoring, design.threads))
     most_s = design.most_s if asked.most_s is None else asked.most_s
     # In turns, so that what slows the machine down for a while slows all of them.
     for done in range(design.repeats):

@@ -34,6 +34,13 @@ MLP_SPEC: Final = "mlp[data=mnist-7x7,operator={operator},recipe=momentum:0,step
 FEW_ROWS: Final = (16, 32, 48, 64, 80, 96, 128, 160, 224, 320, 480, 640)
 """Of a network whose gradient takes as long as some rows."""
 
+BACKPACK: Final = "backpack-own-ggn-diagonal"
+BACKPACK_LABEL: Final = "BackPACK DiagGGNExact"
+"""As the page calls it."""
+
+BACKPACK_BUDGET: Final = 1000
+"""More than it takes: a gradient, and a square for each output."""
+
 MANY_ROWS: Final = (32, 64, 128, 256, 512, 1024, 2048)
 """Of one whose gradient takes less than a row, so that none is left to win with more."""
 

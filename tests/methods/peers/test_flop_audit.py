@@ -74,5 +74,5 @@ def gradients(spec, name, kind):
 def test_what_is_charged_is_what_is_made(spec, name):
     kind = ProductKind.GGN if "ggn" in spec else ProductKind.HESSIAN
     made, spending = gradients(spec, name, kind)
-    # Nothing is sent through the first layer, a tenth, which prices leave out; some multiply small matrices beside.
+    # Nothing is sent through the first layer, a tenth here; some multiply small matrices beside. Prices know neither.
     assert 0.8 < made / spending.gradient_equivalents < 1.2, (made, spending.gradient_equivalents, spending.counts)
