@@ -102,15 +102,18 @@ def _stand_in(said: dict[str, Any], ask: Ask, files: Sequence[Path]) -> Method:
     if "footprint" in has:
         has["footprint"] = footprint
     least = said["least"]
+    declared: dict[str, Any] = {
+        **{text: str(said[text]) for text in _TEXTS},
+        **{listed: tuple(map(str, said[listed])) for listed in _LISTS},
+        **has,
+    }
     return Method(
         run=_run(said, files),
         estimands=tuple(ESTIMANDS[key] for key in said["estimands"]),
         also_takes={ESTIMANDS[key]: str(trait) for key, trait in said["also_takes"].items()},
         by_rows=said["by_rows"] is True,
         min_matvecs=least if type(least) is int else asked("min_matvecs"),
-        **{text: str(said[text]) for text in _TEXTS},
-        **{listed: tuple(map(str, said[listed])) for listed in _LISTS},
-        **has,
+        **declared,
     )
 
 

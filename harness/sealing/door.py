@@ -6,6 +6,7 @@ import secrets
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast, final
 
@@ -79,7 +80,7 @@ class Door:
         if not run.plugin:
             return None
         try:
-            return stand_in(loaded.get("method"), lambda _, what, *__: _told(loaded, what), [Path(run.plugin)])
+            return stand_in(loaded.get("method"), partial(_told, loaded), [Path(run.plugin)])
         except ValueError as failure:
             raise BrokenProtocol(str(failure)) from None
 
@@ -272,7 +273,7 @@ class Door:
             raise BrokenProtocol(str(failure)) from None
 
 
-def _told(loaded: Mapping[str, Any], what: str) -> Any:
+def _told(loaded: Mapping[str, Any], _method: str, what: str, *_: object) -> Any:
     """What a method has said of itself as it was loaded.
 
     Raises:

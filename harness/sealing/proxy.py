@@ -92,7 +92,8 @@ class ProxyOperator(Single, Multiplies):
     @property
     def factor(self) -> ProxyFactor:
         """The factor of a GGN; see `CountingOperator.factor`."""
-        return ProxyFactor(self._far, *self._ask("factor"), self.dtype, self.device)
+        number, *sizes = self._ask("factor")
+        return ProxyFactor(self._far, number, sizes, self.dtype, self.device)
 
     @cached_property
     def rows(self) -> ProxyRows:
@@ -157,9 +158,7 @@ class ProxyFactor(Single):
         self,
         far: Far,
         number: int,
-        num_samples: int,
-        num_outputs: int,
-        num_columns: int,
+        sizes: Sequence[int],
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
@@ -167,9 +166,7 @@ class ProxyFactor(Single):
         self._held = Held(far, number)
         self._dtype = dtype
         self._device = device
-        self.num_samples = num_samples
-        self.num_outputs = num_outputs
-        self.num_columns = num_columns
+        self.num_samples, self.num_outputs, self.num_columns = sizes
 
     def rmatmat(self, block: Tensor, /) -> Tensor:
         """Have F @ block charged and computed: (num_columns, k) -> (dim, k)."""

@@ -128,6 +128,38 @@ def _drawn_squares(_: Served, factor: CountingFactor, number: int, state: Tensor
     return found, generator.get_state()
 
 
+def _rmatmat(_: Served, factor: CountingFactor, block: Tensor) -> Tensor:
+    return factor.rmatmat(block)
+
+
+def _squared_sum(_: Served, factor: CountingFactor, block: Tensor) -> Tensor:
+    return factor.squared_sum(block)
+
+
+def _per_sample(_: Served, rows: CountingRows) -> int:
+    return rows.per_sample
+
+
+def _num_rows(_: Served, rows: CountingRows) -> int:
+    return rows.num_rows
+
+
+def _root_norms(_: Served, rows: CountingRows) -> Tensor:
+    return rows.root_norms()
+
+
+def _slope_norms(_: Served, rows: CountingRows) -> Tensor:
+    return rows.slope_norms()
+
+
+def _input_norms(_: Served, rows: CountingRows) -> Tensor:
+    return rows.input_norms()
+
+
+def _some_rows(_: Served, rows: CountingRows, indices: Tensor) -> Tensor:
+    return rows(indices)
+
+
 _CALLS: Final[dict[tuple[type, str], _Call]] = {
     (CountingOperator, "matmat"): _matmat,
     (CountingOperator, "charge"): _charge,
@@ -139,13 +171,13 @@ _CALLS: Final[dict[tuple[type, str], _Call]] = {
     (CountingOperator, "factor"): _factor,
     (CountingOperator, "rows"): _rows,
     (_Forms, "forms"): _forms,
-    (CountingFactor, "rmatmat"): lambda _, factor, block: factor.rmatmat(block),
-    (CountingFactor, "squared_sum"): lambda _, factor, block: factor.squared_sum(block),
+    (CountingFactor, "rmatmat"): _rmatmat,
+    (CountingFactor, "squared_sum"): _squared_sum,
     (CountingFactor, "drawn_squares"): _drawn_squares,
-    (CountingRows, "per_sample"): lambda _, rows: rows.per_sample,
-    (CountingRows, "num_rows"): lambda _, rows: rows.num_rows,
-    (CountingRows, "root_norms"): lambda _, rows: rows.root_norms(),
-    (CountingRows, "slope_norms"): lambda _, rows: rows.slope_norms(),
-    (CountingRows, "input_norms"): lambda _, rows: rows.input_norms(),
-    (CountingRows, "rows"): lambda _, rows, indices: rows(cast("Tensor", indices)),
+    (CountingRows, "per_sample"): _per_sample,
+    (CountingRows, "num_rows"): _num_rows,
+    (CountingRows, "root_norms"): _root_norms,
+    (CountingRows, "slope_norms"): _slope_norms,
+    (CountingRows, "input_norms"): _input_norms,
+    (CountingRows, "rows"): _some_rows,
 }

@@ -70,12 +70,12 @@ class MethodProcess:
         """Do what the operator's process asks for, until it closes its side."""
         does = {
             "introduce": self._introduce,
-            "echo": lambda _, tensors: self._line.send({"say": "echo"}, tensors),
+            "echo": self._echo,
             "describe": self._describe,
             "ask": self._ask,
             "load": self._load,
             "start": self._start,
-            "next": lambda *_: self._advance(),
+            "next": self._advance,
             "evaluate": self._evaluate,
             "settle": self._settle,
             "finish": self._finish,
@@ -95,12 +95,15 @@ class MethodProcess:
                 self._say_raised(failure)
 
     def _introduce(self, said: Mapping[str, Any], _: object) -> None:
-        told = {f.name: said[f.name] for f in fields(Introduction)}
-        self._told = Introduction(**{**told, "traits": tuple(told["traits"])})
+        told: dict[str, Any] = {f.name: said[f.name] for f in fields(Introduction)}
+        self._told = replace(Introduction(**told), traits=tuple(said["traits"]))
         self._id = said["id"]
         self._confined = confine(self._readable, self._folder, self._told.plugin)
         torch.set_num_threads(self._told.threads)
         self._line.send({"say": "here", "confined": self._confined})
+
+    def _echo(self, _: object, tensors: list[Tensor]) -> None:
+        self._line.send({"say": "echo"}, tensors)
 
     def _describe(self, *_: object) -> None:
         """Say what the plugin lists.
@@ -129,8 +132,8 @@ class MethodProcess:
             methods = Registry("method", getattr(load_plugin(told.plugin), "METHODS", []))
         _warm_up(told)
         estimand = parse_estimand(told.estimand)
-        self._bound = replace(methods.entry_of(told.method).bind(told.method, estimand), known_low=told.known_low)
-        bound = self._bound
+        bound = replace(methods.entry_of(told.method).bind(told.method, estimand), known_low=told.known_low)
+        self._bound = bound
         said = {
             "method": described(bound.method) if told.plugin else None,
             "min_matvecs": bound.min_matvecs(told.dim),
@@ -158,7 +161,7 @@ class MethodProcess:
         self._iterator = run()
         self._advance()
 
-    def _advance(self) -> None:
+    def _advance(self, *_: object) -> None:
         estimate = next(self._iterator, None)
         if estimate is None:
             self._line.send({"say": "ended"})
