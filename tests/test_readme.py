@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import cast
 
@@ -175,3 +176,15 @@ def test_a_shell_block_gives_its_commands() -> None:
     assert [exit_code(command) for command in (run, compare)] == [0, 1]
     assert list(console.commands()) == ["hessbench list"]
     assert (python.language, python.file, python.line) == ("python", "mine.py", 12)
+
+
+def test_functions_that_the_tables_name_are_in_the_modules_they_name():
+    rows = [line for line in README.read_text().splitlines() if line.startswith("|") and "in `hessbench." in line]
+    named = [
+        (module, name)
+        for row in rows
+        for names, module in re.findall(r"((?:`\w+`(?:, | of it )?)+) ?in `(hessbench[\w.]+)`", row)
+        for name in re.findall(r"`(\w+)`", names)
+    ]
+    assert len(named) >= 30
+    assert [(module, name) for module, name in named if not callable(getattr(import_module(module), name, None))] == []

@@ -106,7 +106,8 @@ def _show_beside(study: Study | WholeStudy[Any], out: str | None, beside: Sequen
         raise click.UsageError("missing option '--out', the folder of the page")
     if study_of(Path(out)) != study.name:
         raise ValueError(f"--out must hold a finished page of {study.name} for --beside, got {clean(Path(out).name)}")
-    found = show_other_seeds(Path(out), [Path(it) for it in beside], study.claims)
+    unjudged = study.unjudged if isinstance(study, Study) else ()
+    found = show_other_seeds(Path(out), [Path(it) for it in beside], study.claims, unjudged)
     click.echo(f"{out}: {found.same} of {found.rows} rows have the same verdict with seeds {', '.join(found.seeds)}")
 
 

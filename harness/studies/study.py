@@ -54,6 +54,7 @@ class Study:
         units: What is measured at a setting, in order.
         figures: Figures of what was measured; those that lack their numbers are left out.
         tables: Tables of what was measured.
+        unjudged: What the document says or asks that has no verdict here, each with the reason.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Study:
     units: Callable[[StudySetting], Sequence[Unit]]
     figures: Callable[[Measured], Sequence[StudyFigure]]
     tables: Callable[[Measured], Sequence[StudyTable]] = _no_tables
+    unjudged: tuple[str, ...] = ()
 
     def write(self, measured: Measured, setting: StudySetting, out: Path, command: str) -> Path:
         """Judge the claims and write the page.
@@ -85,5 +87,6 @@ class Study:
             device=setting.device,
             seed=setting.seed,
             command=command,
+            unjudged=self.unjudged,
         )
         return write_claims_study(page, self.claims, measured, self.figures(measured), self.tables(measured), out)

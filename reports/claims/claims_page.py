@@ -38,6 +38,7 @@ class StudyPage:
         device: Where.
         seed: From which random numbers.
         command: Command line that made it.
+        unjudged: What the document says or asks that has no verdict here, each with the reason.
     """
 
     study: str
@@ -47,6 +48,7 @@ class StudyPage:
     device: str
     seed: int
     command: str
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def write_claims_study(
         frames,
         lambda folder: {
             "page": page,
-            "verdicts": verdicts_section(page.study, page.scale, page.seed, claims, judged),
+            "verdicts": verdicts_section(page.study, page.scale, page.seed, claims, judged, page.unjudged),
             "units": measured.units,
             "numbers": len(measured.rows),
             "digest": digest,

@@ -13,7 +13,9 @@ from hessbench.reports.writing.escaping import clean
 from hessbench.reports.writing.folders import write_text
 
 
-def show_other_seeds(folder: Path, others: Sequence[Path], claims: Sequence[PublishedClaim[Any]]) -> SeedsAgreeing:
+def show_other_seeds(
+    folder: Path, others: Sequence[Path], claims: Sequence[PublishedClaim[Any]], unjudged: Sequence[str] = ()
+) -> SeedsAgreeing:
     """Write the verdicts of a study's page anew, with those of runs from other seeds beside; nothing is measured.
 
     The tables of the other seeds are copied beside the page as `verdicts-seed-N.csv`, where `gather` finds them. What
@@ -23,6 +25,7 @@ def show_other_seeds(folder: Path, others: Sequence[Path], claims: Sequence[Publ
         folder: Of the page.
         others: Folders of the same study at the same scale, each from another seed.
         claims: Of the study.
+        unjudged: What has no verdict in the study, each with the reason.
 
     Returns:
         How many rows keep their verdict.
@@ -44,7 +47,7 @@ def show_other_seeds(folder: Path, others: Sequence[Path], claims: Sequence[Publ
         seeds.append(table[0].seeds)
     again = [row for table in tables.values() for row in table]
     judged = [_judged(claim, rows, again) for claim in claims if any(row.claim == claim.title for row in rows)]
-    section = str(verdicts_section(study, first.scale, first.seeds, claims, judged))
+    section = str(verdicts_section(study, first.scale, first.seeds, claims, judged, unjudged))
     page = (folder / "index.html").read_text(encoding="utf-8")
     head, found, rest = page.partition(HEADING)
     if not found:

@@ -38,7 +38,12 @@ def seeds_agreeing(judged: Sequence[JudgedClaim]) -> SeedsAgreeing:
 
 
 def verdicts_section(
-    study: str, scale: str, seed: object, claims: Sequence[PublishedClaim[Any]], judged: Sequence[JudgedClaim]
+    study: str,
+    scale: str,
+    seed: object,
+    claims: Sequence[PublishedClaim[Any]],
+    judged: Sequence[JudgedClaim],
+    unjudged: Sequence[str] = (),
 ) -> Markup:
     """The section as markup.
 
@@ -48,6 +53,7 @@ def verdicts_section(
         seed: From which random numbers.
         claims: Those it judges; one that needs another scale than this is named with its command.
         judged: Those that were judged.
+        unjudged: What has no verdict here, each with the reason.
     """
     later = [claim for claim in claims if claim.scale not in ("small", scale)]
     text = (
@@ -59,6 +65,7 @@ def verdicts_section(
             seed=str(seed),
             agreeing=seeds_agreeing(judged),
             changed=any(it.claim.former for it in judged),
+            unjudged=unjudged,
             later=[(claim, command_of(study, claim)) for claim in later],
         )
     )

@@ -162,6 +162,6 @@ def at_scale(measured: Measured, decide: Decide = usual) -> tuple[ClaimVerdict, 
     near = agreeing(outliers, lambda it: it <= 0.01)
     detail = (
         f"P = 118,282: the C outliers of G within 1 % in {near} of {len(outliers)} networks; W1 over the mean distance "
-        f"to the mean {spread(numbers(found))}; tens of millions of parameters are the scale medium"
+        f"to the mean {spread(numbers(found))}"
     )
     return (usual_verdict(near, len(outliers), detail, LARGE, decide),)

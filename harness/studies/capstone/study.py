@@ -31,4 +31,17 @@ CAPSTONE: Final = Study(
     units=design,
     figures=figures,
     tables=ledger_table,
+    unjudged=(
+        "Memory in the ledger is the vectors that a method declares to hold: at ten million parameters each was run "
+        "with a few products, which hold fewer, so that a measured peak would be none of the document's budgets. That "
+        "Lanczos holds as many vectors whatever its steps, and takes seconds in proportion to steps, images and "
+        "parameters, is judged in the study full-spectrum.",
+        "That spectra hide where eigenvectors live, and that samples and layers differ, is what the document asks to "
+        "be named, not a claim: it is drawn, with the constructed example of equal eigenvalues whose vectors are "
+        "spread (dashes: the same matrix in a rotated basis).",
+        "The mass outside of the document's grid, and the trace beside the squared gradient norm, are drawn: the "
+        "document says nothing of them that could be refuted.",
+        "Shampoo and Sophia, named beside K-FAC and EKFAC, keep their approximations inside an optimiser, from its "
+        "steps: there is no matrix at a checkpoint to compare.",
+    ),
 )

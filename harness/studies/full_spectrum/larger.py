@@ -23,6 +23,8 @@ from hessbench.studies.full_spectrum.pipelines import PIPELINES, score_pipelines
 from hessbench.studies.units import UnitCosts, UnitRecord, costs_of
 
 _TOP_STEPS = 200
+_DEFLATION = 100
+_BOUNDS = 64
 _CHECK = 64
 
 
@@ -99,10 +101,10 @@ def measure_convolutional(
 
 
 def _pipeline(record: UnitRecord, problem: str, what: str, op: object, run: int) -> None:
-    counted = CountingOperator(op, names.BUDGET + 100 + 2 * _CHECK)  # pyright: ignore[reportArgumentType]
+    counted = CountingOperator(op, names.BUDGET + _DEFLATION + _BOUNDS + _CHECK)  # pyright: ignore[reportArgumentType]
     generator = torch.Generator(counted.device).manual_seed(derive_seed("full-spectrum large", what, str(run)) % 2**63)
     start = time.perf_counter()
-    found = deflate(counted, "lanczos", CLASSES, 100, generator)
+    found = deflate(counted, "lanczos", CLASSES, _DEFLATION, generator)
     spec = f"lanczos-density[by=lanczos,deflation={CLASSES},share=0.25]"
     estimate = catalog().method(spec, Density()).run(counted, names.BUDGET, generator)
     seconds = time.perf_counter() - start
@@ -111,7 +113,7 @@ def _pipeline(record: UnitRecord, problem: str, what: str, op: object, run: int)
     for place, value in enumerate(found.values):
         record.add(f"{what}: value {place + 1}", float(value), problem=problem, method=names.BY_LANCZOS, costs=costs)
     record.keep(what, _sorted(nodes, weights))
-    bounds = normalise(counted, generator=generator)
+    bounds = normalise(counted, generator=generator, steps=_BOUNDS)
     beyond = find_escape(counted, bounds.low, bounds.high, num_matvecs=_CHECK, generator=generator)
     record.add(f"{what}: escape", beyond, problem=problem, costs=UnitCosts(num_matvecs=bounds.spent + _CHECK))
 

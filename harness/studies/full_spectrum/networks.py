@@ -30,10 +30,10 @@ def catalog() -> Catalog:
     return load_catalog()
 
 
-def recipe(group: TrainedGroup, rate: float, epochs: int = _EPOCHS) -> str:
+def recipe(group: TrainedGroup, rate: float) -> str:
     """The document's recipe as a word of a spec; a batch is no larger than the samples."""
     batch = min(_BATCH, 10 * group.per_class)
-    return f"rate:{rate:g}+momentum:0.9+decay:0.0005+batch:{batch}+schedule:thirds+epochs:{epochs}"
+    return f"rate:{rate:g}+momentum:0.9+decay:0.0005+batch:{batch}+schedule:thirds+epochs:{_EPOCHS}"
 
 
 def steps_of(group: TrainedGroup) -> int:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from hessbench.reports.full_spectrum.groups import BY_SIZE, FASHION, MAIN, MNIST, RUNS, SHALLOW, SMOOTH, TrainedGroup
+from hessbench.studies.full_spectrum.costs import measure_costs
 from hessbench.studies.full_spectrum.exact import measure_ggn, measure_network
 from hessbench.studies.full_spectrum.larger import measure_convolutional, measure_perceptron, measure_training
 from hessbench.studies.full_spectrum.lines import measure_controls
@@ -40,6 +41,7 @@ def units_of(setting: StudySetting) -> tuple[Unit, ...]:
     for run in runs[:_LARGE_RUNS]:
         measure = partial(measure_perceptron, group=LARGE_GROUP, run=run, first=first)
         units.append(_unit(f"{LARGE_GROUP.name} run={run}", measure, 45))
+    units.append(_unit(f"costs of Lanczos, seed {setting.seed}", partial(measure_costs, device=setting.device), 30))
     if setting.scale is Scale.MEDIUM:
         units += _medium(setting)
     return tuple(units)

@@ -27,9 +27,20 @@ SKETCH_RESNET20: Final = Study(
         "is judged on the others too.",
         "Not at this scale: the same network on 256 images, further trainings of the convolutional network, "
         "and vgg11-bn, which is for an accelerator; `--scale medium --plan` lists and prices them.",
+        "Five starts of Lanczos and five draws of the sketch, on which verdicts rest; one of what only stands beside "
+        "them in the table of pairs. Power iteration is ended after 1000 products where it does not end by itself.",
     ),
     claims=CLAIMS,
     units=plan_units,
     figures=draw_figures,
     tables=pairs_tables,
+    unjudged=(
+        "The loss surfaces of figure 1 are pictures, without a number that could be borne out or refuted.",
+        "That the trace tells smoothness over a training, that eigenvalues go to zero during it, and that some layers "
+        "keep a high trace, is taken from other work: the document measures one trained network, of whose training no "
+        "other weights are published.",
+        "Smaller sketches and made-up matrices of other sizes are judged in the study sketch.",
+        "A second-order method from the sketch is a wish of the document, without a measurement: testing it would be a "
+        "study of optimisers.",
+    ),
 )

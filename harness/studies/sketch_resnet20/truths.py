@@ -13,6 +13,7 @@ from hessbench.catalog import load_catalog
 from hessbench.estimand import Density, TopEigenvalues, Trace
 from hessbench.problem import Problem
 from hessbench.reports.sketch_resnet20 import named
+from hessbench.studies.sketch_resnet20.networks import ready_problem
 from hessbench.studies.sketch_resnet20.runs import TOP
 from hessbench.studies.units import UnitRecord
 
@@ -79,10 +80,7 @@ def measure_published(record: UnitRecord) -> None:
 
 
 def _problem(spec: str) -> Problem:
-    problem = load_catalog().problem(spec)
-    if problem.refusal:
-        raise ValueError(f"{spec}: {problem.refusal}")
-    return problem
+    return ready_problem(load_catalog(), spec)
 
 
 def _finder(problem: Problem, kind: Any) -> Any:

@@ -142,3 +142,29 @@ def test_fewer_starts_than_were_meant_decide_by_the_first_rule_where_one_misses_
 
     told = [str(before(title, rows(*counts))[margin].outcome) for counts in ((0, 20), (0, 100), (1, 20))]
     assert told == ["undecided", "borne out", "refuted"]
+
+
+def costs(name, sizes, power):
+    return [
+        {"unit": "u", "problem": f"{name}={size}", "measure": "lanczos-seconds", "value": factor * size**power}
+        for size in sizes
+        for factor in (1.0, 1.02, 0.99)
+    ]
+
+
+def test_seconds_are_linear_in_each_size_by_its_own_exponent():
+    rows = costs("M", (32, 256), 1.0) + costs("N", (100, 800), 1.3) + costs("p", (1000, 2000), 2.0)
+    found = verdicts("Without reorthogonalisation Lanczos takes O(M N p)", rows)
+    assert {name: str(it.outcome) for name, it in found.items()} == {
+        "steps M": "borne out", "images N": "undecided", "parameters p": "refuted",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("most", "outcome"), [(4, "borne out"), (5, "refuted"), (None, "undecided")])
+def test_vectors_that_grow_with_the_steps_refute_that_three_are_saved(most, outcome):
+    held = {32: 4} | ({256: most} if most else {})
+    rows = [
+        {"unit": "u", "problem": f"M={steps}", "method": "none", "measure": "vectors-alive", "value": number}
+        for steps, number in held.items()
+    ]
+    assert str(verdicts("Three vectors are saved", rows)[""].outcome) == outcome
