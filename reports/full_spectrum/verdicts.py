@@ -162,8 +162,8 @@ CLAIMS: Final[tuple[PublishedClaim[Measured], ...]] = (
         "Without reorthogonalisation Lanczos takes O(M N p)",
         "The total runtime complexity of the algorithm is therefore O(M n_train p).",
         "section 2.4",
-        "Seconds of the recurrence without reorthogonalisation on Hessians of perceptrons in float32 by steps M, "
-        "images N and parameters p, the others fixed: exponents of lines on logarithmic axes.",
+        "Processor seconds of the recurrence without reorthogonalisation on Hessians of perceptrons in float32 by "
+        "steps M, images N and parameters p, the others fixed: exponents of lines on logarithmic axes.",
         "For each of the three. Borne out: at most 1.1. Refuted: at least 1.5.",
         costs.linear_time,
     ),

@@ -33,7 +33,6 @@ def ready_problem(catalog: Catalog, spec: str) -> Problem:
     problem = catalog.problem(spec)
     if problem.refusal and problem.train is not None:
         problem.train(_unsaid, _unsaid)
-        problem = catalog.problem(spec)
     if problem.refusal:
         raise ValueError(f"{spec}: {problem.refusal}")
     return problem

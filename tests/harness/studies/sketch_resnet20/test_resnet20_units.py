@@ -1,5 +1,7 @@
 """What the units of the ResNet20 study measure, on operators where the answer is known, and what it plans."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +11,14 @@ from hessbench.counting import CountingOperator
 from hessbench.estimand import Trace
 from hessbench.operators import dense_operator
 from hessbench.problems.references.gram import gram_spectrum
+from hessbench.problems.references.shipped import FOLDER, file_name
 from hessbench.reports.claims.measured import measured_of
 from hessbench.reports.sketch_resnet20 import named
 from hessbench.reports.sketch_resnet20.readings import network
 from hessbench.seeding import make_generator
 from hessbench.studies.calls import split_calls
 from hessbench.studies.scale import Scale, StudySetting
+from hessbench.studies.sketch_resnet20.networks import ready_problem
 from hessbench.studies.sketch_resnet20.plan import plan_units
 from hessbench.studies.sketch_resnet20.runs import measure_lanczos, measure_runs, shared_range
 from hessbench.studies.sketch_resnet20.sketches import measure_sketches
@@ -79,3 +83,30 @@ def test_small_takes_twelve_minutes_at_most_and_medium_calls_of_eight():
         assert max(unit.seconds for unit in units) <= 480
     assert len(split_calls(medium)) >= 2
     assert {unit.name for unit in small} != {unit.name for unit in plan_units(StudySetting(seed=1))}
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_network_that_is_not_trained_yet_is_trained_and_what_cannot_be_had_is_refused(trainable):
+    trained = []
+
+    class Shelf:
+        def problem(self, spec):
+            return dataclasses.replace(
+                load_catalog().problem(TINY),
+                unavailable=lambda: None if trained else "its weights are not trained yet",
+                train=(lambda *_: trained.append(spec) or ()) if trainable else None,
+            )
+
+    if not trainable:
+        with pytest.raises(ValueError, match="net: its weights are not trained yet"):
+            ready_problem(Shelf(), "net")
+        return
+    assert ready_problem(Shelf(), "net").refusal is None
+    assert trained == ["net"]
+
+
+def test_the_first_eigenvalues_of_every_resnet20_of_the_small_scale_ship_or_are_of_networks_that_are_quick():
+    specs = {unit.measure.keywords["spec"] for unit in plan_units(StudySetting()) if unit.name.endswith(": truth")}
+    shipped = [spec for spec in specs if (FOLDER / file_name(spec)).is_file()]
+    assert {spec.partition("[")[0] for spec in specs - set(shipped)} == {"mlp"}
+    assert sum(unit.seconds for unit in plan_units(StudySetting())) <= 720
