@@ -75,8 +75,8 @@ def summary(results: AdviceStudyResults) -> list[str]:
     ]
     none = len(results.trials) - len(trials)
     return [
-        f"{held} of {len(trials)} recommendations held: {', '.join(by_kind)}. For {none} of {len(results.trials)} "
-        "questions nothing was predicted to get there within the budget, and none was made.",
+        f"{held} of {len(trials)} recommendations held{': ' * bool(by_kind)}{', '.join(by_kind)}. For {none} of "
+        f"{len(results.trials)} questions nothing was predicted to get there within the budget, and none was made.",
         f"{right} of {len(promised)} promises were right: {sum(trial.kept is True for trial in promised)} of these "
         "answers were said to be within the tolerance, the others to have missed it.",
     ]

@@ -62,7 +62,7 @@ class AdviceTrial:
     def verdict(self) -> str:
         """In a few words."""
         if not self.method:
-            return "nothing recommended"
+            return "refused" if self.failure else "nothing recommended"
         if self.failure:
             return "no answer"
         if not self.promise_was_right:

@@ -24,6 +24,7 @@ def trial(**fields):
         (trial(promised=False, kept=None), "holds", True, True),
         (trial(error=float("nan")), "broken promise", False, False),
         (trial(method=""), "nothing recommended", False, True),
+        (trial(method="", failure="no price"), "refused", False, True),
         (trial(failure="it ended", kept=None, error=float("nan")), "no answer", False, True),
     ],
 )
