@@ -28,11 +28,14 @@ def in_torch_layers(model: nn.Module, inputs: Tensor) -> nn.Module:
     Raises:
         ValueError: If the module cannot be traced, or the outputs differ.
     """
+    # What only says how the module inside is called stands for that; the outputs below tell.
+    inner = getattr(model, "inner", None)
+    source = inner if isinstance(inner, nn.Module) else model
     try:
-        graph = _LayerTracer().trace(model)
-    except (fx.proxy.TraceError, TypeError, AttributeError) as failure:
+        graph = _LayerTracer().trace(source)
+    except (fx.proxy.TraceError, TypeError, AttributeError, ValueError) as failure:
         raise ValueError(f"the module cannot be rewritten in torch's layers: {failure}") from failure
-    twin = fx.GraphModule(model, graph)
+    twin = fx.GraphModule(source, graph)
     for name, norm in list(twin.named_modules()):
         if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
             twin.set_submodule(name, _plain_norm(norm))
