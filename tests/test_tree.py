@@ -152,7 +152,7 @@ HOMES = {
 }
 
 # Modules over 300 lines, each with the reason it is still one idea. None may pass 500.
-LONG: dict[str, str] = {}
+LONG: dict[str, str] = {"harness/method.py": "a method and what it is once bound are one contract"}
 
 # Addresses of a machine or of a package index have no place in a tracked file.
 MACHINE = re.compile(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-from unittest.mock import patch
+from typing import Final
 
-import numpy as np
 import torch
 
 from hessbench.counting import CountingOperator
@@ -13,7 +11,7 @@ from hessbench.estimand import Density, Estimate, TopEigenvalues, Trace
 from hessbench.method import Method
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.peers.calling import called
-from hessbench.methods.peers.pyhessian_peer import SETUP, counted_peer, own_peer, removed_eig
+from hessbench.methods.peers.pyhessian_peer import SETUP, counted_peer, density_by, eigenvalues_by, own_peer, trace_by
 from hessbench.problem import NETWORK
 
 _CITATION: Final = (
@@ -56,7 +54,7 @@ def power(
         Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
     """
     with called(generator, op.dtype):
-        return _eigenvalues(counted_peer(op), num_matvecs, tol, max_iter, min(k or 10, op.dim))
+        return eigenvalues_by(counted_peer(op), num_matvecs, tol, max_iter, min(k or 10, op.dim))
 
 
 def own_power(
@@ -94,7 +92,7 @@ def own_power(
     wanted = min(k or 10, op.dim)
     check_at_least("num_matvecs", num_matvecs, SETUP + wanted)
     with called(generator, op.dtype), own_peer(op) as (peer, spent):
-        return _eigenvalues(peer, num_matvecs - spent, tol, max_iter, wanted)
+        return eigenvalues_by(peer, num_matvecs - spent, tol, max_iter, wanted)
 
 
 def trace(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator, tol: float = 1e-3) -> Estimate:
@@ -122,7 +120,7 @@ def trace(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generat
         Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
     """
     with called(generator, op.dtype):
-        return _trace(counted_peer(op), num_matvecs, tol)
+        return trace_by(counted_peer(op), num_matvecs, tol)
 
 
 def own_trace(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator, tol: float = 1e-3) -> Estimate:
@@ -148,7 +146,7 @@ def own_trace(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Gen
     """
     check_at_least("num_matvecs", num_matvecs, SETUP + 1)
     with called(generator, op.dtype), own_peer(op) as (peer, spent):
-        return _trace(peer, num_matvecs - spent, tol)
+        return trace_by(peer, num_matvecs - spent, tol)
 
 
 def density(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator, steps: int = 100) -> Estimate:
@@ -175,7 +173,7 @@ def density(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Gener
         Yao, Gholami, Keutzer and Mahoney, PyHessian (2020), arXiv:1912.07145.
     """
     with called(generator, op.dtype):
-        return _density(counted_peer(op), num_matvecs, min(steps, op.dim))
+        return density_by(counted_peer(op), num_matvecs, min(steps, op.dim))
 
 
 def own_density(op: CountingOperator, /, *, num_matvecs: int, generator: torch.Generator, steps: int = 100) -> Estimate:
@@ -201,36 +199,7 @@ def own_density(op: CountingOperator, /, *, num_matvecs: int, generator: torch.G
     """
     check_at_least("num_matvecs", num_matvecs, SETUP + 1)
     with called(generator, op.dtype), own_peer(op) as (peer, spent):
-        return _density(peer, num_matvecs - spent, min(steps, op.dim))
-
-
-def _eigenvalues(peer: Any, num_matvecs: int, tol: float, max_iter: int, k: int) -> Estimate:
-    check_at_least("num_matvecs", num_matvecs, k)
-    steps = min(max_iter, num_matvecs // k)
-    values, _ = peer.eigenvalues(maxIter=steps, tol=tol, top_n=k)
-    said = {"asked": f"eigenvalues(maxIter={steps}, tol={tol:g}, top_n={k})", "asked_matvecs": steps * k}
-    return Estimate(torch.tensor(values, dtype=torch.float64), diagnostics={**said, "reported": "no count"})
-
-
-def _trace(peer: Any, num_matvecs: int, tol: float) -> Estimate:
-    probes = peer.trace(maxIter=num_matvecs, tol=tol)
-    said = {"asked": f"trace(maxIter={num_matvecs}, tol={tol:g})", "asked_matvecs": num_matvecs}
-    return Estimate(
-        float(np.mean(probes)),
-        # It returns because its rule held, unless every probe was spent.
-        converged=len(probes) < num_matvecs,
-        diagnostics={**said, "reported": f"{len(probes)} probes", "matvecs": len(probes)},
-    )
-
-
-def _density(peer: Any, num_matvecs: int, steps: int) -> Estimate:
-    steps = min(steps, num_matvecs)
-    probes = num_matvecs // steps
-    with patch.object(torch, "eig", removed_eig, create=True):
-        nodes, weights = peer.density(iter=steps, n_v=probes)
-    said = {"asked": f"density(iter={steps}, n_v={probes})", "asked_matvecs": steps * probes}
-    flat, mass = np.concatenate(nodes).astype(np.float64), np.concatenate(weights).astype(np.float64)
-    return Estimate((flat, mass / probes), diagnostics={**said, "reported": "no count", "shim": "torch.eig"})
+        return density_by(peer, num_matvecs - spent, min(steps, op.dim))
 
 
 def _least_power(dim: int, *, k: int | None, **_: object) -> int:

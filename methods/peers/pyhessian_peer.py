@@ -8,11 +8,14 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hessbench.counting import CountingOperator
 from hessbench.distributions import library
+from hessbench.estimand import Estimate
+from hessbench.methods.arguments import check_at_least
 from hessbench.methods.peers.borrowed import borrowed
 from hessbench.operators import ProductKind
 
@@ -76,3 +79,35 @@ def removed_eig(T: Tensor, eigenvectors: bool = False) -> tuple[Tensor, Tensor]:
     del eigenvectors
     values, vectors = torch.linalg.eig(T)
     return torch.view_as_real(values), vectors.real
+
+
+def eigenvalues_by(peer: Any, num_matvecs: int, tol: float, max_iter: int, k: int) -> Estimate:
+    """Its `eigenvalues`, with the steps that the budget holds for each of k."""
+    check_at_least("num_matvecs", num_matvecs, k)
+    steps = min(max_iter, num_matvecs // k)
+    values, _ = peer.eigenvalues(maxIter=steps, tol=tol, top_n=k)
+    said = {"asked": f"eigenvalues(maxIter={steps}, tol={tol:g}, top_n={k})", "asked_matvecs": steps * k}
+    return Estimate(torch.tensor(values, dtype=torch.float64), diagnostics={**said, "reported": "no count"})
+
+
+def trace_by(peer: Any, num_matvecs: int, tol: float) -> Estimate:
+    """Its `trace`, the mean of its probes."""
+    probes = peer.trace(maxIter=num_matvecs, tol=tol)
+    said = {"asked": f"trace(maxIter={num_matvecs}, tol={tol:g})", "asked_matvecs": num_matvecs}
+    return Estimate(
+        float(np.mean(probes)),
+        # It returns because its rule held, unless every probe was spent.
+        converged=len(probes) < num_matvecs,
+        diagnostics={**said, "reported": f"{len(probes)} probes", "matvecs": len(probes)},
+    )
+
+
+def density_by(peer: Any, num_matvecs: int, steps: int) -> Estimate:
+    """Its `density`, with as many probes as the budget holds."""
+    steps = min(steps, num_matvecs)
+    probes = num_matvecs // steps
+    with patch.object(torch, "eig", removed_eig, create=True):
+        nodes, weights = peer.density(iter=steps, n_v=probes)
+    said = {"asked": f"density(iter={steps}, n_v={probes})", "asked_matvecs": steps * probes}
+    flat, mass = np.concatenate(nodes).astype(np.float64), np.concatenate(weights).astype(np.float64)
+    return Estimate((flat, mass / probes), diagnostics={**said, "reported": "no count", "shim": "torch.eig"})
