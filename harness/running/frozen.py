@@ -16,7 +16,7 @@ FROZEN: Final[Mapping[str, str]] = {
     "networks-1": "7bf290c4d8e18c2b10ef86922437248961f5817c2e49dd5d332ed56b76afae89",
     "peers-density-1": "64f3e8d65df42d13c889a00c41c9605744e610ee9fd4c20e761ce208c49536dd",
     "peers-diagonal-1": "9f613f030cc8f6aec92a2f4215efa916b9688af4374d05680b2c0209a81051b1",
-    "peers-eigen-1": "0d5445edf05d5bdaf0e3f18637711ef1eb535d73bdd73edc476dd065b9d5b2df",
+    "peers-eigen-1": "b6f807e1f6909c1d2bfb928138393bf8b5db0d49ea471cae38194cb989955c88",
     "peers-quick-1": "5392f45fc731b46b5c7e92b4462eda3269beffb73809f31b40e2c0038f339acc",
     "peers-trace-1": "5e3b3e68eb4c1fc5fc60593bfc8c85328829c8b1d7cbe7e64985fb3a93bf76c1",
     "quick-2": "8c3a65a35eb4028e181859a9903e633adb7163dc80035fab196ad159c30617b6",
