@@ -75,9 +75,9 @@ def _look() -> _Look | None:
     """What has been used by now; None where a process does not know the time of its ended children."""
     if not psutil.LINUX:
         return None
-    of_all = psutil.cpu_times()
+    of_all = psutil.cpu_times()._asdict()
     # What guests of a virtual machine use stands in `user` and `nice` already.
-    busy = of_all.user + of_all.nice + of_all.system + of_all.irq + of_all.softirq + of_all.steal
+    busy = sum(of_all[name] for name in ("user", "nice", "system", "irq", "softirq", "steal"))
     own = 0.0
     this = psutil.Process()
     for process in (this, *this.children(recursive=True)):

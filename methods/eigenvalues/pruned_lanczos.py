@@ -106,12 +106,12 @@ def pruned_lanczos(
         if found is not None and found.rows.numel() > run.left:
             return
         kept, others = (ranking[:size], ranking[size:]) if found is None else (found.kept, found.dropped)
-        S, rest = shifted(op.subset(kept), _shift_of(op)), partial(op.subset, others)
+        part, rest = shifted(op.subset(kept), _shift_of(op)), partial(op.subset, others)
         if found is not None:
             run.left -= found.rows.numel()
             B = cast("Rowed", cast("Parted", op).parts.ggn).rows(found.rows)
-            S, rest = plus_rows(S, B, 1.0), partial(_less_rows, op, others, B)
-        T = yield from run.on(S, start, samples=kept.numel(), rest=rest if others.numel() else None)
+            part, rest = plus_rows(part, B, 1.0), partial(_less_rows, op, others, B)
+        T = yield from run.on(part, start, samples=kept.numel(), rest=rest if others.numel() else None)
         if T is None:
             return
         dropped /= 10

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.proxy import TraceError
 from typing_extensions import override
 
 _RELU: Final = (torch.relu, nn.functional.relu, "relu")
@@ -33,7 +34,7 @@ def in_torch_layers(model: nn.Module, inputs: Tensor) -> nn.Module:
     source = inner if isinstance(inner, nn.Module) else model
     try:
         graph = _LayerTracer().trace(source)
-    except (fx.proxy.TraceError, TypeError, AttributeError, ValueError) as failure:
+    except (TraceError, TypeError, AttributeError, ValueError) as failure:
         raise ValueError(f"the module cannot be rewritten in torch's layers: {failure}") from failure
     twin = fx.GraphModule(source, graph)
     for name, norm in list(twin.named_modules()):

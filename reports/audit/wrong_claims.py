@@ -126,8 +126,7 @@ def claims_frame(judged: Sequence[JudgedClaims]) -> pd.DataFrame:
 
 @lru_cache(maxsize=4096)  # a large ledger asks for few of them, very often
 def _exact_share(wrong: int, repeats: int) -> tuple[float, float]:
-    found = share_interval(wrong, repeats)
-    return found.low, found.high
+    return share_interval(wrong, repeats)
 
 
 def _flags(
