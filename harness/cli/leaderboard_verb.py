@@ -11,7 +11,7 @@ import click
 
 import hessbench.reports as reports
 from hessbench.catalog import load_catalog
-from hessbench.cli.method_target import split_target
+from hessbench.cli.method_target import file_and_name
 from hessbench.cli.own_run import run_own
 from hessbench.cli.selecting import Part
 from hessbench.ledger.answering.words import plural
@@ -81,7 +81,7 @@ def command(
     chosen = _of_suite(known, suite) if suite is not None else known
     own: list[OwnRun] = []
     if method is not None:
-        target = split_target(method, alone=True)
+        target = file_and_name(method)
         on = _on(chosen, suite)
         where = Path(out or _OUT) if only_plan else claim_board_folder(out or _OUT)
         done = run_own(

@@ -4,42 +4,71 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hessbench.catalog import load_catalog, load_plugin
+from hessbench.catalog import Catalog, load_catalog, load_plugin
 from hessbench.method import Method
 
 
-def split_target(target: str, *, alone: bool = False) -> tuple[tuple[str, ...], str]:
-    """The plugin files of a target, and the method it names.
+def split_target(target: str) -> tuple[tuple[str, ...], str]:
+    """The plugin files of a target, which are imported, and the method it names.
 
     Args:
         target: A name in the file's METHODS list, with parameters where wanted, or the name of a variable that holds
             one of them, after the file and a colon; a registered method by its name alone.
-        alone: Take the method of a file that lists only one, where none is named.
 
     Raises:
         ValueError: If no method is named, or the file lists no such one.
     """
-    if target.endswith(".py"):
-        own = _listed(target) if alone else []
-        if len(own) == 1:
-            return (target,), own[0]
-        lists = f"; it lists: {', '.join(own) or 'none'}" if alone else ""
-        raise ValueError(f"name the method as well, as in {Path(target).name}:{own[0] if own else 'my-method'}{lists}")
-    file, colon, name = target.rpartition(":")
-    if not colon:
-        return (), target
+    file, name = file_and_name(target)
+    if not file:
+        return (), name
+    if not name:
+        raise ValueError(f"name the method as well, as in {Path(file).name}:my-method")
     catalog = load_catalog((file,))
     wanted, bracket, rest = name.partition("[")
     if wanted in catalog.methods:
         return (file,), name
-    own = _listed(file)
+    own = [method.name for method in getattr(load_plugin(file), "METHODS", [])]
     held = getattr(load_plugin(file), wanted, None)
     for found in (held.name if isinstance(held, Method) else "", wanted.replace("_", "-")):
         if found in own:
             return (file,), f"{found}{bracket}{rest}"
-    raise ValueError(f"{Path(file).name} lists no method {wanted!r} in METHODS; it lists: {', '.join(own) or 'none'}")
+    raise _unlisted(file, wanted, own)
 
 
-def _listed(file: str) -> list[str]:
-    load_catalog((file,))  # refuses a file that lists something else
-    return [method.name for method in getattr(load_plugin(file), "METHODS", [])]
+def file_and_name(target: str) -> tuple[str, str]:
+    """The plugin file of a target and the method it names, as they are written; empty where there is none."""
+    if target.endswith(".py"):
+        return target, ""
+    file, _, name = target.rpartition(":")
+    return file, name
+
+
+def named_in(catalog: Catalog, file: str, name: str) -> str:
+    """The method that a target names, in a catalog that holds those of its file.
+
+    Args:
+        catalog: Where it is looked up.
+        file: Plugin file; empty for a registered method.
+        name: Name, with parameters where wanted; empty for the only one of the file.
+
+    Raises:
+        ValueError: If the file lists no such method, or several where none is named.
+    """
+    if not file:
+        return name
+    own = list(catalog.files)
+    wanted, bracket, rest = name.partition("[")
+    if not wanted and len(own) == 1:
+        return own[0]
+    if not wanted:
+        example = f"{Path(file).name}:{own[0] if own else 'my-method'}"
+        raise ValueError(f"name the method as well, as in {example}; it lists: {', '.join(own) or 'none'}")
+    for found in (wanted, wanted.replace("_", "-")):
+        if found in own:
+            return f"{found}{bracket}{rest}"
+    raise _unlisted(file, wanted, own)
+
+
+def _unlisted(file: str, wanted: str, own: list[str]) -> ValueError:
+    listed = ", ".join(own) or "none"
+    return ValueError(f"{Path(file).name} lists no method {wanted!r} in METHODS; it lists: {listed}")

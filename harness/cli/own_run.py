@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from hessbench.catalog import load_catalog
+from hessbench.cli.method_target import named_in
 from hessbench.cli.plan_prices import say, show_prices
 from hessbench.cli.quantities import parse_seconds
 from hessbench.ledger.published import LedgerDescription
 from hessbench.ledger.reading import Ledger
 from hessbench.reports.leaderboard.gathering import OwnRun
 from hessbench.reports.writing.escaping import file_stem
-from hessbench.running.options import SEALED, Options
+from hessbench.running.described import catalog_for
+from hessbench.running.options import Options
 from hessbench.running.own_suite import own_suite
 from hessbench.running.plan import Conditions, plan
 from hessbench.running.price_pass import LIMIT_S, price_plan
 from hessbench.running.price_store import PriceStore
 from hessbench.running.progress import reporter
 from hessbench.running.runner import run
+from hessbench.running.sealed import sealed
 from hessbench.running.suite import Suite
 
 
 def leaderboard_options(plugins: tuple[str, ...], conditions: Conditions) -> Options:
     """How every run for the leaderboard is run: sealed, alone, and with a gradient timed."""
-    known = {it.name for it in dataclasses.fields(Options)}
-    sealed: dict[str, Any] = {SEALED: True} if SEALED in known else {}
-    return Options(plugins=plugins, conditions=conditions, ladders=False, **sealed)
+    return Options(plugins=plugins, conditions=conditions, ladders=False, sealed=True)
 
 
 def run_own(
     suite: Suite,
     published: LedgerDescription,
-    target: tuple[tuple[str, ...], str],
+    target: tuple[str, str],
     out: Path,
     *,
     asks: Callable[[str], bool],
@@ -49,7 +47,7 @@ def run_own(
     Args:
         suite: The published suite.
         published: Where and how its rows were made; this run is made so too.
-        target: Plugin files, and the method.
+        target: Plugin file, empty where the method is registered, and the method; the file is never imported here.
         out: Folder of the leaderboard; the run's is in it, one for each method and suite.
         asks: Whether an estimand is asked for.
         timeout: Limit of a cell.
@@ -61,18 +59,21 @@ def run_own(
     Raises:
         ValueError: If the method, an estimand or the limit is not accepted.
     """
-    plugins, name = target
-    catalog = load_catalog(plugins)
-    method = catalog.methods.entry_of(name)
-    spec = str(method.spec(name))
-    asked = own_suite(suite, method, spec, asks)
+    file, named = target
+    plugins = (file,) if file else ()
     conditions = Conditions(published.device, published.dtype, published.threads, parse_seconds(timeout))
-    planned = plan(asked, catalog, conditions)
+    options = leaderboard_options(plugins, conditions)
     log = Console(stderr=True)
-    timed = [entry for entry in planned if not entry.skip_reason]
-    if timed:
-        prices, told = price_plan(planned, PriceStore(), LIMIT_S, partial(say, log), plugins=plugins)
-        show_prices(log, planned, prices, None, told.text)
+    with catalog_for(options, out) as catalog:
+        name = named_in(catalog, file, named)
+        method = catalog.methods.entry_of(name)
+        spec = str(method.spec(name))
+        asked = own_suite(suite, method, spec, asks)
+        planned = sealed(plan(asked, catalog, conditions), catalog, forked=False)
+        timed = [entry for entry in planned if not entry.skip_reason]
+        if timed:
+            prices, told = price_plan(planned, PriceStore(), LIMIT_S, partial(say, log))
+            show_prices(log, planned, prices, None, told.text)
     for reason in dict.fromkeys(entry.skip_reason for entry in planned if entry.skip_reason):
         say(log, f"skipped: {reason}")
     if not timed:
@@ -80,7 +81,7 @@ def run_own(
     if only_plan:
         return None
     folder = out / file_stem(spec, suite.label)
-    summary = run(asked, folder, leaderboard_options(plugins, conditions), reporter=reporter(log))
+    summary = run(asked, folder, options, reporter=reporter(log))
     for line in summary.failure_lines:
         say(log, line)
     say(log, summary.text)

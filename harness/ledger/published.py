@@ -45,7 +45,7 @@ class LedgerDescription:
         device: Where the cells ran.
         dtype: In what dtype.
         threads: With how many threads.
-        sealed: Cells that ran sealed; null where the rows do not tell.
+        sealed: Cells that ran sealed.
         versions: Of Python and of every library, of the methods' own too.
         commands: Command lines that made the rows.
         measured: When the first and the last row was written.
@@ -60,7 +60,7 @@ class LedgerDescription:
     device: str
     dtype: str
     threads: int
-    sealed: int | None
+    sealed: int
     versions: Mapping[str, str]
     commands: tuple[str, ...]
     measured: tuple[str, ...]

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from hessbench.ledger.record import Status
 from hessbench.running.plan import Conditions
 from hessbench.running.remaining import Weigh
-
-SEALED: Final = "sealed"
-"""The field of `Options`, and the column of rows, by which a method ran away from everything but products."""
 
 
 @dataclass(frozen=True)

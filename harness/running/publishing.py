@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,10 +13,9 @@ from hessbench.ledger.compressed import PART_LIMIT
 from hessbench.ledger.environment import library_version
 from hessbench.ledger.published import LedgerDescription, PublishedLedger, versions_of, write_published
 from hessbench.ledger.reading import Ledger
-from hessbench.ledger.record import Kind, Record, Status
+from hessbench.ledger.record import Kind, Status
 from hessbench.redact import redact
 from hessbench.running.frozen import FROZEN, check_frozen, shipped_suite
-from hessbench.running.options import SEALED
 from hessbench.running.plan import Conditions, PlannedCell, plan
 from hessbench.running.suite import Suite
 
@@ -79,7 +78,7 @@ def publish(
         device=device,
         dtype=dtype,
         threads=threads,
-        sealed=_sealed(kept.records),
+        sealed=sum(row.sealed is True for row in kept.records if row.kind is Kind.TERMINAL),
         versions=versions_of(kept.environments.values(), sorted({row.library_version for row in kept.records})),
         commands=tuple(dict.fromkeys(redact(str(facts.get("command", ""))) for facts in kept.environments.values())),
         measured=(times[0], times[-1]) if times else (),
@@ -130,20 +129,6 @@ def _check_finished(planned: Sequence[PlannedCell], ledger: Ledger) -> None:
         method = entry.bound.method
         if (row.method_hash, row.library_version) != (method.hash, library_version(method.library)):
             raise ValueError(f"cell {row.cell} of {row.method} was run by another version of it: run the suite again")
-
-
-def _sealed(records: Sequence[Record]) -> int | None:
-    """Number of cells that say that they ran sealed; None where rows have no such column.
-
-    Raises:
-        ValueError: If rows have it, and none ran so.
-    """
-    if SEALED not in {it.name for it in fields(Record)}:
-        return None
-    number = sum(getattr(row, SEALED) is True for row in records if row.kind is Kind.TERMINAL)
-    if not number:
-        raise ValueError("the run is not sealed: `hessbench run --sealed` makes one that can be published")
-    return number
 
 
 def _only(values: set[T], what: str, run: str) -> T:

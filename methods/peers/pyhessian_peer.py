@@ -82,7 +82,15 @@ def removed_eig(T: Tensor, eigenvectors: bool = False) -> tuple[Tensor, Tensor]:
 
 
 def eigenvalues_by(peer: Any, num_matvecs: int, tol: float, max_iter: int, k: int) -> Estimate:
-    """Its `eigenvalues`, with the steps that the budget holds for each of k."""
+    """Its `eigenvalues`, with the steps that the budget holds for each of k.
+
+    Args:
+        peer: Of its class.
+        num_matvecs: Most products, at least k.
+        tol: Its tolerance.
+        max_iter: Its most products for each.
+        k: Number of eigenvalues.
+    """
     check_at_least("num_matvecs", num_matvecs, k)
     steps = min(max_iter, num_matvecs // k)
     values, _ = peer.eigenvalues(maxIter=steps, tol=tol, top_n=k)

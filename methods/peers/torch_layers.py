@@ -95,6 +95,6 @@ def _check_equal(model: nn.Module, twin: nn.Module, inputs: Tensor) -> None:
     with torch.no_grad():
         before, after = model(inputs), twin(inputs)
     accepted = _ROUNDING * torch.finfo(before.dtype).eps * float(before.abs().max())
-    gap = float((before - after).abs().max())
-    if not gap <= accepted:
-        raise ValueError(f"the module in torch's layers has other outputs: they differ by {gap:.1e}")
+    largest = float((before - after).abs().max())
+    if not largest <= accepted:
+        raise ValueError(f"the module in torch's layers has other outputs: they differ by {largest:.1e}")

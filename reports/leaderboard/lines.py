@@ -223,7 +223,7 @@ def ledger_rows(ledgers: Sequence[PublishedLedger]) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for it in ledgers:
         said = it.description
-        sealed = "rows do not tell whether sealed" if said.sealed is None else f"{said.sealed} cells sealed"
+        sealed = f"{said.sealed} cells sealed"
         skipped = f", {said.skipped} skipped" if said.skipped else ""
         names = ("python", "torch", "hessbench")
         versions = ", ".join(f"{name} {said.versions[name]}" for name in names if name in said.versions)

@@ -136,7 +136,7 @@ def standings(gathered: Gathered, asks: Callable[[str], bool]) -> tuple[ClassSta
     """
     found = {by: answer(gathered.records, (WITHIN,), by) for by in COSTS}
     # Rows have the column from a later version on; without it nothing is said.
-    unsealed = frozenset(row.cell for row in gathered.records if getattr(row, "sealed", None) is False)
+    unsealed = frozenset(row.cell for row in gathered.records if row.sealed is False)
     traits = {(row.problem, row.problem_hash): row.traits for row in gathered.records}
     groups: dict[tuple[int, str, int, tuple[str, str, int]], list[QuestionStanding]] = defaultdict(list)
     for each in zip(*found.values(), strict=True):

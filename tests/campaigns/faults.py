@@ -59,7 +59,7 @@ HARNESS: Final = (
         "row.matvecs * 1.0",
     ),
     Fault("old-estimate-at-an-exact-budget", "waiting and spent > ", "waiting and spent >= "),
-    Fault("peak-without-its-base-line", "max(peak - self._host, 0)", "peak"),
+    Fault("peak-without-its-base-line", "max(peak - self._base, 0)", "peak"),
     Fault("products-round-the-count-unseen", "if tally.columns != charged:", "if tally.columns < charged:"),
     Fault("check-exits-with-0-on-broken-laws", "broken += not verdict", "broken += 0 * verdict"),
     Fault("sizes-in-powers-of-ten", '{"MiB": 2.0**20, "GiB": 2.0**30}', '{"MiB": 1e6, "GiB": 1e9}'),

@@ -213,8 +213,8 @@ def test_the_page_is_written_of_the_units_that_are_kept(monkeypatch, tmp_path):
     assert first.units == (units[0].name,)
     whole = run_units(units, tmp_path, said.append, study="few-gradients")
     assert "1 of 2 units are there already" in said
-    page = FEW_GRADIENTS.write(whole, StudySetting(), tmp_path, "hessbench study few-gradients")
+    page = FEW_GRADIENTS.write(whole, StudySetting(), tmp_path / "page", "hessbench study few-gradients")
     for name in ("diagonal of the GGN", "again"):
-        assert name in (tmp_path / "points.csv").read_text()
+        assert name in (page.parent / "points.csv").read_text()
     assert page.is_file()
     assert run_units(units, tmp_path, said.append, study="few-gradients").units == whole.units
