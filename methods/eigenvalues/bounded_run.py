@@ -43,6 +43,7 @@ class BoundedRun:
         left: Products left.
         known_low: What every eigenvalue of S and E is known to be at least.
         bounds: Fresh starts so far.
+        before: The end of the run on the part before.
     """
 
     asked: IntervalsAsked
@@ -50,6 +51,7 @@ class BoundedRun:
     left: int
     known_low: float
     bounds: int = 0
+    before: RitzIntervals | None = None
 
     def on(
         self, S: LinearOperator, start: Tensor, *, samples: int | None = None, rest: Callable[[], LinearOperator] | None
@@ -74,12 +76,13 @@ class BoundedRun:
             state = RitzIntervals(T if asked.vectors else T.without_basis(), asked, samples, deflated)
             if T.size == asked.dim:
                 known = replace(known, outside=NOTHING)
-            yield state.estimate(known)
+            yield state.estimate(known, self.before)
             looks = T.size >= wait and T.size % _LOOKS == 0 and state.may_be_within(asked.tolerance / 4)
             if (looks or T.size == asked.dim) and known.added is None and self.left and rest is not None:
                 # Made when it is asked for, since an engine is built for it.
                 known = yield from self._bound(rest(), None, state, known, _SHARE * asked.tolerance)
                 if known.added is None and self.left:
+                    self.before = state
                     return T
             if looks and known.added is not None and known.outside is None and self.left:
                 assert T.basis is not None, "full reorthogonalisation keeps the basis"
@@ -107,7 +110,7 @@ class BoundedRun:
             now, at_best = (
                 replace(known, added=ends) if basis is None else replace(known, outside=ends) for ends in found
             )
-            yield state.estimate(now)
+            yield state.estimate(now, self.before)
             if state.width(now) <= allowed:
                 return now
             if not state.width(at_best) <= allowed:

@@ -72,7 +72,8 @@ def pruned_lanczos(
         which: Their order: `magnitude`, `algebraic` or `smallest`.
 
     Yields:
-        After each product the Ritz values of S, up to k. Once E and P S P are bounded, `interval`: lower and upper
+        After each product the Ritz values of S, up to k; after S has grown those of the run before, until these may be
+        within `tolerance`. Once E and P S P are bounded, `interval`: lower and upper
         bounds (k,), of magnitudes where the order is by magnitude, and each value as far towards the middle of its own
         as `tolerance` asks for. Diagnostics: `samples` in S, `steps` on them, `residual` on S, and with an interval
         half of the widest relative to its value, `width`. `converged`: whether that is within `tolerance`.
@@ -160,7 +161,7 @@ PRUNED_LANCZOS = Method(
         "Hochstenbach and van der Vorst, Computing probabilistic bounds for extreme eigenvalues of symmetric matrices "
         "with the Lanczos method, CWI (1999), https://ir.cwi.nl/pub/4505"
     ),
-    version="3",
+    version="4",
     min_matvecs=_least,
     block_widths=single_columns,
     footprint=_footprint,

@@ -135,9 +135,14 @@ class RitzIntervals:
         wanted = values[: order.k] if order.which != "magnitude" else np.abs(values[: order.k])
         return bool((np.maximum(upper - wanted, wanted - lower) <= allowed * np.abs(wanted)).all())
 
-    def estimate(self, known: KnownEnds) -> Estimate:
-        """The Ritz values, with intervals once all is known."""
-        return Estimate(value=partial(_answer, self, known))
+    def estimate(self, known: KnownEnds, before: RitzIntervals | None = None) -> Estimate:
+        """The Ritz values, with intervals once all is known.
+
+        Args:
+            known: What is known outside of the space.
+            before: The end of a run on a smaller part, whose values stand until these may be within the tolerance.
+        """
+        return Estimate(value=partial(_answer, self, known, before))
 
 
 def leading_pairs(T: Tridiagonal, order: TopEigenvalues) -> Leading:
@@ -147,8 +152,11 @@ def leading_pairs(T: Tridiagonal, order: TopEigenvalues) -> Leading:
     return leading(order, ritz.values, ritz.vectors, last_row(betas[-1], alphas.size))
 
 
-def _answer(state: RitzIntervals, known: KnownEnds) -> Estimate:
-    asked, found = state.asked, state.first
+def _answer(state: RitzIntervals, known: KnownEnds, before: RitzIntervals | None) -> Estimate:
+    asked = state.asked
+    if before is not None and not known.is_complete and not state.may_be_within(asked.tolerance):
+        state = before
+    found = state.first
     diagnostics: dict[str, float] = {"steps": state.T.size, "residual": found.residual}
     if state.samples is not None:
         diagnostics["samples"] = state.samples

@@ -128,7 +128,7 @@ def operator_for(rotated, ggn):
 
 
 VERSIONS = dict.fromkeys(("lanczos", "thick-restart-lanczos", "block-krylov", "sketch-and-refine", "kpm"), "2") | {
-    "pruned-lanczos": "3"
+    "pruned-lanczos": "4"
 }
 
 
