@@ -11,7 +11,7 @@ from hessbench.ledger.published import LedgerDescription, published_folders, rea
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.scoring import rescore
 
-SAID = LedgerDescription("tiny-1", "0" * 64, (), 0, 0, "cpu", "float32", 1, None, {"python": "3"}, ("run",), ("now",))
+SAID = LedgerDescription("tiny-1", "0" * 64, (), 0, 0, "cpu", "float32", 1, 0, {"python": "3"}, ("run",), ("now",))
 
 
 @pytest.fixture(scope="module")
