@@ -13,7 +13,7 @@ from hessbench.ledger.compressed import PART_LIMIT
 from hessbench.ledger.environment import library_version
 from hessbench.ledger.published import LedgerDescription, PublishedLedger, versions_of, write_published
 from hessbench.ledger.reading import Ledger
-from hessbench.ledger.record import Kind, Status
+from hessbench.ledger.record import Kind, Record, Status
 from hessbench.redact import redact
 from hessbench.running.frozen import FROZEN, check_frozen, shipped_suite
 from hessbench.running.plan import Conditions, PlannedCell, plan
@@ -41,7 +41,8 @@ def publish(
 ) -> Publication:
     """Write a finished run of a frozen suite as a published ledger.
 
-    Cells of the run that are none of the suite's, as of a method that was added, are left out.
+    Cells of the run that are none of the suite's, as of a method that was added, are left out, and rows that were
+    superseded by those of a later version.
 
     Args:
         run: Folder of the run.
@@ -64,8 +65,8 @@ def publish(
     )
     planned = plan(suite, catalog, Conditions(device, dtype, threads))
     _check_finished(planned, ledger)
-    cells = {entry.cell.id for entry in planned}
-    kept = replace(ledger, records=tuple(row for row in ledger.records if row.cell in cells))
+    hashes = {entry.cell.id: entry.bound.method.hash for entry in planned}
+    kept = replace(ledger, records=tuple(row for row in ledger.records if _stands(row, hashes)))
     used = {row.environment for row in kept.records}
     kept = replace(kept, environments={name: facts for name, facts in kept.environments.items() if name in used})
     times = sorted(row.time for row in kept.records)
@@ -86,6 +87,11 @@ def publish(
     folder = Path(out) / label
     written = write_published(kept, folder, text, description, limit)
     return Publication(folder, written, len(ledger.terminals) - written.cells)
+
+
+def _stands(row: Record, hashes: Mapping[str, str]) -> bool:
+    """Whether a row is of a cell of the suite, and of the version of its method that ships."""
+    return row.cell in hashes and (row.status is Status.SKIPPED or row.method_hash == hashes[row.cell])
 
 
 def suite_of(published: PublishedLedger, frozen: Mapping[str, str] = FROZEN) -> Suite:
@@ -127,6 +133,8 @@ def _check_finished(planned: Sequence[PlannedCell], ledger: Ledger) -> None:
     for entry in planned:
         row = terminals[entry.cell.id]
         method = entry.bound.method
+        if row.status is Status.SKIPPED:
+            continue  # whatever its version, it made nothing
         if (row.method_hash, row.library_version) != (method.hash, library_version(method.library)):
             raise ValueError(f"cell {row.cell} of {row.method} was run by another version of it: run the suite again")
 
