@@ -78,8 +78,8 @@ def least_of(k: int | None, dim: int) -> int:
 
 
 def _is_integer(value: object) -> bool:
-    return isinstance(value, Integral) and type(value) is not bool
+    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and type(value) is not bool
+    return not isinstance(value, bool) and isinstance(value, Real)

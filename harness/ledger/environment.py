@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ _PACKAGES: Final = (
     "rich", "jinja2",
 )  # fmt: skip
 _VOLATILE: Final = frozenset({"load_1min", "command", "memory_available_bytes"})
+_OWN: Final = frozenset({"commit", "dirty", "sealing"})
+"""Facts of this package and of how it runs methods."""
 
 
 def capture(device: str = "cpu") -> dict[str, Any]:
@@ -63,6 +66,14 @@ def environment_hash(facts: dict[str, Any]) -> str:
     """SHA-256 of the facts that do not change from run to run, 12 hex digits."""
     stable = {key: value for key, value in facts.items() if key not in _VOLATILE}
     return hashlib.sha256(json.dumps(stable, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def machine_hash(facts: Mapping[str, Any]) -> str:
+    """The hash of an environment without its commit, by which what runs nothing of this package is the same: 12 digits.
+
+    The gradient of a network as its user takes it is such a thing, however often a run was resumed from another commit.
+    """
+    return environment_hash({name: value for name, value in facts.items() if name not in _OWN})
 
 
 def current_command() -> str:

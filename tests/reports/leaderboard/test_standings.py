@@ -62,8 +62,15 @@ def test_times_are_multiples_of_the_gradient_of_their_own_run():
     old = price()
     del old["environment"]
     assert in_gradients(published(rows("a", wall=0.001), prices=(old,)).ledger)[0].wall_s == pytest.approx(5)
-    several = Ledger(tuple(rows("a")), {"e": {}, "f": {}}, (old,))
+    several = Ledger(tuple(rows("a")), {"e": {"cpu": "a"}, "f": {"cpu": "b"}}, (old,))
     assert in_gradients(several)[0].wall_s is None
+
+
+@pytest.mark.parametrize(("cpu", "counts"), [("a", True), ("b", False)])
+def test_a_gradient_of_another_commit_counts_and_one_of_another_machine_does_not(cpu, counts):
+    facts = {"e": {"cpu": "a", "commit": "1", "dirty": True}, "f": {"cpu": cpu, "commit": "2", "dirty": False}}
+    (first, *_) = in_gradients(Ledger(tuple(rows("a", wall=0.001)), facts, (price(environment="f"),)))
+    assert (first.wall_s is not None) is counts
 
 
 def test_seconds_of_two_runs_compare_by_their_gradients_alone():
