@@ -149,6 +149,7 @@ def test_every_command_and_python_block_works_in_order(tmp_path: Path, monkeypat
         folder.name: {row.status for row in Ledger.read(folder).terminals.values()}
         for folder in Path("runs").glob("*/")
     }
+    assert Status.OK in statuses.pop("advice")  # a pilot tries methods that may not answer
     assert statuses == {name: {Status.OK} for name in ("demo", "functions", "mine", "rows", "spectrum")}
 
 
