@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hessbench.advising.choosing import Advice, choose
-from hessbench.advising.trials.pilot import PilotResults, forecasts, run_pilot
+from hessbench.advising.observed import PilotResults
+from hessbench.advising.trials.pilot import forecasts, run_pilot
 from hessbench.advising.trials.prices import AdvicePrices, price_question
 from hessbench.advising.trials.setting import AdviceSetting
 
