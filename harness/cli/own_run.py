@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from hessbench.cli.method_target import named_in
-from hessbench.cli.plan_prices import say, show_prices
+from hessbench.cli.plan_prices import say
 from hessbench.cli.quantities import parse_seconds
+from hessbench.ledger.answering.words import plural
 from hessbench.ledger.published import LedgerDescription
 from hessbench.ledger.reading import Ledger
 from hessbench.reports.leaderboard.gathering import OwnRun
@@ -19,8 +19,6 @@ from hessbench.running.described import catalog_for
 from hessbench.running.options import Options
 from hessbench.running.own_suite import own_suite
 from hessbench.running.plan import Conditions, plan
-from hessbench.running.price_pass import LIMIT_S, price_plan
-from hessbench.running.price_store import PriceStore
 from hessbench.running.progress import reporter
 from hessbench.running.runner import run
 from hessbench.running.sealed import sealed
@@ -71,11 +69,11 @@ def run_own(
         asked = own_suite(suite, method, spec, asks)
         planned = sealed(plan(asked, catalog, conditions), catalog, forked=False)
         timed = [entry for entry in planned if not entry.skip_reason]
-        if timed:
-            prices, told = price_plan(planned, PriceStore(), LIMIT_S, partial(say, log))
-            show_prices(log, planned, prices, None, told.text)
     for reason in dict.fromkeys(entry.skip_reason for entry in planned if entry.skip_reason):
         say(log, f"skipped: {reason}")
+    # A price in seconds would have the file imported beside an operator: products say it without.
+    products = sum(entry.cell.budget for entry in timed)
+    say(log, f"{plural(len(timed), 'cell')} to run, at most {products:,} products in all; the file is run sealed alone")
     if not timed:
         raise ValueError(f"{spec} can run on no problem of the suite {suite.label} for what is asked")
     if only_plan:
