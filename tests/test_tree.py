@@ -83,7 +83,7 @@ SEES: dict[str, tuple[str, ...]] = {
     "reports.profiles": ("estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves"),
     "reports.fronts": ("estimand", "ledger", "reports.writing", "reports.costs", "reports.error_curves"),
     "reports.claims": ("estimand", "reports.writing"),
-    "reports.audit": ("estimand", "ledger", "reports.writing", "reports.claims"),
+    "reports.audit": ("estimand", "ledger", "reports.writing", "reports.claims", "reports.costs"),
     "reports.calibration": ("estimand", "reports.writing", "reports.claims"),
     "reports.sketch": ("estimand", "reports.writing", "reports.claims"),
     "reports.one_vector": ("estimand", "reports.writing", "reports.claims"),

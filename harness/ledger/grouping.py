@@ -114,6 +114,32 @@ def timed_or_all(records: Sequence[Record]) -> dict[Key, list[Answer]]:
     return dict(sorted((other | timed).items()))
 
 
+def run_key(key: Key) -> Key:
+    """The key of the run an answer comes from."""
+    return dataclasses.replace(key, estimand=key.source)
+
+
+def memory_cells(records: Sequence[Record]) -> dict[Key, list[Record]]:
+    """Terminal rows of the memory pass, by the key of their run, at the budgets they were given."""
+    cells: dict[Key, list[Record]] = defaultdict(list)
+    for answer in answers(records, ("memory",)):
+        if answer.key.estimand == answer.key.source and answer.row.budget == answer.terminal.budget:
+            cells[answer.key].append(answer.terminal)
+    return cells
+
+
+def telling_conditions(keys: Iterable[Key]) -> Callable[[Key], str]:
+    """What must be added to a label: device, dtype and threads where they differ among some keys."""
+    known = tuple(keys)
+    names = [name for name in ("device", "dtype", "threads") if len({getattr(key, name) for key in known}) > 1]
+
+    def text(key: Key) -> str:
+        values = [f"{key.threads} threads" if name == "threads" else str(getattr(key, name)) for name in names]
+        return f", {', '.join(values)}" if values else ""
+
+    return text
+
+
 def namer(keys: Iterable[Key]) -> Callable[[Key], tuple[str, str]]:
     """A function that names the problem and the method of a key, with a short hash where there are variants."""
     problems: dict[str, set[str]] = defaultdict(set)

@@ -21,9 +21,6 @@ from hessbench.spending import PRICES
 _PRICES: Final = {kind.value: price for kind, price in PRICES.items()}
 _ROUNDING: Final = 1e-6
 
-UNKNOWN: Final = "products touched a part of the data, and the ledger does not say which call read how much"
-"""Why passes are unknown where products are counted."""
-
 
 def passes_of(row: Record) -> float | None:
     """Passes over the data up to a row; None where the row does not tell."""

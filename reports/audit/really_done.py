@@ -13,6 +13,7 @@ from hessbench.ledger.answering.questions import posed_questions
 from hessbench.ledger.grouping import Key
 from hessbench.ledger.record import Record
 from hessbench.ledger.spreads import Spread, spread
+from hessbench.reports.costs.shown_names import asked as asked_columns
 from hessbench.reports.writing import units
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, range_text, spread_cell
 
@@ -98,14 +99,7 @@ def done_frame(lines: Sequence[DoneLine]) -> pd.DataFrame:
         row: dict[str, Any] = {
             "problem": line.key.problem,
             "problem_hash": line.key.problem_hash,
-            "estimand": line.key.estimand,
-            "method": line.key.method,
-            "method_hash": line.key.method_hash,
-            "library_version": line.key.library_version,
-            "run_estimand": line.key.source,
-            "device": line.key.device,
-            "dtype": line.key.dtype,
-            "threads": line.key.threads,
+            **asked_columns(line.key),
             "budget": line.budget,
             "repeats": line.repeats,
             "asked": line.call,

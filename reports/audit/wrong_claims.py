@@ -17,7 +17,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, Final
 
 import pandas as pd
@@ -30,6 +29,7 @@ from hessbench.ledger.grouping import Key
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.spreads import Spread, spread
 from hessbench.reports.claims.rules import share_interval
+from hessbench.reports.costs.shown_names import asked as asked_columns
 from hessbench.reports.writing import units
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, range_text
 
@@ -82,7 +82,7 @@ class JudgedClaims:
     @property
     def share(self) -> tuple[float, float]:
         """The exact 95 % interval of the share of such claims that are wrong (Clopper and Pearson 1934)."""
-        return _exact_share(self.wrong, self.repeats)
+        return share_interval(self.wrong, self.repeats)
 
     @property
     def is_beyond_chance(self) -> bool:
@@ -122,11 +122,6 @@ def claims_sheet(judged: Sequence[JudgedClaims]) -> Sheet:
 def claims_frame(judged: Sequence[JudgedClaims]) -> pd.DataFrame:
     """The table as numbers."""
     return pd.DataFrame([_numbers(claims) for claims in judged])
-
-
-@lru_cache(maxsize=4096)  # a large ledger asks for few of them, very often
-def _exact_share(wrong: int, repeats: int) -> tuple[float, float]:
-    return share_interval(wrong, repeats)
 
 
 def _flags(
@@ -191,14 +186,7 @@ def _numbers(claims: JudgedClaims) -> dict[str, Any]:
         "claim": claims.what.value,
         "problem": claims.key.problem,
         "problem_hash": claims.key.problem_hash,
-        "estimand": claims.key.estimand,
-        "method": claims.key.method,
-        "method_hash": claims.key.method_hash,
-        "library_version": claims.key.library_version,
-        "run_estimand": claims.key.source,
-        "device": claims.key.device,
-        "dtype": claims.key.dtype,
-        "threads": claims.key.threads,
+        **asked_columns(claims.key),
         "budget": claims.budget,
         "repeats": claims.repeats,
         "wrong": claims.wrong,

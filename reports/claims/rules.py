@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -89,6 +90,7 @@ def at_most(value: float, borne_out: float, refuted: float) -> ClaimOutcome:
     return at_least(-value, -borne_out, -refuted)
 
 
+@lru_cache(maxsize=4096)  # a large ledger asks for few of them, very often
 def share_interval(agreeing: int, units: int, level: float = 0.95) -> tuple[float, float]:
     """Exact interval of a share, by Clopper and Pearson (1934), doi 10.1093/biomet/26.4.404.
 

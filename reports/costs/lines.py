@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hessbench.ledger.grouping import Answer, Key, timed_or_all
+from hessbench.ledger.grouping import Answer, Key, memory_cells, run_key, timed_or_all
 from hessbench.ledger.record import Record, Status
 from hessbench.ledger.shown_errors import USELESS, shown_error, shown_name
 from hessbench.reports.costs.engines import conditions_of, mixed_engines
 from hessbench.reports.costs.growth import needs_at
-from hessbench.reports.costs.peaks import memory_cells, peaks, run_key
+from hessbench.reports.costs.peaks import peaks
 from hessbench.reports.costs.predict import PREDICTED_DIM, Prediction, predict
 from hessbench.reports.costs.prices import Ladder, ladders
 from hessbench.reports.costs.shown_names import namer

@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections import defaultdict
 from collections.abc import Sequence
 
-from hessbench.ledger.grouping import Key, answers
 from hessbench.ledger.record import Record, Status
-
-
-def run_key(key: Key) -> Key:
-    """The key of the run an answer comes from."""
-    return dataclasses.replace(key, estimand=key.source)
-
-
-def memory_cells(records: Sequence[Record]) -> dict[Key, list[Record]]:
-    """Terminal rows of the memory pass, by what they share, at the budgets they were given."""
-    cells: dict[Key, list[Record]] = defaultdict(list)
-    for answer in answers(records, ("memory",)):
-        if answer.key.estimand == answer.key.source and answer.row.budget == answer.terminal.budget:
-            cells[answer.key].append(answer.terminal)
-    return cells
 
 
 def peaks(cells: Sequence[Record] | None, budget: int) -> tuple[Record | None, dict[str, str]]:

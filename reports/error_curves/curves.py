@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
-from hessbench.ledger.grouping import Answer, Key, timed_or_all
+from hessbench.ledger.grouping import Answer, Key, telling_conditions, timed_or_all
 from hessbench.ledger.record import Record
-from hessbench.reports.costs.shown_names import namer
+from hessbench.reports.costs.shown_names import asked, namer
 from hessbench.reports.error_curves.medians import Median, medians
 from hessbench.reports.error_curves.points import CurvePoint, ShownAs, shown_as
 
@@ -100,7 +100,7 @@ def charts(records: Sequence[Record]) -> tuple[Chart, ...]:
     for (_, problem_hash, estimand), keys in sorted(places.items()):
         answers = tuple(answer for key in keys for answer in groups[key])
         shown = shown_as(estimand, answers)
-        condition = _conditions(keys)
+        condition = telling_conditions(keys)
         numbers: dict[str, int] = defaultdict(int)
         series: list[Series] = []
         for key in sorted(keys, key=lambda it: (it.method, name(it)[1], it)):
@@ -125,14 +125,7 @@ def chart_frame(chart: Chart) -> pd.DataFrame:
             {
                 "problem": answer.key.problem,
                 "problem_hash": answer.key.problem_hash,
-                "estimand": answer.key.estimand,
-                "method": answer.key.method,
-                "method_hash": answer.key.method_hash,
-                "library_version": answer.key.library_version,
-                "run_estimand": answer.key.source,
-                "device": answer.key.device,
-                "dtype": answer.key.dtype,
-                "threads": answer.key.threads,
+                **asked(answer.key),
                 "repeat": answer.row.repeat,
                 "budget": answer.row.budget,
                 "matvecs": answer.row.matvecs,
@@ -172,17 +165,6 @@ def _best_first(series: Series) -> tuple[float, int, str]:
     if series.medians:
         return (*min((median.error, round(median.matvecs)) for median in series.medians), series.label)
     return (*min((point.height, point.matvecs) for point in series.points), series.label)
-
-
-def _conditions(keys: Sequence[Key]) -> Callable[[Key], str]:
-    """What must be added to a label: device, dtype and threads where they differ within a chart."""
-    names = [name for name in ("device", "dtype", "threads") if len({getattr(key, name) for key in keys}) > 1]
-
-    def text(key: Key) -> str:
-        values = [f"{key.threads} threads" if name == "threads" else str(getattr(key, name)) for name in names]
-        return f", {', '.join(values)}" if values else ""
-
-    return text
 
 
 def _floors(answers: Sequence[Answer], shown: ShownAs) -> dict[float, str]:

@@ -174,6 +174,18 @@ def text(words: str, x: float, y: float) -> str:
     return _text(words, x, y, tone="ink")
 
 
+def label(words: str, x: float, y: float, anchor: str = "middle") -> str:
+    """A label of an axis: a line of small soft text.
+
+    Args:
+        words: What it says.
+        x: Pixel of its anchor.
+        y: Pixel of its base line.
+        anchor: Which end of it, or its middle, is there.
+    """
+    return _text(words, x, y, anchor=anchor)
+
+
 def _wrapped(words: str, width: float, size: float, most: int) -> list[str]:
     placeholder = " \N{HORIZONTAL ELLIPSIS}"
     return textwrap.wrap(words, int(width / (0.56 * size)), max_lines=most, placeholder=placeholder)

@@ -14,10 +14,11 @@ from hessbench.reports.error_curves.legend import legend
 from hessbench.reports.error_curves.log_axis import LogAxis, axis_around, percent_tick
 from hessbench.reports.error_curves.series_marks import SHAPES
 from hessbench.reports.error_curves.surroundings import SMALL, text
+from hessbench.reports.error_curves.surroundings import label as axis_label
 from hessbench.reports.fronts.points import Front, FrontPoint
 from hessbench.reports.writing import units
 from hessbench.reports.writing.drawing import Picture
-from hessbench.reports.writing.palette import GREY, INK, Look, looks
+from hessbench.reports.writing.palette import GREY, INK, Look, looks_kept
 from hessbench.reports.writing.svg import element, number, plain, polyline, text_width
 
 _COLUMN: Final = 238.0
@@ -43,7 +44,7 @@ def draw_front(front: Front, known: Mapping[str, Look], stem: str) -> Picture | 
         return None
     on = [point for by, points in shown.items() for point in points if by in point.fronts]
     names = sorted({point.method: point for point in on}.items())
-    colours = _looks(names, known)
+    colours = looks_kept([(name, point.key.method) for name, point in names], known)
     places = {name: at for at, (name, _) in enumerate(names)}
     least = _lower_edge([point.error.median for points in shown.values() for point in points])
     errors = [max(error, least) for point in on for error in (point.error.low, point.error.median)]
@@ -65,12 +66,6 @@ def draw_front(front: Front, known: Mapping[str, Look], stem: str) -> Picture | 
 
 def _drawable(points: Sequence[FrontPoint], by: Ranking) -> list[FrontPoint]:
     return [point for point in points if point.costs[by].median > 0]
-
-
-def _looks(names: Sequence[tuple[str, FrontPoint]], known: Mapping[str, Look]) -> dict[str, Look]:
-    """Those of the page, where no two are alike."""
-    found = {name: known[point.key.method] for name, point in names if point.key.method in known}
-    return found if len(set(found.values())) == len(names) else looks([name for name, _ in names])
 
 
 def _lower_edge(errors: Sequence[float]) -> float:
@@ -115,13 +110,13 @@ def _surroundings(by: Ranking, x: LogAxis, y: LogAxis, left: float, top: float) 
     lines = [f"M{number(x.at(value))} {number(y.end)}V{number(y.start)}" for value in upright]
     lines += [f"M{number(x.start)} {number(y.at(value))}H{number(x.end)}" for value in level]
     frame = f"M{number(x.start)} {number(y.end)}V{number(y.start)}H{number(x.end)}"
-    below = [_words(axis.tick(value), x.at(value), y.start + 16) for value in upright]
-    beside = [_words(percent_tick(value), x.start - 6, y.at(value) + 4, "end") for value in level]
+    below = [axis_label(axis.tick(value), x.at(value), y.start + 16) for value in upright]
+    beside = [axis_label(percent_tick(value), x.start - 6, y.at(value) + 4, "end") for value in level]
     return (
         element("path", class_="grid", d="".join(lines), stroke=INK["grid"], fill="none")
         + element("path", class_="strong", d=frame, stroke=INK["strong"], fill="none")
         + "".join([*below, *beside])
-        + _words(axis.name, (x.start + x.end) / 2, y.start + 32)
+        + axis_label(axis.name, (x.start + x.end) / 2, y.start + 32)
         + text(f"error against {RANKED[by].head.lower()}", left + 8, top - 8)
     )
 
@@ -148,11 +143,4 @@ def _mark(point: FrontPoint, by: Ranking, x: LogAxis, y: LogAxis, look: Look, pl
     return element(
         "g", element("path", d=bars, stroke_width="1", opacity="0.7") + mark, class_=f"series c{look.place}",
         data_series=str(place), data_method=point.key.method, color=look.colour, fill="none", stroke="currentColor",
-    )  # fmt: skip
-
-
-def _words(words: str, at: float, down: float, anchor: str = "middle") -> str:
-    return element(
-        "text", plain(words), class_="soft", x=at, y=down, font_size=number(SMALL), text_anchor=anchor,
-        fill=INK["soft"],
     )  # fmt: skip

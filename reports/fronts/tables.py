@@ -11,6 +11,7 @@ import pandas as pd
 
 from hessbench.ledger.answering import Ranking
 from hessbench.reports.costs.ranked import RANKED
+from hessbench.reports.costs.shown_names import asked
 from hessbench.reports.fronts.points import Front, FrontPoint
 from hessbench.reports.writing import units
 from hessbench.reports.writing.sheets import Column, Sheet, Shown, lay_out, range_text, spread_cell
@@ -43,14 +44,7 @@ def front_frame(fronts: Sequence[Front]) -> pd.DataFrame:
             row: dict[str, Any] = {
                 "problem": point.key.problem,
                 "problem_hash": point.key.problem_hash,
-                "estimand": point.key.estimand,
-                "method": point.key.method,
-                "method_hash": point.key.method_hash,
-                "library_version": point.key.library_version,
-                "run_estimand": point.key.source,
-                "device": point.key.device,
-                "dtype": point.key.dtype,
-                "threads": point.key.threads,
+                **asked(point.key),
                 "budget": point.budget,
                 "repeats": point.repeats,
                 "error_name": front.question.error_name,

@@ -16,8 +16,7 @@ from hessbench.reports.profiles.profile import pooled, ratios, share_within, ste
 from hessbench.reports.profiles.step_panels import StepLine, StepPanel, draw_steps
 from hessbench.reports.writing import units
 from hessbench.reports.writing.drawing import Picture
-from hessbench.reports.writing.palette import Look
-from hessbench.reports.writing.palette import looks as looks_of
+from hessbench.reports.writing.palette import Look, looks_kept
 
 MOST_LINES: Final = 24
 """Methods of a figure: those that reach most."""
@@ -69,11 +68,8 @@ def draw_reached(crossing: Crossing, by: Ranking, known: Mapping[str, Look], ste
 
 def crossing_looks(crossing: Crossing, known: Mapping[str, Look]) -> tuple[Look, ...]:
     """A look for each method: that of the page where no two are alike there, else one of its own."""
-    found = [known.get(key.method) for key in crossing.keys]
-    if None not in found and len(set(found)) == len(found):
-        return tuple(look for look in found if look is not None)
-    own = looks_of(crossing.methods)
-    return tuple(own[method] for method in crossing.methods)
+    found = looks_kept([(name, key.method) for name, key in zip(crossing.methods, crossing.keys, strict=True)], known)
+    return tuple(found[method] for method in crossing.methods)
 
 
 def _shown(shares: list[Costs]) -> list[int]:

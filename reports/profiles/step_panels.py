@@ -12,6 +12,7 @@ from hessbench.reports.error_curves.legend import legend
 from hessbench.reports.error_curves.log_axis import LogAxis, axis_around
 from hessbench.reports.error_curves.series_marks import SHAPES
 from hessbench.reports.error_curves.surroundings import SMALL, text
+from hessbench.reports.error_curves.surroundings import label as axis_label
 from hessbench.reports.writing.drawing import Picture
 from hessbench.reports.writing.palette import INK, Look
 from hessbench.reports.writing.svg import element, number, plain, polyline, text_width
@@ -74,7 +75,7 @@ def draw_steps(
         parts += [_line(line, at, x, top, bottom) for at, line in reversed(list(enumerate(panel.lines)))]
         top = bottom + _GAP
     below = top - _GAP + 38
-    parts.append(_words(f"{axis_name} (log scale)", (_LEFT + _RIGHT) / 2, below))
+    parts.append(axis_label(f"{axis_name} (log scale)", (_LEFT + _RIGHT) / 2, below))
     entries = [(at, line.label, line.look, True) for at, line in enumerate(panels[0].lines)]
     keys, end = legend(entries, name, 8, below + 10, WIDTH - 12)
     height = math.ceil(end + 6)
@@ -88,8 +89,8 @@ def _grid(x: LogAxis, top: float, bottom: float, tick: Callable[[float], str], t
     lines = [f"M{number(x.at(value))} {number(top)}V{number(bottom)}" for value in upright]
     lines += [f"M{number(x.start)} {number(at)}H{number(x.end)}" for _, at in level]
     frame = f"M{number(x.start)} {number(top)}V{number(bottom)}H{number(x.end)}"
-    beside = [_words(f"{100 * share:.0f} %", x.start - 6, at + 4, "end") for share, at in level]
-    below = [_words(tick(value), x.at(value), bottom + 16) for value in upright] if is_last else []
+    beside = [axis_label(f"{100 * share:.0f} %", x.start - 6, at + 4, "end") for share, at in level]
+    below = [axis_label(tick(value), x.at(value), bottom + 16) for value in upright] if is_last else []
     return (
         element("path", class_="grid", d="".join(lines), stroke=INK["grid"], fill="none")
         + element("path", class_="strong", d=frame, stroke=INK["strong"], fill="none")
@@ -118,11 +119,4 @@ def _line(line: StepLine, at: int, x: LogAxis, top: float, bottom: float) -> str
     return element(
         "g", marks, class_=f"series c{line.look.place}", data_series=str(at), data_method=line.method,
         color=line.look.colour, fill="none", stroke="currentColor", stroke_linejoin="round",
-    )  # fmt: skip
-
-
-def _words(words: str, at: float, down: float, anchor: str = "middle") -> str:
-    return element(
-        "text", plain(words), class_="soft", x=at, y=down, font_size=number(SMALL), text_anchor=anchor,
-        fill=INK["soft"],
     )  # fmt: skip

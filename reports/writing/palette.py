@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import colorsys
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,6 +65,17 @@ def look(place: int) -> Look:
 def looks(methods: Sequence[str]) -> dict[str, Look]:
     """A look per method, in the order of their names."""
     return {method: look(place) for place, method in enumerate(sorted(set(methods)))}
+
+
+def looks_kept(names: Sequence[tuple[str, str]], known: Mapping[str, Look]) -> dict[str, Look]:
+    """The looks that a page gives some methods, where it has all of them and no two are alike; else new ones.
+
+    Args:
+        names: What each is called in a figure, and the spec of its method.
+        known: Looks of the page by the spec of a method.
+    """
+    found = {name: known[method] for name, method in names if method in known}
+    return found if len(set(found.values())) == len(names) else looks([name for name, _ in names])
 
 
 def dark(colour: str) -> str:

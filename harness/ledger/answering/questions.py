@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from hessbench.ledger.answering.entries import Question
 from hessbench.ledger.answering.method_repeats import MethodRepeats, method_repeats
-from hessbench.ledger.grouping import Answer, Key, answers, namer, timed_or_all
+from hessbench.ledger.grouping import Answer, Key, memory_cells, namer, run_key, telling_conditions, timed_or_all
 from hessbench.ledger.record import WITHOUT_ENGINE, Record
 from hessbench.ledger.shown_errors import error_definition, shown_name
 
@@ -35,7 +35,7 @@ class PosedQuestion:
 
     def memory_of(self, method: MethodRepeats) -> Sequence[Record]:
         """Terminal rows of the memory pass of a method's run."""
-        return self.peaks.get(replace(method.key, estimand=method.key.source), ())
+        return self.peaks.get(run_key(method.key), ())
 
     @property
     def engine(self) -> str:
@@ -50,8 +50,8 @@ def posed_questions(records: Sequence[Record]) -> list[PosedQuestion]:
     places: dict[Conditions, dict[Key, list[Answer]]] = defaultdict(dict)
     for key, group in groups.items():
         places[key.problem, key.problem_hash, key.estimand, key.device, key.dtype, key.threads][key] = group
-    where = _conditions(groups)
-    peaks = _memory_rows(records)
+    where = telling_conditions(groups)
+    peaks = memory_cells(records)
     found: list[PosedQuestion] = []
     for keys in places.values():
         question = _question(keys, name, where)
@@ -98,22 +98,3 @@ def _engines(groups: Iterable[Sequence[Answer]]) -> dict[str, int]:
         and answer.terminal.engine_name not in WITHOUT_ENGINE
     }
     return dict(Counter(cells.values()))
-
-
-def _memory_rows(records: Sequence[Record]) -> dict[Key, list[Record]]:
-    found: dict[Key, list[Record]] = defaultdict(list)
-    for it in answers(records, ("memory",)):
-        if it.key.estimand == it.key.source and it.row.budget == it.terminal.budget:
-            found[it.key].append(it.terminal)
-    return found
-
-
-def _conditions(keys: Iterable[Key]) -> Callable[[Key], str]:
-    """What must be added to a label: device, dtype and threads where they differ within a ledger."""
-    names = [name for name in ("device", "dtype", "threads") if len({getattr(key, name) for key in keys}) > 1]
-
-    def text(key: Key) -> str:
-        values = [f"{key.threads} threads" if name == "threads" else str(getattr(key, name)) for name in names]
-        return f", {', '.join(values)}" if values else ""
-
-    return text
