@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hessbench.estimand import ESTIMANDS
-from hessbench.ledger.answering import Answered, MethodAnswer, Question, Ranking, answer
+from hessbench.ledger.answering import Answered, MethodAnswer, Question, Ranking, answers_by
 from hessbench.ledger.grouping import Key
 from hessbench.reports.leaderboard.gathering import Gathered
 from hessbench.reports.leaderboard.problem_classes import PROBLEM_CLASSES, ProblemClass, class_of
@@ -134,8 +134,7 @@ def standings(gathered: Gathered, asks: Callable[[str], bool]) -> tuple[ClassSta
         gathered: The rows.
         asks: Whether an estimand is shown.
     """
-    found = {by: answer(gathered.records, (WITHIN,), by) for by in COSTS}
-    # Rows have the column from a later version on; without it nothing is said.
+    found = answers_by(gathered.records, (WITHIN,), tuple(COSTS))
     unsealed = frozenset(row.cell for row in gathered.records if row.sealed is False)
     traits = {(row.problem, row.problem_hash): row.traits for row in gathered.records}
     groups: dict[tuple[int, str, int, tuple[str, str, int]], list[QuestionStanding]] = defaultdict(list)

@@ -20,7 +20,15 @@ from hessbench.reports.fronts.tables import front_frame, front_rows, front_sheet
 from hessbench.reports.page.pictures import FigureFile
 from hessbench.reports.profiles.crossing import Crossing, crossings
 from hessbench.reports.profiles.figures import MOST_LINES, draw_profiles, draw_reached
-from hessbench.reports.profiles.profile import ORDER_AT, leave_one_out, profile_rows, reached_rows
+from hessbench.reports.profiles.profile import (
+    ORDER_AT,
+    ProfileRow,
+    ReachedRow,
+    WithoutMethod,
+    leave_one_out,
+    profile_rows,
+    reached_rows,
+)
 from hessbench.reports.profiles.tables import (
     left_out_frame,
     left_out_sheet,
@@ -130,7 +138,10 @@ def write_comparison(
         tolerances: Default tolerances by the name of the method, for claims of convergence.
     """
     (folder / FOLDER).mkdir()
-    crossed = crossings(attainments(records))
+    crossed = [
+        _CrossingRows(one, profile_rows(one), reached_rows(one), leave_one_out(one))
+        for one in crossings(attainments(records))
+    ]
     _write_profiles(crossed, folder)
     won = winners(answered)
     _write("winners", winners_frame(won), winners_sheet(won), folder)
@@ -145,10 +156,10 @@ def write_comparison(
     found = fronts(records)
     rows = front_rows(found)
     _write("fronts", front_frame(found), front_sheet(rows), folder)
-    telling = [one for one in crossed if any(row.reached for row in reached_rows(one))]
+    telling = [one for one in crossed if any(row.reached for row in one.reached)]
     return ComparisonShown(
         crossings=tuple(_crossing(one, looks, folder) for one in telling[:MOST_FIGURES]),
-        has_left_out=any(len(one.methods) > 2 for one in crossed),
+        has_left_out=any(len(it.crossing.methods) > 2 for it in crossed),
         winners=_cut(winners_sheet(compared), "winners") if compared else None,
         changes=(sum(row.changes for row in compared), len(compared)),
         done=_cut(done_sheet(largest), "asked-reported-done") if largest else None,
@@ -158,12 +169,22 @@ def write_comparison(
     )
 
 
-def _write_profiles(crossed: Sequence[Crossing], folder: Path) -> None:
-    profiles = [row for one in crossed for row in profile_rows(one)]
+@dataclass(frozen=True)
+class _CrossingRows:
+    """A crossing and its tables, each made once for the files and the page."""
+
+    crossing: Crossing
+    profiles: Sequence[ProfileRow]
+    reached: Sequence[ReachedRow]
+    left_out: Sequence[WithoutMethod]
+
+
+def _write_profiles(crossed: Sequence[_CrossingRows], folder: Path) -> None:
+    profiles = [row for one in crossed for row in one.profiles]
     _write("profiles", profile_frame(profiles), profile_sheet(profiles), folder)
-    reached = [row for one in crossed for row in reached_rows(one)]
+    reached = [row for one in crossed for row in one.reached]
     _write("reached", reached_frame(reached), reached_sheet(reached), folder)
-    left = [row for one in crossed for row in leave_one_out(one)]
+    left = [row for one in crossed for row in one.left_out]
     _write("leave-one-out", left_out_frame(left), left_out_sheet(left), folder)
 
 
@@ -179,7 +200,8 @@ def _cut(sheet: Sheet, file: str) -> TableShown:
     return TableShown(replace(sheet, rows=sheet.rows[:MOST_ROWS]), f"{FOLDER}/{file}", more)
 
 
-def _crossing(one: Crossing, looks: Mapping[str, Look], folder: Path) -> CrossingShown:
+def _crossing(rows: _CrossingRows, looks: Mapping[str, Look], folder: Path) -> CrossingShown:
+    one = rows.crossing
     stem = file_stem("over-all-problems", one.estimand, apart=one.conditions)
     figures: list[FigureFile] = []
     for by in _SHOWN:
@@ -189,21 +211,21 @@ def _crossing(one: Crossing, looks: Mapping[str, Look], folder: Path) -> Crossin
             figures.append(_keep(profile, folder, f"{stem}-profile-{by}", alts[0], _profile_caption(one)))
         if reached is not None:
             figures.append(_keep(reached, folder, f"{stem}-reached-{by}", alts[1], _reached_caption(one)))
-    swaps = left_out_sheet([row for row in leave_one_out(one) if row.swaps])
+    swaps = left_out_sheet([row for row in rows.left_out if row.swaps])
     return CrossingShown(
         anchor=f"c-{short_hash(one.estimand, one.conditions)}",
         title=one.title,
         said=_compared(one),
         figures=tuple(figures),
-        profiles=_without_estimand(profile_sheet([row for row in profile_rows(one) if row.by in _SHOWN])),
-        reached=_without_estimand(reached_sheet(reached_rows(one))),
+        profiles=_without(profile_sheet([row for row in rows.profiles if row.by in _SHOWN]), "estimand"),
+        reached=_without(reached_sheet(rows.reached), "estimand"),
         swaps=choose(swaps, ("by", "within", "who", "swapped", "swaps", "levelled")) if swaps.rows else None,
         unswapped=_unswapped(one),
     )
 
 
-def _without_estimand(sheet: Sheet) -> Sheet:
-    return choose(sheet, [column.field for column in sheet.columns if column.field != "estimand"])
+def _without(sheet: Sheet, field: str) -> Sheet:
+    return choose(sheet, [column.field for column in sheet.columns if column.field != field])
 
 
 def _compared(one: Crossing) -> tuple[str, ...]:
@@ -260,8 +282,7 @@ def _fronts(
         picture = draw_front(front, looks, stem) if number < MOST_FIGURES else None
         alt = f"Pareto fronts of error against {len(RANKED)} costs, {asked.label}"
         figure = None if picture is None else _keep(picture, folder, stem, alt, _FRONT_CAPTION)
-        sheet = front_sheet(front_rows([front]))
-        sheet = choose(sheet, [column.field for column in sheet.columns if column.field != "question"])
+        sheet = _without(front_sheet(front_rows([front])), "question")
         shown[place] = (*shown.get(place, ()), FrontShown(asked.label, figure, sheet))
     return shown
 
