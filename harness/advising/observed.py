@@ -26,7 +26,7 @@ class PilotPoint:
         budget: What it was allowed.
         spent: Products, or rows, that it took.
         repeat: Number of its start.
-        fixed_s: Seconds of the cell beside the run: process, build, warm-up.
+        fixed_s: Seconds of the cell beside the run: process, data read into memory, build, warm-up.
         products_s: Seconds of the run inside products.
         own_s: Seconds of the run beside them.
         gradient_equivalents: In the common unit.
@@ -153,7 +153,7 @@ def _point(folder: Path, candidate: AdviceCandidate, row: Record, end: Record) -
         budget=row.budget,
         spent=row.matvecs or row.budget,
         repeat=row.repeat,
-        fixed_s=sum(step or 0.0 for step in (end.build_s, end.warmup_s, end.overhead_s)),
+        fixed_s=sum(step or 0.0 for step in (end.load_s, end.build_s, end.warmup_s, end.overhead_s)),
         products_s=inside,
         own_s=wall - inside,
         gradient_equivalents=row.gradient_equivalents or 0.0,
