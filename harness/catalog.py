@@ -49,13 +49,16 @@ class Catalog:
         """The plugin file that lists the method a spec names; empty where it is installed."""
         return self.files.get(self.methods.entry_of(spec).name, "")
 
-    def add(self, *, problems: Iterable[Any] = (), methods: Iterable[Any] = (), source: str) -> None:
+    def add(
+        self, *, problems: Iterable[Any] = (), methods: Iterable[Any] = (), source: str, file: str | Path = ""
+    ) -> None:
         """Add what a plugin lists.
 
         Args:
             problems: `Problem` or `ProblemFamily` objects.
             methods: `Method` objects.
             source: Named in messages.
+            file: The plugin file that lists them; empty where they are installed.
 
         Raises:
             ValueError: If an entry is of another type or its name is taken.
@@ -70,6 +73,8 @@ class Catalog:
             if not isinstance(method, Method):
                 raise ValueError(f"{source}: METHODS holds a {type(method).__name__}; Method is accepted")
             self.methods.add(method)
+            if file:
+                self.files[method.name] = str(Path(file).resolve())
 
 
 def family_of(problem: Problem) -> ProblemFamily:
@@ -100,14 +105,14 @@ def load_catalog(plugins: Sequence[str | Path] = ()) -> Catalog:
                 raise ValueError(
                     f"entry point {point.name} of {owner} failed to load: {named_line(failure)}"
                 ) from failure
-            catalog.add(**{group: _listed(listed, owner)}, source=owner)
+            own = {"problems": [], "methods": [], group: _listed(listed, owner)}
+            catalog.add(problems=own["problems"], methods=own["methods"], source=owner)
     for path in plugins:
         module = load_plugin(path)
         found = {key.lower(): _listed(getattr(module, key, []), Path(path).name) for key in ("PROBLEMS", "METHODS")}
         if not any(found.values()):
             raise ValueError(f"plugin {Path(path).name} defines neither METHODS = [...] nor PROBLEMS = [...]")
-        catalog.add(**found, source=Path(path).name)
-        catalog.files.update({method.name: str(Path(path).resolve()) for method in found["methods"]})
+        catalog.add(problems=found["problems"], methods=found["methods"], source=Path(path).name, file=path)
     return catalog
 
 

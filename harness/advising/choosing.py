@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -103,7 +103,7 @@ def choose(forecasts: Sequence[Forecast], question: AdviceQuestion, left_s: floa
             continue
         if not it.why_not:
             worse = promised and not it.is_promised
-            it = _because(it, WhyNot.NO_PROMISE if worse else WhyNot.DEARER)
+            it = replace(it, why_not=WhyNot.NO_PROMISE if worse else WhyNot.DEARER)
         others.append(it)
     order = {WhyNot.DEARER: 0, WhyNot.NO_PROMISE: 1, WhyNot.TIME: 2, WhyNot.UNTOLD: 3}
     others.sort(key=lambda it: (order.get(it.why_not, len(order)), _cost(it)))
@@ -127,16 +127,12 @@ def _judged(it: Forecast, question: AdviceQuestion, left_s: float) -> Forecast:
     if it.why_not:
         return it
     if it.needed.budget is None:
-        return _because(it, WhyNot.UNTOLD)
+        return replace(it, why_not=WhyNot.UNTOLD)
     if it.held_bytes is not None and it.held_bytes > question.memory_bytes:
-        return _because(it, WhyNot.MEMORY)
+        return replace(it, why_not=WhyNot.MEMORY)
     if it.seconds is None:
-        return _because(it, WhyNot.UNPRICED)
-    return _because(it, WhyNot.TIME) if it.seconds > left_s else it
-
-
-def _because(it: Forecast, why: WhyNot) -> Forecast:
-    return Forecast(it.needed, it.seconds, it.gradient_equivalents, it.held_bytes, why, it.detail)
+        return replace(it, why_not=WhyNot.UNPRICED)
+    return replace(it, why_not=WhyNot.TIME) if it.seconds > left_s else it
 
 
 def _cost(it: Forecast) -> float:

@@ -24,15 +24,13 @@ def split_target(target: str) -> tuple[tuple[str, ...], str]:
     if not name:
         raise ValueError(f"name the method as well, as in {Path(file).name}:my-method")
     catalog = load_catalog((file,))
-    wanted, bracket, rest = name.partition("[")
+    wanted = name.partition("[")[0]
     if wanted in catalog.methods:
         return (file,), name
-    own = [method.name for method in getattr(load_plugin(file), "METHODS", [])]
-    held = getattr(load_plugin(file), wanted, None)
-    for found in (held.name if isinstance(held, Method) else "", wanted.replace("_", "-")):
-        if found in own:
-            return (file,), f"{found}{bracket}{rest}"
-    raise _unlisted(file, wanted, own)
+    module = load_plugin(file)
+    held = getattr(module, wanted, None)
+    own = [method.name for method in getattr(module, "METHODS", [])]
+    return (file,), _listed(file, name, own, also=held.name if isinstance(held, Method) else "")
 
 
 def file_and_name(target: str) -> tuple[str, str]:
@@ -57,18 +55,29 @@ def named_in(catalog: Catalog, file: str, name: str) -> str:
     if not file:
         return name
     own = list(catalog.files)
-    wanted, bracket, rest = name.partition("[")
-    if not wanted and len(own) == 1:
+    if name:
+        return _listed(file, name, own)
+    if len(own) == 1:
         return own[0]
-    if not wanted:
-        example = f"{Path(file).name}:{own[0] if own else 'my-method'}"
-        raise ValueError(f"name the method as well, as in {example}; it lists: {', '.join(own) or 'none'}")
-    for found in (wanted, wanted.replace("_", "-")):
+    example = f"{Path(file).name}:{own[0] if own else 'my-method'}"
+    raise ValueError(f"name the method as well, as in {example}; it lists: {', '.join(own) or 'none'}")
+
+
+def _listed(file: str, name: str, own: list[str], also: str = "") -> str:
+    """The method of a file that a name stands for, with its parameters: by that name, or written as a variable is.
+
+    Args:
+        file: The file.
+        name: What was written.
+        own: Names of the methods it lists.
+        also: That of the method that a variable of the name holds.
+
+    Raises:
+        ValueError: If the file lists no such method.
+    """
+    wanted, bracket, rest = name.partition("[")
+    for found in (wanted, also, wanted.replace("_", "-")):
         if found in own:
             return f"{found}{bracket}{rest}"
-    raise _unlisted(file, wanted, own)
-
-
-def _unlisted(file: str, wanted: str, own: list[str]) -> ValueError:
     listed = ", ".join(own) or "none"
-    return ValueError(f"{Path(file).name} lists no method {wanted!r} in METHODS; it lists: {listed}")
+    raise ValueError(f"{Path(file).name} lists no method {wanted!r} in METHODS; it lists: {listed}")

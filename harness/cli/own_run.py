@@ -1,4 +1,4 @@
-"""A method of one's own over the problems of a published suite: its price said, then run or resumed."""
+"""A method of one's own over the problems of a published suite: how many products it may take, then the run."""
 
 from __future__ import annotations
 

@@ -51,8 +51,7 @@ def catalog_for(options: Options, out: Path, given: Catalog | None = None) -> Ge
         stack.callback(methods.close)
         for plugin in options.plugins:
             described = stack.enter_context(_described(plugin, methods))
-            catalog.add(methods=described, source=Path(plugin).name)
-            catalog.files.update({method.name: str(Path(plugin).resolve()) for method in described})
+            catalog.add(methods=described, source=Path(plugin).name, file=plugin)
         yield catalog
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from hessbench.catalog import Catalog
 from hessbench.ledger.compressed import PART_LIMIT
@@ -20,6 +20,9 @@ from hessbench.running.plan import Conditions, PlannedCell, plan
 from hessbench.running.suite import Suite
 
 T = TypeVar("T")
+
+_Version: TypeAlias = tuple[str, str]
+"""Hash of a method, and the version of its library."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,9 @@ def publish(
         {(row.device, row.dtype, row.threads) for row in ledger.records}, "set of conditions", str(Path(run).name)
     )
     planned = plan(suite, catalog, Conditions(device, dtype, threads))
-    _check_finished(planned, ledger)
-    hashes = {entry.cell.id: entry.bound.method.hash for entry in planned}
-    kept = replace(ledger, records=tuple(row for row in ledger.records if _stands(row, hashes)))
+    versions = {entry.cell.id: _version_of(entry) for entry in planned}
+    _check_finished(planned, ledger, versions)
+    kept = replace(ledger, records=tuple(row for row in ledger.records if _stands(row, versions)))
     used = {row.environment for row in kept.records}
     kept = replace(kept, environments={name: facts for name, facts in kept.environments.items() if name in used})
     times = sorted(row.time for row in kept.records)
@@ -89,9 +92,16 @@ def publish(
     return Publication(folder, written, len(ledger.terminals) - written.cells)
 
 
-def _stands(row: Record, hashes: Mapping[str, str]) -> bool:
-    """Whether a row is of a cell of the suite, and of the version of its method that ships."""
-    return row.cell in hashes and (row.status is Status.SKIPPED or row.method_hash == hashes[row.cell])
+def _version_of(planned: PlannedCell) -> _Version:
+    method = planned.bound.method
+    return method.hash, library_version(method.library)
+
+
+def _stands(row: Record, versions: Mapping[str, _Version]) -> bool:
+    """Whether a row is of a cell of the suite, and of the versions that are here; a skipped one made nothing."""
+    if row.cell not in versions:
+        return False
+    return row.status is Status.SKIPPED or (row.method_hash, row.library_version) == versions[row.cell]
 
 
 def suite_of(published: PublishedLedger, frozen: Mapping[str, str] = FROZEN) -> Suite:
@@ -111,7 +121,7 @@ def suite_of(published: PublishedLedger, frozen: Mapping[str, str] = FROZEN) -> 
     return suite
 
 
-def _check_finished(planned: Sequence[PlannedCell], ledger: Ledger) -> None:
+def _check_finished(planned: Sequence[PlannedCell], ledger: Ledger, versions: Mapping[str, _Version]) -> None:
     """Refuse a run that lacks cells of its suite, or holds rows of other versions of what they run.
 
     Raises:
@@ -132,10 +142,7 @@ def _check_finished(planned: Sequence[PlannedCell], ledger: Ledger) -> None:
         )
     for entry in planned:
         row = terminals[entry.cell.id]
-        method = entry.bound.method
-        if row.status is Status.SKIPPED:
-            continue  # whatever its version, it made nothing
-        if (row.method_hash, row.library_version) != (method.hash, library_version(method.library)):
+        if not _stands(row, versions):
             raise ValueError(f"cell {row.cell} of {row.method} was run by another version of it: run the suite again")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -133,7 +133,7 @@ def advice_trial(catalog: Catalog, spec: str, estimand: str, within: float, desi
         try:
             session = advise(setting)
         except ValueError as refusal:
-            return AdviceTrial(problem.name, problem.dim, asked.spec, within, failure=redact(first_line(refusal)))
+            return replace(nothing, failure=redact(first_line(refusal)))
         if session.advice.best is None:
             return nothing
         carried = carry_out(setting, session.prices, session.advice, session.left_s, references=True)
@@ -144,11 +144,8 @@ def _judged(asked: AdviceTrial, session: AdviceSession, carried: CarriedOut) -> 
     best, last = session.advice.best, carried.last
     assert best is not None, "who calls has looked"
     error = None if last.error is None else last.error.value
-    return AdviceTrial(
-        asked.problem,
-        asked.dim,
-        asked.estimand,
-        asked.within,
+    return replace(
+        asked,
         method=best.needed.candidate.spec,
         budget=last.budget,
         looks=len(carried.looks),

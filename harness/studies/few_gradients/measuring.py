@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, final
 
 import torch
 
 from hessbench.catalog import Catalog, load_catalog
 from hessbench.estimand import parse_estimand
 from hessbench.problem import Problem
-from hessbench.reports.few_gradients.results import FewGradientsResults, NetworkQuestion, QuestionRuns, UnaskedQuestion
+from hessbench.reports.few_gradients.results import NetworkQuestion, QuestionRuns
 from hessbench.studies.few_gradients.contestants import Contestant, GradientClock, OwnMethod
 from hessbench.studies.few_gradients.questions import (
     BACKPACK,
@@ -25,8 +23,6 @@ from hessbench.studies.few_gradients.questions import (
 from hessbench.studies.few_gradients.scoring import AnswerScoring
 
 DEVICE: Final = "cpu"
-
-Say: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -46,28 +42,6 @@ class FewGradientsDesign:
     threads: int = 2
     most_s: float = 8.0
     seed: int = 0
-
-
-def run_few_gradients(design: FewGradientsDesign, say: Say) -> FewGradientsResults:
-    """Run every method on every question, a gradient timed before and after each run.
-
-    Args:
-        design: What is run.
-        say: Told how it goes on.
-    """
-    begin = time.perf_counter()
-    problems = Problems()
-    found: list[QuestionRuns] = []
-    left_out: list[UnaskedQuestion] = []
-    for question, asked in design.questions:
-        why = problems.of(question.problem).refusal
-        if why:
-            left_out.append(UnaskedQuestion(question.name, question.network, why))
-            say(f"{question.network}, {question.name}: left out, {why}")
-            continue
-        found += answered(problems, question, asked, design)
-        say(f"{question.network}, {question.name}: {time.perf_counter() - begin:.0f} s")
-    return FewGradientsResults(design.threads, tuple(found), tuple(left_out))
 
 
 @final

@@ -10,9 +10,9 @@ import pytest
 from hessbench.catalog import load_catalog
 from hessbench.estimand import parse_estimand
 from hessbench.reports.claims.measured import measured_of
-from hessbench.reports.few_gradients.results import NetworkQuestion
+from hessbench.reports.few_gradients.results import FewGradientsResults, NetworkQuestion
 from hessbench.studies.few_gradients.kept_questions import read_back, take_down
-from hessbench.studies.few_gradients.measuring import FewGradientsDesign, run_few_gradients
+from hessbench.studies.few_gradients.measuring import FewGradientsDesign, Problems, answered
 from hessbench.studies.few_gradients.questions import AskedMethods, ggn_of
 from hessbench.studies.few_gradients.study import FEW_GRADIENTS, left_out, units_of
 from hessbench.studies.scale import StudySetting
@@ -29,11 +29,18 @@ def question(problem, asked):
     return NetworkQuestion("diagonal of the GGN", "MLP", problem, asked.estimand, asked.error), asked
 
 
+def run_design(design):
+    problems = Problems()
+    here = [(each, asked) for each, asked in design.questions if not problems.of(each.problem).refusal]
+    found = tuple(runs for each, asked in here for runs in answered(problems, each, asked, design))
+    return FewGradientsResults(design.threads, found, tuple(left_out(design)))
+
+
 @pytest.fixture(scope="module")
 def found():
     problem = "mlp[data=digits,operator=ggn,per_class=2,weights=random,widths=4]"
     design = FewGradientsDesign((question(problem, DIAGONAL),), repeats=2, threads=1)
-    return run_few_gradients(design, lambda _: None).questions[0]
+    return run_design(design).questions[0]
 
 
 def test_every_repeat_has_a_point_for_each_budget_it_reaches(found):
@@ -99,7 +106,7 @@ def intervals():
     )
     asked = [(HESSIAN, trace), (HESSIAN, top), (HESSIAN, diagonal), (ggn_of(HESSIAN), density)]
     design = FewGradientsDesign(tuple(question(problem, each) for problem, each in asked), repeats=1, threads=1)
-    return run_few_gradients(design, lambda _: None)
+    return run_design(design)
 
 
 def test_the_same_runs_answer_a_question_by_each_of_its_errors(intervals):
@@ -149,7 +156,7 @@ def test_a_refusal_is_told_in_its_own_sentence():
     problem = "mlp[data=digits,per_class=2,weights=random,widths=4]"
     asked = AskedMethods("trace", "relative", MappingProxyType({"heavy-rows": (204,)}))
     design = FewGradientsDesign((question(problem, asked),), repeats=1, threads=1)
-    (runs,) = run_few_gradients(design, lambda _: None).questions[0].methods
+    (runs,) = run_design(design).questions[0].methods
     assert runs.failure.startswith("op must be a Hessian with the diagonal of its GGN, but 260 of 310 parameters")
 
 
@@ -157,7 +164,7 @@ def test_what_cannot_be_asked_is_left_out_with_its_reason(monkeypatch):
     monkeypatch.delenv("HESSBENCH_DATA", raising=False)
     asked = AskedMethods("trace", "relative", MappingProxyType({"hutchinson": (2,)}))
     design = FewGradientsDesign((question("resnet20-cifar10[samples=2]", asked),), repeats=1, threads=1)
-    found = run_few_gradients(design, lambda _: None)
+    found = run_design(design)
     assert found.questions == ()
     (left,) = found.left_out
     assert "HESSBENCH_DATA" in left.why
@@ -168,7 +175,7 @@ def test_rows_may_be_more_than_parameters_and_products_may_not():
     budgets = MappingProxyType({"heavy-rows": (16, 352), "hutchinson-diagonal": (5, 320, 400)})
     asked = AskedMethods("diagonal", "relative_norm", budgets)
     design = FewGradientsDesign((question(problem, asked),), repeats=1, threads=1)
-    found = run_few_gradients(design, lambda _: None).questions[0]
+    found = run_design(design).questions[0]
     spent = {runs.method: [point.matvecs for point in runs.repeats[0]] for runs in found.methods}
     assert found.dim == 310
     assert spent == {"heavy-rows": [16, 352], "hutchinson-diagonal": [5, 310]}
