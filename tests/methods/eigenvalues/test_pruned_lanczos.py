@@ -39,6 +39,19 @@ def errors(op, estimate, order):
     return np.abs(values - truth) / np.abs(truth), int(outside.sum())
 
 
+def test_values_of_a_smaller_set_stand_until_those_of_a_larger_have_converged():
+    op, order = small_ggn(48, torch.float64), TopEigenvalues(3)
+    counting = CountingOperator(op, 400)
+    run = pruned_lanczos(counting, num_matvecs=400, generator=make_generator(0), k=3, dropped=0.5, tolerance=1e-3)
+    truth = order.rank(torch.linalg.eigvalsh(op.matmat(torch.eye(48, dtype=op.dtype))).numpy())[:3]
+    found = [estimate.resolve() for estimate in run]
+    samples = [estimate.diagnostics["samples"] for estimate in found]
+    begun = found[samples.count(samples[0]) - 1 :]
+    assert len(set(samples)) > 2
+    assert all(estimate.value.size == 3 for estimate in begun)
+    assert max(np.abs(estimate.value - truth).max() for estimate in begun) < 0.02 * truth[0]
+
+
 @pytest.mark.parametrize("make", [small_ggn, small_hessian])
 @pytest.mark.parametrize("which", ["magnitude", "algebraic"])
 def test_the_values_of_all_samples_from_the_heavy_ones(make, which):
