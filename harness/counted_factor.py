@@ -8,7 +8,16 @@ from typing import final
 import torch
 from torch import Tensor
 
-from hessbench.operators import Factor, OperatorInfo, ProductKind, check_block, drawn_squares, plain_block
+from hessbench.operators import (
+    Factor,
+    OperatorInfo,
+    ProductKind,
+    check_block,
+    drawn_squares,
+    plain_block,
+    summed_squares,
+    summed_work,
+)
 from hessbench.spending import Single, Spending
 
 
@@ -44,10 +53,22 @@ class CountingFactor(Single):
         self._spending.watch(witness, product)
         return product.detach()
 
-    def _charged(self, kind: ProductKind, compute: Callable[[Tensor], Tensor], block: Tensor) -> Tensor:
+    def summed_squares(self, block: Tensor, /) -> Tensor:
+        """Charge and compute the sum of the squares: (num_columns, k) -> (dim,), k per-example squares.
+
+        Of their price what their sum takes is charged.
+        """
+        work = summed_work(self._inner, block.shape[1]) if block.ndim == 2 else 1.0
+        return self._charged(
+            ProductKind.PER_EXAMPLE_SQUARE, lambda columns: summed_squares(self._inner, columns), block, work
+        )
+
+    def _charged(
+        self, kind: ProductKind, compute: Callable[[Tensor], Tensor], block: Tensor, work: float = 1.0
+    ) -> Tensor:
         block = plain_block(block, "factor")
         check_block(block, self.num_columns, self._dtype, self._device, "factor")
-        self._spending.charge(kind, block.shape[1], self.num_samples, self._population)
+        self._spending.charge(kind, block.shape[1], self.num_samples, self._population, work)
         product = self._spending.timed(compute, block)
         self._spending.watch(block, product)
         return product.detach()

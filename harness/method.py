@@ -45,6 +45,7 @@ class Method:
         requires: Traits a problem must have.
         also_takes: By the class of an estimand, a trait that stands for `requires` where it is asked for.
         by_rows: Whether it makes no whole product, so that the engine of these is not made before its run.
+        by_factor: Whether it multiplies by the factor of a GGN alone, and so no engine is made before its run either.
         by_copy: Whether it multiplies by a library's own operator on a copy of the network, so that no engine is made
             for it, and its seconds compare with those of any.
         refuses: Function of an estimand's class and the keywords of `run`: why these settings cannot answer it, empty
@@ -69,6 +70,7 @@ class Method:
     requires: tuple[str, ...] = ()
     also_takes: Mapping[type[Estimand], str] = field(default_factory=dict[Any, Any])
     by_rows: bool = False
+    by_factor: bool = False
     by_copy: bool = False
     refuses: Callable[..., str] | None = None
     citation: str = ""
@@ -100,7 +102,7 @@ class Method:
     @property
     def needs_no_engine(self) -> bool:
         """Whether it makes no product by the operator's engine."""
-        return self.by_rows or self.by_copy
+        return self.by_rows or self.by_factor or self.by_copy
 
     @property
     def defaults(self) -> dict[str, Value | Required]:

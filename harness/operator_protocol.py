@@ -131,6 +131,24 @@ class DrawsTargets(Protocol):
 
 
 @runtime_checkable
+class SumsSquares(Protocol):
+    """A factor that adds up the squares of many columns for less than each of them takes."""
+
+    def summed_squares(self, block: Tensor, /) -> Tensor:
+        """Sum over samples and columns of the squared per-sample products: (num_columns, k) -> (dim,)."""
+        ...
+
+
+@runtime_checkable
+class PricesSums(Protocol):
+    """A factor that says what its sums of squares take."""
+
+    def summed_work(self, columns: int, /) -> float:
+        """Share of the price of `columns` per-example squares that their sum takes, by counting multiplications."""
+        ...
+
+
+@runtime_checkable
 class Factored(Protocol):
     """An operator that offers its factor."""
 
@@ -171,6 +189,18 @@ def drawn_squares(factor: Factor, number: int, generator: torch.Generator) -> Te
     if not isinstance(factor, DrawsTargets):
         raise ValueError("the factor of this operator draws no targets: take draw=signs")
     return factor.drawn_squares(number, generator)
+
+
+def summed_squares(factor: Factor, block: Tensor) -> Tensor:
+    """The sum of `SumsSquares`, by single columns where the factor has no other way."""
+    if isinstance(factor, SumsSquares):
+        return factor.summed_squares(block)
+    return factor.squared_sum(block).sum(dim=1)
+
+
+def summed_work(factor: Factor, columns: int) -> float:
+    """The share that `PricesSums` tells; 1 where the factor says none."""
+    return factor.summed_work(columns) if isinstance(factor, PricesSums) else 1.0
 
 
 def info_of(op: LinearOperator) -> OperatorInfo:

@@ -24,9 +24,13 @@ from hessbench.operator_protocol import Factor as Factor
 from hessbench.operator_protocol import Factored as Factored
 from hessbench.operator_protocol import LinearOperator as LinearOperator
 from hessbench.operator_protocol import OperatorInfo as OperatorInfo
+from hessbench.operator_protocol import PricesSums as PricesSums
 from hessbench.operator_protocol import ProductKind as ProductKind
+from hessbench.operator_protocol import SumsSquares as SumsSquares
 from hessbench.operator_protocol import drawn_squares as drawn_squares
 from hessbench.operator_protocol import info_of as info_of
+from hessbench.operator_protocol import summed_squares as summed_squares
+from hessbench.operator_protocol import summed_work as summed_work
 
 Matmat: TypeAlias = Callable[[Tensor], Tensor]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hessbench.operator_parts import Parts, Rows
-from hessbench.operators import Factor, LinearOperator, drawn_squares
+from hessbench.operators import Factor, LinearOperator, drawn_squares, summed_squares, summed_work
 
 
 @final
@@ -103,3 +103,10 @@ class _TalliedFactor:
     def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
         self._tally.columns += number
         return drawn_squares(self._inner, number, generator)
+
+    def summed_squares(self, block: Tensor, /) -> Tensor:
+        self._tally.columns += block.shape[1]
+        return summed_squares(self._inner, block)
+
+    def summed_work(self, columns: int, /) -> float:
+        return summed_work(self._inner, columns)

@@ -13,7 +13,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hessbench.operators import Cancelling, Factor, Factored, LinearOperator, Multiplies, drawn_squares, info_of
+from hessbench.operators import (
+    Cancelling,
+    Factor,
+    Factored,
+    LinearOperator,
+    Multiplies,
+    drawn_squares,
+    info_of,
+    summed_squares,
+    summed_work,
+)
 
 
 class AffineOperator(Multiplies):
@@ -69,6 +79,14 @@ class ScaledFactor:
     def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
         """Sum over samples of squared gradients at drawn targets: (dim, number)."""
         return drawn_squares(self._factor, number, generator) * self._scale
+
+    def summed_squares(self, block: Tensor, /) -> Tensor:
+        """Sum over samples and columns of the squared per-sample products: (num_columns, k) -> (dim,)."""
+        return summed_squares(self._factor, block) * self._scale
+
+    def summed_work(self, columns: int, /) -> float:
+        """Share of the price of `columns` squares that their sum takes."""
+        return summed_work(self._factor, columns)
 
 
 class DeflatedOperator(Multiplies):

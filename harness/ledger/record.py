@@ -23,10 +23,13 @@ SCHEMA: Final = 1
 ROWS_ALONE: Final = "rows"
 """Stands for the engine of a cell that took rows of a matrix and made no whole product."""
 
+FACTOR_ALONE: Final = "factor"
+"""Likewise, of a cell that multiplied by the factor of a GGN alone."""
+
 OWN_PRODUCTS: Final = "own"
 """Stands for the engine of a cell whose method multiplies by a library's operator on a copy of the network."""
 
-WITHOUT_ENGINE: Final = frozenset({ROWS_ALONE, OWN_PRODUCTS})
+WITHOUT_ENGINE: Final = frozenset({ROWS_ALONE, FACTOR_ALONE, OWN_PRODUCTS})
 
 
 class Status(StrEnum):

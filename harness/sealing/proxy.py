@@ -176,13 +176,17 @@ class ProxyFactor(Single):
         """Have the per-sample squares charged and computed: (num_columns, k) -> (dim, k)."""
         return self._products("squared_sum", block)
 
+    def summed_squares(self, block: Tensor, /) -> Tensor:
+        """Have the sum of the squares charged and computed: (num_columns, k) -> (dim,)."""
+        return self._products("summed_squares", block)
+
     def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
         """Have squares at drawn targets charged and computed, (dim, number); the generator moves on as if here."""
         found, state = self._far.call(self._held.number, "drawn_squares", number, generator.get_state())
         generator.set_state(state)
         return found
 
-    def _products(self, name: Literal["rmatmat", "squared_sum"], block: Tensor) -> Tensor:
+    def _products(self, name: Literal["rmatmat", "squared_sum", "summed_squares"], block: Tensor) -> Tensor:
         block = plain_block(block, "factor")
         check_block(block, self.num_columns, self._dtype, self._device, "factor")
         return self._far.call(self._held.number, name, block)

@@ -136,6 +136,10 @@ def _squared_sum(_: Served, factor: CountingFactor, block: Tensor) -> Tensor:
     return factor.squared_sum(block)
 
 
+def _summed_squares(_: Served, factor: CountingFactor, block: Tensor) -> Tensor:
+    return factor.summed_squares(block)
+
+
 def _per_sample(_: Served, rows: CountingRows) -> int:
     return rows.per_sample
 
@@ -173,6 +177,7 @@ _CALLS: Final[dict[tuple[type, str], _Call]] = {
     (_Forms, "forms"): _forms,
     (CountingFactor, "rmatmat"): _rmatmat,
     (CountingFactor, "squared_sum"): _squared_sum,
+    (CountingFactor, "summed_squares"): _summed_squares,
     (CountingFactor, "drawn_squares"): _drawn_squares,
     (CountingRows, "per_sample"): _per_sample,
     (CountingRows, "num_rows"): _num_rows,

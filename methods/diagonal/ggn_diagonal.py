@@ -16,7 +16,7 @@ from hessbench.methods.arguments import check_at_least, check_choice
 from hessbench.methods.diagonal.entry_fits import EntryFits, fits_of_samples, joined
 from hessbench.methods.probes import block_schedule, draw_signs, schedule_widths
 from hessbench.methods.trace.hutchinson import average
-from hessbench.operators import Factored, LinearOperator, drawn_squares
+from hessbench.operators import Factored, LinearOperator, drawn_squares, summed_squares
 
 Draw: TypeAlias = Literal["signs", "labels"]
 
@@ -30,7 +30,7 @@ def ggn_diagonal_exact(
 ) -> Estimate:
     """Diagonal of a GGN, exactly: per-example squares of each network output, summed.
 
-    Entry p is sum_i sum_c F[p, iC+c]^2, where the block handed to `squared_sum` selects output c of every sample.
+    Entry p is sum_i sum_c F[p, iC+c]^2, where a block that is handed over selects output c of every sample.
 
     Args:
         op: GGN with a factor of N samples and C outputs.
@@ -42,7 +42,8 @@ def ggn_diagonal_exact(
         The diagonal, shape (n,), and in `also` its sum, the trace.
 
     Cost:
-        C per-example squares in ceil(C / block) calls.
+        C per-example squares in ceil(C / block) calls. Their sums are charged at what they take where the layers are
+        known: a dense layer is squared once for a block, and nothing is sent back through the first layer.
 
     Raises:
         ValueError: If `num_matvecs` is below the number C of outputs, which the dimension does not tell.
@@ -57,7 +58,7 @@ def ggn_diagonal_exact(
     diagonal = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
     select = torch.eye(factor.num_outputs, dtype=op.dtype, device=op.device)
     for columns in select.split(block, dim=1):
-        diagonal += factor.squared_sum(columns.repeat(factor.num_samples, 1)).detach().sum(dim=1)
+        diagonal += summed_squares(factor, columns.repeat(factor.num_samples, 1)).detach()
     trace = float(diagonal.sum(dtype=torch.float64))
     return Estimate(diagonal, stderr=0.0, converged=True, also={Trace: Estimate(trace, stderr=0.0, converged=True)})
 
@@ -142,8 +143,9 @@ GGN_DIAGONAL_EXACT = Method(
     run=ggn_diagonal_exact,
     estimands=(Diagonal, Trace),
     requires=("factor",),
+    by_factor=True,
     citation=_BACKPACK,
-    version="1",
+    version="2",
     min_matvecs=1,
     block_widths=_widths_exact,
     footprint=_footprint_squares,
@@ -154,6 +156,7 @@ GGN_DIAGONAL_MC = Method(
     run=ggn_diagonal_mc,
     estimands=(Diagonal, Trace),
     requires=("factor",),
+    by_factor=True,
     citation=_BACKPACK,
     version="1",
     min_matvecs=1,

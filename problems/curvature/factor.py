@@ -12,7 +12,7 @@ from torch import Tensor
 from hessbench.operators import check_block
 from hessbench.problems.curvature.engines.engine import Jacobian
 from hessbench.problems.curvature.layer_calls import LayerCalls
-from hessbench.problems.curvature.layer_squares import layer_squares
+from hessbench.problems.curvature.layer_squares import LayerSize, layer_sizes, layer_squares, summed_work
 from hessbench.problems.networks.inputs import Inputs, mapped, taken
 from hessbench.problems.networks.losses import LossTotal
 from hessbench.problems.networks.network import Network
@@ -74,6 +74,21 @@ class GGNFactor:
             return parameters.new_zeros(parameters.numel(), 0)
         return self._squares(self._spread(block))
 
+    def summed_squares(self, block: Tensor, /) -> Tensor:
+        """Sum over samples and columns of the squared per-sample products: (num_columns, k) -> (dim,).
+
+        As `squared_sum`, but that dense layers are squared once for all columns.
+        """
+        parameters = self._network.parameters
+        check_block(block, self.num_columns, parameters.dtype, parameters.device, "factor", least=0)
+        if block.shape[1] == 0:
+            return parameters.new_zeros(parameters.numel())
+        return self._squares(self._spread(block), summed=True)[:, 0]
+
+    def summed_work(self, columns: int, /) -> float:
+        """Share of the price of `columns` squares that their sum takes; 1 where not all layers are known."""
+        return summed_work(self._layers, columns) if self._layers else 1.0
+
     def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
         """Sum over samples of squared gradients of the loss at targets drawn from the prediction: (dim, number).
 
@@ -90,10 +105,13 @@ class GGNFactor:
         ]
         return self._squares(slopes)
 
-    def _squares(self, combinations: list[Tensor]) -> Tensor:
-        """Sums (dim, k) of the squared gradients of single samples' outputs, combined by weights (m, C, k) a batch."""
+    def _squares(self, combinations: list[Tensor], *, summed: bool = False) -> Tensor:
+        """Sums (dim, k) of the squared gradients of single samples' outputs, combined by weights (m, C, k) a batch.
+
+        Over the columns too, (dim, 1), where they are to be summed.
+        """
         network, columns = self._network, combinations[0].shape[2]
-        total = network.parameters.new_zeros(network.parameters.numel(), columns)
+        total = network.parameters.new_zeros(network.parameters.numel(), 1 if summed else columns)
         activations = self._activations
         if activations:
             chunk = max(1, _ACTIVATION_ENTRIES // (activations * columns))
@@ -103,25 +121,32 @@ class GGNFactor:
             for start in range(0, batch.size, chunk):
                 rows = slice(start, start + chunk)
                 inputs, part = taken(batch.inputs, rows), weights[rows]
-                found = layer_squares(network, inputs, part) if activations else None
-                total += example_squares(network, inputs, part) if found is None else found
+                found = layer_squares(network, inputs, part, summed=summed) if activations else None
+                if found is None:
+                    found = example_squares(network, inputs, part)
+                    found = found.sum(dim=1, keepdim=True) if summed else found
+                total += found
         return total
 
     @cached_property
     def _activations(self) -> int:
-        """Activations of a sample where squares by layers are those of single samples, tried on a few; 0 elsewhere."""
+        """Activations of a sample where its layers are known; 0 elsewhere."""
+        return max(sum(layer.activations for layer in self._layers), _ACTIVATIONS) if self._layers else 0
+
+    @cached_property
+    def _layers(self) -> tuple[LayerSize, ...]:
+        """The layers where squares by them are those of single samples, tried on a few; none elsewhere."""
         network = self._network
         inputs = taken(network.batches[0].inputs, slice(_TRIED))
         weights = torch.ones_like(self._jacobians[0].outputs[:_TRIED, :, None]).cumsum(dim=1)
         with LayerCalls() as calls:
             found = layer_squares(network, inputs, weights)
         if found is None:
-            return 0
+            return ()
         expected = example_squares(network, inputs, weights)
         if not float((found - expected).norm()) <= torch.finfo(found.dtype).eps ** 0.5 * float(expected.norm()):
-            return 0
-        held = sum(call.outputs.numel() for call in calls.found) // weights.shape[0]
-        return max(held, _ACTIVATIONS)
+            return ()
+        return layer_sizes(calls)
 
     def _spread(self, block: Tensor) -> list[Tensor]:
         """S @ block for each batch, (m, C, k)."""

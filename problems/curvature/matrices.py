@@ -25,11 +25,12 @@ Its loss is the sum over its positions, each a share of the mean; the targets of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
 
 from hessbench.operators import LinearOperator
-from hessbench.problems.curvature.engines.engine import MATRICES
+from hessbench.problems.curvature.engines.engine import MATRICES, Jacobian
 from hessbench.problems.curvature.engines.limits import LIMITS, Limits
 from hessbench.problems.curvature.engines.operator import EngineOperator, check_engine
 from hessbench.problems.curvature.engines.table import AUTO
@@ -42,7 +43,7 @@ from hessbench.problems.curvature.residual import residual_network
 from hessbench.problems.curvature.second_moment import SecondMomentOperator
 from hessbench.problems.networks.linearisation import KeptVjp
 from hessbench.problems.networks.linearisation import quiet_transforms as quiet_transforms
-from hessbench.problems.networks.losses import Loss, LossTotal
+from hessbench.problems.networks.losses import Loss
 from hessbench.problems.networks.network import Network, refuse_group
 
 OPERATORS: Final = (
@@ -145,10 +146,8 @@ def ggn_operator(network: Network, engine: str = AUTO, limits: Limits = LIMITS) 
 
     Args: as of `curvature_operator`.
     """
-    root = network.loss.root
-    if root is None or network.group:
-        return EngineOperator(network, "ggn", engine, limits)
-    return FactoredGGNOperator(network, root, engine, limits)
+    kind = EngineOperator if network.loss.root is None or network.group else FactoredGGNOperator
+    return kind(network, "ggn", engine, limits)
 
 
 class FactoredGGNOperator(EngineOperator):
@@ -158,16 +157,22 @@ class FactoredGGNOperator(EngineOperator):
     samples in their outputs, over N for a mean: (diag(p) - p p^T) / N for cross-entropy, p the softmax of a sample's
     outputs. Where the loss has no closed form, Lambda is multiplied by autograd through the outputs.
 
-    Args: as of `EngineOperator`; `root` is the loss's.
+    Args: as of `EngineOperator`.
     """
-
-    def __init__(self, network: Network, root: LossTotal, engine: str = AUTO, limits: Limits = LIMITS) -> None:
-        super().__init__(network, "ggn", engine, limits)
-        self._root = root
 
     @cached_property
     def factor(self) -> GGNFactor:
         """F = J^T S with G = F F^T, made when it is first asked for."""
-        network = self.network
-        kept = self.jacobians or [KeptVjp(network, network.on(batch)) for batch in network.batches]
-        return GGNFactor(network, kept, self._root)
+        return factor_of(self.network, self.jacobians)
+
+
+def factor_of(network: Network, kept: Sequence[Jacobian] = ()) -> GGNFactor:
+    """F = J^T S with G = F F^T, by Jacobians that an engine keeps or by outputs recorded here.
+
+    Raises:
+        ValueError: If the loss has no root, or samples do not stand by themselves.
+    """
+    root = network.loss.root
+    if root is None or network.group:
+        raise ValueError("a factor needs a loss with a root, and samples that stand by themselves")
+    return GGNFactor(network, kept or [KeptVjp(network, network.on(batch)) for batch in network.batches], root)

@@ -17,7 +17,7 @@ from hessbench.operator_parts import Parts
 from hessbench.operator_structure import Structure
 from hessbench.operators import Factor, Factored, LinearOperator, Multiplies, OperatorInfo, ProductKind, info_of
 from hessbench.problems.curvature.engines.output_rounding import rounding_size
-from hessbench.problems.curvature.matrices import ggn_operator
+from hessbench.problems.curvature.matrices import factor_of, ggn_operator
 from hessbench.problems.curvature.network_rows import NetworkRows
 from hessbench.problems.curvature.residual import residual_network
 from hessbench.problems.curvature.residual_part import ResidualPart
@@ -28,6 +28,9 @@ from hessbench.problems.networks.user_copy import user_copy
 
 ROWS_ALONE: Final = "rows: a forward and a backward pass of single samples"
 """Stands for an engine where no whole product was made."""
+
+FACTOR_ALONE: Final = "factor: a forward and a backward pass of all samples"
+"""Likewise, where products with the factor were made."""
 
 
 class _Deferred(Multiplies):
@@ -61,7 +64,8 @@ class _Deferred(Multiplies):
             return info_of(self.products)
         samples = self.network.num_samples
         parts = "".join(f"; {part} by {engine}" for part, engine in self._engines_of_parts().items())
-        return OperatorInfo(ProductKind(self._matrix), samples, samples, ROWS_ALONE + parts)
+        alone = FACTOR_ALONE if "factor" in self.__dict__ else ROWS_ALONE
+        return OperatorInfo(ProductKind(self._matrix), samples, samples, alone + parts)
 
     def _engines_of_parts(self) -> dict[str, str]:
         """Engines of what was multiplied with in place of the whole, by its name."""
@@ -99,9 +103,11 @@ class StructuredGGN(_Deferred):
     def __init__(self, network: Network, make: Callable[[], LinearOperator]) -> None:
         super().__init__(network, "ggn", make)
 
-    @property
+    @cached_property
     def factor(self) -> Factor:
-        """F with G = F F^T."""
+        """F with G = F F^T: that of the engine where there is one, and else made without."""
+        if "products" not in self.__dict__:
+            return factor_of(self.network)
         found = self.products
         assert isinstance(found, Factored)
         return found.factor

@@ -199,6 +199,27 @@ def test_a_product_of_another_kind_than_its_block_is_refused_after_it_was_charge
     assert op.matvecs == 2
 
 
+class SummingFactor(Factor):
+    def summed_squares(self, block, /):
+        return self.squared_sum(block).sum(dim=1)
+
+    def summed_work(self, columns, /):
+        return 0.5 + 1 / columns
+
+
+def test_a_sum_of_squares_is_charged_at_what_it_takes():
+    for factor, share in ((Factor(), 1.0), (SummingFactor(), 0.75)):
+        ggn = Ggn()
+        ggn.factor = factor
+        op = CountingOperator(ggn, 100)
+        found = op.factor.summed_squares(ones(4, Factor.num_columns))
+        assert torch.equal(found, factor.squared_sum(ones(4, Factor.num_columns)).sum(dim=1))
+        assert op.spending.counts == {ProductKind.PER_EXAMPLE_SQUARE: 4}
+        assert op.spending.gradient_equivalents == pytest.approx(share * 4 * 2 / 3 * 4 / 16)
+    with pytest.raises(ValueError, match="factor"):
+        op.factor.summed_squares(torch.ones(Factor.num_columns, dtype=torch.float64))
+
+
 def test_products_are_priced_by_kind_and_by_share_of_the_data():
     op = CountingOperator(Ggn(), 100)
     op.matmat(ones(3))

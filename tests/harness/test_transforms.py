@@ -128,6 +128,8 @@ def test_only_a_positive_multiple_keeps_the_factor():
     block = drawn(8, 2)
     truth = torch.einsum("psc,sck->psk", columns.view(N, 4, 2), block.view(4, 2, 2)).square().sum(dim=1)
     torch.testing.assert_close(op.factor.squared_sum(block), truth, rtol=0, atol=1e-12)
+    torch.testing.assert_close(op.factor.summed_squares(block), truth.sum(dim=1), rtol=0, atol=1e-12)
+    assert op.factor.summed_work(2) == 1
     for made in set(MADE) - {"scaled"}:
         assert not isinstance(MADE[made][0](Ggn()), Factored)
     assert not isinstance(scaled(dense_operator(A), 3.0), Factored)

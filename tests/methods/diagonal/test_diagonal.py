@@ -59,6 +59,17 @@ def test_the_exact_diagonal_of_a_ggn_is_exact_and_costs_one_square_per_output(ru
     assert outcome.op.spending.counts == {ProductKind.PER_EXAMPLE_SQUARE: 3}
 
 
+def test_the_exact_diagonal_of_a_perceptron_is_charged_at_what_its_sums_take():
+    problem = load_catalog().problems["digits-mlp"].problem("digits-mlp[operator=ggn]")
+    problem.load()
+    op = problem.build(torch.device("cpu"), torch.float64)
+    counted = CountingOperator(op)
+    ggn_diagonal_exact(counted, num_matvecs=10, generator=make_generator(0))
+    # Layers of 49 x 32 and 32 x 10: a forward pass, ten columns to the hidden units, and one product into each weight.
+    forward = 49 * 32 + 32 * 10
+    assert counted.spending.gradient_equivalents == pytest.approx((2 * forward + 10 * 320) / (3 * forward))
+
+
 def test_fewer_squares_than_outputs_are_refused(run, ggn):
     with pytest.raises(ValueError, match="num_matvecs must be at least 3, got 2"):
         run("ggn-diagonal-exact", ggn(), 2)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from hessbench.flops import counting_flops
 from hessbench.operators import to_dense
 from hessbench.problems.curvature.layer_squares import layer_squares
 from hessbench.problems.curvature.matrices import ggn_operator
@@ -115,6 +116,40 @@ def test_a_perceptron_on_flat_parameters_is_dense_and_a_part_of_it_is_not():
     assert layer_squares(part, part.batches[0].inputs, weights) is None
     whole = ggn_operator(network).factor.squared_sum(drawn(30, 2))
     torch.testing.assert_close(ggn_operator(part).factor.squared_sum(drawn(30, 2)), whole[100:130], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("kind", [*DENSE, *OTHERS])
+def test_a_sum_over_columns_is_that_of_their_squares_whatever_the_layers(kind, monkeypatch):
+    block = drawn(SAMPLES * CLASSES, 4, seed=2)
+    expected = squares_of(network_of(kind), block).sum(dim=1)
+    for batched in (True, False):
+        for entries in (1, 2**24):
+            monkeypatch.setattr("hessbench.problems.curvature.factor._EXAMPLE_GRADIENT_ENTRIES", entries)
+            monkeypatch.setattr("hessbench.problems.curvature.factor._ACTIVATION_ENTRIES", entries)
+            found = ggn_operator(network_of(kind, batched=batched), "kept-graph").factor.summed_squares(block)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-13 * float(expected.max()))
+
+
+def test_the_work_of_a_sum_is_that_of_its_multiplications():
+    for kind, squared in (("plain", 1), ("positions", CLASSES)):
+        factor = ggn_operator(network_of(kind), "kept-graph").factor
+        eye = torch.eye(CLASSES, dtype=torch.float64).repeat(SAMPLES, 1)
+        factor.summed_squares(eye)  # finds the layers
+        with counting_flops() as counter:
+            factor.summed_squares(eye)
+        root = 2 * SAMPLES * CLASSES**3
+        through = 4 * 4 + 4 * CLASSES * (2 if kind == "positions" else 1)
+        forward = INPUTS * 4 + through
+        last = squared * 4 * CLASSES * (2 if kind == "positions" else 1)
+        assert counter.get_total_flops() - root == 2 * SAMPLES * (
+            forward + CLASSES * through + INPUTS * 4 + 4 * 4 + last
+        )
+        priced = 2 * CLASSES * forward
+        assert factor.summed_work(CLASSES) == (forward + CLASSES * through + INPUTS * 4 + 4 * 4 + last) / priced
+
+
+def test_where_the_layers_are_not_known_a_sum_takes_the_whole_price():
+    assert ggn_operator(network_of("used twice")).factor.summed_work(3) == 1
 
 
 def test_in_single_precision_squares_are_off_by_rounding_only():

@@ -8,11 +8,12 @@ from small_networks import LOSSES, SAMPLES, small_network
 
 from hessbench.counting import CountingOperator
 from hessbench.flops import counting_flops
+from hessbench.ledger.record import WITHOUT_ENGINE
 from hessbench.operators import info_of, to_dense
 from hessbench.problems.curvature.choice import MatrixChoice
 from hessbench.problems.curvature.engines import operator as engine_operator
 from hessbench.problems.curvature.network_rows import NetworkRows
-from hessbench.problems.curvature.structured import ROWS_ALONE
+from hessbench.problems.curvature.structured import FACTOR_ALONE, ROWS_ALONE
 from hessbench.problems.curvature.subset import subset_network, subset_operator
 from hessbench.problems.networks import module_forward
 from hessbench.problems.networks.losses import CROSS_ENTROPY, cross_entropy
@@ -147,6 +148,16 @@ def test_the_engine_of_whole_products_waits_for_the_first_of_them():
     # Which engine is the fastest is a matter of the clock.
     for built in (op, MatrixChoice("ggn").of(small_network())):
         assert "auto of" in info_of(built).engine or "remembered" in info_of(built).engine
+
+
+def test_products_with_the_factor_make_no_engine():
+    op = MatrixChoice("ggn").of(small_network(), by_rows=True)
+    eye = torch.eye(op.factor.num_outputs, dtype=op.dtype).repeat(op.factor.num_samples, 1)
+    diagonal = op.factor.summed_squares(eye)
+    assert info_of(op).engine == FACTOR_ALONE
+    assert info_of(op).engine.split(":")[0] in WITHOUT_ENGINE
+    close(diagonal, to_dense(op).diagonal())
+    close(MatrixChoice("ggn").of(small_network()).factor.summed_squares(eye), diagonal)
 
 
 def test_the_engine_of_what_stands_for_whole_products_is_named():
