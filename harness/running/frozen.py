@@ -18,6 +18,7 @@ FROZEN: Final[Mapping[str, str]] = {
     "peers-diagonal-1": "9f613f030cc8f6aec92a2f4215efa916b9688af4374d05680b2c0209a81051b1",
     "peers-eigen-1": "b6f807e1f6909c1d2bfb928138393bf8b5db0d49ea471cae38194cb989955c88",
     "peers-quick-1": "5392f45fc731b46b5c7e92b4462eda3269beffb73809f31b40e2c0038f339acc",
+    "peers-quick-2": "840ce4761dc2094b8dc6f47e0fb3b81d03d9121af3a1f8f279367b2a7d3bd81a",
     "peers-trace-1": "5e3b3e68eb4c1fc5fc60593bfc8c85328829c8b1d7cbe7e64985fb3a93bf76c1",
     "quick-2": "8c3a65a35eb4028e181859a9903e633adb7163dc80035fab196ad159c30617b6",
     "sketch-study-1": "cb12eab8c01eef48a4eddfa4ea61b2dab1432b19b0ce200d8c409624c395d05a",
