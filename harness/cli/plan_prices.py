@@ -37,7 +37,7 @@ class PriceLine:
         seconds: Seconds of the dearest cell; None where one has no price.
         total_s: Of all of them, likewise.
         held_bytes: Most memory that one of them holds; None where nothing is known of it.
-        last: PastPrediction over predicted when such a cell last ran, seconds and bytes.
+        last: Measured over predicted when such a cell last ran, seconds and bytes.
         reasons: What is missing.
     """
 
@@ -180,7 +180,7 @@ def _line(key: tuple[str, str, str], group: Sequence[PlannedCell], prices: CellP
 
 
 def _last(prices: CellPrices, entry: PlannedCell, before: str) -> str:
-    """PastPrediction over predicted, when such a cell last ran: seconds, and bytes where they were measured."""
+    """Measured over predicted, when such a cell last ran: seconds, and bytes where they were measured."""
     miss = prices.last_miss(entry)
     if miss is None or miss.seconds_ratio is None:
         return ""

@@ -2,7 +2,8 @@
 
 Seconds = start of a process + build + warm-up + sum over blocks of (price of a product of that width) + the method's
 own arithmetic; in the memory pass once more, at the prices that products have while FLOPs are counted, and all of it
-under the allocator settings of that pass.
+under the allocator settings of that pass. Where a part has no price, as for methods by rows, what such a cell took when
+it last ran.
 Bytes = the larger of the peak of the build, and operator + product + the vectors that the method holds.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 from hessbench.cells.cell import MEMORY, Cell
@@ -53,6 +54,8 @@ class CellPrice:
         operator_bytes: Memory that the operator keeps.
         working_bytes: Memory of a product with the widest block.
         own_bytes: Memory of the vectors that the method holds.
+        last_s: Seconds that such a cell took when it last ran: its price where a part of it has none, as for methods
+            by rows.
         reasons: Why something is missing, or what it rests on.
     """
 
@@ -67,6 +70,7 @@ class CellPrice:
     operator_bytes: int | None = None
     working_bytes: int | None = None
     own_bytes: int | None = None
+    last_s: float | None = None
     reasons: tuple[str, ...] = ()
 
     @property
@@ -74,7 +78,7 @@ class CellPrice:
         """The whole cell, as whoever waits for it sees it."""
         parts = (self.start_s, self.build_s, self.warmup_s, self.products_s, self.own_s, self.counted_s)
         known = [part for part in parts if part is not None]
-        return sum(known) if len(known) == len(parts) else None
+        return sum(known) if len(known) == len(parts) else self.last_s
 
     @property
     def run_bytes(self) -> int | None:
@@ -107,7 +111,9 @@ class CellPrices:
         key = entry.cell.id
         if key not in self._known:
             try:
-                self._known[key] = price_of(entry, self._store.of(Place.of(entry.cell)))
+                last = self.last_miss(entry)
+                price = price_of(entry, self._store.of(Place.of(entry.cell)))
+                self._known[key] = price if last is None else replace(price, last_s=last.measured_s)
             except Exception as failure:  # noqa: BLE001 -- what a method declares of itself may raise anything
                 says = redact(f"{type(failure).__name__}: {failure}")
                 self._known[key] = CellPrice(reasons=(f"what the method declares of itself raised {says}",))
@@ -127,9 +133,7 @@ class CellPrices:
         return self._store.misses.get(miss_key(entry.cell))
 
     def remember(self, entry: PlannedCell, terminal: Record) -> None:
-        """Keep what a cell took beside what was predicted of it, for whoever asks next.
-
-        One that failed, or of which nothing was predicted, says nothing.
+        """Keep what a cell took beside what was predicted of it, for whoever asks next; one that failed says nothing.
 
         Args:
             entry: The cell.
@@ -143,8 +147,6 @@ class CellPrices:
         peak = terminal.device_peak_bytes if terminal.device.startswith("cuda") else terminal.host_peak_bytes
         kept = terminal.operator_bytes
         price = self.cell_price(entry)
-        if price.seconds is None:
-            return
         measured = PastPrediction(
             predicted_s=price.seconds,
             measured_s=iteration + sum(step for step in steps if step is not None),

@@ -64,7 +64,7 @@ class PastPrediction:
 
     @property
     def seconds_ratio(self) -> float | None:
-        """PastPrediction over predicted: above 1 the prediction was too low."""
+        """Measured over predicted: above 1 the prediction was too low."""
         return None if not self.predicted_s or self.measured_s is None else self.measured_s / self.predicted_s
 
     @property

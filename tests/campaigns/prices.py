@@ -51,7 +51,7 @@ SUITE = Suite(
 
 @dataclass(frozen=True)
 class Ratio:
-    """PastPrediction over predicted of one cell; None where one of them is not there."""
+    """Measured over predicted of one cell; None where one of them is not there."""
 
     cell: PlannedCell
     predicted_s: float | None

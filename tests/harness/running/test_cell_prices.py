@@ -134,14 +134,25 @@ def test_the_last_misprediction_of_a_cell_is_remembered_for_every_repeat(store):
     assert again.last_miss(cells()[MEMORY]) is None
 
 
-def test_a_failed_cell_and_one_without_a_prediction_say_nothing_of_a_price(store):
+def test_a_failed_cell_says_nothing_of_a_price(store):
     entry = cells()[TIME]
     prices = CellPrices(store)
     prices.remember(entry, row(entry, status=Status.TIMEOUT))
     assert prices.last_miss(entry) is None
-    prices.remember(entry, row(entry))
-    assert prices.last_miss(entry) is None
     assert not store.file.exists()
+
+
+def test_a_cell_whose_parts_have_no_price_has_that_of_its_last_run(store):
+    entry = cells()[TIME]
+    prices = CellPrices(store)
+    assert prices.cell_price(entry).seconds is None
+    prices.remember(entry, row(entry))
+    again = CellPrices(PriceStore(store.file))
+    assert again.cell_price(cells(repeats=3)[TIME]).seconds == 11.125
+    assert again.is_measured(entry)
+    assert again.last_miss(entry).seconds_ratio is None
+    assert again.cell_price(cells(budgets=(30,))[TIME]).seconds is None
+    assert planted(PriceStore(store.file), entry, REHEARSAL).cell_price(entry).seconds != 11.125
 
 
 def test_a_method_whose_declarations_raise_has_no_price_and_its_reason(store, monkeypatch):
