@@ -104,6 +104,8 @@ def pruned_lanczos(
         size = min(max(heaviest(weights, dropped), 5 * size // 4 + 1), ranking.numel())
         size = size if size < _ALL * ranking.numel() else ranking.numel()
         found = light_rows(cast("Parted", op), dropped, order.k, least, size) if may_take_rows else None
+        if found is not None and found.kept.numel() >= _ALL * ranking.numel():
+            found = None  # `size` is all of them then
         if found is not None and found.rows.numel() > run.left:
             return
         kept, others = (ranking[:size], ranking[size:]) if found is None else (found.kept, found.dropped)
@@ -161,7 +163,7 @@ PRUNED_LANCZOS = Method(
         "Hochstenbach and van der Vorst, Computing probabilistic bounds for extreme eigenvalues of symmetric matrices "
         "with the Lanczos method, CWI (1999), https://ir.cwi.nl/pub/4505"
     ),
-    version="4",
+    version="5",
     min_matvecs=_least,
     block_widths=single_columns,
     footprint=_footprint,

@@ -128,7 +128,7 @@ def operator_for(rotated, ggn):
 
 
 VERSIONS = dict.fromkeys(("lanczos", "thick-restart-lanczos", "block-krylov", "sketch-and-refine", "kpm"), "2") | {
-    "pruned-lanczos": "4",
+    "pruned-lanczos": "5",
     "ggn-diagonal-exact": "2",
 }
 

@@ -125,6 +125,15 @@ def test_a_hessian_takes_heavy_rows_in_place_of_samples_where_the_budget_holds_t
     assert counts[1][ProductKind.VJP] == counts[2][ProductKind.VJP] <= most_rows(3)
 
 
+def test_where_rows_spare_few_samples_all_are_taken_and_no_rows(monkeypatch):
+    op = small_hessian(48, torch.float64)
+    found = light_rows(op, 0.05, 3, 0, 6)
+    monkeypatch.setattr("hessbench.methods.eigenvalues.pruned_lanczos._ALL", found.kept.numel() / 6)
+    estimate, counted = last(op, 400, k=3, dropped=0.05)
+    assert estimate.diagnostics["samples"] == 6
+    assert ProductKind.VJP not in counted.spending.counts
+
+
 @pytest.mark.parametrize("dropped", [0.1, 0.05, 0.02])
 def test_the_rows_that_are_made_leave_no_more_than_is_asked_for(dropped):
     op = small_hessian(48, torch.float64)
