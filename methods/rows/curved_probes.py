@@ -32,8 +32,19 @@ class ProbedResidual:
 
     @property
     def trace(self) -> tuple[float, float | None]:
-        """Mean of the forms and its standard error; None for a single one."""
-        return mean_and_stderr(self.forms)
+        """Mean of the forms and its standard error; None for a single one.
+
+        Where few directions carry R the forms are skewed, and those of a few probes lie closer together than they
+        should; so their variance is taken to be no less than what the products tell of it, 2 (||R_cc||_F^2 - sum of
+        its squared diagonal), with the products of unlike probes for the latter.
+        """
+        mean, stderr = mean_and_stderr(self.forms)
+        if stderr is None:
+            return mean, None
+        count = self.forms.size
+        on_diagonal = (count * float(self.diagonal @ self.diagonal) - self.squares) / (count - 1)
+        told = 2 * max(self.squares - max(on_diagonal, 0.0), 0.0)
+        return mean, max(stderr, (told / count) ** 0.5)
 
 
 @final

@@ -129,6 +129,8 @@ def operator_for(rotated, ggn):
 
 VERSIONS = dict.fromkeys(("lanczos", "thick-restart-lanczos", "block-krylov", "sketch-and-refine", "kpm"), "2") | {
     "pruned-lanczos": "5",
+    "split-trace": "2",
+    "split-diagonal": "2",
     "ggn-diagonal-exact": "2",
 }
 

@@ -74,6 +74,25 @@ def test_more_goes_where_the_variance_is(run, dense_hessian):
     assert loud_said["rows"] < quiet_said["rows"]
 
 
+def test_the_interval_of_a_residual_of_rank_one_holds():
+    # Forms (u . v)^2 of twelve probes are skewed: Student's t of them alone misses six times as often as it says.
+    u = torch.randn(300, 1, generator=make_generator(0), dtype=torch.float64)
+    R, misses = dense_operator(-u @ u.T), 0
+    for seed in range(1000):
+        probes = CurvedProbes(R, torch.zeros(300, dtype=torch.bool), make_generator(seed))
+        *_, found = (probes.step() for _ in range(12))
+        mean, stderr = found.trace
+        misses += abs(mean + float(u.T @ u)) > stats.t.ppf(0.995, 11) * stderr
+    assert misses <= stats.binom.isf(1e-3, 1000, 0.015)
+
+
+def test_what_products_tell_of_the_variance_of_forms_leaves_out_the_diagonal():
+    probes = CurvedProbes(dense_operator(torch.diag(torch.arange(9.0, dtype=torch.float64))),
+                          torch.zeros(9, dtype=torch.bool), make_generator(0))  # fmt: skip
+    *_, found = (probes.step() for _ in range(5))
+    assert found.trace == pytest.approx((36.0, 0.0), abs=1e-12)
+
+
 def test_probes_touch_only_what_may_be_curved():
     R = torch.randn(6, 6, generator=make_generator(1), dtype=torch.float64)
     R = R + R.T
