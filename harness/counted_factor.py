@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import final
 
 import torch
@@ -58,17 +59,22 @@ class CountingFactor(Single):
 
         Of their price what their sum takes is charged.
         """
-        work = summed_work(self._inner, block.shape[1]) if block.ndim == 2 else 1.0
+        inner = self._inner
         return self._charged(
-            ProductKind.PER_EXAMPLE_SQUARE, lambda columns: summed_squares(self._inner, columns), block, work
+            ProductKind.PER_EXAMPLE_SQUARE, partial(summed_squares, inner), block, work=partial(summed_work, inner)
         )
 
     def _charged(
-        self, kind: ProductKind, compute: Callable[[Tensor], Tensor], block: Tensor, work: float = 1.0
+        self,
+        kind: ProductKind,
+        compute: Callable[[Tensor], Tensor],
+        block: Tensor,
+        work: Callable[[int], float] = lambda _: 1.0,
     ) -> Tensor:
         block = plain_block(block, "factor")
         check_block(block, self.num_columns, self._dtype, self._device, "factor")
-        self._spending.charge(kind, block.shape[1], self.num_samples, self._population, work)
+        columns = block.shape[1]
+        self._spending.charge(kind, columns, self.num_samples, self._population, work(columns))
         product = self._spending.timed(compute, block)
         self._spending.watch(block, product)
         return product.detach()

@@ -14,7 +14,7 @@ from hessbench.distributions import library
 from hessbench.method import BoundMethod
 from hessbench.network_copy import Copied, NetworkCopy
 from hessbench.operator_parts import Parted, Rowed
-from hessbench.operators import Factor, Factored, LinearOperator, check_operator, check_product
+from hessbench.operators import Factored, LinearOperator, check_operator, check_product
 from hessbench.problem import FACTOR, Problem
 from hessbench.seeding import derive_seed, make_generator
 
@@ -83,8 +83,9 @@ def warm_up(op: LinearOperator, cell: Cell, bound: BoundMethod) -> Witness:
         library(module)
     if bound.method.by_copy and isinstance(op, Copied):
         _gradient(op.network_copy())
-    if bound.method.by_factor and isinstance(op, Factored):
-        _squares(op.factor, op)
+    if FACTOR in bound.method.requires and isinstance(op, Factored):
+        factor = op.factor
+        factor.squared_sum(torch.ones(factor.num_columns, 1, dtype=op.dtype, device=op.device))
     if bound.method.by_rows or (bound.method.needs_no_engine and _rows_of(op) is not None):
         row = _first_row(op)
         if not bool(row.isfinite().all()):
@@ -94,8 +95,6 @@ def warm_up(op: LinearOperator, cell: Cell, bound: BoundMethod) -> Witness:
     check_operator(op, generator)
     for width in bound.block_widths(cell.budget):
         op.matmat(_normal(op, min(width, op.dim), generator))
-    if FACTOR in bound.method.requires and isinstance(op, Factored):
-        _squares(op.factor, op)
     block = _normal(op, 1, generator)
     image = op.matmat(block)
     check_product(op, block, image)
@@ -128,10 +127,6 @@ def _gradient(copy: NetworkCopy) -> None:
     inputs, targets = copy.batches[0]
     with torch.enable_grad():
         torch.autograd.grad(copy.loss(copy.model(inputs), targets), list(copy.parameters))
-
-
-def _squares(factor: Factor, op: LinearOperator) -> None:
-    factor.squared_sum(torch.ones(factor.num_columns, 1, dtype=op.dtype, device=op.device))
 
 
 def _normal(op: LinearOperator, width: int, generator: torch.Generator) -> Tensor:

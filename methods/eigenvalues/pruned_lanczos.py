@@ -99,12 +99,13 @@ def pruned_lanczos(
     run = BoundedRun(asked, generator, num_matvecs, 0.0 if hasattr(op, "rows") else -math.inf)
     start = draw_direction(op, generator)
     may_take_rows = not hasattr(op, "rows") and num_matvecs >= order.k + most_rows(order.k)
+    nearly_all = _ALL * ranking.numel()
     size = least = 0
     while True:
         size = min(max(heaviest(weights, dropped), 5 * size // 4 + 1), ranking.numel())
-        size = size if size < _ALL * ranking.numel() else ranking.numel()
+        size = size if size < nearly_all else ranking.numel()
         found = light_rows(cast("Parted", op), dropped, order.k, least, size) if may_take_rows else None
-        if found is not None and found.kept.numel() >= _ALL * ranking.numel():
+        if found is not None and found.kept.numel() >= nearly_all:
             found = None  # `size` is all of them then
         if found is not None and found.rows.numel() > run.left:
             return

@@ -124,8 +124,7 @@ class GGNFactor:
                 found = layer_squares(network, inputs, part, summed=summed) if activations else None
                 if found is None:
                     found = example_squares(network, inputs, part)
-                    found = found.sum(dim=1, keepdim=True) if summed else found
-                total += found
+                total += found.sum(dim=1, keepdim=True) if summed else found
         return total
 
     @cached_property

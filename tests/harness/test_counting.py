@@ -218,6 +218,8 @@ def test_a_sum_of_squares_is_charged_at_what_it_takes():
         assert op.spending.gradient_equivalents == pytest.approx(share * 4 * 2 / 3 * 4 / 16)
     with pytest.raises(ValueError, match="factor"):
         op.factor.summed_squares(torch.ones(Factor.num_columns, dtype=torch.float64))
+    with pytest.raises(TypeError):
+        op.factor.summed_squares([1.0] * Factor.num_columns)
 
 
 def test_products_are_priced_by_kind_and_by_share_of_the_data():

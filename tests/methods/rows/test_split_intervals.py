@@ -38,8 +38,8 @@ def hessian_of(name, *, loud=0):
 @pytest.mark.parametrize("loud", [0, 2])
 def test_intervals_of_the_trace_hold_on_odd_architectures(name, loud):
     op = hessian_of(name, loud=loud)
-    truth = float(to_dense(op).trace())
-    rounding = 1e-9 * float(to_dense(op).diagonal().abs().sum())
+    diagonal = to_dense(op).diagonal()
+    truth, rounding = float(diagonal.sum()), 1e-9 * float(diagonal.abs().sum())
     misses = said = 0
     for seed in range(SEEDS):
         *_, found = split_trace(op, num_matvecs=60, generator=make_generator(seed))
