@@ -55,7 +55,7 @@ from hessbench.problems.curvature.engines.choosing import Limits
 sys.path.insert(0, {folder!r})
 from test_micro_batches import wide_network
 torch.set_num_threads(1)
-op = curvature_operator(wide_network({samples}, (512, 512)), {matrix!r}, {engine!r}, Limits(micro_batch=64))
+op = curvature_operator(wide_network({samples}, (1024, 1024)), {matrix!r}, {engine!r}, Limits(micro_batch=64))
 block = torch.ones(op.dim, 1)
 op.matmat(block)
 meter = PeakMeter(torch.device("cpu"))
@@ -65,18 +65,23 @@ print(meter.host_peak())
 """
 
 
+def resident_peak(engine, matrix, samples):
+    """Bytes the second product of a fresh process adds to it."""
+    folder = str(Path(__file__).parent)
+    code = MEASURED.format(samples=samples, matrix=matrix, engine=engine, folder=folder)
+    # The settings of the memory pass: without them the allocator keeps what is freed.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, env=environment
+    )
+    return int(found.stdout)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["hessian", "ggn"])
 @pytest.mark.parametrize("engine", ["rules", "double-backward"])
 def test_resident_memory_of_a_streamed_product_does_not_grow_with_the_data(engine, matrix):
-    folder = str(Path(__file__).parent)
-    peaks = []
-    for samples in (64, 4096):
-        code = MEASURED.format(samples=samples, matrix=matrix, engine=engine, folder=folder)
-        # The settings of the memory pass: without them the allocator keeps what is freed.
-        environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-        found = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, env=environment
-        )
-        peaks.append(int(found.stdout))
-    assert peaks[1] <= 1.1 * peaks[0]
+    # A peak varies upwards by some 0.5 MB of pages that no block of ours holds:
+    # hence a network whose product takes tens of MB, and the lesser of two processes.
+    few, many = (min(resident_peak(engine, matrix, samples) for _ in range(2)) for samples in (64, 1024))
+    assert many <= 1.1 * few
