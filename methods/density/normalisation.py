@@ -13,7 +13,7 @@ from hessbench.estimand import Array
 from hessbench.methods.arguments import check_at_least, check_choice
 from hessbench.methods.density.lanczos_density import Margins, residual_bounds
 from hessbench.methods.krylov.recurrence import lanczos_steps
-from hessbench.methods.krylov.tridiagonal import first_block, solve_tridiagonal
+from hessbench.methods.krylov.tridiagonal import first_block, tridiagonal_values
 from hessbench.methods.probes import draw_direction
 from hessbench.operators import LinearOperator
 from hessbench.transforms import normalised
@@ -118,6 +118,6 @@ def find_escape(
     beyond = 0.0
     start = draw_direction(op, generator)
     for T in lanczos_steps(op, start, reorth="full", num_steps=num_matvecs, generator=generator):
-        values = solve_tridiagonal(*first_block(*T.read())).values
+        values = tridiagonal_values(*first_block(*T.read()))
         beyond = max(beyond, low - float(values[0]), float(values[-1]) - high)
     return float(np.maximum(beyond, 0.0))

@@ -15,7 +15,7 @@ from hessbench.estimand import Array, Density, Estimate
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.krylov.recurrence import lanczos_steps
-from hessbench.methods.krylov.tridiagonal import Tridiagonal, first_block, solve_tridiagonal
+from hessbench.methods.krylov.tridiagonal import Tridiagonal, first_block, solve_tridiagonal, tridiagonal_values
 from hessbench.methods.probes import draw_direction, single_columns
 from hessbench.operators import LinearOperator
 
@@ -72,7 +72,7 @@ def _answer(T: Tridiagonal, dim: int, tolerance: float) -> Estimate:
     """Read T and weigh its Ritz values."""
     alphas, betas = T.read()
     if T.size == dim:
-        values = solve_tridiagonal(alphas, betas).values
+        values = tridiagonal_values(alphas, betas)
         exact = np.full(dim, -1)
         return Estimate((values, np.full(dim, 1 / dim)), diagnostics={"deflated": dim}, starts=exact)
     alphas, betas = first_block(alphas, betas)

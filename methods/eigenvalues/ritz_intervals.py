@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -79,7 +79,7 @@ class RitzIntervals:
     @cached_property
     def values(self) -> Array:
         """All Ritz values in their order."""
-        return self.asked.order.rank(solve_tridiagonal(self.space.alphas, self.space.betas).values)
+        return self.asked.order.rank(self.space.values)
 
     @cached_property
     def first(self) -> Leading:
@@ -130,8 +130,7 @@ class RitzIntervals:
             sign = -1.0 if order.which == "smallest" else 1.0
             reach = sign * min(sign * following, sign * k_th - abs(k_th) / 2), float(values[-1])
             ends = Ends(min(reach), max(reach))
-        space = self.space._replace(deflated=self.T.size)
-        lower, upper = enclosure(order, space, ends)
+        lower, upper = enclosure(order, replace(self.space, deflated=self.T.size), ends)
         wanted = values[: order.k] if order.which != "magnitude" else np.abs(values[: order.k])
         return bool((np.maximum(upper - wanted, wanted - lower) <= allowed * np.abs(wanted)).all())
 

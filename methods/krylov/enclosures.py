@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from hessbench.estimand import Array, TopEigenvalues
 from hessbench.methods.krylov.random_start_bound import Ends
-from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
+from hessbench.methods.krylov.tridiagonal import tridiagonal_values
 
 NOTHING: Final = Ends(0.0, 0.0)
 """The ends of a matrix of zeros."""
@@ -22,7 +24,8 @@ class EigenvalueBounds(NamedTuple):
     upper: Array
 
 
-class Space(NamedTuple):
+@dataclass(frozen=True)
+class Space:
     """A Krylov space Q with A Q = Q T + b q e^T.
 
     Attributes:
@@ -36,6 +39,11 @@ class Space(NamedTuple):
     betas: Array
     dim: int
     deflated: int
+
+    @cached_property
+    def values(self) -> Array:
+        """Ritz values, ascending, solved once for all ends that are tried."""
+        return tridiagonal_values(self.alphas, self.betas)
 
 
 def enclosure(order: TopEigenvalues, space: Space, outside: Ends, added: Ends = NOTHING) -> EigenvalueBounds:
@@ -64,8 +72,8 @@ def enclosure(order: TopEigenvalues, space: Space, outside: Ends, added: Ends = 
         Golub and Meurant, Matrices, Moments and Quadrature (2010), doi:10.1515/9781400833887, chapters 3 and 6; Weyl,
         Math. Ann. 71 (1912), doi:10.1007/BF01456804.
     """
-    top = _from_the_top(space, outside, order.k)
-    mirrored = _from_the_top(space._replace(alphas=-space.alphas), Ends(-outside.high, -outside.low), order.k)
+    seen = _Seen.of(space, outside)
+    top, mirrored = seen.from_the_top(order.k), seen.mirrored().from_the_top(order.k)
     first = EigenvalueBounds(top.lower + added.low, top.upper + added.high)
     last = EigenvalueBounds(mirrored.lower - added.high, mirrored.upper - added.low)
     if order.which == "algebraic":
@@ -77,24 +85,51 @@ def enclosure(order: TopEigenvalues, space: Space, outside: Ends, added: Ends = 
     return EigenvalueBounds(np.maximum(lower, 0.0), np.maximum(upper, 0.0))
 
 
-def _from_the_top(space: Space, outside: Ends, k: int) -> EigenvalueBounds:
-    """Bounds of the k largest eigenvalues of A, in descending order."""
-    n, m = space.dim, space.alphas.size
-    inner = solve_tridiagonal(space.alphas, space.betas).values[::-1]
-    if m >= n:
-        return EigenvalueBounds(inner[:k], inner[:k])
-    above = _with_row(space, outside.high)
-    below = -_with_row(space._replace(alphas=-space.alphas), -outside.low)[::-1]
-    lower, upper = np.full(k, outside.low), np.full(k, outside.high)
-    held = min(k, m)
-    lower[:held] = inner[:held]
-    upper[: m + 1] = np.maximum(above[:k], outside.high)
-    # Of the last m places, T is a bound from the other side.
-    for place in range(n - m - 1, k):
-        lower[place] = max(lower[place] if place < m else -math.inf, min(below[place - n], outside.low))
-        if place >= n - m:
-            upper[place] = min(upper[place], inner[place - n])
-    return EigenvalueBounds(lower, upper)
+class _Seen(NamedTuple):
+    """What bounds the eigenvalues of A: those of T, and of T with a row for what follows it, all descending.
+
+    Attributes:
+        dim: Dimension n of A.
+        outside: Ends of P A P.
+        inner: Eigenvalues of T, shape (m,).
+        above: Of T with a row whose rest reaches up to `outside.high`, shape (m + 1,).
+        below: Of T with one whose rest reaches down to `outside.low`.
+    """
+
+    dim: int
+    outside: Ends
+    inner: Array
+    above: Array
+    below: Array
+
+    @staticmethod
+    def of(space: Space, outside: Ends) -> _Seen:
+        inner = space.values[::-1]
+        if inner.size >= space.dim:
+            return _Seen(space.dim, outside, inner, inner, inner)
+        below = -_with_row(replace(space, alphas=-space.alphas), -outside.low)[::-1]
+        return _Seen(space.dim, outside, inner, _with_row(space, outside.high), below)
+
+    def mirrored(self) -> _Seen:
+        """The same of -A."""
+        turned = (-values[::-1] for values in (self.inner, self.below, self.above))
+        return _Seen(self.dim, Ends(-self.outside.high, -self.outside.low), *turned)
+
+    def from_the_top(self, k: int) -> EigenvalueBounds:
+        """Bounds of the k largest eigenvalues of A, in descending order."""
+        n, m, outside, inner = self.dim, self.inner.size, self.outside, self.inner
+        if m >= n:
+            return EigenvalueBounds(inner[:k], inner[:k])
+        lower, upper = np.full(k, outside.low), np.full(k, outside.high)
+        held = min(k, m)
+        lower[:held] = inner[:held]
+        upper[: m + 1] = np.maximum(self.above[:k], outside.high)
+        # Of the last m places, T is a bound from the other side.
+        for place in range(n - m - 1, k):
+            lower[place] = max(lower[place] if place < m else -math.inf, min(self.below[place - n], outside.low))
+            if place >= n - m:
+                upper[place] = min(upper[place], inner[place - n])
+        return EigenvalueBounds(lower, upper)
 
 
 def _with_row(space: Space, high: float) -> Array:
@@ -106,6 +141,6 @@ def _with_row(space: Space, high: float) -> Array:
     for j in range(d, alphas.size):
         pivot = high - float(alphas[j]) - (float(betas[j - 1]) ** 2 / before if j > d else 0.0)
         if not pivot > 0:  # T' holds the whole of what is outside, to rounding
-            return np.append(solve_tridiagonal(alphas, betas).values[::-1], -math.inf)
+            return np.append(space.values[::-1], -math.inf)
         end, before = high - float(betas[j]) ** 2 / pivot, pivot
-    return solve_tridiagonal(np.append(alphas, end), np.append(betas, 0.0)).values[::-1]
+    return tridiagonal_values(np.append(alphas, end), np.append(betas, 0.0))[::-1]

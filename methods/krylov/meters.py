@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hessbench.estimand.base import Array
-from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
+from hessbench.methods.krylov.tridiagonal import tridiagonal_values
 
 _CHUNK: Final = 2**16
 
@@ -37,7 +37,7 @@ def count_ghosts(alphas: Array, betas: Array, eps: float) -> int:
         for Large Symmetric Eigenvalue Computations (1985), doi:10.1137/1.9780898719192.
     """
     ends = [*(int(end) + 1 for end in np.flatnonzero(betas[:-1] == 0)), alphas.size]
-    blocks = [solve_tridiagonal(alphas[a:b], betas[a:b]).values for a, b in zip([0, *ends], ends, strict=False)]
+    blocks = [tridiagonal_values(alphas[a:b], betas[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
     scale = max(float(np.abs(values).max()) for values in blocks)
     copies = 0
     for values in blocks:

@@ -12,18 +12,26 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import torch
+from scipy.optimize import brentq
 from scipy.special import erfinv
 from torch import Tensor
 
 from hessbench.estimand.base import Array
 from hessbench.methods.arguments import check_at_least, check_inside
 from hessbench.methods.krylov.recurrence import lanczos_steps
-from hessbench.methods.krylov.tridiagonal import first_block, solve_tridiagonal
+from hessbench.methods.krylov.tridiagonal import first_block, tridiagonal_values
 from hessbench.methods.krylov.vectors import norm, outside_of
 from hessbench.methods.probes import draw_direction
 from hessbench.operators import FunctionOperator, LinearOperator
 
-_HALVINGS: Final = 200
+_CLOSE: Final = 1e-13
+"""Relative to its distance from the last Ritz value, how closely an end is found."""
+
+_NEARER: Final = 64.0
+"""Steps towards the last Ritz value in search of a place where K is small enough."""
+
+_HUGE: Final = 1e300
+"""For an infinite K."""
 
 
 class Ends(NamedTuple):
@@ -68,7 +76,7 @@ def end_steps(
     size = float(norm(start))
     for T in lanczos_steps(inner, start, reorth="full", num_steps=min(num_steps, most), generator=generator):
         alphas, betas = first_block(*T.read())
-        values = solve_tridiagonal(alphas, betas).values
+        values = tridiagonal_values(alphas, betas)
         yield Bounded(spectrum_ends(alphas, betas, size, level), Ends(float(values[0]), float(values[-1])))
 
 
@@ -116,23 +124,28 @@ def spectrum_ends(alphas: Array, betas: Array, size: float, level: float) -> End
 
 
 def _upper(alphas: Array, betas: Array, limit: float) -> float:
-    """The root of log K = limit beyond the last Ritz value, from above."""
-    low = float(solve_tridiagonal(alphas, betas).values[-1])
-    step = max(float(betas[-1]), abs(low) * 2.0**-52, float(np.finfo(np.float64).tiny))
-    while _log_christoffel(low + step, alphas, betas) <= limit:
-        step *= 2
-        if not math.isfinite(step):
+    """The root of log K = limit beyond the last Ritz value, from above.
+
+    Sought in t = log(x - last Ritz value), of which log K is a line but for bends.
+    """
+    low = float(tridiagonal_values(alphas, betas)[-1])
+    least = max(abs(low) * 2.0**-52, float(np.finfo(np.float64).tiny))
+
+    def excess(t: float) -> float:
+        return min(_log_christoffel(low + math.exp(t), alphas, betas) - limit, _HUGE)
+
+    far = max(float(betas[-1]), least)
+    while excess(math.log(far)) <= 0:
+        far *= 2
+        if not math.isfinite(far):
             return math.inf
-    high = low + step
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if not low < middle < high:
-            break
-        if _log_christoffel(middle, alphas, betas) > limit:
-            high = middle
-        else:
-            low = middle
-    return high
+    near = far / 2
+    while excess(math.log(near)) > 0:
+        if near <= least:
+            return low + far
+        far, near = near, near / _NEARER
+    t = brentq(excess, math.log(near), math.log(far), xtol=_CLOSE)
+    return low + math.exp(float(t) + 2 * _CLOSE)
 
 
 def _log_christoffel(x: float, alphas: Array, betas: Array) -> float:

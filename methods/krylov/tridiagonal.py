@@ -89,6 +89,16 @@ def solve_tridiagonal(alphas: Array, betas: Array) -> Ritz:
     return Ritz(*scipy.linalg.eigh_tridiagonal(alphas, betas[:-1]))
 
 
+def tridiagonal_values(alphas: Array, betas: Array) -> Array:
+    """Eigenvalues of T alone, ascending, shape (m,), in half of the time; arguments as in `solve_tridiagonal`."""
+    m = alphas.size
+    if not (np.isfinite(alphas).all() and np.isfinite(betas[:-1]).all()):
+        return np.full(m, np.nan)
+    if m == 1:
+        return alphas.copy()
+    return scipy.linalg.eigvalsh_tridiagonal(alphas, betas[:-1], check_finite=False, lapack_driver="sterf")
+
+
 def quadrature(alphas: Array, betas: Array) -> tuple[Array, Array]:
     """Gauss quadrature of the start's spectral measure: Ritz values, and squared first components, which sum to one.
 

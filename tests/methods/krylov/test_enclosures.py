@@ -1,5 +1,7 @@
 """Intervals from a Krylov space and two ends hold the eigenvalues, in every order, and close in as residuals do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -79,7 +81,7 @@ def test_vectors_beyond_those_deflated_keep_the_end_from_standing_out():
     space = Space(np.array([3.0, 0.0, 0.0, 0.0]), np.array([0.0, 1.0, 1.0, 1.0]), 50, 4)
     second = TopEigenvalues(2, "algebraic")
     at_once = enclosure(second, space, Ends(-2.0, 2.0)).upper[1]
-    late = enclosure(second, space._replace(deflated=1), Ends(-2.0, 2.0)).upper[1]
+    late = enclosure(second, replace(space, deflated=1), Ends(-2.0, 2.0)).upper[1]
     assert late == pytest.approx(2.0)
     assert at_once > 2.4
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.special import erfinv
 from scipy.stats import binom
 
 from hessbench.methods.krylov.random_start_bound import spectrum_ends
@@ -96,3 +97,31 @@ def test_what_is_not_finite_bounds_nothing():
 def test_a_level_that_is_no_probability_is_refused(level):
     with pytest.raises(ValueError, match="level must be above 0 and below 1"):
         spectrum_ends(np.array([1.0]), np.array([1.0]), 3.0, level)
+
+
+def christoffel(x, alphas, betas):
+    """K(x) from the recurrence of the orthonormal polynomials themselves, betas[-1] included."""
+    p = [1.0]
+    for j, alpha in enumerate(alphas):
+        p.append(((x - alpha) * p[-1] - (betas[j - 1] * p[-2] if j else 0.0)) / betas[j])
+    return float(np.square(p).sum())
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("level", [1e-10, 0.2])
+def test_an_end_is_where_the_christoffel_function_crosses_what_the_start_allows(level, scale):
+    for steps in (1, 4, 12):
+        (alphas, betas, size), *_ = runs(np.linspace(-1, 1, 40), steps, 1)
+        limit = size**2 / (2 * erfinv(level / 2) ** 2)
+        last = np.linalg.eigvalsh(np.diag(alphas) + np.diag(betas[:-1], 1) + np.diag(betas[:-1], -1))[-1]
+        distance = spectrum_ends(scale * alphas, scale * betas, size, level).high / scale - last
+        assert distance > 0
+        assert christoffel(last + distance * (1 - 1e-6), alphas, betas) <= limit
+        assert christoffel(last + distance * (1 + 1e-6), alphas, betas) >= limit
+
+
+def test_an_exhausted_space_ends_at_its_last_ritz_value():
+    low, high = spectrum_ends(np.array([2.0, -1.0]), np.array([1.0, 0.0]), 3.0, 0.1)
+    ends = np.linalg.eigvalsh([[2.0, 1.0], [1.0, -1.0]])
+    np.testing.assert_allclose([low, high], ends, rtol=1e-14)
+    assert low <= ends[0] <= ends[1] <= high
