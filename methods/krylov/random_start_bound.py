@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -144,8 +144,8 @@ def _upper(alphas: Array, betas: Array, limit: float) -> float:
         if near <= least:
             return low + far
         far, near = near, near / _NEARER
-    t = brentq(excess, math.log(near), math.log(far), xtol=_CLOSE)
-    return low + math.exp(float(t) + 2 * _CLOSE)
+    t = cast("float", brentq(excess, math.log(near), math.log(far), xtol=_CLOSE))
+    return low + math.exp(t + 2 * _CLOSE)
 
 
 def _log_christoffel(x: float, alphas: Array, betas: Array) -> float:

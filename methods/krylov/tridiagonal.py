@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import scipy.linalg
@@ -96,7 +97,8 @@ def tridiagonal_values(alphas: Array, betas: Array) -> Array:
         return np.full(m, np.nan)
     if m == 1:
         return alphas.copy()
-    return scipy.linalg.eigvalsh_tridiagonal(alphas, betas[:-1], check_finite=False, lapack_driver="sterf")
+    found = scipy.linalg.eigvalsh_tridiagonal(alphas, betas[:-1], check_finite=False, lapack_driver="sterf")
+    return cast("Array", found)
 
 
 def quadrature(alphas: Array, betas: Array) -> tuple[Array, Array]:
