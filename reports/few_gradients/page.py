@@ -266,7 +266,7 @@ def _cost(value: float) -> str:
 
 
 def _times(value: float) -> str:
-    return DASH if not np.isfinite(value) else f"{significant(value)} times"
+    return DASH if not np.isfinite(value) else significant(value)
 
 
 def _finite(value: float) -> float:
