@@ -16,6 +16,7 @@ from hessbench.estimand.base import Estimand
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of
 from hessbench.methods.rows.flat_check import check_flat, check_products
+from hessbench.methods.rows.growing_chunks import largest_chunk, next_chunk, row_widths
 from hessbench.methods.rows.parted import Split, WithRows, split
 from hessbench.methods.rows.ranking import Ranking, ranked
 from hessbench.methods.rows.row_gram import RowGram
@@ -43,9 +44,10 @@ def heavy_rows(
 
     Args:
         op: GGN with rows, or a Hessian with parts and structure.
-        num_matvecs: Most rows; up to chunk - 1 may stay unspent. Of a Hessian, a column for two flat groups besides.
+        num_matvecs: Most rows; what the next chunk takes may stay unspent. Of a Hessian, a column for two flat groups
+            besides.
         generator: Source of the check of a Hessian; not used for a GGN.
-        chunk: Rows made at once.
+        chunk: Rows made at once at first; later up to an eighth of those made, where they are short.
         spectrum: Keep the rows, for eigenvalues, their space and the density.
         k: Number of eigenvalues, 1 to n; by default 10, or as many as n and num_matvecs allow.
         which: Their order, `magnitude` or `algebraic`.
@@ -77,8 +79,9 @@ def heavy_rows(
     ranking = ranked(parts.rows, op.dtype)
     diagonal = torch.full((op.dim,), parts.shift, dtype=torch.float64, device=op.device)
     gram = RowGram() if spectrum else None
-    for start in range(0, ranking.weighing, chunk):
-        made = min(start + chunk, ranking.weighing)
+    made = 0
+    while made < ranking.weighing:
+        start, made = made, min(made + next_chunk(chunk, made, op.dim), ranking.weighing)
         if spent + made > num_matvecs:
             return
         B = parts.rows(torch.from_numpy(ranking.order[start:made]))
@@ -194,15 +197,10 @@ def _least(dim: int, *, chunk: int, k: int | None = None, **_: object) -> int:
     return max(chunk, min(k or 1, dim))
 
 
-def row_widths(num_matvecs: int, *, chunk: int, **_: object) -> tuple[int, ...]:
-    """Widths of the blocks of rows."""
-    return (min(chunk, num_matvecs),)
-
-
 def _footprint(dim: int, num_matvecs: int, *, chunk: int, spectrum: bool, **_: object) -> Footprint:
-    del dim
     kept = num_matvecs if spectrum else 0
-    return Footprint(vectors=2.0 * chunk + 4 + kept, passes=3.0 * num_matvecs + 0.5 * kept * kept)
+    at_once = largest_chunk(chunk, num_matvecs, dim)
+    return Footprint(vectors=2.0 * at_once + 4 + kept, passes=3.0 * num_matvecs + 0.5 * kept * kept)
 
 
 CITATION: Final = (
@@ -220,7 +218,7 @@ HEAVY_ROWS = Method(
     by_rows=True,
     refuses=_refuses,
     citation=CITATION,
-    version="1",
+    version="2",
     min_matvecs=_least,
     block_widths=row_widths,
     footprint=_footprint,

@@ -10,7 +10,8 @@ import torch
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
-from hessbench.methods.rows.heavy_rows import check_all_flat, row_widths
+from hessbench.methods.rows.growing_chunks import largest_chunk, row_widths
+from hessbench.methods.rows.heavy_rows import check_all_flat
 from hessbench.methods.rows.parted import WithRows, split
 from hessbench.methods.rows.sampled_sum import RowSampler, SampledSum, check_arguments
 
@@ -36,9 +37,10 @@ def sampled_rows(
 
     Args:
         op: GGN with rows, or a Hessian with parts and structure whose diag(R) = 0; see `heavy_rows`.
-        num_matvecs: Most rows; up to chunk - 1 may stay unspent. Of a Hessian, a column for two flat groups besides.
+        num_matvecs: Most rows; what the next chunk takes may stay unspent. Of a Hessian, a column for two flat groups
+            besides.
         generator: Source of the draws, and of the check of a Hessian.
-        chunk: Rows made at once.
+        chunk: Rows made at once at first; later up to an eighth of those made, where they are short.
         draws: A row is certain while its chance in so many draws would be 1 or more.
         confidence: Of the interval in the diagnostics.
 
@@ -99,8 +101,7 @@ def _least(dim: int, *, chunk: int, **_: object) -> int:
 
 
 def _footprint(dim: int, num_matvecs: int, *, chunk: int, **_: object) -> Footprint:
-    del dim
-    return Footprint(vectors=5.0 * chunk + 8, passes=10.0 * num_matvecs)
+    return Footprint(vectors=5.0 * largest_chunk(chunk, num_matvecs, dim) + 8, passes=10.0 * num_matvecs)
 
 
 SAMPLED_ROWS = Method(
@@ -114,7 +115,7 @@ SAMPLED_ROWS = Method(
         "Des Raj, Some estimators in sampling with varying probabilities without replacement, J. Am. Stat. Assoc. 51 "
         "(1956) 269-284, doi:10.1080/01621459.1956.10501326"
     ),
-    version="1",
+    version="2",
     min_matvecs=_least,
     block_widths=row_widths,
     footprint=_footprint,

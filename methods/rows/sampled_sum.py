@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hessbench.estimand import Array
 from hessbench.methods.arguments import check_at_least, check_inside
+from hessbench.methods.rows.growing_chunks import next_chunk
 from hessbench.methods.rows.ordered_draws import OrderedEstimate, draw, ordered_estimate, precision_weights
 from hessbench.methods.rows.ranking import Ranking, ranked
 from hessbench.methods.rows.row_sizes import row_sizes
@@ -81,7 +82,7 @@ class RowSampler:
         rows: The rows.
         op: Their operator.
         generator: Source of the draws.
-        chunk: Rows made at once.
+        chunk: Rows made at once at first; later up to an eighth of those made or drawn, see `next_chunk`.
         draws: Number of draws in which a certain row would be expected once.
         pilot: Draws that only count until there are others, so that who decides by them how many others there are
             makes no bias.
@@ -116,9 +117,14 @@ class RowSampler:
 
     @property
     def width(self) -> int:
-        """Rows of the next chunk; 0 when all are made."""
-        end = self.certain if self._made < self.certain else self.ranking.weighing
-        return min(self._chunk, end - self._made)
+        """Rows of the next chunk; 0 when all are made.
+
+        It follows from numbers of rows alone, so that no draw has a say in how many are drawn by the same chances.
+        """
+        is_certain = self._made < self.certain
+        end = self.certain if is_certain else self.ranking.weighing
+        before = self._made if is_certain else self.drawn
+        return min(next_chunk(self._chunk, before, self._known.numel()), end - self._made)
 
     @property
     def drawn(self) -> int:

@@ -100,7 +100,7 @@ def split_sums(
         aim: What is to be known well.
         num_matvecs: Most rows, probes and columns of the check together; what the next step takes may stay unspent.
         generator: Source of the check, the draws and the signs.
-        chunk: Rows made at once.
+        chunk: Rows made at once at first, see `RowSampler`.
         draws: As in `sampled_rows`.
 
     Yields:

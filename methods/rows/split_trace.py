@@ -11,6 +11,7 @@ import torch
 
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
+from hessbench.methods.rows.growing_chunks import largest_chunk, row_widths
 from hessbench.methods.rows.parted import PartedOperator
 from hessbench.methods.rows.sampled_sum import SampledSum, check_arguments
 from hessbench.methods.rows.split_sum import Aim, SplitSum, split_sums
@@ -37,7 +38,7 @@ def split_trace(
         num_matvecs: Most rows, probes and columns of the check together, one for two flat groups; what the next step
             takes may stay unspent.
         generator: Source of the check, the draws and the signs.
-        chunk: Rows made at once.
+        chunk: Rows made at once at first; later up to an eighth of the draws made, where they are short.
         draws: As in `sampled_rows`.
         confidence: Of the interval in the diagnostics.
 
@@ -80,7 +81,7 @@ def split_diagonal(
         op: As in `split_trace`, like all others.
         num_matvecs: Budget.
         generator: Source of randomness.
-        chunk: Rows made at once.
+        chunk: Rows made at once at first; later up to an eighth of the draws made, where they are short.
         draws: As in `sampled_rows`.
         confidence: Of the interval of the trace.
 
@@ -120,12 +121,11 @@ def _least(dim: int, *, chunk: int, **_: object) -> int:
 
 
 def _widths(num_matvecs: int, *, chunk: int, **_: object) -> tuple[int, ...]:
-    return (1, min(chunk, num_matvecs))
+    return (1, *row_widths(num_matvecs, chunk=chunk))
 
 
 def _footprint(dim: int, num_matvecs: int, *, chunk: int, **_: object) -> Footprint:
-    del dim
-    return Footprint(vectors=5.0 * chunk + 40, passes=10.0 * num_matvecs)
+    return Footprint(vectors=5.0 * largest_chunk(chunk, num_matvecs, dim) + 40, passes=10.0 * num_matvecs)
 
 
 _CITATION: Final = (
@@ -142,7 +142,7 @@ SPLIT_TRACE = Method(
     requires=("parts",),
     by_rows=True,
     citation=_CITATION,
-    version="2",
+    version="3",
     min_matvecs=_least,
     block_widths=_widths,
     footprint=_footprint,
@@ -155,7 +155,7 @@ SPLIT_DIAGONAL = Method(
     requires=("parts",),
     by_rows=True,
     citation=_CITATION,
-    version="2",
+    version="3",
     min_matvecs=_least,
     block_widths=_widths,
     footprint=_footprint,

@@ -129,8 +129,10 @@ def operator_for(rotated, ggn):
 
 VERSIONS = dict.fromkeys(("lanczos", "thick-restart-lanczos", "block-krylov", "sketch-and-refine", "kpm"), "2") | {
     "pruned-lanczos": "5",
-    "split-trace": "2",
-    "split-diagonal": "2",
+    "heavy-rows": "2",
+    "sampled-rows": "2",
+    "split-trace": "3",
+    "split-diagonal": "3",
     "ggn-diagonal-exact": "2",
 }
 
