@@ -8,7 +8,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from hessbench.specs import Required, Spec, Value, canonical, check_name, keywor
 
 _ORDERS: Final = frozenset({"which"})
 """Fields that change what a method has to compute, unlike those only its score reads."""
+WorksBy: TypeAlias = Literal["products", "rows", "factor", "copy"]
 _NEEDED: Final = frozenset({"num_matvecs", "generator"})
 _HANDED: Final = _NEEDED | {"known_low"}
 
@@ -44,10 +45,9 @@ class Method:
         estimands: What it answers. The first is what `value` holds; the others come in `also`.
         requires: Traits a problem must have.
         also_takes: By the class of an estimand, a trait that stands for `requires` where it is asked for.
-        by_rows: Whether it makes no whole product, so that the engine of these is not made before its run.
-        by_factor: Whether it multiplies by the factor of a GGN alone, and so no engine is made before its run either.
-        by_copy: Whether it multiplies by a library's own operator on a copy of the network, so that no engine is made
-            for it, and its seconds compare with those of any.
+        works_by: What it asks the operator for: whole `products`; `rows`, subsets and parts; the `factor` of a GGN
+            alone; or a `copy` of the network, on which a library has its own operator, so that its seconds compare with
+            those of any. Only for the first is an engine made before its run.
         refuses: Function of an estimand's class and the keywords of `run`: why these settings cannot answer it, empty
             where they can.
         citation: Source, for the bibliography of a report.
@@ -69,9 +69,7 @@ class Method:
     estimands: tuple[type[Estimand], ...]
     requires: tuple[str, ...] = ()
     also_takes: Mapping[type[Estimand], str] = field(default_factory=dict[Any, Any])
-    by_rows: bool = False
-    by_factor: bool = False
-    by_copy: bool = False
+    works_by: WorksBy = "products"
     refuses: Callable[..., str] | None = None
     citation: str = ""
     version: str = ""
@@ -87,6 +85,8 @@ class Method:
         check_name(self.name, "method")
         if not self.estimands:
             raise ValueError(f"method {self.name}: estimands must name at least one of {', '.join(ESTIMANDS)}")
+        if self.works_by not in (ways := get_args(WorksBy)):
+            raise ValueError(f"method {self.name}: works_by must be one of {', '.join(ways)}, got {self.works_by!r}")
         parameters = inspect.signature(self.run).parameters
         missing = [name for name in sorted(_NEEDED) if name not in parameters]
         if missing:
@@ -102,7 +102,7 @@ class Method:
     @property
     def needs_no_engine(self) -> bool:
         """Whether it makes no product by the operator's engine."""
-        return self.by_rows or self.by_factor or self.by_copy
+        return self.works_by != "products"
 
     @property
     def defaults(self) -> dict[str, Value | Required]:

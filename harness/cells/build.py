@@ -81,12 +81,12 @@ def warm_up(op: LinearOperator, cell: Cell, bound: BoundMethod) -> Witness:
     """
     for module in bound.method.modules:
         library(module)
-    if bound.method.by_copy and isinstance(op, Copied):
+    if bound.method.works_by == "copy" and isinstance(op, Copied):
         _gradient(op.network_copy())
     if FACTOR in bound.method.requires and isinstance(op, Factored):
         factor = op.factor
         factor.squared_sum(torch.ones(factor.num_columns, 1, dtype=op.dtype, device=op.device))
-    if bound.method.by_rows or (bound.method.needs_no_engine and _rows_of(op) is not None):
+    if bound.method.works_by == "rows" or (bound.method.needs_no_engine and _rows_of(op) is not None):
         row = _first_row(op)
         if not bool(row.isfinite().all()):
             raise ValueError("the operator returned a row that is not finite")

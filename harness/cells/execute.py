@@ -134,7 +134,7 @@ def execute(
             busy.pause()
         if status is Status.OK and answers.diverged:
             status, reason = Status.DIVERGED, answers.diverged
-        engine = _OWN if bound.method.by_copy else info_of(inner).engine
+        engine = _OWN if bound.method.works_by == "copy" else info_of(inner).engine
         if witness.refutes(inner):
             status, reason = Status.ERROR, _ALTERED
     except Exception as failure:  # noqa: BLE001 -- a method may raise anything; its row says what

@@ -21,7 +21,7 @@ from hessbench.specs import REQUIRED, keyword_choices, keyword_defaults
 Ask: TypeAlias = Callable[..., Any]
 """Asks for what a method computes of itself: its name, which function, and its arguments."""
 
-_TEXTS: Final = ("name", "citation", "version", "library", "summary")
+_TEXTS: Final = ("name", "works_by", "citation", "version", "library", "summary")
 _LISTS: Final = ("requires", "presets")
 _KEYS: Final[dict[Any, str]] = {kind: key for key, kind in ESTIMANDS.items()}
 _FUNCTIONS: Final = ("refuses", "block_widths", "footprint")
@@ -39,7 +39,6 @@ def described(method: Method) -> dict[str, Any]:
         **{name: list(getattr(method, name)) for name in _LISTS},
         "estimands": [_KEYS[kind] for kind in method.estimands],
         "also_takes": {_KEYS[kind]: trait for kind, trait in method.also_takes.items()},
-        "by_rows": bool(method.by_rows),
         "is_anytime": method.is_anytime,
         "parameters": [[name, [] if value is REQUIRED else [values.written(value, [])]] for name, value in defaults],
         "choices": {name: list(words) for name, words in keyword_choices(method.run).items()},
@@ -111,7 +110,6 @@ def _stand_in(said: dict[str, Any], ask: Ask, files: Sequence[Path]) -> Method:
         run=_run(said, files),
         estimands=tuple(ESTIMANDS[key] for key in said["estimands"]),
         also_takes={ESTIMANDS[key]: str(trait) for key, trait in said["also_takes"].items()},
-        by_rows=said["by_rows"] is True,
         min_matvecs=least if type(least) is int else asked("min_matvecs"),
         **declared,
     )

@@ -67,7 +67,7 @@ DIAGONAL_HISTOGRAM = Method(
     run=diagonal_histogram,
     estimands=(Density,),
     requires=("factor",),
-    by_factor=True,
+    works_by="factor",
     citation=(
         "Granziol, Wan and Garipov, Deep curvature suite (2019), arXiv:1912.09656 (argues against it); Dangel, "
         "Kunstner and Hennig, BackPACK: Packing more into backprop, ICLR (2020), arXiv:1912.10985"

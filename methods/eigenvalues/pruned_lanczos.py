@@ -157,7 +157,7 @@ PRUNED_LANCZOS = Method(
     run=pruned_lanczos,
     estimands=(TopEigenvalues, TopEigenspace),
     requires=("subset",),
-    by_rows=True,
+    works_by="rows",
     citation=(
         "Kuczynski and Wozniakowski, Estimating the largest eigenvalue by the power and Lanczos algorithms with a "
         "random start, SIAM J. Matrix Anal. Appl. 13 (1992) 1094-1122, doi:10.1137/0613066; van Dorsselaer, "

@@ -110,7 +110,7 @@ SAMPLED_ROWS = Method(
     estimands=(Trace, Diagonal),
     requires=("rows",),
     also_takes={Trace: "parts", Diagonal: "parts"},
-    by_rows=True,
+    works_by="rows",
     citation=(
         "Des Raj, Some estimators in sampling with varying probabilities without replacement, J. Am. Stat. Assoc. 51 "
         "(1956) 269-284, doi:10.1080/01621459.1956.10501326"

@@ -197,6 +197,11 @@ def test_a_method_that_answers_nothing_is_refused():
         method(estimands=())
 
 
+def test_a_way_to_work_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="works_by must be one of products, rows, factor, copy, got 'columns'"):
+        Method("mine", one_shot, (Trace,), works_by="columns")
+
+
 def test_declared_functions_see_every_setting_filled_in():
     seen = []
 

@@ -95,7 +95,7 @@ def _forecast(
         return Forecast(needed)
     bound = setting.bound(candidate)
     budget = max(needed.budget, bound.min_matvecs(setting.problem.dim))
-    if not bound.method.by_rows and candidate.growth == 2 and budget > 10 * setting.problem.dim:
+    if bound.method.works_by != "rows" and candidate.growth == 2 and budget > 10 * setting.problem.dim:
         # By then the whole matrix is known many times over.
         return Forecast(replace(needed, budget=None))
     return Forecast(
@@ -180,7 +180,7 @@ def _perform(setting: AdviceSetting, runs: Sequence[AdviceRun], results: PilotRe
 def _next_budget(setting: AdviceSetting, candidate: AdviceCandidate, budget: int) -> int | None:
     """The next larger budget of a pilot; None where as many products as the dimension have been spent."""
     larger = budget * candidate.growth
-    if setting.bound(candidate).method.by_rows or candidate.growth > 2:
+    if setting.bound(candidate).method.works_by == "rows" or candidate.growth > 2:
         return larger
     return larger if larger <= setting.problem.dim else None
 

@@ -71,7 +71,7 @@ def first_budget(candidate: AdviceCandidate, setting: AdviceSetting) -> int:
     if candidate.whole:
         return dim
     least = setting.bound(candidate).min_matvecs(dim)
-    by_rows = setting.bound(candidate).method.by_rows or candidate.growth > 2
+    by_rows = setting.bound(candidate).method.works_by == "rows" or candidate.growth > 2
     return max(least, candidate.first if by_rows else min(candidate.first, dim))
 
 

@@ -189,9 +189,9 @@ def test_the_largest_budget_of_a_problem_under_its_conditions_is_that_of_all_met
     assert [largest[conditions_of(cell)] for cell in cells] == [400, 400, 30]
 
 
-@pytest.mark.parametrize("by", ["by_rows", "by_factor", "by_copy"])
+@pytest.mark.parametrize("by", ["rows", "factor", "copy"])
 def test_no_engine_is_chosen_for_the_budget_of_a_method_that_needs_none(by):
-    methods = [Method("few", one_shot, (Trace,)), Method("copies", one_shot, (Trace,), **{by: True})]
+    methods = [Method("few", one_shot, (Trace,)), Method("copies", one_shot, (Trace,), works_by=by)]
     whole, copies = (
         PlannedCell(Cell("flat", method.name, "trace", (budget,)), flat(50), method.bind(method.name, Trace()))
         for method, budget in zip(methods, (20, 4000), strict=True)

@@ -63,7 +63,7 @@ def test_a_plugin_that_is_not_there_is_refused(crossing, tmp_path):
 def test_a_stand_in_declares_what_the_method_does():
     for method in load_catalog().methods:
         found = stand_in(described(method), lambda *_: None, [Path(__file__)])
-        for name in ("name", "estimands", "requires", "also_takes", "by_rows", "version", "presets", "library"):
+        for name in ("name", "estimands", "requires", "also_takes", "works_by", "version", "presets", "library"):
             assert getattr(found, name) == getattr(method, name)
         assert found.defaults == method.defaults
         assert found.is_anytime == method.is_anytime

@@ -13,7 +13,7 @@ from hessbench.network_copy import NetworkCopy
 from hessbench.operators import ProductKind
 from hessbench.seeding import make_generator
 
-BY_COPY = [spec for method in PEERS if method.by_copy for spec in (method.presets or (method.name,))]
+BY_COPY = [spec for method in PEERS if method.works_by == "copy" for spec in (method.presets or (method.name,))]
 SAMPLES, WIDTH, CLASSES = 40, 24, 5
 
 
