@@ -34,8 +34,8 @@ class HeldIntervals:
 HELD: Final[Mapping[str, HeldIntervals]] = MappingProxyType(
     {
         "sampled-rows": HeldIntervals(311, 311),
-        "split-trace": HeldIntervals(303, 305),
-        "pruned-lanczos": HeldIntervals(250, 251),
+        "split-trace": HeldIntervals(295, 295),
+        "pruned-lanczos": HeldIntervals(315, 315),
     }
 )
 """Intervals of the study few-gradients that were wider than rounding, that of a run which has ended once."""
