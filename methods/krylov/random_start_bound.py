@@ -7,12 +7,11 @@ is orthogonal to the last eigenvector shows nothing of it. What can be said is h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Final, NamedTuple, cast
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
 from scipy.special import erfinv
 from torch import Tensor
 
@@ -27,8 +26,13 @@ from hessbench.operators import FunctionOperator, LinearOperator
 _CLOSE: Final = 1e-13
 """Relative to its distance from the last Ritz value, how closely an end is found."""
 
-_NEARER: Final = 64.0
-"""Steps towards the last Ritz value in search of a place where K is small enough."""
+_DOUBLED: Final = math.log(2.0)
+"""Step away from the last Ritz value in search of a place where K is large enough, in the log of the distance."""
+
+_NEARER: Final = math.log(64.0)
+"""Step towards it where K is too large."""
+
+_LARGEST: Final = math.log(float(np.finfo(np.float64).max))
 
 _HUGE: Final = 1e300
 """For an infinite K."""
@@ -134,18 +138,46 @@ def _upper(alphas: Array, betas: Array, limit: float) -> float:
     def excess(t: float) -> float:
         return min(_log_christoffel(low + math.exp(t), alphas, betas) - limit, _HUGE)
 
-    far = max(float(betas[-1]), least)
-    while excess(math.log(far)) <= 0:
-        far *= 2
-        if not math.isfinite(far):
+    far, near, below = math.log(max(float(betas[-1]), least)), -math.inf, -math.inf
+    while (above := excess(far)) <= 0:
+        near, below = far, above
+        far += _DOUBLED
+        if far > _LARGEST:
             return math.inf
-    near = far / 2
-    while excess(math.log(near)) > 0:
-        if near <= least:
-            return low + far
-        far, near = near, near / _NEARER
-    t = cast("float", brentq(excess, math.log(near), math.log(far), xtol=_CLOSE))
-    return low + math.exp(t + 2 * _CLOSE)
+    while near == -math.inf:
+        if far < math.log(least):
+            return low + math.exp(far)
+        nearer = far - _NEARER
+        if (value := excess(nearer)) > 0:
+            far, above = nearer, value
+        else:
+            near, below = nearer, value
+    return low + math.exp(_root_from_above(excess, (near, below), (far, above)))
+
+
+def _root_from_above(f: Callable[[float], float], below: tuple[float, float], above: tuple[float, float]) -> float:
+    """The root of a rising function to `_CLOSE`, no less than it, from (t, f(t)) on either side.
+
+    Source: Chandrupatla, Adv. Eng. Softw. 28 (1997), doi:10.1016/S0965-9978(96)00051-8; scipy.optimize, which has it
+    too, takes long to import.
+    """
+    (x1, f1), (x2, f2), share = above, below, 0.5
+    while True:
+        x = x1 + share * (x2 - x1)
+        value = f(x)
+        if (value > 0) == (f1 > 0):
+            x3, f3 = x1, f1
+        else:
+            (x3, f3), (x2, f2) = (x2, f2), (x1, f1)
+        x1, f1 = x, value
+        least = _CLOSE / abs(x2 - x1)
+        if least > 0.5:
+            return x1 if f1 > 0 else x2
+        xi, phi = (x1 - x2) / (x3 - x2), (f1 - f2) / (f3 - f2)
+        share = 0.5
+        if 1 - math.sqrt(1 - xi) < phi < math.sqrt(xi):  # then a parabola through the three is one to one
+            share = f1 / (f2 - f1) * f3 / (f2 - f3) + (x3 - x1) / (x2 - x1) * f1 / (f3 - f1) * f2 / (f3 - f2)
+        share = min(max(share, least), 1 - least)
 
 
 def _log_christoffel(x: float, alphas: Array, betas: Array) -> float:
