@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -25,7 +25,8 @@ _STEP: Final = 2.0**-20
 _NEARER: Final = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12)
 _STEPS: Final = 8
 
-Terms = tuple[Tensor, Tensor]
+Terms: TypeAlias = tuple[Tensor, Tensor]
+Product: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def rounding_size(network: Network, operator: str, norm: float = 0.0) -> float:
@@ -68,7 +69,7 @@ def second_moment_norm(network: Network) -> float:
 
     Cost: as of `rounding_size`.
     """
-    parts: list[Callable[[Tensor], Tensor]] = []
+    parts: list[Callable[[], Product]] = []
     for batch in network.batches:
         with torch.no_grad():
             outputs = network.forward(network.parameters, batch.inputs)
@@ -131,40 +132,35 @@ def _each(network: Network, terms: list[Terms]) -> Iterable[tuple[Batch, Terms]]
     return zip(network.batches, terms, strict=True)
 
 
-def _of_bends(network: Network, batch: Batch, bends: Tensor) -> Callable[[Tensor], Tensor]:
+def _of_bends(network: Network, batch: Batch, bends: Tensor) -> Callable[[], Product]:
     """Products with c sum_i J_i^T E_i J_i of a batch, E_i diagonal."""
     loss = Loss("roundings", _half_squares, network.loss.mean, product=_scaled)
-    return _made_again(lambda: kept_graph.ggn(replace(network, loss=loss), Batch(batch.inputs, bends)).multiply)
+    return lambda: kept_graph.ggn(replace(network, loss=loss), Batch(batch.inputs, bends)).multiply
 
 
-def _of_slopes(network: Network, batch: Batch, slopes: Tensor) -> Callable[[Tensor], Tensor]:
+def _of_slopes(network: Network, batch: Batch, slopes: Tensor) -> Callable[[], Product]:
     """Products with c sum_i sum_o e_io hess of output o; zero where the network is linear in its parameters."""
     loss = Loss("roundings", _weighted, network.loss.mean)
 
-    def make() -> Callable[[Tensor], Tensor]:
+    def make() -> Product:
         try:
             return kept_graph.hessian(replace(network, loss=loss), Batch(batch.inputs, slopes)).multiply
         except ValueError:  # a gradient that is constant
             return torch.zeros_like
 
-    return _made_again(make)
+    return make
 
 
-def _of_gradients(network: Network, batch: Batch, slopes: Tensor) -> Callable[[Tensor], Tensor]:
+def _of_gradients(network: Network, batch: Batch, slopes: Tensor) -> Callable[[], Product]:
     """Products with c sum_i g_i g_i^T, g_i = J_i^T e_i."""
 
-    def make() -> Callable[[Tensor], Tensor]:
+    def make() -> Product:
         jacobian = Linearisation(
             network, lambda parameters: (slopes * network.forward(parameters, batch.inputs)).sum(dim=1)
         )
         return lambda block: jacobian.vjp(jacobian.jvp(block) * network.scale)
 
-    return _made_again(make)
-
-
-def _made_again(make: Callable[[], Callable[[Tensor], Tensor]]) -> Callable[[Tensor], Tensor]:
-    """Products whose graphs are made for each and dropped: those of all batches may be more than fits."""
-    return lambda block: make()(block)
+    return make
 
 
 def norm_of(product: Callable[[Tensor], Tensor], like: Tensor) -> float:
@@ -185,8 +181,12 @@ def norm_of(product: Callable[[Tensor], Tensor], like: Tensor) -> float:
     return float(size)
 
 
-def _norm(network: Network, parts: list[Callable[[Tensor], Tensor]]) -> float:
-    return norm_of(lambda x: torch.stack([part(x) for part in parts]).sum(dim=0), network.parameters.detach())
+def _norm(network: Network, parts: list[Callable[[], Product]]) -> float:
+    """Norm of a sum over batches: of a single one the graph is kept, of several made again, since all may not fit."""
+    like = network.parameters.detach()
+    if len(parts) == 1:
+        return norm_of(parts[0](), like)
+    return norm_of(lambda x: torch.stack([part()(x) for part in parts]).sum(dim=0), like)
 
 
 def _half_squares(outputs: Tensor, sizes: Tensor) -> Tensor:
