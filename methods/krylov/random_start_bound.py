@@ -124,15 +124,15 @@ def spectrum_ends(alphas: Array, betas: Array, size: float, level: float) -> End
     if not (np.isfinite(alphas).all() and np.isfinite(betas).all() and math.isfinite(size)):
         return Ends(-math.inf, math.inf)
     limit = 2 * math.log(size / (math.sqrt(2) * float(erfinv(level / 2))))
-    return Ends(-_upper(-alphas, betas, limit), _upper(alphas, betas, limit))
+    values = tridiagonal_values(alphas, betas)
+    return Ends(-_upper(-float(values[0]), -alphas, betas, limit), _upper(float(values[-1]), alphas, betas, limit))
 
 
-def _upper(alphas: Array, betas: Array, limit: float) -> float:
-    """The root of log K = limit beyond the last Ritz value, from above.
+def _upper(low: float, alphas: Array, betas: Array, limit: float) -> float:
+    """The root of log K = limit beyond `low`, the last Ritz value, from above.
 
     Sought in t = log(x - last Ritz value), of which log K is a line but for bends.
     """
-    low = float(tridiagonal_values(alphas, betas)[-1])
     least = max(abs(low) * 2.0**-52, float(np.finfo(np.float64).tiny))
 
     def excess(t: float) -> float:
