@@ -1,15 +1,16 @@
-"""Rows, subsets and parts of an operator, charged to the spending of the operator they belong to."""
+"""Rows and units of an operator, charged to the spending of the operator they belong to."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
 import torch
 from torch import Tensor
 
 from hessbench.operator_checks import checked_numbers
-from hessbench.operator_parts import Rows
-from hessbench.operators import ProductKind
+from hessbench.operator_parts import Rows, Units
+from hessbench.operators import OperatorInfo, ProductKind
 from hessbench.spending import Single, Spending
 
 
@@ -76,3 +77,51 @@ class CountingRows(Single):
             raise ValueError(f"the operator returned rows of shape {tuple(block.shape)}, expected {(self._dim, count)}")
         self._spending.watch(self._witness, block)
         return block.detach()
+
+
+@final
+class CountingUnits(Single):
+    """Units in which a network is curved: the diagonal is charged as a per-example square of each, by its share.
+
+    Args:
+        make: Finds the units; charged as a forward pass of one sample, before it is called.
+        spending: What is charged.
+        info: What a product of the residual touches.
+        dim: Dimension n.
+        dtype: Of the operator.
+        device: Where it lives.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Units],
+        spending: Spending,
+        info: OperatorInfo,
+        dim: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self._spending = spending
+        self._info = info
+        self._dim = dim
+        self._witness = torch.zeros(1, dtype=dtype, device=device)
+        spending.charge_forward(1, info.population)
+        self._inner = make()
+        self.num_units = self._inner.num_units
+
+    def diagonal(self) -> Tensor:
+        """Charge and compute the diagonal of R, (n,).
+
+        Raises:
+            BudgetExceeded: If `num_units` products are more than are left.
+            ValueError: If samples are curved in unlike units, or what is returned has another shape.
+        """
+        inner, info = self._inner, self._info
+        if self.num_units:
+            kind = ProductKind.PER_EXAMPLE_SQUARE
+            self._spending.charge(kind, self.num_units, info.samples, info.population, inner.work)
+        found = self._spending.timed(lambda _: inner.diagonal(), self._witness)
+        if found.shape != (self._dim,):
+            raise ValueError(f"the operator returned a diagonal of shape {tuple(found.shape)}, expected {(self._dim,)}")
+        self._spending.watch(self._witness, found)
+        return found.detach()

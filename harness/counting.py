@@ -9,7 +9,7 @@ from typing import Any, final
 from torch import Tensor
 
 from hessbench.counted_factor import CountingFactor
-from hessbench.counted_parts import CountingRows
+from hessbench.counted_parts import CountingRows, CountingUnits
 from hessbench.network_copy import NetworkCopy
 from hessbench.operator_checks import checked_numbers
 from hessbench.operator_parts import GroupForms, Parts
@@ -178,6 +178,17 @@ class CountingOperator(Single, Multiplies):
             return found[0]
 
         return counted
+
+    @cached_property
+    def units(self) -> CountingUnits:
+        """The counted units in which the network of a residual is curved.
+
+        Raises:
+            AttributeError: If the operator has none: that of a residual does, see `parts`.
+            ValueError: If they do not give its diagonal.
+        """
+        inner = self._offering("units", "has no units", "parts")
+        return CountingUnits(lambda: inner.units, self.spending, self._info, self.dim, self.dtype, self.device)
 
     @cached_property
     def parts(self) -> Parts:

@@ -110,6 +110,35 @@ class Formed(Protocol):
         ...
 
 
+@runtime_checkable
+class Units(Protocol):
+    """The units of a network in which it is curved, as a tanh is: with them the diagonal of its residual exactly."""
+
+    @property
+    def num_units(self) -> int:
+        """Units of each sample; 0 where the residual has a zero diagonal."""
+        ...
+
+    @property
+    def work(self) -> float:
+        """Share of the price of `num_units` per-example squares that the diagonal takes, by multiplications."""
+        ...
+
+    def diagonal(self) -> Tensor:
+        """The diagonal of R, (n,). Cost: `num_units` squares of gradients of single samples, which share their work."""
+        ...
+
+
+@runtime_checkable
+class Curved(Protocol):
+    """A residual that offers the units in which its network is curved."""
+
+    @property
+    def units(self) -> Units:
+        """The units. Cost: a forward pass of one sample, in which the network is read."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Parts:
     """A Hessian as a sum.

@@ -7,7 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from hessbench.operator_parts import Parts, Rows
+from hessbench.operator_parts import Parts, Rows, Units
 from hessbench.operators import Factor, LinearOperator, drawn_squares, summed_squares, summed_work
 
 
@@ -42,6 +42,8 @@ class TalliedOperator:
             return _TalliedFactor(found, whole)
         if name == "rows":
             return _TalliedRows(found, whole)
+        if name == "units":
+            return _TalliedUnits(found, whole)
         if name == "subset":
 
             def subset(samples: Tensor, weights: Tensor | None = None, /) -> TalliedOperator:
@@ -79,6 +81,21 @@ class _TalliedRows:
     def __call__(self, indices: Tensor, /) -> Tensor:
         self._tally.columns += indices.numel()
         return self._inner(indices)
+
+
+@final
+class _TalliedUnits:
+    """Units that count with the columns of their operator."""
+
+    def __init__(self, inner: Units, tally: TalliedOperator) -> None:
+        self._inner = inner
+        self._tally = tally
+        self.num_units = inner.num_units
+        self.work = inner.work
+
+    def diagonal(self) -> Tensor:
+        self._tally.columns += self.num_units
+        return self._inner.diagonal()
 
 
 @final

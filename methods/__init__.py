@@ -15,6 +15,7 @@ from hessbench.methods.density.slq import SLQ
 from hessbench.methods.diagonal import GGN_DIAGONAL_EXACT, GGN_DIAGONAL_MC, HUTCHINSON_DIAGONAL
 from hessbench.methods.diagonal.diagpp import DIAGPP
 from hessbench.methods.diagonal.exact_diagonal import DIAGONAL_EXACT
+from hessbench.methods.diagonal.hessian_diagonal import HESSIAN_DIAGONAL_EXACT
 from hessbench.methods.diagonal.xdiag import XDIAG
 from hessbench.methods.eigenvalues.block_krylov import BLOCK_KRYLOV
 from hessbench.methods.eigenvalues.bounded_lanczos import BOUNDED_LANCZOS
@@ -70,6 +71,7 @@ ESTIMATORS: list[Method] = [
     DIAGONAL_EXACT,
     GGN_DIAGONAL_EXACT,
     GGN_DIAGONAL_MC,
+    HESSIAN_DIAGONAL_EXACT,
     HEAVY_ROWS,
     SAMPLED_ROWS,
     SPLIT_TRACE,

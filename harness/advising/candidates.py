@@ -75,6 +75,7 @@ def _of_eigenvalues(estimand: TopEigenvalues, within: float) -> tuple[AdviceCand
 
 _LISTED: Final[dict[type[Estimand], tuple[AdviceCandidate, ...]]] = {
     Trace: (
+        AdviceCandidate("hessian-diagonal-exact", Knowledge.EXACT, 256, 1, 4),
         AdviceCandidate("sampled-rows", Knowledge.INTERVAL, 128, 2, 4),
         AdviceCandidate("split-trace", Knowledge.INTERVAL, 128, 2, 4),
         AdviceCandidate("xnystrace", Knowledge.INTERVAL),
@@ -85,6 +86,7 @@ _LISTED: Final[dict[type[Estimand], tuple[AdviceCandidate, ...]]] = {
     ),
     Diagonal: (
         AdviceCandidate("ggn-diagonal-exact", Knowledge.EXACT, 64, 1, 4),
+        AdviceCandidate("hessian-diagonal-exact", Knowledge.EXACT, 256, 1, 4),
         AdviceCandidate("heavy-rows", Knowledge.EXACT, 256, 1, 4),
         AdviceCandidate("split-diagonal", Knowledge.NONE, 256, _REPEATS, 4),
         AdviceCandidate("sampled-rows", Knowledge.NONE, 256, _REPEATS, 4),

@@ -63,6 +63,7 @@ class Reference:
         rounding: Constant c in the operator's own rounding, c eps(dtype) norm.
         note: What a reader of the report must know.
         dim: Dimension n of the operator; 0 where it is not said.
+        semidefinite: Whether it is known that no eigenvalue is negative.
     """
 
     arrays: Arrays
@@ -72,6 +73,7 @@ class Reference:
     rounding: float = 10.0
     note: str = ""
     dim: int = 0
+    semidefinite: bool = False
 
     def bound_in(self, dtype: str) -> float:
         """The absolute bound, the rounding of the operator in `dtype` included."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from typing_extensions import override
 
-from hessbench.estimand.base import Arrays, ErrorDefinition, Estimand, Reference, real_vector
+from hessbench.estimand.base import EPS, Arrays, ErrorDefinition, Estimand, Reference, real_vector
 
 
 @final
@@ -57,8 +57,20 @@ class Diagonal(Estimand):
 
     @override
     def floor(self, reference: Reference, dtype: str) -> float:
-        # A rotated or network operator spreads its rounding over the entries: norm * eps bounds each of them.
         truth = reference.arrays["diagonal"]
-        bound = reference.bound_in(dtype)
+        bound = reference.bound * truth.size**0.5 + _rounding(reference, dtype)
         size = float(np.linalg.norm(truth))
-        return min(1.0, bound * truth.size**0.5 / size) if size else float(bound > 0)
+        return min(1.0, bound / size) if size else float(bound > 0)
+
+
+def _rounding(reference: Reference, dtype: str) -> float:
+    """What the operator's own rounding E, |E| <= c eps |A|, moves the diagonal by, in the 2-norm.
+
+    Each of n entries by |E|, as a rotated operator spreads its rounding over all of them. Of a semi-definite A = B^T B
+    with B rounded so, entry i moves by no more than c eps |B| |B e_i| = c eps sqrt(|A| a_ii).
+    """
+    truth = reference.arrays["diagonal"]
+    unit = reference.rounding * EPS[dtype]
+    if reference.semidefinite:
+        return unit * float(reference.norm * np.maximum(truth, 0.0).sum()) ** 0.5
+    return unit * reference.norm * truth.size**0.5

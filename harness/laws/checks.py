@@ -75,7 +75,7 @@ def _budgets(bound: BoundMethod) -> list[int]:
     # What a method needs may depend on a factor's outputs or a structure's groups: the dimension does not tell.
     least = max(bound.min_matvecs(DIM), OUTPUTS if FACTOR in bound.method.requires else 1)
     least += OUTPUTS + HIDDEN if NETWORK in bound.method.requires else 0
-    least += GROUPS if PARTS in bound.method.requires else 0
+    least += OUTPUTS + GROUPS if PARTS in bound.method.requires else 0
     return sorted({least, least + 1, least + 5, 2 * least + 3, DIM})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hessbench.counted_factor import CountingFactor
-from hessbench.counted_parts import CountingRows
+from hessbench.counted_parts import CountingRows, CountingUnits
 from hessbench.counting import CountingOperator, Spending
 from hessbench.operators import Multiplies
 from hessbench.tally import TalliedOperator
@@ -35,7 +35,8 @@ def settings() -> dict[str, object]:
 def functions() -> dict[str, object]:
     """What counts and times, by name: a method that replaces one makes the cells after it wrong."""
     found: dict[str, object] = {"perf_counter_ns": time.perf_counter_ns, "getpid": os.getpid, "isnan": math.isnan}
-    for counted in (Spending, CountingOperator, CountingFactor, CountingRows, TalliedOperator, Multiplies):
+    counting = (Spending, CountingOperator, CountingFactor, CountingRows, CountingUnits, TalliedOperator, Multiplies)
+    for counted in counting:
         found |= {f"{counted.__name__}.{name}": value for name, value in vars(counted).items() if callable(value)}
     return found
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hessbench.laws.small_network import SmallNetworkOperator
-from hessbench.laws.small_structured import OUTPUTS, SAMPLES, small_ggn, small_hessian
+from hessbench.laws.small_structured import OUTPUTS, SAMPLES, SmallFactor, small_ggn, small_hessian
 from hessbench.method import Method
 from hessbench.operators import LinearOperator, OperatorInfo, ProductKind
 from hessbench.problem import FACTOR, NETWORK, PARTS, PSD, ROWS, SUBSET
@@ -38,33 +38,6 @@ class SmallOperator:
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block."""
         return self._A @ block
-
-
-@final
-class SmallFactor:
-    """A dense factor."""
-
-    num_samples = SAMPLES
-    num_outputs = OUTPUTS
-    num_columns = SAMPLES * OUTPUTS
-
-    def __init__(self, F: Tensor) -> None:
-        self._F = F
-
-    def rmatmat(self, block: Tensor, /) -> Tensor:
-        """F @ block."""
-        return self._F @ block
-
-    def squared_sum(self, block: Tensor, /) -> Tensor:
-        """Per-sample squares, summed."""
-        columns = self._F.reshape(-1, SAMPLES, OUTPUTS)
-        return torch.einsum("psc,sck->psk", columns, block.reshape(SAMPLES, OUTPUTS, -1)).square().sum(1)
-
-    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
-        """Per-sample squares of one output each, all alike probable, summed."""
-        drawn = torch.randint(OUTPUTS, (SAMPLES, number), generator=generator, device=self._F.device)
-        block = OUTPUTS**0.5 * torch.nn.functional.one_hot(drawn, OUTPUTS).transpose(1, 2).to(self._F)
-        return self.squared_sum(block.reshape(self.num_columns, number))
 
 
 def small_operator(method: Method, dtype: torch.dtype = torch.float64, dim: int = DIM) -> LinearOperator:

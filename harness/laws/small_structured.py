@@ -45,6 +45,33 @@ class SmallRows:
         return self._B[:, indices]
 
 
+@final
+class SmallFactor:
+    """A dense factor."""
+
+    num_samples = SAMPLES
+    num_outputs = OUTPUTS
+    num_columns = SAMPLES * OUTPUTS
+
+    def __init__(self, F: Tensor) -> None:
+        self._F = F
+
+    def rmatmat(self, block: Tensor, /) -> Tensor:
+        """F @ block."""
+        return self._F @ block
+
+    def squared_sum(self, block: Tensor, /) -> Tensor:
+        """Per-sample squares, summed."""
+        columns = self._F.reshape(-1, SAMPLES, OUTPUTS)
+        return torch.einsum("psc,sck->psk", columns, block.reshape(SAMPLES, OUTPUTS, -1)).square().sum(1)
+
+    def drawn_squares(self, number: int, generator: torch.Generator, /) -> Tensor:
+        """Per-sample squares of one output each, all alike probable, summed."""
+        drawn = torch.randint(OUTPUTS, (SAMPLES, number), generator=generator, device=self._F.device)
+        block = OUTPUTS**0.5 * torch.nn.functional.one_hot(drawn, OUTPUTS).transpose(1, 2).to(self._F)
+        return self.squared_sum(block.reshape(self.num_columns, number))
+
+
 class _OverSamples:
     """A dense matrix that is a sum over samples."""
 
@@ -70,12 +97,13 @@ class _OverSamples:
 
 @final
 class SmallGGN(_OverSamples):
-    """G = B B^T with its rows."""
+    """G = B B^T with its rows and its factor."""
 
     def __init__(self, B: Tensor) -> None:
         blocks = B.split(OUTPUTS, dim=1)
         super().__init__([block @ block.T for block in blocks], ProductKind.GGN)
         self.rows = SmallRows(B)
+        self.factor = SmallFactor(B)
 
 
 @final

@@ -151,4 +151,5 @@ def _reference(header: dict[str, Any], arrays: Arrays) -> Reference:
         rounding=header["rounding"],
         note=header["note"],
         dim=header.get("dim", 0),
+        semidefinite=header.get("semidefinite", False),
     )

@@ -117,6 +117,11 @@ class ProxyOperator(Single, Multiplies):
         return asked
 
     @cached_property
+    def units(self) -> ProxyUnits:
+        """The units in which the network of a residual is curved; see `CountingOperator.units`."""
+        return ProxyUnits(self._far, *self._ask("units"))
+
+    @cached_property
     def parts(self) -> Parts:
         """The GGN and the residual of a Hessian; see `CountingOperator.parts`."""
         ggn, residual, shift = self._ask("parts")
@@ -226,3 +231,17 @@ class ProxyRows(Single):
     def __call__(self, indices: Tensor, /) -> Tensor:
         """Have rows charged and made: numbers (r,) to a block (dim, r)."""
         return self._far.call(self._held.number, "rows", indices)
+
+
+@final
+class ProxyUnits(Single):
+    """The units in which a network is curved, whose squares are made in the process that counts them."""
+
+    def __init__(self, far: Far, number: int, num_units: int) -> None:
+        self._far = far
+        self._held = Held(far, number)
+        self.num_units = num_units
+
+    def diagonal(self) -> Tensor:
+        """Have the diagonal of the residual charged and computed, (n,)."""
+        return self._far.call(self._held.number, "diagonal")

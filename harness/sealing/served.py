@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hessbench.counted_factor import CountingFactor
-from hessbench.counted_parts import CountingRows
+from hessbench.counted_parts import CountingRows, CountingUnits
 from hessbench.counting import CountingOperator
 from hessbench.operator_parts import GroupForms
 from hessbench.operators import ProductKind
@@ -121,6 +121,15 @@ def _rows(served: Served, op: CountingOperator) -> tuple[int, int]:
     return served.keep(found), found.num_samples
 
 
+def _units(served: Served, op: CountingOperator) -> tuple[int, int]:
+    found = op.units
+    return served.keep(found), found.num_units
+
+
+def _diagonal(_: Served, units: CountingUnits) -> Tensor:
+    return units.diagonal()
+
+
 def _drawn_squares(_: Served, factor: CountingFactor, number: int, state: Tensor) -> tuple[Tensor, Tensor]:
     generator = torch.Generator()
     generator.set_state(state)
@@ -174,6 +183,8 @@ _CALLS: Final[dict[tuple[type, str], _Call]] = {
     (CountingOperator, "structure"): _structure,
     (CountingOperator, "factor"): _factor,
     (CountingOperator, "rows"): _rows,
+    (CountingOperator, "units"): _units,
+    (CountingUnits, "diagonal"): _diagonal,
     (_Forms, "forms"): _forms,
     (CountingFactor, "rmatmat"): _rmatmat,
     (CountingFactor, "squared_sum"): _squared_sum,

@@ -12,6 +12,7 @@ from torch import Tensor
 from hessbench.exceptions import is_out_of_memory
 from hessbench.operator_parts import GroupForms
 from hessbench.operators import LinearOperator, Multiplies, OperatorInfo, ProductKind, info_of
+from hessbench.problems.curvature.curved_units import CurvedUnits
 from hessbench.problems.curvature.rules.forms import FormsProgram
 from hessbench.problems.curvature.subset import part_operator
 from hessbench.problems.networks.network import Network
@@ -51,6 +52,11 @@ class ResidualPart(Multiplies):
     def matmat(self, block: Tensor, /) -> Tensor:
         """Multiply a block of shape (dim, k)."""
         return self.products.matmat(block)
+
+    @cached_property
+    def units(self) -> CurvedUnits:
+        """The units in which the network is curved; see `hessbench.operator_parts.Curved`."""
+        return CurvedUnits(self.network)
 
     @property
     def forms(self) -> Callable[[Tensor, Sequence[tuple[int, int]]], GroupForms]:

@@ -16,6 +16,7 @@ from hessbench.network_copy import NetworkCopy
 from hessbench.operator_parts import Parts
 from hessbench.operator_structure import Structure
 from hessbench.operators import Factor, Factored, LinearOperator, Multiplies, OperatorInfo, ProductKind, info_of
+from hessbench.problems.curvature.curved_units import CurvedUnits
 from hessbench.problems.curvature.engines.output_rounding import rounding_size
 from hessbench.problems.curvature.matrices import factor_of, ggn_operator
 from hessbench.problems.curvature.network_rows import NetworkRows
@@ -64,8 +65,12 @@ class _Deferred(Multiplies):
             return info_of(self.products)
         samples = self.network.num_samples
         parts = "".join(f"; {part} by {engine}" for part, engine in self._engines_of_parts().items())
-        alone = FACTOR_ALONE if "factor" in self.__dict__ else ROWS_ALONE
+        alone = FACTOR_ALONE if self._has_made_factor() else ROWS_ALONE
         return OperatorInfo(ProductKind(self._matrix), samples, samples, alone + parts)
+
+    def _has_made_factor(self) -> bool:
+        """Whether products with the factor of a GGN were asked for."""
+        return "factor" in self.__dict__
 
     def _engines_of_parts(self) -> dict[str, str]:
         """Engines of what was multiplied with in place of the whole, by its name."""
@@ -157,8 +162,16 @@ class StructuredHessian(_Deferred):
     @property
     def parts(self) -> Parts:
         """G, R and c."""
+        return Parts(self._ggn, self._residual, self._shift)
+
+    @cached_property
+    def _ggn(self) -> StructuredGGN:
         network = self.network
-        return Parts(StructuredGGN(network, lambda: ggn_operator(network)), self._residual, self._shift)
+        return StructuredGGN(network, lambda: ggn_operator(network))
+
+    @override
+    def _has_made_factor(self) -> bool:
+        return "_ggn" in self.__dict__ and "factor" in self._ggn.__dict__
 
     @cached_property
     def _residual(self) -> _Residual:
@@ -186,6 +199,11 @@ class _Residual(_Deferred):
         super().__init__(
             network, "hessian", lambda: part_operator(residual_network(network), "hessian", network.num_samples)
         )
+
+    @cached_property
+    def units(self) -> CurvedUnits:
+        """The units in which the network is curved; see `hessbench.operator_parts.Curved`."""
+        return CurvedUnits(residual_network(self.network))
 
     def subset(self, samples: Tensor, weights: Tensor | None = None, /) -> LinearOperator:
         """R over some samples. Cost: a forward pass of these."""

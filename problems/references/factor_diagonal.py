@@ -49,7 +49,7 @@ def factor_references(network: Callable[[], Network], rounding: float, shift: fl
 
     def reference(arrays: dict[str, Array]) -> Reference:
         diagonal, bound = entries()
-        return Reference(arrays, Source.GRAM, float(diagonal.sum()), bound, rounding, NOTE)
+        return Reference(arrays, Source.GRAM, float(diagonal.sum()), bound, rounding, NOTE, semidefinite=True)
 
     def trace(_: Trace) -> Reference:
         total = np.asarray([float(entries()[0].sum())])

@@ -194,6 +194,7 @@ def _plain(reference: Reference) -> dict[str, Any]:
         "bound": float(reference.bound),
         "rounding": float(reference.rounding),
         "note": reference.note,
+        "semidefinite": reference.semidefinite,
         "arrays": {name: array.tolist() for name, array in reference.arrays.items()},
     }
 
@@ -206,6 +207,7 @@ def _reference(header: dict[str, Any]) -> Reference:
         bound=header["bound"],
         rounding=header["rounding"],
         note=header["note"],
+        semidefinite=header.get("semidefinite", False),
     )
 
 

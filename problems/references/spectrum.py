@@ -41,6 +41,11 @@ class Spectrum:
         """Largest magnitude of an eigenvalue."""
         return float(np.abs(self.eigenvalues).max(initial=0.0))
 
+    @property
+    def semidefinite(self) -> bool:
+        """Whether no eigenvalue is negative."""
+        return bool((self.eigenvalues >= 0).all())
+
 
 def spectrum_references(solve: Callable[[], Spectrum], source: Source, rounding: float) -> References:
     """References of the top eigenvalues, the trace, the density and the diagonal.
@@ -54,7 +59,15 @@ def spectrum_references(solve: Callable[[], Spectrum], source: Source, rounding:
 
     def reference(**arrays: Array) -> Reference:
         spectrum = solve()
-        return Reference(arrays, source, spectrum.norm, spectrum.bound, rounding, dim=spectrum.dim)
+        return Reference(
+            arrays,
+            source,
+            spectrum.norm,
+            spectrum.bound,
+            rounding,
+            dim=spectrum.dim,
+            semidefinite=spectrum.semidefinite,
+        )
 
     def top(estimand: TopEigenvalues) -> Reference:
         spectrum = solve()

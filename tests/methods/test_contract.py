@@ -170,6 +170,7 @@ def test_the_registry_holds_the_agreed_names():
         "diagonal-exact",
         "ggn-diagonal-exact",
         "ggn-diagonal-mc",
+        "hessian-diagonal-exact",
         "heavy-rows",
         "sampled-rows",
         "split-trace",

@@ -47,6 +47,9 @@ MANY_ROWS: Final = (32, 64, 128, 256, 512, 1024, 2048)
 _FEW_IMAGES: Final = 256
 """Most of ResNet20 of which the Gram matrix of all rows is affordable in a minute."""
 
+EXACT_OF_HESSIAN: Final[Budgets] = {"hessian-diagonal-exact": (256,)}
+"""More than it takes: squares of outputs and of the units in which the network is curved, and its check."""
+
 RESNET_TENSORS: Final = 36
 """Products over one sample that the check of its structure takes: one for two tensors."""
 
@@ -86,7 +89,9 @@ def trace_methods(whole: Budgets, rows: tuple[int, ...], checked: int = 0) -> As
     """
     counts = tuple(count + checked for count in rows)
     by_rows = {"heavy-rows": counts, "sampled-rows": counts, "split-trace": counts}
-    return AskedMethods("trace", "relative", MappingProxyType({**whole, **by_rows}), {INTERVAL: TRACE_WITH_INTERVAL})
+    exact = EXACT_OF_HESSIAN if checked else {}
+    methods = {**whole, **by_rows, **exact}
+    return AskedMethods("trace", "relative", MappingProxyType(methods), {INTERVAL: TRACE_WITH_INTERVAL})
 
 
 def diagonal_methods(problem: str, rows: tuple[int, ...], checked: int = 0) -> AskedMethods:
@@ -104,8 +109,9 @@ def diagonal_methods(problem: str, rows: tuple[int, ...], checked: int = 0) -> A
     if "operator=ggn" in problem:
         methods = {**whole, "ggn-diagonal-mc": (1, 2, 5), **exact, **by_rows}
         return AskedMethods("diagonal", "relative_norm", MappingProxyType(methods), backpack=True)
+    methods = {**whole, **by_rows, "split-diagonal": counts, **EXACT_OF_HESSIAN, **exact}
     return AskedMethods(
-        "diagonal", "relative_norm", MappingProxyType({**whole, **by_rows, "split-diagonal": counts, **exact}),
+        "diagonal", "relative_norm", MappingProxyType(methods),
         elsewhere={"ggn-diagonal-exact": ggn_of(problem)},
     )  # fmt: skip
 
@@ -204,6 +210,7 @@ def _curved_diagonal(rows: tuple[int, ...], checked: int) -> AskedMethods:
     """Methods of the diagonal of a Hessian that is not its GGN's."""
     counts = tuple(count + checked for count in rows)
     methods = {"hutchinson-diagonal": (10, 40, 160), "xdiag": (40, 160), "split-diagonal": counts}
+    methods |= EXACT_OF_HESSIAN
     return AskedMethods("diagonal", "relative_norm", MappingProxyType(methods))
 
 

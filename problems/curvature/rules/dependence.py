@@ -55,11 +55,13 @@ class Operation:
         number: Storage that it writes into; what was in there stays.
         reads: Those that it reads.
         affine: Sets of arguments in which it is affine together, as of `affine_places`.
+        op: What it is.
     """
 
     number: int
     reads: tuple[Read, ...]
     affine: tuple[Places, ...] | None
+    op: OpOverload
 
 
 @dataclass(frozen=True)
@@ -169,16 +171,21 @@ class _Follower(TorchDispatchMode):
         if not func._schema.is_mutable:  # pyright: ignore[reportPrivateUsage]
             for index, output in outputs:
                 if self._numbers.get(_storage(output), _CONSTANT) == _CONSTANT:  # else it is a view of what is known
-                    self._write(output, reads, affine(func, index), self._joined(func, args, output))
+                    self._write(func, output, reads, affine(func, index), self._joined(func, args, output))
             return
         op = _functional(func)
         for output in _written(func, args, kwargs):
-            self._write(output, reads, affine(op, 0))
+            self._write(func, output, reads, affine(op, 0))
         for index, output in outputs if op is None else ():
-            self._write(output, reads, affine(func, index))
+            self._write(func, output, reads, affine(func, index))
 
     def _write(
-        self, output: Tensor, reads: tuple[Read, ...], affine: tuple[Places, ...] | None, flat: _Flat | None = None
+        self,
+        op: OpOverload,
+        output: Tensor,
+        reads: tuple[Read, ...],
+        affine: tuple[Places, ...] | None,
+        flat: _Flat | None = None,
     ) -> None:
         if not (output.is_floating_point() or output.is_complex()):
             return
@@ -190,7 +197,7 @@ class _Follower(TorchDispatchMode):
         self._flat.pop(number, None)
         if flat is not None:
             self._flat[number] = flat
-        self.operations.append(Operation(number, reads, affine))
+        self.operations.append(Operation(number, reads, affine, op))
 
     def _joined(self, op: OpOverload, args: tuple[Any, ...], output: Tensor) -> _Flat | None:
         """The flat vector that an output is, where it is put together of parts of such vectors and constants."""

@@ -18,6 +18,7 @@ from operator import or_
 from typing import Final
 
 import torch
+from torch._ops import OpOverload
 
 from hessbench.operator_structure import Structure
 from hessbench.problems.curvature.rules.dependence import PARAMETERS, Course, Operation, Read, course_of
@@ -97,24 +98,50 @@ def curved_parts(course: Course, n: int) -> CurvedParts:
 
     Cost: a few integers for each operation.
     """
+    ends, bent = _followed(course, n)
+    curved = {PARAMETERS: 0}
+    for operation, bend in zip(course.operations, bent, strict=True):
+        within = _union(curved[read.number] for read in operation.reads if read.parameters is None)
+        curved[operation.number] = curved.get(operation.number, 0) | within | bend
+    found = 0 if course.outputs is None or course.outputs.parameters else curved[course.outputs.number]
+    return CurvedParts(tuple(ends), tuple(bool(found >> number & 1) for number in range(len(ends) - 1)))
+
+
+def bent_operations(course: Course, n: int) -> list[OpOverload]:
+    """The operations that outputs come from and that are not affine in all that moves with some parameter, in order.
+
+    Cost: as of `curved_parts`.
+    """
+    _, bent = _followed(course, n)
+    needed = set() if course.outputs is None else {course.outputs.number}
+    found: list[OpOverload] = []
+    for operation, bend in zip(reversed(course.operations), reversed(bent), strict=True):
+        if operation.number in needed:
+            needed.update(read.number for read in operation.reads)
+            if bend:
+                found.append(operation.op)
+    return found[::-1]
+
+
+def _followed(course: Course, n: int) -> tuple[list[int], list[int]]:
+    """Where the parts of n parameters begin and end, and of each operation those that it is not affine in."""
     reads = [read for operation in course.operations for read in operation.reads]
     reads += [course.outputs] if course.outputs else []
     ends = sorted({0, n, *(end for read in reads for part in read.parameters or () for end in part)})
     place = {end: number for number, end in enumerate(ends)}
-    supports, curved = {PARAMETERS: (1 << (len(ends) - 1)) - 1}, {PARAMETERS: 0}
+    supports = {PARAMETERS: (1 << (len(ends) - 1)) - 1}
 
     def support(read: Read) -> int:
         if read.parameters is None:
             return supports[read.number]
         return _union((1 << place[stop]) - (1 << place[start]) for start, stop in read.parameters)
 
+    bent: list[int] = []
     for operation in course.operations:
         moved = [support(read) for read in operation.reads]
-        within = _union(curved[read.number] for read in operation.reads if read.parameters is None)
         supports[operation.number] = supports.get(operation.number, 0) | _union(moved)
-        curved[operation.number] = curved.get(operation.number, 0) | within | _bent(operation, moved)
-    found = 0 if course.outputs is None or course.outputs.parameters else curved[course.outputs.number]
-    return CurvedParts(tuple(ends), tuple(bool(found >> number & 1) for number in range(len(ends) - 1)))
+        bent.append(_bent(operation, moved))
+    return ends, bent
 
 
 def _bent(operation: Operation, moved: list[int]) -> int:

@@ -91,6 +91,20 @@ def test_the_bound_of_the_reference_raises_the_floor(estimand):
     assert estimand.floor(worse, "float64") > 100 * estimand.floor(truth, "float64")
 
 
+@pytest.mark.parametrize("decay", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("rounding", [10.0, 1000.0])
+def test_a_diagonal_of_squares_is_known_as_far_as_its_columns_can_move(decay, rounding):
+    B = np.random.default_rng(7).standard_normal((16, 4096)) * np.arange(1, 4097.0) ** -decay
+    entries, norm = (B**2).sum(axis=0), np.linalg.norm(B, 2) ** 2
+    squares = Reference({"diagonal": entries}, Source.GRAM, norm, rounding=rounding, semidefinite=True)
+    # Every column by the most that B may round, c eps |B| / 2, along itself.
+    moved = B * (1 + rounding * EPS["float32"] / 2 * np.sqrt(norm / entries))
+    error = np.linalg.norm((moved**2).sum(axis=0) - entries) / np.linalg.norm(entries)
+    assert Diagonal().floor(squares, "float32") == pytest.approx(error, rel=1e-3)
+    unknown = dataclasses.replace(squares, semidefinite=False)
+    assert Diagonal().floor(unknown, "float32") > 10 * error
+
+
 @pytest.mark.parametrize("estimand", ALL, ids=lambda e: e.key)
 def test_errors_do_not_change_with_the_scale(estimand):
     rng = np.random.default_rng(3)

@@ -19,7 +19,7 @@ def references(nonzero, zeros):
 
 
 @pytest.mark.parametrize("zeros", [0, 1, 4])
-@pytest.mark.parametrize("nonzero", [(3.0, -2.0, 1.0), (5.0, 5.0, -1.0, 0.0), (-1.0, -2.0), (1.0,)])
+@pytest.mark.parametrize("nonzero", [(3.0, -2.0, 1.0), (3.0, 2.0), (5.0, 5.0, -1.0, 0.0), (-1.0, -2.0), (1.0,)])
 def test_references_are_those_of_the_whole_spectrum(nonzero, zeros):
     found = references(nonzero, zeros)
     whole = np.sort(np.concatenate([nonzero, np.zeros(zeros)]))
@@ -39,6 +39,7 @@ def test_references_are_those_of_the_whole_spectrum(nonzero, zeros):
         assert answer.norm == expected.norm
     answer = found[Diagonal](Diagonal())
     assert (answer.source, answer.bound, answer.rounding, answer.note) == (Source.GRAM, 1e-9, 7.0, "")
+    assert answer.semidefinite == (whole.min() >= 0)
 
 
 def test_millions_of_zeros_are_one_node():
