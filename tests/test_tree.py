@@ -21,6 +21,7 @@ PROTOCOL = (
     "footprint", "distributions", "transforms", "clock",
     "spending", "counting", "counted_factor", "counted_parts", "demand", "processor", "tally", "specs", "registry",
     "seeding", "flops", "files", "source_files", "code_text", "exceptions", "redact", "estimand",
+    "kept_pages",
 )  # fmt: skip
 
 # Who may import whom: a room, and the rooms it sees beside itself. A module belongs to the longest name it begins with.

@@ -16,6 +16,7 @@ from torch import Tensor
 from hessbench.clock import Stopwatch
 from hessbench.counting import BudgetExceeded, CountingOperator
 from hessbench.estimand.base import Estimate
+from hessbench.kept_pages import keep_pages
 from hessbench.method import Method
 from hessbench.sealing import estimates, values
 from hessbench.sealing.confinement import hide_memory
@@ -69,6 +70,7 @@ class Door:
             MethodEnded: If the process has ended.
             BrokenProtocol: If something else than a method is described.
         """
+        keep_pages()  # each block that comes is a new one
         said = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(run).items()}
         self._send({"do": "introduce", **said, "id": secrets.token_hex(8)})
         if not self._answer("here").get("confined"):

@@ -24,6 +24,7 @@ from hessbench.counting import BudgetExceeded
 from hessbench.estimand import Estimate, parse_estimand
 from hessbench.estimand.settled import settled
 from hessbench.flops import counting_flops
+from hessbench.kept_pages import keep_pages
 from hessbench.method import BoundMethod, Method
 from hessbench.registry import Registry
 from hessbench.sealing import estimates, values
@@ -100,6 +101,7 @@ class MethodProcess:
         self._id = said["id"]
         self._confined = confine(self._readable, self._folder, self._told.plugin)
         torch.set_num_threads(self._told.threads)
+        keep_pages()  # as the operator's process does: each block that comes is a new one
         self._line.send({"say": "here", "confined": self._confined})
 
     def _echo(self, _: object, tensors: list[Tensor]) -> None:

@@ -14,6 +14,7 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
+from hessbench.kept_pages import keep_pages
 from hessbench.problems.curvature.rules.program import LinearisedGradient, Program
 from hessbench.problems.curvature.rules.tape import Tape, UnknownNode, record
 from hessbench.problems.networks.custom_functions import custom_functions
@@ -56,7 +57,7 @@ class RulesProducts:
 
     def __init__(self, network: Network, batch: Batch, *, hessian: bool = True, check: bool = True) -> None:
         if network.parameters.device.type == "cpu":
-            _keep_pages()
+            keep_pages()
         tape = record(network.forward, network.parameters, batch.inputs)
         self.outputs = tape.outputs.detach()
         self._parameters = network.parameters.detach()
@@ -133,16 +134,6 @@ class RulesProducts:
         finally:
             if is_short:
                 torch.set_num_threads(threads)
-
-
-def _keep_pages() -> None:
-    """Let the allocator of glibc keep what products free.
-
-    It hands memory back to the kernel at once, and every product then pays for the same pages again (5 to 30 % of its
-    time), until the process has freed one block of up to 32 MiB: it then keeps up to 64 MiB. The block is never touched
-    and so costs nothing; other allocators take no notice, nor does glibc where its thresholds are set by hand.
-    """
-    torch.empty(2**25 - 2**15, dtype=torch.uint8)
 
 
 def _compare(gradient: Tensor, tape: Tape, cotangent: Tensor, vjp: Callable[[Tensor], Tensor]) -> None:
