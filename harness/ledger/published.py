@@ -144,10 +144,21 @@ def read_published(folder: str | Path) -> PublishedLedger:
     if ledger.torn or len(ledger.terminals) != description.cells:
         raise ValueError(f"{named} has {len(ledger.terminals)} cells and {ledger.torn} lines that are no row, where "
                          f"its {DESCRIPTION} says {description.cells} cells")  # fmt: skip
-    strange = {row.suite for row in ledger.records} - {description.suite}
+    name, version = version_of(description.suite)
+    found = {row.suite: version_of(row.suite) for row in ledger.records}
+    strange = {suite for suite, (own, number) in found.items() if own != name or number > version}
     if strange:
         raise ValueError(f"{named} holds rows of the suite {min(strange) or 'without a name'}")
     return PublishedLedger(base, description, text, ledger)
+
+
+def version_of(label: str) -> tuple[str, int]:
+    """Name and version of a suite's label, as peers-quick-2; version 0 where it has none.
+
+    A cell is what it is under every version that crosses it, so that rows of an earlier one stay.
+    """
+    name, _, version = label.rpartition("-")
+    return (name, int(version)) if version.isdecimal() else (label, 0)
 
 
 def unpacked_rows(file: Path) -> bytes:

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 from hessbench.catalog import Catalog
 from hessbench.ledger.compressed import PART_LIMIT
 from hessbench.ledger.environment import library_version
-from hessbench.ledger.published import LedgerDescription, PublishedLedger, versions_of, write_published
+from hessbench.ledger.published import LedgerDescription, PublishedLedger, version_of, versions_of, write_published
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record, Status
 from hessbench.redact import redact
@@ -45,7 +45,8 @@ def publish(
     """Write a finished run of a frozen suite as a published ledger.
 
     Cells of the run that are none of the suite's, as of a method that was added, are left out, and rows that were
-    superseded by those of a later version.
+    superseded by those of a later version. Rows that were run for an earlier version of the suite stand where this one
+    crosses their cells too.
 
     Args:
         run: Folder of the run.
@@ -60,7 +61,9 @@ def publish(
         OSError: If it cannot be written.
     """
     ledger = Ledger.read(run)
-    label = _only({row.suite for row in ledger.records}, "suite", str(Path(run).name))
+    labels = {row.suite for row in ledger.records}
+    _only({version_of(label)[0] for label in labels}, "suite", str(Path(run).name))
+    label = max(labels, key=version_of)
     suite, text = shipped_suite(label)
     digest = check_frozen(suite, frozen)
     device, dtype, threads = _only(

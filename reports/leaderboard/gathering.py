@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hessbench.ledger.published import PublishedLedger
+from hessbench.ledger.published import PublishedLedger, version_of
 from hessbench.ledger.reading import Ledger
 from hessbench.ledger.record import Kind, Record
 from hessbench.reports.leaderboard.time_unit import in_gradients
@@ -105,11 +105,11 @@ def _current(
     superseded: list[PublishedLedger] = []
     for ledger in published:
         label = ledger.description.suite
-        name, version = _parts(label)
+        name, version = version_of(label)
         known = latest.setdefault(name, ledger)
         if known is ledger:
             continue
-        there = _parts(known.description.suite)[1]
+        there = version_of(known.description.suite)[1]
         if version == there:
             say(f"{label} is published twice, in {clean(known.folder.name)} and {clean(ledger.folder.name)}: "
                 "the first counts")  # fmt: skip
@@ -117,11 +117,6 @@ def _current(
         superseded.append(known if version > there else ledger)
         latest[name] = ledger if version > there else known
     return list(latest.values()), superseded
-
-
-def _parts(label: str) -> tuple[str, int]:
-    name, _, version = label.rpartition("-")
-    return name, int(version) if version.isdigit() else 0
 
 
 def _by_cell(records: Sequence[Record]) -> dict[str, list[Record]]:

@@ -60,6 +60,17 @@ def test_rows_of_an_added_method_are_left_out(run, tmp_path):
     assert done.left_out == done.description.cells == 22
 
 
+def test_rows_of_an_earlier_version_stand_and_those_of_a_later_one_are_not_read(run, tmp_path):
+    cell = first_cell(run)
+    earlier = rewritten(run, tmp_path / "one", lambda row: replace(row, suite="tiny-0") if row.cell == cell else row)
+    done = publish(earlier, tmp_path, load_catalog(), frozen=FROZEN)
+    assert {row.suite for row in read_published(done.folder).ledger.records} == {"tiny-0", "tiny-1"}
+    file = done.folder / "ledger.json"
+    file.write_text(file.read_text().replace('"tiny-1"', '"tiny-0"'))
+    with pytest.raises(ValueError, match="holds rows of the suite tiny-1"):
+        read_published(done.folder)
+
+
 def first_cell(run):
     return min(row.cell for row in Ledger.read(run).records)
 
