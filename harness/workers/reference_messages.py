@@ -28,6 +28,7 @@ class BuiltReference:
     bound: float
     rounding: float
     note: str
+    semidefinite: bool = False
     arrays: Arrays = field(default_factory=dict[str, Any], compare=False, metadata=APART)
 
     def __post_init__(self) -> None:
@@ -37,7 +38,9 @@ class BuiltReference:
     @property
     def reference(self) -> Reference:
         """The reference itself."""
-        return Reference(self.arrays, self.source, self.norm, self.bound, self.rounding, self.note)
+        return Reference(
+            self.arrays, self.source, self.norm, self.bound, self.rounding, self.note, semidefinite=self.semidefinite
+        )
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,10 @@ def _checked(text: str, reference: Reference) -> BuiltReference:
     for name, number in numbers.items():
         if not 0 <= number < math.inf:
             raise ValueError(f"{name} of a reference must be finite and at least 0, got {number}")
-    return BuiltReference(text, reference.source, **numbers, note=redact(reference.note), arrays=reference.arrays)
+    return BuiltReference(
+        text, reference.source, **numbers, note=redact(reference.note), semidefinite=reference.semidefinite,
+        arrays=reference.arrays,
+    )  # fmt: skip
 
 
 class _Teller:

@@ -1,5 +1,7 @@
 """References are made where they are asked for; what comes of the same work is kept, and nothing is computed twice."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -180,3 +182,12 @@ def test_work_of_its_own_is_judged_by_the_estimand():
     assert not has_own_work(find, Density())
     assert not has_own_work(lambda _: None, Trace())
     assert not has_own_work(None, Trace())
+
+
+def test_all_that_is_known_of_a_reference_is_kept(tmp_path):
+    told = Reference(ANSWERS[Diagonal], Source.GRAM, 3.0, 1e-9, 7.0, "said", semidefinite=True)
+    problem = Problem("told", 5, lambda device, dtype: None, {Diagonal: OwnWork(lambda _: told)},
+                      fingerprint=lambda: "content")  # fmt: skip
+    assert made(problem, tmp_path, "diagonal") == ["diagonal"]
+    kept = ReferenceStore(tmp_path).load(problem.hash, ["diagonal"])["diagonal"]
+    assert dataclasses.replace(kept, arrays={}) == dataclasses.replace(told, arrays={})
