@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hessbench.estimand import Density, Source
+from hessbench.estimand.base import EPS
 from hessbench.estimand.density import bulk_of, density_reference, kolmogorov_smirnov, wasserstein1
 
 counts = st.lists(st.tuples(st.integers(-8, 8), st.integers(1, 4)), min_size=1, max_size=8)
@@ -113,3 +114,17 @@ def test_a_bulk_is_told_only_where_the_dimension_is_known_and_leaves_one():
     for estimand, truth in ((Density(outliers=5), reference), (Density(outliers=2), replace(reference, dim=0))):
         assert "bulk_wasserstein1" not in estimand.errors(arrays, truth, "float64")
     assert Density(outliers=4).errors(arrays, reference, "float64")["bulk_wasserstein1"] == 0
+
+
+@pytest.mark.parametrize("rounding", [10.0, 1000.0])
+@pytest.mark.parametrize("rank", [1, 20, 400])
+def test_the_density_of_squares_is_known_as_far_as_singular_values_can_move(rank, rounding):
+    singular = np.concatenate([np.linspace(1.0, 30.0, rank), np.zeros(400 - rank)])
+    truth = replace(density_reference(singular**2, Source.GRAM), rounding=rounding, semidefinite=True)
+    # Every singular value by the most that B may round in the 2-norm, c eps |B| / 2.
+    moved = (singular + rounding * EPS["float32"] / 2 * singular.max()) ** 2
+    nodes, weights = Density().to_arrays((moved, np.full(400, 1 / 400)), 400).values()
+    error = Density().errors({"nodes": nodes, "weights": weights}, truth, "float32")["wasserstein1"]
+    assert Density().floor(truth, "float32") == pytest.approx(error, rel=1e-4)
+    unknown = Density().floor(replace(truth, semidefinite=False), "float32")
+    assert unknown > error * (10 if rank == 1 else 1)
