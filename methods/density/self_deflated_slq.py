@@ -20,6 +20,7 @@ from hessbench.methods.probes import draw_direction, single_columns
 from hessbench.operators import LinearOperator
 
 _LEVEL: Final = 1e-3  # at which a weight, or the sum of them, is too large for simple eigenvalues
+_PART_LEVEL: Final = 0.05  # at which the sum of the largest is, where that of all is too large
 
 
 def self_deflated_slq(
@@ -35,10 +36,12 @@ def self_deflated_slq(
 
     A value of multiplicity g has mass g/n and n tau^2 of g degrees. So a node is deflated only where its residual is
     within `tolerance` of its own magnitude, which a value beside zero never is before the space is exhausted; where n
-    tau^2 is possible for a simple one at the level 0.001; and nothing is where the sum of those is not. A multiplicity
-    that passes costs (g - 1)/n, about what the weight would have been off by, sqrt(2 g)/n. Where the space is exhausted
-    and no node is too heavy, copies that the run cannot see must be somewhere, and nothing is deflated; where the basis
-    spans the whole space, every Ritz value counts 1/n and the density is exact.
+    tau^2 is possible for a simple one at the level 0.001. Where the sum of those is not, as when nodes of a bulk stand
+    for several values each, only as many of the largest magnitudes are as have a sum that is possible at the level
+    0.05: of double values some five, of simple ones above such a bulk most. A multiplicity that passes costs (g - 1)/n,
+    about what the weight would have been off by, sqrt(2 g)/n. Where the space is exhausted and no node is too heavy,
+    copies that the run cannot see must be somewhere, and nothing is deflated; where the basis spans the whole space,
+    every Ritz value counts 1/n and the density is exact.
 
     Args:
         op: Symmetric operator of dimension n.
@@ -79,7 +82,7 @@ def _answer(T: Tridiagonal, dim: int, tolerance: float) -> Estimate:
     ritz = solve_tridiagonal(alphas, betas)
     weights = ritz.first**2
     converged = betas[-1] * np.abs(ritz.last) <= tolerance * np.abs(ritz.values)
-    taken = simple_nodes(weights, converged, dim, exhausted=bool(betas[-1] == 0))
+    taken = simple_nodes(ritz.values, weights, converged, dim, exhausted=bool(betas[-1] == 0))
     count = int(taken.sum())
     rest = float(weights[~taken].sum())
     if count and rest > 0:
@@ -90,10 +93,13 @@ def _answer(T: Tridiagonal, dim: int, tolerance: float) -> Estimate:
     return Estimate((ritz.values, weights), diagnostics={"deflated": count}, starts=starts)
 
 
-def simple_nodes(weights: Array, converged: NDArray[np.bool_], dim: int, *, exhausted: bool) -> NDArray[np.bool_]:
+def simple_nodes(
+    values: Array, weights: Array, converged: NDArray[np.bool_], dim: int, *, exhausted: bool
+) -> NDArray[np.bool_]:
     """Which converged nodes may be taken for simple eigenvalues, by their weights; see `self_deflated_slq`.
 
     Args:
+        values: The nodes, shape (m,).
         weights: Squared components of a uniform start, shape (m,).
         converged: Which nodes count.
         dim: The dimension n.
@@ -103,9 +109,15 @@ def simple_nodes(weights: Array, converged: NDArray[np.bool_], dim: int, *, exha
     light = converged & (sizes <= float(scipy.special.chdtri(1, _LEVEL)))
     count = int(light.sum())
     copies_unseen = exhausted and weights.size < dim and bool(light.all())
-    if not count or copies_unseen or sizes[light].sum() > float(scipy.special.chdtri(count, _LEVEL)):
+    if not count or copies_unseen:
         return np.zeros_like(light)
-    return light
+    if sizes[light].sum() <= float(scipy.special.chdtri(count, _LEVEL)):
+        return light
+    largest = np.flatnonzero(light)[np.argsort(-np.abs(values[light]), kind="stable")]
+    possible = np.cumsum(sizes[largest]) <= scipy.special.chdtri(np.arange(1, count + 1), _PART_LEVEL)
+    taken = np.zeros_like(light)
+    taken[largest[: int(np.flatnonzero(possible)[-1]) + 1 if possible.any() else 0]] = True
+    return taken
 
 
 def _footprint(dim: int, num_matvecs: int, **_: object) -> Footprint:
@@ -122,7 +134,7 @@ SELF_DEFLATED_SLQ = Method(
         "Chen and Hallman, Krylov-aware stochastic trace estimation, SIAM J. Matrix Anal. Appl. 44 (2023), "
         "arXiv:2205.01736"
     ),
-    version="1",
+    version="2",
     min_matvecs=1,
     block_widths=single_columns,
     footprint=_footprint,

@@ -133,6 +133,7 @@ VERSIONS = dict.fromkeys(("lanczos", "thick-restart-lanczos", "block-krylov", "s
     "sampled-rows": "2",
     "split-trace": "3",
     "split-diagonal": "3",
+    "self-deflated-slq": "2",
     "ggn-diagonal-exact": "2",
 }
 

@@ -112,11 +112,30 @@ def test_one_converged_run_is_far_better_deflated_than_as_it_is(run, rotated):
 def test_heavy_weights_are_not_taken_for_simple_eigenvalues():
     yes = np.ones(4, dtype=bool)
     light = np.array([0.5, 1.5, 0.1, 3.0]) / 100
-    assert simple_nodes(light, yes, 100, exhausted=False).all()
-    assert not simple_nodes(light, yes, 100, exhausted=True).any(), "96 copies must be somewhere"
+    assert simple_nodes(np.arange(4.0), light, yes, 100, exhausted=False).all()
+    assert not simple_nodes(np.arange(4.0), light, yes, 100, exhausted=True).any(), "96 copies must be somewhere"
     heavy = np.append(light[:3], 0.5)
-    assert simple_nodes(heavy, yes, 100, exhausted=True).tolist() == [True, True, True, False]
-    assert not simple_nodes(np.full(4, 0.07), yes, 100, exhausted=False).any(), "none too heavy, their sum is"
+    assert simple_nodes(np.arange(4.0), heavy, yes, 100, exhausted=True).tolist() == [True, True, True, False]
+    assert not simple_nodes(np.arange(4.0), np.full(4, 0.07), yes, 100, exhausted=False).any(), (
+        "none too heavy, their sum is"
+    )
+
+
+def test_of_a_sum_that_is_too_large_the_largest_are_kept_as_far_as_theirs_is_possible():
+    values, sizes = np.array([1.0, -9.0, 3.0, 8.0, 2.0]), np.array([9.0, 0.5, 1.0, 2.0, 10.0])
+    found = simple_nodes(values, sizes / 1000, np.ones(5, dtype=bool), 1000, exhausted=False)
+    assert found.tolist() == [False, True, True, True, False]
+
+
+def test_a_bulk_whose_nodes_stand_for_many_values_does_not_undo_the_deflation(run, rotated):
+    """What converged outside of it stays deflated, so that more products are no worse than fewer."""
+    bulk = np.random.default_rng(0).uniform(0.2, 1.0, 375)
+    values = np.concatenate([np.linspace(5.0, 20.0, 25), bulk])
+    A = rotated(values)
+    for num_matvecs in (60, 120, 240):
+        found = [run("self-deflated-slq", A, num_matvecs, seed=seed).last for seed in range(3)]
+        assert min(estimate.diagnostics["deflated"] for estimate in found) > 0
+        assert np.median([distance(estimate.value, values) for estimate in found]) < 0.06
 
 
 @pytest.mark.parametrize(
