@@ -28,8 +28,8 @@ class BuiltReference:
     bound: float
     rounding: float
     note: str
-    semidefinite: bool = False
     arrays: Arrays = field(default_factory=dict[str, Any], compare=False, metadata=APART)
+    semidefinite: bool = False
 
     def __post_init__(self) -> None:
         parse_estimand(self.estimand)

@@ -16,7 +16,7 @@ from hessbench.methods.arguments import check_at_least, check_choice
 from hessbench.methods.diagonal.entry_fits import EntryFits, fits_of_samples, joined
 from hessbench.methods.probes import block_schedule, draw_signs, schedule_widths
 from hessbench.methods.trace.hutchinson import average
-from hessbench.operators import Factored, LinearOperator, drawn_squares, summed_squares
+from hessbench.operators import Factor, Factored, LinearOperator, drawn_squares, summed_squares
 
 Draw: TypeAlias = Literal["signs", "labels"]
 
@@ -56,7 +56,20 @@ def ggn_diagonal_exact(
     factor = op.factor
     check_at_least("num_matvecs", num_matvecs, factor.num_outputs)
     diagonal = torch.zeros(op.dim, dtype=op.dtype, device=op.device)
-    select = torch.eye(factor.num_outputs, dtype=op.dtype, device=op.device)
+    return with_squares(diagonal, factor, block)
+
+
+def with_squares(diagonal: Tensor, factor: Factor, block: int) -> Estimate:
+    """A diagonal (n,) with the squares of all outputs added to it, exact, and in `also` its sum, the trace.
+
+    Args:
+        diagonal: What else there is; it is written to.
+        factor: Of the GGN, C outputs.
+        block: Outputs squared at once.
+
+    Cost: C per-example squares.
+    """
+    select = torch.eye(factor.num_outputs, dtype=diagonal.dtype, device=diagonal.device)
     for columns in select.split(block, dim=1):
         diagonal += summed_squares(factor, columns.repeat(factor.num_samples, 1)).detach()
     trace = float(diagonal.sum(dtype=torch.float64))

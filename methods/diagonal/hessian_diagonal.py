@@ -10,10 +10,11 @@ from torch import Tensor
 from hessbench.estimand import Diagonal, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
+from hessbench.methods.diagonal.ggn_diagonal import with_squares
 from hessbench.methods.rows.flat_check import check_flat, check_products
 from hessbench.methods.rows.parted import PartedOperator
 from hessbench.operator_parts import Curved, Formed, Sampled
-from hessbench.operators import Factored, LinearOperator, summed_squares
+from hessbench.operators import Factored, LinearOperator
 
 _DRAWN: Final = 16
 """Entries of the residual's diagonal that are held against products."""
@@ -55,20 +56,16 @@ def hessian_diagonal_exact(
     parts, structure = op.parts, op.structure
     is_flat = bool(structure.flat.all())
     factor = cast("Factored", parts.ggn).factor
-    outputs = factor.num_outputs
     units = None if is_flat else cast("Curved", parts.residual).units
     spent = check_products(structure) if units is None else _DRAWN + 2 * units.num_units
-    check_at_least("num_matvecs", num_matvecs, outputs + spent)
+    check_at_least("num_matvecs", num_matvecs, factor.num_outputs + spent)
     diagonal = torch.full((op.dim,), parts.shift, dtype=op.dtype, device=op.device)
     if units is None:
         check_flat(parts.residual, structure, factor.num_samples, generator)
     else:
         _check_units(parts.residual, factor.num_samples, generator)
         diagonal += units.diagonal()
-    for columns in torch.eye(outputs, dtype=op.dtype, device=op.device).split(block, dim=1):
-        diagonal += summed_squares(factor, columns.repeat(factor.num_samples, 1)).detach()
-    trace = float(diagonal.sum(dtype=torch.float64))
-    return Estimate(diagonal, stderr=0.0, converged=True, also={Trace: Estimate(trace, stderr=0.0, converged=True)})
+    return with_squares(diagonal, factor, block)
 
 
 def _check_units(residual: LinearOperator, num_samples: int, generator: torch.Generator) -> None:

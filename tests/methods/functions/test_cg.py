@@ -99,7 +99,7 @@ def test_the_sketch_brings_the_condition_down_to_its_last_eigenvalue(rotated):
     _, plain = solved(cg, A, vector(100), 2000, damping=1.0)
     _, sketched = solved(nystrom_cg, A, vector(100), 2000, damping=1.0, rank=30)
     assert sketched - 30 <= 6
-    assert plain > 2 * sketched
+    assert plain >= 2 * sketched
 
 
 def test_full_reorthogonalisation_takes_the_steps_of_exact_arithmetic(rotated):
