@@ -147,6 +147,8 @@ def test_what_only_the_medium_scale_runs_works_on_a_network_without_a_known_spec
             exact = np.linalg.eigvalsh(networks.dense(spec).numpy())
             first = np.sort(exact)[::-1] if operator != "residual" else exact[np.argsort(-np.abs(exact))]
             ours = [found[f"{what}: value {place}", names.BY_LANCZOS] for place in (1, 2)]
+            if operator == "residual":  # its first two may be of one size and opposite signs
+                first, ours = np.abs(first), [abs(value) for value in ours]
             assert ours == pytest.approx(first[:2], rel=1e-3, abs=1e-5 * np.abs(exact).max())
             assert found[f"{what}: escape", ""] == 0
             nodes, weights = record.arrays[what]
