@@ -154,16 +154,18 @@ def _size_of(recorded: _Recorded) -> _Size:
     # The check and the pass itself; what s comes to; then each unit's own way back, and the squares in the layers.
     work = 3 * forward
     for call, count in zip(recorded.curved, units, strict=True):
-        behind = [number for number, layer in enumerate(recorded.layers) if _reaches(layer, call)]
+        behind = _behind(recorded.layers, call)
         work += count * sum(products[number] for number in behind[1:])
         work += sum(products[n] for n in behind if recorded.layers[n].rows is not None)
         work += sum(2 * count * products[n] for n in behind if recorded.layers[n].rows is None)
     return _Size(sum(call.outputs.numel() for call in recorded.layers), sum(units), work, forward)
 
 
-def _reaches(layer: LayerCall, call: UnitCall) -> bool:
-    found = torch.autograd.grad(call.units.sum(), layer.outputs, retain_graph=True, allow_unused=True)
-    return cast("Tensor | None", found[0]) is not None
+def _behind(layers: Sequence[LayerCall], call: UnitCall) -> list[int]:
+    """The layers that units come from, by one pass back."""
+    reached = [layer.outputs for layer in layers]
+    found = torch.autograd.grad(call.units.sum(), reached, retain_graph=True, allow_unused=True)
+    return [number for number, part in enumerate(found) if cast("Tensor | None", part) is not None]
 
 
 def _add_squares(total: Tensor, recorded: _Recorded, slopes: Tensor, *, batched: bool) -> None:
@@ -181,7 +183,7 @@ def _add_squares(total: Tensor, recorded: _Recorded, slopes: Tensor, *, batched:
         straight = next((n for n in dense if layers[n].outputs is call.units), -1)
         if straight >= 0:
             dense[straight] += weights
-        others = [n for n in range(len(layers)) if n != straight and _reaches(layers[n], call)]
+        others = [n for n in _behind(layers, call) if n != straight]
         for first, columns in _sent_back(call.units, [layers[n].outputs for n in others], batched=batched):
             for number, gradients in zip(others, columns, strict=True):
                 own = weights[:, first : first + gradients.shape[0]].T

@@ -65,9 +65,8 @@ def test_the_whole_spectrum_is_found_to_rounding_after_as_many_products_as_the_d
         found = values_of(name, dense_operator(rotated(values, dtype=dtype)), N, N)
         # N steps of a few roundings of the norm each; the matrix itself carries one of them.
         room = N * torch.finfo(dtype).eps * np.abs(values).max()
-        if (
-            name == "selective"
-        ):  # where values repeat, what a semi-orthogonal basis lets pass comes on top, by processor
+        # Where values repeat, what a semi-orthogonal basis lets pass comes on top.
+        if name == "selective":
             room *= 10
         assert np.allclose(np.sort(found), np.sort(values), rtol=0, atol=room), spectrum
 

@@ -74,14 +74,16 @@ def test_the_digits_perceptron_takes_some_gradients_and_no_product_of_all_sample
     estimate = hessian_diagonal_exact(counted, num_matvecs=200, generator=make_generator(0))
     expected = to_dense(problem.build(torch.device("cpu"), torch.float64)).diagonal()
     assert float((estimate.value - expected).norm() / expected.norm()) < 1e-12
-    # A gradient's worth in all: the squares, the check over one sample, and what is sent through both layers for them.
+    # The squares of both parts with passes of their own, the forward pass of the structure, a check on one sample.
     assert counted.spending.gradient_equivalents < 3.5
 
 
 @pytest.mark.parametrize("num_matvecs", [LEAST - 1, 1])
-def test_a_budget_that_does_not_hold_it_is_refused_before_anything_is_spent(num_matvecs):
+def test_a_budget_that_does_not_hold_it_is_refused_before_any_product(num_matvecs):
+    op = CountingOperator(StructuredHessian(tanh_network(), no_products), num_matvecs)
     with pytest.raises(ValueError, match=f"num_matvecs must be at least {LEAST}, got {num_matvecs}"):
-        run(tanh_network(), num_matvecs)
+        hessian_diagonal_exact(op, num_matvecs=num_matvecs, generator=make_generator(0))
+    assert op.matvecs == 0
 
 
 def test_what_is_curved_in_anything_else_is_refused_in_one_sentence():
