@@ -289,7 +289,8 @@ def test_what_a_synthetic_operator_keeps_is_its_data(pass_):
 
 def test_what_a_network_keeps_grows_with_its_samples_as_its_activations_do():
     spec = "mlp[data=digits,engine=kept-graph,per_class={},weights=random,widths=1000]"
-    _, few, some, many = (kept_by(spec.format(per_class)) for per_class in (20, 20, 40, 80))
+    # Libraries keep buffers and compiled kernels of shapes they see for the first time, so the first round is left out.
+    *_, few, some, many = (kept_by(spec.format(per_class)) for per_class in 2 * (20, 40, 80))
     # Each sample has 1000 activations of 4 bytes at the least.
     assert some - few > 200 * 1000 * 4
     assert many - some == pytest.approx(2 * (some - few), rel=0.1)
