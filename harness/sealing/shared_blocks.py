@@ -6,10 +6,12 @@ A product may differ in its last bits with the strides and the alignment of its 
 from __future__ import annotations
 
 import fcntl
+import math
 import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, cast, final
 
 import torch
@@ -49,15 +51,33 @@ class BlockLayout:
     strides: tuple[int, ...]
     offset: int
 
-    @property
+    @cached_property
     def span(self) -> int:
         """Entries from the first to the last, both included."""
-        return _span(self.shape, self.strides)
+        if 0 in self.shape:
+            return 0
+        return 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
 
-    @property
+    @cached_property
     def end(self) -> int:
         """Bytes up to its end."""
         return self.offset + self.span * self.dtype.itemsize
+
+    @cached_property
+    def is_packed(self) -> bool:
+        """Whether its entries lie side by side, each once."""
+        repeats = any(stride == 0 and size > 1 for size, stride in zip(self.shape, self.strides, strict=True))
+        return self.span == math.prod(self.shape) and not repeats
+
+    def entries(self, tensor: Tensor) -> Tensor:
+        """What is to be copied of a tensor that lies like this: each entry once."""
+        if self.is_packed:
+            # As one axis: a copy of a column whose other stride is not 1 takes the tensor library 50 times as long.
+            return tensor.as_strided((self.span,), (1,), tensor.storage_offset())
+        for axis, stride in enumerate(self.strides):
+            if stride == 0 and self.shape[axis] > 1:
+                tensor = tensor.narrow(axis, 0, 1)
+        return tensor
 
     @property
     def plain(self) -> list[Any]:
@@ -100,11 +120,13 @@ class SharedBlock:
         finally:
             os.close(descriptor)
         self.size = size
+        # Of the last tensor: most are like the one before.
+        self._seen: tuple[BlockLayout, Tensor] | None = None
 
     def write(self, tensor: Tensor, layout: BlockLayout) -> None:
         """Copy a tensor to its place."""
-        if tensor.numel():
-            _distinct(self._view(layout), layout.strides).copy_(_distinct(tensor, layout.strides))
+        if layout.span:
+            self._place(layout).copy_(layout.entries(tensor))
 
     def read(self, layout: BlockLayout) -> Tensor:
         """A copy of a tensor, with its strides and the alignment of its first entry.
@@ -118,13 +140,17 @@ class SharedBlock:
         lead = layout.offset % _ALIGNMENT // itemsize
         whole = torch.empty(lead + max(layout.span, 1), dtype=layout.dtype)
         found = whole.as_strided(layout.shape, layout.strides, lead)
-        if found.numel():
-            _distinct(found, layout.strides).copy_(_distinct(self._view(layout), layout.strides))
+        if layout.span:
+            layout.entries(found).copy_(self._place(layout))
         return found
 
-    def _view(self, layout: BlockLayout) -> Tensor:
-        here = self._bytes[layout.offset : layout.end].view(layout.dtype)
-        return here.as_strided(layout.shape, layout.strides, here.storage_offset())
+    def _place(self, layout: BlockLayout) -> Tensor:
+        """The entries of a tensor, where they lie."""
+        if self._seen is None or self._seen[0] != layout:
+            here = self._bytes[layout.offset : layout.end].view(layout.dtype)
+            placed = here.as_strided(layout.shape, layout.strides, here.storage_offset())
+            self._seen = layout, layout.entries(placed)
+        return self._seen[1]
 
 
 def new_block(size: int) -> tuple[SharedBlock, int]:
@@ -168,16 +194,12 @@ def laid_out(tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[BlockLayout]
     return ready, layouts
 
 
-def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
-    if 0 in shape:
-        return 0
-    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-
-
 def _is_simple(tensor: Tensor) -> bool:
     """Whether a tensor's entries are near each other, and no two lie in one place but where an axis repeats itself."""
     if tensor.device.type != "cpu" or tensor.is_conj() or tensor.is_neg():
         return False
+    if tensor.is_contiguous():
+        return True
     axes = sorted(
         (stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1 and stride
     )
@@ -188,11 +210,3 @@ def _is_simple(tensor: Tensor) -> bool:
         reach = stride * (size - 1) + reach
     spread = reach * tensor.element_size()
     return spread <= max(_SMALL_BYTES, _MOST_SPREAD * tensor.numel() * tensor.element_size())
-
-
-def _distinct(tensor: Tensor, strides: Sequence[int]) -> Tensor:
-    """The first of what repeats itself."""
-    for axis, stride in enumerate(strides):
-        if stride == 0 and tensor.shape[axis] > 1:
-            tensor = tensor.narrow(axis, 0, 1)
-    return tensor

@@ -28,6 +28,8 @@ TENSORS = {
     "columns": NUMBERS.reshape(12, 5)[:, 1:4],
     "every other row": NUMBERS.reshape(12, 5)[::2],
     "one repeated": NUMBERS[:12, None].expand(12, 4),
+    "one column by columns": NUMBERS.as_strided((60, 1), (1, 60)),
+    "one repeated beside holes": NUMBERS.as_strided((2, 3, 2), (0, 4, 3)),
     "nothing": NUMBERS.reshape(12, 5)[:, :0],
     "a number": torch.tensor(3.0),
     "on top of each other": NUMBERS.as_strided((10, 5), (1, 1)),
@@ -61,6 +63,17 @@ def test_a_tensor_arrives_with_its_numbers_strides_and_alignment(name):
 def test_several_tensors_do_not_touch_each_other():
     for found, tensor in zip(crossed(*TENSORS.values()), TENSORS.values(), strict=True):
         assert torch.equal(found, tensor)
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_what_lies_between_the_entries_of_a_tensor_does_not_cross(name):
+    ready, (layout,) = laid_out([TENSORS[name]])
+    block, descriptor = new_block(layout.end)
+    block.write(ready[0], layout)
+    written = os.pread(descriptor, layout.end, 0)
+    os.close(descriptor)
+    sent = torch.tensor(list(written[layout.offset :]), dtype=torch.uint8).view(layout.dtype)
+    assert set(sent.tolist()) <= {*ready[0].flatten().tolist(), 0.0}
 
 
 def test_what_is_read_is_a_copy():
@@ -164,6 +177,18 @@ def line():
     yield SealedLine(here, gives=True), there
     here.close()
     there.close()
+
+
+def test_messages_like_and_unlike_the_one_before_arrive_whole(line):
+    ours, theirs = line
+    other = SealedLine(theirs, gives=False)
+    for number, name in enumerate(["vector", "vector", "block", "singles", "singles", "one repeated", "vector"]):
+        ours.send({"number": number}, [TENSORS[name] + number])
+        said, (found,) = other.receive()
+        assert said["number"] == number
+        assert torch.equal(found, TENSORS[name] + number)
+    ours.send({"number": 7})
+    assert other.receive() == ({"number": 7}, [])
 
 
 def framed(text: bytes) -> bytes:
