@@ -1,4 +1,7 @@
-"""A Lanczos run with intervals: random starts bound what is outside of its space, and what its operator left out."""
+"""A Lanczos run with intervals: random starts bound what is outside of its space, and what its operator left out.
+
+A run that is to hand back no intervals bounds what was left out alone, since that tells whether more must go in.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ class BoundedRun:
             self.left -= 1
             deflated = max(1, T.size - _HELD_BACK)
             state = RitzIntervals(T if asked.vectors else T.without_basis(), asked, samples, deflated)
-            if T.size == asked.dim:
+            if T.size == asked.dim and asked.bounded:
                 known = replace(known, outside=NOTHING)
             yield state.estimate(known, self.before)
             looks = T.size >= wait and T.size % _LOOKS == 0 and state.may_be_within(asked.tolerance / 4)
@@ -84,6 +87,8 @@ class BoundedRun:
                 if known.added is None and self.left:
                     self.before = state
                     return T
+            if looks and known.added is not None and not asked.bounded:
+                return None
             if looks and known.added is not None and known.outside is None and self.left:
                 assert T.basis is not None, "full reorthogonalisation keeps the basis"
                 known = yield from self._bound(S, T.basis[:deflated], state, known, asked.tolerance)

@@ -44,6 +44,7 @@ def pruned_lanczos(
     dropped: float = 4e-4,
     tolerance: float = 0.01,
     confidence: float = 0.999,
+    intervals: bool = True,
     vectors: bool = False,
     k: int | None = None,
     which: Which = "magnitude",
@@ -67,6 +68,8 @@ def pruned_lanczos(
         dropped: Share of the weight that E has at first; 0 for all samples that weigh anything.
         tolerance: Half of the widest interval, relative to its value, at which the run ends.
         confidence: Probability that all intervals of a run hold.
+        intervals: Whether there are to be any. Without, P S P is not bounded: the run ends where E is, and the Ritz
+            values of S seem to be, as close as `tolerance` asks for, as those of `lanczos` seem to be.
         vectors: Hand back Ritz vectors (n, k) of S too, and in `also` their space.
         k: Number of eigenvalues, 1 to n; by default 10, or as many as n and num_matvecs allow.
         which: Their order: `magnitude`, `algebraic` or `smallest`.
@@ -95,7 +98,7 @@ def pruned_lanczos(
     check_inside("confidence", confidence, 0, 1)
     weights = sample_weights(op)
     ranking = weights.argsort(descending=True, stable=True)
-    asked = IntervalsAsked(order, tolerance, confidence, op.dtype, op.dim, vectors=vectors)
+    asked = IntervalsAsked(order, tolerance, confidence, op.dtype, op.dim, vectors=vectors, bounded=intervals)
     run = BoundedRun(asked, generator, num_matvecs, 0.0 if hasattr(op, "rows") else -math.inf)
     start = draw_direction(op, generator)
     may_take_rows = not hasattr(op, "rows") and num_matvecs >= order.k + most_rows(order.k)

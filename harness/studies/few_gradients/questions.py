@@ -118,7 +118,10 @@ def diagonal_methods(problem: str, rows: tuple[int, ...], checked: int = 0) -> A
 
 def top_methods(lanczos: tuple[int, ...], block: tuple[int, ...], pruned: tuple[int, ...]) -> AskedMethods:
     """Methods of the first 20 eigenvalues, by products; with the interval that one of them gives."""
-    methods = {"lanczos[reorth=full]": lanczos, "block-krylov": block, "pruned-lanczos": pruned}
+    methods = {
+        "lanczos[reorth=full]": lanczos, "block-krylov": block, "pruned-lanczos": pruned,
+        "pruned-lanczos[intervals=false]": pruned,
+    }  # fmt: skip
     asked = {name: budgets for name, budgets in methods.items() if budgets}
     return AskedMethods(
         "top-eigenvalues[k=20]", "max_relative", MappingProxyType(asked), {INTERVAL: TOP_WITH_INTERVAL}
