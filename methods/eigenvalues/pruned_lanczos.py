@@ -68,8 +68,8 @@ def pruned_lanczos(
         dropped: Share of the weight that E has at first; 0 for all samples that weigh anything.
         tolerance: Half of the widest interval, relative to its value, at which the run ends.
         confidence: Probability that all intervals of a run hold.
-        intervals: Whether there are to be any. Without, P S P is not bounded: the run ends where E is, and the Ritz
-            values of S seem to be, as close as `tolerance` asks for, as those of `lanczos` seem to be.
+        intervals: Whether there are to be any. Without, E alone is bounded, for S to grow where it must; the run then
+            goes on to the end of its budget and says nothing of convergence, which Ritz values alone do not show.
         vectors: Hand back Ritz vectors (n, k) of S too, and in `also` their space.
         k: Number of eigenvalues, 1 to n; by default 10, or as many as n and num_matvecs allow.
         which: Their order: `magnitude`, `algebraic` or `smallest`.

@@ -27,7 +27,7 @@ class IntervalsAsked:
         dtype: That of the operator.
         dim: Its dimension n.
         vectors: Whether Ritz vectors are handed back.
-        bounded: Whether intervals are made; where not, a run ends by its Ritz values alone.
+        bounded: Whether intervals are made; where not, a run ends with its budget.
     """
 
     order: TopEigenvalues
@@ -172,16 +172,8 @@ def _answer(state: RitzIntervals, known: KnownEnds, before: RitzIntervals | None
     return Estimate(
         value=values,
         vectors=vectors,
-        converged=_has_converged(state, known) if interval is None else diagnostics["width"] <= asked.tolerance,
+        converged=interval is not None and diagnostics["width"] <= asked.tolerance if asked.bounded else None,
         diagnostics=diagnostics,
         also={} if vectors is None else {TopEigenspace: Estimate(vectors)},
         interval=interval,
     )
-
-
-def _has_converged(state: RitzIntervals, known: KnownEnds) -> bool:
-    """Whether a run without intervals ends here."""
-    tolerance = state.asked.tolerance
-    if state.asked.bounded or known.added is None or not state.may_be_within(tolerance / 4):
-        return False
-    return state.width(known) <= tolerance
