@@ -11,7 +11,7 @@ from hessbench.estimand.interval import half_width
 from hessbench.ledger.answering.entries import Claim
 from hessbench.ledger.answering.method_repeats import Repeat
 from hessbench.ledger.answering.words import percent
-from hessbench.ledger.record import Record
+from hessbench.ledger.record import Record, Status
 from hessbench.ledger.spreads import spread
 
 CONFIDENCE: Final = 0.95
@@ -63,6 +63,8 @@ def _converged(repeats: Sequence[Repeat], tolerance: float) -> Claim | None:
     if not yes:
         return Claim("converged", 0, 0, None, "says it has not converged")
     share = "" if len(yes) == len(repeats) else f" in {len(yes)} of {len(repeats)}"
+    if all(repeat.status is Status.OK and repeat.shown.value is None for repeat in yes):
+        return Claim("converged", len(yes), None, None, f"says converged{share}")
     verdict = "true" if true == len(yes) else "not true" if not true else f"true in {true} of {len(yes)}"
     return Claim("converged", len(yes), true, None, f"says converged{share}: {verdict}")
 

@@ -64,7 +64,8 @@ class Claim:
         what: `converged` or `standard error`.
         said: Repeats in which it said so.
         true: Of these, those in which it was: an error within the tolerance, or within the 95 % interval that the
-            standard error stands for, Student's where it is that of few samples; None where the rows do not tell.
+            standard error stands for, Student's where it is that of few samples; None where the rows do not tell,
+            as those of an answer that nothing is known to judge by.
         size: The standard error, on the scale of the error shown; None for `converged` and where rows do not tell.
         text: The claim in a few words, such as "converged, true in 2 of 3".
     """

@@ -34,6 +34,14 @@ def test_what_it_said_of_convergence(values, error, text):
     assert [claim.text for claim in entry(rows, 0.01).claims] == [text]
 
 
+def test_of_an_answer_that_nothing_judges_it_is_not_said_whether_it_was_true():
+    bare = [
+        dataclasses.replace(row, error=None, errors={}, reference_source="", reference_bound=None) for row in repeats()
+    ]
+    (claim,) = entry(said(bare, True, True, True), 0.01).claims
+    assert (claim.said, claim.true, claim.text) == (3, None, "says converged")
+
+
 def test_a_claim_that_is_true_in_part():
     rows = said(repeats(error=lambda budget, repeat: 0.5 if repeat == 1 else 0.001), True, True, True)
     (claim,) = entry(rows, 0.01).claims
