@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # A worker of several takes one core: threads of OpenMP that wait for each other's would double the time.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No example is judged by how long it took: a machine may be busy with something else.
+settings.register_profile("without-a-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("without-a-clock")
 
 ROOT = Path(__file__).parents[1]
 LONGEST = "tests/test_readme.py"

@@ -200,7 +200,7 @@ def test_a_rotation_of_operator_and_start_leaves_the_values(rotated, reorth):
     assert np.allclose(T.read(), V.read(), atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     n=st.integers(1, 12),
     budget=st.integers(1, 30),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hessbench.sealing import values
@@ -125,7 +125,6 @@ PLAIN = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(PLAIN)
 def test_plain_values_arrive_as_they_were(value):
     assert values.read(json.loads(json.dumps(values.written(value, []))), []) == value
