@@ -96,9 +96,9 @@ def keep_figure(drawn: Picture, folder: Path, file: str, *, title: str, alt: str
     return PageFigure(title, file, alt, caption, drawn.width, drawn.height)
 
 
-def short(value: float) -> float:
-    """Five significant digits, enough for a figure and short in a file."""
-    return float(f"{value:.5g}")
+def short(value: float, digits: int = 5) -> float:
+    """A few significant digits, enough for a figure and short in a file."""
+    return float(f"{value:.{digits}g}")
 
 
 def _mark(study: str) -> str:

@@ -105,14 +105,14 @@ def write_few_gradients_study(results: FewGradientsResults, out: Path | str, com
 
 
 def points_frame(results: FewGradientsResults) -> pd.DataFrame:
-    """A row for each point of each run."""
+    """A row for each point of each run, in few digits: of thousands of rows; costs tell what is structured."""
     return pd.DataFrame([
         {
             "question": found.question.name, "network": found.question.network, "method": runs.method,
-             "structured": runs.structured, "repeat": repeat, "matvecs": point.matvecs,
-            "gradient_equivalents": short(point.gradient_equivalents), "gradients": short(point.gradients),
-            "build_gradients": short(float(build)), "error": short(point.error),
-            "half_width_99": short(point.half_width),
+            "repeat": repeat, "matvecs": point.matvecs,
+            "gradient_equivalents": short(point.gradient_equivalents, 4), "gradients": short(point.gradients, 4),
+            "build_gradients": short(float(build), 3), "error": short(point.error, 3),
+            "half_width_99": short(point.half_width, 3),
         }
         for found in results.questions for runs in found.methods
         for repeat, (points, build) in enumerate(zip(runs.repeats, runs.build, strict=True)) for point in points
