@@ -1,6 +1,7 @@
 """What an operator keeps, and peaks."""
 
 import os
+import statistics
 import subprocess
 import sys
 
@@ -70,14 +71,20 @@ HEAP = pytest.mark.skipif(KeptMeter(torch.device("cpu")).kept_bytes() is None, r
 
 
 @HEAP
-def test_what_is_kept_is_counted_to_a_kilobyte_and_what_was_freed_is_not():
-    keeps = KeptMeter(torch.device("cpu"))
-    kept = [torch.ones(3 * MIB // 4), *(torch.ones(250) for _ in range(100))]
-    gone = torch.ones(5 * MIB)
-    del gone
-    assert keeps.kept_bytes() == pytest.approx(3 * MIB + 100_000, abs=50_000)
-    del kept
-    assert keeps.kept_bytes() < 50_000
+def test_what_is_kept_is_counted_and_what_was_freed_is_not():
+    def found():
+        keeps = KeptMeter(torch.device("cpu"))
+        kept = [torch.ones(3 * MIB // 4), *(torch.ones(250) for _ in range(100))]
+        gone = torch.ones(5 * MIB)
+        del gone
+        while_kept = keeps.kept_bytes()
+        del kept
+        return while_kept, keeps.kept_bytes()
+
+    # Medians, since what is imported, or runs in another thread, takes memory of its own now and then.
+    while_kept, after = map(statistics.median, zip(*(found() for _ in range(5)), strict=True))
+    assert while_kept == pytest.approx(3 * MIB + 100_000, abs=50_000)
+    assert after < 50_000
 
 
 @HEAP
