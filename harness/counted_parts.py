@@ -23,7 +23,7 @@ class CountingRows(Single):
         self._spending = spending
         self._dim = dim
         self._witness = torch.zeros(1, dtype=dtype, device=device)
-        self._norms: Tensor | None = None
+        self._found: dict[str, Tensor] = {}
         self.num_samples = inner.num_samples
 
     @property
@@ -37,25 +37,38 @@ class CountingRows(Single):
         return self.root_norms().numel()
 
     def root_norms(self) -> Tensor:
-        """Norms ||s_r|| (num_rows,); the first time charged as one forward pass over all samples.
+        """Norms ||s_r|| (num_rows,); the first of the norms to be asked for is charged as a pass over all samples.
 
         Raises:
             ValueError: If an output of the network is not finite.
         """
-        if self._norms is None:
-            self._spending.charge_forward(self.num_samples, self.num_samples)
-            self._norms = self._spending.timed(lambda _: self._inner.root_norms(), self._witness).detach()
-            self._spending.watch(self._witness, self._norms)
-        return self._norms.clone()
+        return self._norms("root_norms", self._inner.root_norms)
+
+    def sample_norms(self) -> Tensor:
+        """Norms of the roots of the samples (num_samples,); charged as `root_norms`.
+
+        Raises:
+            ValueError: If an output of the network is not finite.
+        """
+        return self._norms("sample_norms", self._inner.sample_norms)
 
     def slope_norms(self) -> Tensor:
-        """Norms of the slopes of the losses (num_samples,); found in the forward pass of `root_norms`.
+        """Norms of the slopes of the losses (num_samples,); charged as `root_norms`.
 
         Raises:
             ValueError: If an output of the network is not finite.
         """
-        self.root_norms()
-        return self._inner.slope_norms().detach().clone()
+        return self._norms("slope_norms", self._inner.slope_norms)
+
+    def _norms(self, name: str, find: Callable[[], Tensor]) -> Tensor:
+        """A copy of norms that are found once: all of them in the forward pass that the first one is charged for."""
+        if name not in self._found:
+            if not self._found:
+                self._spending.charge_forward(self.num_samples, self.num_samples)
+            found = self._spending.timed(lambda _: find(), self._witness).detach()
+            self._spending.watch(self._witness, found)
+            self._found[name] = found
+        return self._found[name].clone()
 
     def input_norms(self) -> Tensor:
         """Norms of the inputs of the samples (num_samples,), which nothing is computed for."""

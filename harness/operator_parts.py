@@ -36,6 +36,13 @@ class Rows(Protocol):
         """Norms ||s_r|| of the columns of the root, (num_rows,). Cost: one forward pass, the first time."""
         ...
 
+    def sample_norms(self) -> Tensor:
+        """Norms ||S_i||_F of the roots of the samples, (num_samples,): those of the norms of their rows.
+
+        Cost: found in the same forward pass, without taking the roots apart into rows.
+        """
+        ...
+
     def slope_norms(self) -> Tensor:
         """Norms of the gradients of the losses in their outputs, (num_samples,): those weigh the residual of a Hessian.
 

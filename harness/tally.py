@@ -71,6 +71,9 @@ class _TalliedRows:
     def root_norms(self) -> Tensor:
         return self._inner.root_norms()
 
+    def sample_norms(self) -> Tensor:
+        return self._inner.sample_norms()
+
     def slope_norms(self) -> Tensor:
         return self._inner.slope_norms()
 

@@ -32,6 +32,10 @@ class SmallRows:
         """Norms of the roots: those of the rows, as if every Jacobian were an isometry."""
         return self._B.norm(dim=0)
 
+    def sample_norms(self) -> Tensor:
+        """Those of the rows of each sample, together."""
+        return self.root_norms().view(-1, OUTPUTS).norm(dim=1)
+
     def slope_norms(self) -> Tensor:
         """Norms of slopes that fall like the weights of the samples."""
         return 3.0 ** -torch.arange(SAMPLES, dtype=self._B.dtype)

@@ -220,6 +220,10 @@ class ProxyRows(Single):
         """Norms of the columns of the root, (num_rows,)."""
         return self._far.call(self._held.number, "root_norms")
 
+    def sample_norms(self) -> Tensor:
+        """Norms of the roots of the samples, (num_samples,)."""
+        return self._far.call(self._held.number, "sample_norms")
+
     def slope_norms(self) -> Tensor:
         """Norms of the slopes of the losses, (num_samples,)."""
         return self._far.call(self._held.number, "slope_norms")

@@ -161,6 +161,10 @@ def _root_norms(_: Served, rows: CountingRows) -> Tensor:
     return rows.root_norms()
 
 
+def _sample_norms(_: Served, rows: CountingRows) -> Tensor:
+    return rows.sample_norms()
+
+
 def _slope_norms(_: Served, rows: CountingRows) -> Tensor:
     return rows.slope_norms()
 
@@ -193,6 +197,7 @@ _CALLS: Final[dict[tuple[type, str], _Call]] = {
     (CountingRows, "per_sample"): _per_sample,
     (CountingRows, "num_rows"): _num_rows,
     (CountingRows, "root_norms"): _root_norms,
+    (CountingRows, "sample_norms"): _sample_norms,
     (CountingRows, "slope_norms"): _slope_norms,
     (CountingRows, "input_norms"): _input_norms,
     (CountingRows, "rows"): _some_rows,

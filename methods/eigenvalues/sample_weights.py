@@ -28,7 +28,7 @@ def sample_weights(op: object) -> Tensor:
     is_ggn = hasattr(op, "rows")
     ggn: object = op if is_ggn else cast("Parted", op).parts.ggn
     rows = cast("Rowed", ggn).rows
-    weights = rows.root_norms().double().square().view(rows.num_samples, -1).sum(dim=1)
+    weights = rows.sample_norms().double().square()
     if not is_ggn:
         weights = weights + rows.slope_norms().double()
     if not bool(weights.isfinite().all()):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 import torch
 from torch import Tensor
@@ -20,17 +20,6 @@ _ENTRIES: Final = 2**24
 
 _SMALL_ROOT: Final = 64
 """Columns of a root up to which singular vectors are taken in their place."""
-
-
-class _Roots(NamedTuple):
-    """Roots (N L, W, R) of rows of W outputs, L of which are those of a sample.
-
-    Beside them the norms of their columns s_r, and those of the slopes of the losses, (N,).
-    """
-
-    matrices: Tensor
-    norms: Tensor
-    slopes: Tensor
 
 
 @final
@@ -93,7 +82,19 @@ class NetworkRows:
         Raises:
             ValueError: If the loss is not finite.
         """
-        return self._roots.norms
+        return self._norms
+
+    def sample_norms(self) -> Tensor:
+        """Norms ||S_i||_F of the roots of the samples, (num_samples,) on the CPU.
+
+        Cost: found in the same forward pass, without the singular values.
+
+        Raises:
+            ValueError: If the loss is not finite.
+        """
+        roots = self._roots.reshape(self.num_samples, -1)
+        # In float64, as what a sample weighs is squared, and a network may be sure of all of them.
+        return torch.linalg.vector_norm(roots, dim=1, dtype=torch.float64).cpu()
 
     def slope_norms(self) -> Tensor:
         """Norms of the gradients of the losses in their outputs, (num_samples,) on the CPU.
@@ -103,7 +104,12 @@ class NetworkRows:
         Raises:
             ValueError: If the loss is not finite.
         """
-        return self._roots.slopes
+        network = self._network
+        slopes = [
+            network.loss.slope(outputs, batch.targets).reshape(batch.size, -1).norm(dim=1)
+            for outputs, batch in self._with_batches()
+        ]
+        return torch.cat(slopes).cpu() * network.scale
 
     def input_norms(self) -> Tensor:
         """Norms of the real inputs of each sample, (num_samples,) in float64 on the CPU; all 1 where there are none."""
@@ -164,8 +170,8 @@ class NetworkRows:
 
     def _weights(self, numbers: Tensor) -> Tensor:
         """Weights (r, C) of all outputs of the samples."""
-        groups, columns = self._roots.matrices.shape[0] // self.num_samples, self._num_columns
-        numbers = numbers.to(self._roots.matrices.device)
+        groups, columns = self._roots.shape[0] // self.num_samples, self._num_columns
+        numbers = numbers.to(self._roots.device)
         found = self._columns(numbers // columns, numbers % columns)
         if groups == 1:
             return found
@@ -176,30 +182,43 @@ class NetworkRows:
     @property
     def _num_columns(self) -> int:
         """Columns of a root."""
-        return self._roots.norms.numel() // self._roots.matrices.shape[0]
+        _, width, columns = self._roots.shape
+        return min(width, columns) if columns <= _SMALL_ROOT else columns
+
+    @cached_property
+    def _norms(self) -> Tensor:
+        """Norms of the columns s_r of all roots, on the CPU."""
+        matrices = self._roots
+        few = matrices.shape[2] <= _SMALL_ROOT
+        return (torch.linalg.svdvals(matrices) if few else matrices.norm(dim=1)).flatten().cpu()
 
     @cached_property
     def _columns(self) -> Callable[[Tensor, Tensor], Tensor]:
-        matrices = self._roots.matrices
+        matrices = self._roots
         if matrices.shape[2] > _SMALL_ROOT:
             return lambda roots, columns: matrices[roots, :, columns]
         return _Columns(matrices)
 
     @cached_property
-    def _roots(self) -> _Roots:
+    def _roots(self) -> Tensor:
+        """Roots (N L, W, R) of rows of W outputs, L of which are those of a sample."""
+        roots = [self._root(outputs, batch.targets) for outputs, batch in self._with_batches()]
+        return torch.cat(roots) * self._network.scale**0.5
+
+    def _with_batches(self) -> Iterator[tuple[Tensor, Batch]]:
+        return zip(self._outputs, self._network.batches, strict=True)
+
+    @cached_property
+    def _outputs(self) -> list[Tensor]:
+        """Outputs (m, C) of each batch."""
         network = self._network
-        pieces: list[Tensor] = []
-        slopes: list[Tensor] = []
+        found: list[Tensor] = []
         for number, batch in enumerate(network.batches, 1):
             with torch.no_grad():
                 outputs = network.forward(network.parameters, batch.inputs)
             refuse_infinite(network.loss.total(outputs, batch.targets), number)
-            pieces.append(self._root(outputs, batch.targets))
-            slopes.append(network.loss.slope(outputs, batch.targets).reshape(batch.size, -1).norm(dim=1))
-        matrices = torch.cat(pieces) * network.scale**0.5
-        few = matrices.shape[2] <= _SMALL_ROOT
-        norms = torch.linalg.svdvals(matrices) if few else matrices.norm(dim=1)
-        return _Roots(matrices, norms.flatten().cpu(), torch.cat(slopes).cpu() * network.scale)
+            found.append(outputs)
+        return found
 
 
 def _input_squares(batch: Batch) -> Tensor:

@@ -119,4 +119,5 @@ def test_the_norms_of_the_slopes_come_with_those_of_the_roots():
     slopes = op.rows.slope_norms()
     assert slopes.shape == (SAMPLES,)
     op.rows.root_norms()
+    op.rows.sample_norms()
     assert op.spending.counts == {ProductKind.FORWARD: 1}

@@ -7,6 +7,7 @@ from typing import Final
 from torch import Tensor
 
 from hessbench.exceptions import is_out_of_memory
+from hessbench.operators import Matmat
 from hessbench.problems.curvature.engines.engine import EngineUnavailable, Products
 from hessbench.problems.curvature.rules import RulesProducts, UnknownNode
 from hessbench.problems.networks.network import Batch, Network
@@ -22,12 +23,12 @@ def hessian(network: Network, batch: Batch) -> Products:
     Raises:
         EngineUnavailable: If a node has no rule.
     """
-    return _hessian(network, _rules(network, batch, hessian=True, check=True))
+    return _hessian(network, batch, check=True)
 
 
 def hessian_again(network: Network, batch: Batch) -> Products:
     """The same, for another batch of a network that was compared before. Cost: a gradient."""
-    return _hessian(network, _rules(network, batch, hessian=True, check=False))
+    return _hessian(network, batch, check=False)
 
 
 def ggn(network: Network, batch: Batch) -> Products:
@@ -38,12 +39,12 @@ def ggn(network: Network, batch: Batch) -> Products:
     Raises:
         EngineUnavailable: If a node has no rule.
     """
-    return _ggn(network, _rules(network, batch, hessian=False, check=True))
+    return _ggn(network, batch, check=True)
 
 
 def ggn_again(network: Network, batch: Batch) -> Products:
     """The same, for another batch of a network that was compared before. Cost: a forward pass."""
-    return _ggn(network, _rules(network, batch, hessian=False, check=False))
+    return _ggn(network, batch, check=False)
 
 
 def unknown_node(network: Network) -> str | None:
@@ -57,12 +58,19 @@ def unknown_node(network: Network) -> str | None:
     return None
 
 
-def _hessian(network: Network, rules: RulesProducts) -> Products:
-    return Products(lambda block: _scaled(rules.hessian(block), network), jacobian=rules, width=rules.width)
+def _hessian(network: Network, batch: Batch, *, check: bool) -> Products:
+    rules = _rules(network, batch, hessian=True, check=check)
+    return _products(network, batch, rules, rules.hessian)
 
 
-def _ggn(network: Network, rules: RulesProducts) -> Products:
-    return Products(lambda block: _scaled(rules.ggn(block), network), jacobian=rules, width=rules.width)
+def _ggn(network: Network, batch: Batch, *, check: bool) -> Products:
+    rules = _rules(network, batch, hessian=False, check=check)
+    return _products(network, batch, rules, rules.ggn)
+
+
+def _products(network: Network, batch: Batch, rules: RulesProducts, multiply: Matmat) -> Products:
+    total = network.loss.total(rules.outputs, batch.targets)
+    return Products(lambda block: _scaled(multiply(block), network), total=total, jacobian=rules, width=rules.width)
 
 
 def _scaled(product: Tensor, network: Network) -> Tensor:

@@ -61,13 +61,15 @@ class RulesProducts:
         tape = record(network.forward, network.parameters, batch.inputs)
         self.outputs = tape.outputs.detach()
         self._parameters = network.parameters.detach()
-        cotangent = network.loss.slope(self.outputs, batch.targets)
         with torch.no_grad():
             self._program = program = Program(tape)
-            self._linearised = program.gradient(cotangent) if hessian else None
-            if check:
-                gradient = self._linearised.value if self._linearised else program.vjp(cotangent[None])[0]
-                _compare(gradient, tape, cotangent, program.vjp)
+            self._linearised: LinearisedGradient | None = None
+            if hessian or check:
+                cotangent = network.loss.slope(self.outputs, batch.targets)
+                self._linearised = program.gradient(cotangent) if hessian else None
+                if check:
+                    gradient = self._linearised.value if self._linearised else program.vjp(cotangent[None])[0]
+                    _compare(gradient, tape, cotangent, program.vjp)
         self.width = self._program.width
         self._loss_hessian = network.loss.bend(self.outputs, batch.targets)
 

@@ -44,6 +44,7 @@ def test_rows_add_up_to_the_ggn_whatever_the_loss(loss, batched):
     # By descending norm where all outputs share a loss; and each row in its place whatever the order asked for.
     if network.loss.width is None:
         assert bool((norms.reshape(SAMPLES, -1).diff(dim=1) <= 0).all())
+    close(rows.sample_norms(), norms.reshape(SAMPLES, -1).norm(dim=1))
     torch.testing.assert_close(rows(order[2:3]), B[:, 2:3])
     sample = torch.arange(rows.per_sample) + 5 * rows.per_sample
     part = rows(sample)
@@ -128,9 +129,10 @@ def test_a_network_that_is_sure_of_every_sample_has_rows_without_weight():
     sure = replace(network, forward=lambda parameters, inputs: 1e4 * network.forward(parameters, inputs))
     labels = [sure.forward(sure.parameters, batch.inputs).argmax(dim=1) for batch in sure.batches]
     sure = replace(sure, batches=tuple(Batch(b.inputs, y) for b, y in zip(sure.batches, labels, strict=True)))
-    norms = NetworkRows(sure).root_norms()
-    assert bool(norms.isfinite().all())
-    assert float(norms.max()) < 1e-6
+    rows = NetworkRows(sure)
+    for norms in (rows.root_norms(), rows.sample_norms()):
+        assert bool(norms.isfinite().all())
+        assert float(norms.max()) < 1e-6
 
 
 def test_a_hessian_is_its_parts():
