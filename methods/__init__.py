@@ -22,6 +22,7 @@ from hessbench.methods.eigenvalues.bounded_lanczos import BOUNDED_LANCZOS
 from hessbench.methods.eigenvalues.lanczos import LANCZOS
 from hessbench.methods.eigenvalues.nystrom import NYSTROM
 from hessbench.methods.eigenvalues.power import POWER_ITERATION
+from hessbench.methods.eigenvalues.pruned_krylov import PRUNED_KRYLOV
 from hessbench.methods.eigenvalues.pruned_lanczos import PRUNED_LANCZOS
 from hessbench.methods.eigenvalues.simultaneous import SIMULTANEOUS_ITERATION
 from hessbench.methods.eigenvalues.single_pass import SINGLE_PASS
@@ -46,6 +47,7 @@ ESTIMATORS: list[Method] = [
     THICK_RESTART_LANCZOS,
     BLOCK_KRYLOV,
     PRUNED_LANCZOS,
+    PRUNED_KRYLOV,
     BOUNDED_LANCZOS,
     SKETCH,
     RANDOMIZED_EIGH,

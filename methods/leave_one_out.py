@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from hessbench.estimand import Array
+from hessbench.methods.small_dense import singular_triples_of
 
 CITATION: Final = (
     "Epperly, Tropp and Webber, XTrace: Making the most of every sample in stochastic trace estimation, SIAM J. "
@@ -45,7 +46,7 @@ def left_out(R: Array, eps: float) -> LeftOut:
     Source:
         Epperly, Tropp and Webber, SIAM J. Matrix Anal. Appl. 45 (2024), arXiv:2301.07825, section 2.1.
     """
-    U, sizes, Vt = np.linalg.svd(R)
+    U, sizes, Vt = singular_triples_of(R)
     inverse = U @ (Vt / np.maximum(sizes, max(eps * sizes[0], _TINY))[:, None] * max(sizes[0], _TINY))
     S = inverse / np.linalg.norm(inverse, axis=0)
     return LeftOut(S, (S * R).sum(axis=0))

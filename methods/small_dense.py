@@ -1,4 +1,8 @@
-"""Small results on the CPU in float64: eigenpairs of a projected matrix, mean and standard error of samples."""
+"""Small results on the CPU in float64: eigenpairs of a projected matrix, mean and standard error of samples.
+
+Decompositions are torch's, whose threads are those of the products: with NumPy's, a second library's threads spin on
+the processors that the next product waits for, and block Krylov took three times as long on two of them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ def eigenvalues_of(B: Array) -> Array:
     """Eigenvalues, ascending, of the symmetric part of B, shape (m, m); all NaN where an entry is not finite."""
     if not np.isfinite(B).all():
         return np.full(B.shape[0], np.nan)
-    return np.linalg.eigvalsh((B + B.T) / 2).astype(np.float64, copy=False)
+    return to_host(torch.linalg.eigvalsh(_symmetric(B)))
 
 
 def first_places(values: Array, k: int, which: Which) -> NDArray[np.intp]:
@@ -28,9 +32,7 @@ def top_pairs(B: Array, k: int, which: Which) -> tuple[Array, Array]:
 
     All NaN where an entry is not finite.
     """
-    if not np.isfinite(B).all():
-        return np.full(min(k, B.shape[0]), np.nan), np.full((B.shape[0], min(k, B.shape[0])), np.nan)
-    values, W = np.linalg.eigh((B + B.T) / 2)
+    values, W = eigenpairs_of(B)
     first = first_places(values, k, which)
     return values[first], W[:, first]
 
@@ -62,8 +64,19 @@ def eigenpairs_of(B: Array) -> tuple[Array, Array]:
     """Eigenvalues, ascending, and eigenvectors of the symmetric part of B; all NaN where an entry is not finite."""
     if not np.isfinite(B).all():
         return np.full(B.shape[0], np.nan), np.full(B.shape, np.nan)
-    values, vectors = np.linalg.eigh((B + B.T) / 2)
-    return values.astype(np.float64, copy=False), vectors.astype(np.float64, copy=False)
+    values, vectors = torch.linalg.eigh(_symmetric(B))
+    return to_host(values), to_host(vectors)
+
+
+def singular_triples_of(B: Array, *, full: bool = True) -> tuple[Array, Array, Array]:
+    """U, singular values, descending, and V^T of a small matrix (m, k); not `full`: min(m, k) of U and V alone."""
+    U, sizes, Vt = torch.linalg.svd(torch.from_numpy(np.ascontiguousarray(B)), full_matrices=full)
+    return to_host(U), to_host(sizes), to_host(Vt)
+
+
+def _symmetric(B: Array) -> Tensor:
+    """The symmetric part of B."""
+    return torch.from_numpy(np.ascontiguousarray((B + B.T) / 2))
 
 
 def cholesky(core: Array, shift: float, method: str) -> Array:
@@ -81,7 +94,7 @@ def cholesky(core: Array, shift: float, method: str) -> Array:
     try:
         return np.linalg.cholesky(shifted).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
-        least = float(np.linalg.eigvalsh(shifted)[0])
+        least = float(eigenvalues_of(shifted)[0])
         raise ValueError(
             f"op must be positive semi-definite for {method}: with its shift the projected operator still has the "
             f"eigenvalue {least:.3g}"

@@ -13,10 +13,10 @@ from torch import Tensor
 from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, count_of
-from hessbench.methods.krylov.ritz import has_converged, leading, ritz_vectors, rounding, tolerance
+from hessbench.methods.krylov.ritz import Leading, has_converged, leading, ritz_vectors, rounding, tolerance
 from hessbench.methods.krylov.vectors import outside_of
 from hessbench.methods.probes import draw_normal
-from hessbench.methods.small_dense import eigenpairs_of
+from hessbench.methods.small_dense import eigenpairs_of, singular_triples_of
 from hessbench.operators import LinearOperator
 
 
@@ -40,10 +40,19 @@ class BlockProjection:
     partly: bool
     basis: Tensor | None
 
+    @property
+    def size(self) -> int:
+        """Vectors of the basis."""
+        return self.columns[self.blocks - 1].shape[0]
+
+    @property
+    def last_width(self) -> int:
+        """Products of the last block."""
+        return self.columns[self.blocks - 1].shape[1]
+
     def read(self) -> Array:
         """T in float64, shape (m, m), its lower triangle mirrored from the upper."""
-        m = self.columns[self.blocks - 1].shape[0]
-        T = np.zeros((m, m))
+        T = np.zeros((self.size, self.size))
         for column in self.columns[: self.blocks]:
             C = column.cpu().double().numpy()
             rows, width = C.shape
@@ -129,7 +138,7 @@ def _full_rank(
         The block, the coupling that goes with it, and how many of its columns are not random.
     """
     block, coupling, rank = X, R, X.shape[1]
-    U, sizes, Vt = np.linalg.svd(R)
+    U, sizes, Vt = singular_triples_of(R)
     if width < rank or sizes[-1] <= limit:
         rank = min(width, int((sizes > limit).sum()))
         turned = X @ torch.from_numpy(U[:, :rank].copy()).to(dtype=X.dtype, device=X.device)
@@ -185,18 +194,24 @@ def block_krylov(
         Musco and Musco, Randomized block Krylov methods (2015), arXiv:1504.05477.
     """
     check_at_least("block", block, 1)
-    check_at_least("num_matvecs", num_matvecs, _least(op.dim, block=block, k=k))
+    check_at_least("num_matvecs", num_matvecs, least_by_blocks(op.dim, block=block, k=k))
     order = TopEigenvalues(count_of(k, op.dim, num_matvecs), which)
     start = draw_normal(op.dim, min(block, op.dim), op, generator)
     for state in block_krylov_steps(op, start, num_matvecs=num_matvecs, generator=generator):
         known = state if vectors else replace(state, basis=None)
-        yield Estimate(value=partial(_answer, known, order, op.dtype, op.dim))
+        yield Estimate(value=partial(ritz_estimate, known, order, op.dtype, op.dim))
 
 
-def _answer(state: BlockProjection, order: TopEigenvalues, dtype: torch.dtype, dim: int) -> Estimate:
-    """Read T and solve it."""
+def leading_of(state: BlockProjection, order: TopEigenvalues) -> Leading:
+    """The first Ritz pairs of a projection in an order. Cost: T is read and solved."""
+    values, S = eigenpairs_of(state.read())
+    return leading(order, values, S, _spread(state.coupling, state.size))
+
+
+def ritz_estimate(state: BlockProjection, order: TopEigenvalues, dtype: torch.dtype, dim: int) -> Estimate:
+    """The answer of a projection. Cost: as `leading_of`, and the vectors where it has its basis."""
     T = state.read()
-    m = T.shape[0]
+    m = state.size
     values, S = eigenpairs_of(T)
     R = state.coupling
     top = leading(order, values, S, _spread(R, m))
@@ -225,19 +240,24 @@ def _spread(R: Array, m: int) -> Array:
     return np.pad(R, ((0, 0), (m - R.shape[1], 0)))
 
 
-def _least(dim: int, *, block: int, k: int | None, **_: object) -> int:
+def least_by_blocks(dim: int, *, block: int, k: int | None, **_: object) -> int:
+    """Least budget: whole blocks for k values."""
     check_at_least("block", block, 1)
     width = min(block, dim)
     return width if k is None else min(-(-k // width) * width, dim)
 
 
-def _widths(num_matvecs: int, *, block: int, **_: object) -> tuple[int, ...]:
+def widths_by_blocks(num_matvecs: int, *, block: int, **_: object) -> tuple[int, ...]:
+    """Widths of the blocks within a budget."""
     width = min(block, num_matvecs)
     last = num_matvecs % width  # of a run that spans the whole space
     return (width, last) if last else (width,)
 
 
-def _footprint(dim: int, num_matvecs: int, *, block: int, vectors: bool, k: int | None, **_: object) -> Footprint:
+def footprint_by_blocks(
+    dim: int, num_matvecs: int, *, block: int, vectors: bool, k: int | None, **_: object
+) -> Footprint:
+    """Memory and own work within a budget."""
     width = min(block, dim)
     m = min(num_matvecs // width * width, dim)
     # Two passes read the basis four times a block; a QR factorisation reads and writes the block once a column, twice.
@@ -255,8 +275,8 @@ BLOCK_KRYLOV = Method(
         "eigenvalues, Mathematical Software III (1977) 361-377, doi:10.1016/B978-0-12-587260-7.50018-2"
     ),
     version="2",
-    min_matvecs=_least,
-    block_widths=_widths,
-    footprint=_footprint,
+    min_matvecs=least_by_blocks,
+    block_widths=widths_by_blocks,
+    footprint=footprint_by_blocks,
     presets=("block-krylov", "block-krylov[block=10]"),
 )

@@ -1,8 +1,4 @@
-"""A Lanczos run with intervals: random starts bound what is outside of its space, and what its operator left out.
-
-A run that is to hand back no intervals bounds what was left out alone, since that tells whether more must go in. It
-goes on to the end of its budget: where Ritz values seem to have converged, on perceptrons one in three had missed one.
-"""
+"""A Lanczos run with intervals: random starts bound what is outside of its space, and what its operator left out."""
 
 from __future__ import annotations
 
@@ -78,11 +74,9 @@ class BoundedRun:
             self.left -= 1
             deflated = max(1, T.size - _HELD_BACK)
             state = RitzIntervals(T if asked.vectors else T.without_basis(), asked, samples, deflated)
-            if T.size == asked.dim and asked.bounded:
+            if T.size == asked.dim:
                 known = replace(known, outside=NOTHING)
             yield state.estimate(known, self.before)
-            if known.added is not None and not asked.bounded:
-                continue
             looks = T.size >= wait and T.size % _LOOKS == 0 and state.may_be_within(asked.tolerance / 4)
             if (looks or T.size == asked.dim) and known.added is None and self.left and rest is not None:
                 # Made when it is asked for, since an engine is built for it.
@@ -90,7 +84,7 @@ class BoundedRun:
                 if known.added is None and self.left:
                     self.before = state
                     return T
-            if looks and known.added is not None and known.outside is None and asked.bounded and self.left:
+            if looks and known.added is not None and known.outside is None and self.left:
                 assert T.basis is not None, "full reorthogonalisation keeps the basis"
                 known = yield from self._bound(S, T.basis[:deflated], state, known, asked.tolerance)
                 wait = T.size + T.size // 4

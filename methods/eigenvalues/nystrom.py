@@ -13,7 +13,7 @@ from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
 from hessbench.methods.probes import draw_normal
-from hessbench.methods.small_dense import cholesky, first_places, to_device, to_host
+from hessbench.methods.small_dense import cholesky, first_places, singular_triples_of, to_device, to_host
 from hessbench.operators import LinearOperator
 from hessbench.problem import PSD
 
@@ -112,7 +112,7 @@ def nystrom_of(Omega: Tensor, Y: Tensor) -> NystromPairs:
     del Y, Omega
     Q, R = torch.linalg.qr(shifted)
     # Y C^-T = Q (R C^-T): the small factor has the singular values.
-    left, sizes, _ = np.linalg.svd(scipy.linalg.solve_triangular(C, to_host(R).T, lower=True).T)
+    left, sizes, _ = singular_triples_of(scipy.linalg.solve_triangular(C, to_host(R).T, lower=True).T)
     return NystromPairs(np.maximum(sizes**2 - shift, 0.0), Q, left, shift)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
-from typing import Final, Protocol, cast
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -14,25 +13,15 @@ from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_inside, check_share, count_of, least_of
 from hessbench.methods.eigenvalues.bounded_run import BoundedRun
-from hessbench.methods.eigenvalues.light_rows import light_rows, most_rows, plus_rows
+from hessbench.methods.eigenvalues.heavy_parts import SampledOperator, heavy_parts, is_ggn
+from hessbench.methods.eigenvalues.light_rows import most_rows
 from hessbench.methods.eigenvalues.ritz_intervals import IntervalsAsked, leading_pairs
-from hessbench.methods.eigenvalues.sample_weights import heaviest, sample_weights
 from hessbench.methods.krylov.ritz import ritz_vectors
 from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.probes import draw_direction, draw_normal, single_columns
-from hessbench.operator_parts import Parted, Rowed, Sampled
-from hessbench.operators import LinearOperator
-from hessbench.transforms import shifted
-
-_ALL: Final = 0.75
-"""Share of the samples from which on all are taken: what is saved on the rest would go into bounding it."""
 
 _NOISE: Final = 0.1
 """Size of the random part of a start beside Ritz vectors of a smaller set, which hold nothing of the new samples."""
-
-
-class SampledOperator(LinearOperator, Sampled, Protocol):
-    """A GGN or a Hessian that is a sum over samples."""
 
 
 def pruned_lanczos(
@@ -44,7 +33,6 @@ def pruned_lanczos(
     dropped: float = 4e-4,
     tolerance: float = 0.01,
     confidence: float = 0.999,
-    intervals: bool = True,
     vectors: bool = False,
     k: int | None = None,
     which: Which = "magnitude",
@@ -68,8 +56,6 @@ def pruned_lanczos(
         dropped: Share of the weight that E has at first; 0 for all samples that weigh anything.
         tolerance: Half of the widest interval, relative to its value, at which the run ends.
         confidence: Probability that all intervals of a run hold.
-        intervals: Whether there are to be any. Without, E alone is bounded, for S to grow where it must; the run then
-            goes on to the end of its budget and says nothing of convergence, which Ritz values alone do not show.
         vectors: Hand back Ritz vectors (n, k) of S too, and in `also` their space.
         k: Number of eigenvalues, 1 to n; by default 10, or as many as n and num_matvecs allow.
         which: Their order: `magnitude`, `algebraic` or `smallest`.
@@ -96,51 +82,26 @@ def pruned_lanczos(
     check_share("dropped", dropped)
     check_inside("tolerance", tolerance, 0, float("inf"))
     check_inside("confidence", confidence, 0, 1)
-    weights = sample_weights(op)
-    ranking = weights.argsort(descending=True, stable=True)
-    asked = IntervalsAsked(order, tolerance, confidence, op.dtype, op.dim, vectors=vectors, bounded=intervals)
-    run = BoundedRun(asked, generator, num_matvecs, 0.0 if hasattr(op, "rows") else -math.inf)
+    parts = heavy_parts(op, order.k, dropped, takes_rows=num_matvecs >= order.k + most_rows(order.k))
+    part = next(parts)
+    asked = IntervalsAsked(order, tolerance, confidence, op.dtype, op.dim, vectors=vectors)
+    run = BoundedRun(asked, generator, num_matvecs, 0.0 if is_ggn(op) else -math.inf)
     start = draw_direction(op, generator)
-    may_take_rows = not hasattr(op, "rows") and num_matvecs >= order.k + most_rows(order.k)
-    nearly_all = _ALL * ranking.numel()
-    size = least = 0
-    while True:
-        size = min(max(heaviest(weights, dropped), 5 * size // 4 + 1), ranking.numel())
-        size = size if size < nearly_all else ranking.numel()
-        found = light_rows(cast("Parted", op), dropped, order.k, least, size) if may_take_rows else None
-        if found is not None and found.kept.numel() >= nearly_all:
-            found = None  # `size` is all of them then
-        if found is not None and found.rows.numel() > run.left:
-            return
-        kept, others = (ranking[:size], ranking[size:]) if found is None else (found.kept, found.dropped)
-        part, rest = shifted(op.subset(kept), _shift_of(op)), partial(op.subset, others)
-        if found is not None:
-            run.left -= found.rows.numel()
-            B = cast("Rowed", cast("Parted", op).parts.ggn).rows(found.rows)
-            part, rest = plus_rows(part, B, 1.0), partial(_less_rows, op, others, B)
-        T = yield from run.on(part, start, samples=kept.numel(), rest=rest if others.numel() else None)
+    while part.num_rows <= run.left:
+        run.left -= part.num_rows
+        S, rest = part.split()
+        T = yield from run.on(S, start, samples=part.kept.numel(), rest=rest)
         if T is None:
             return
-        dropped /= 10
-        least = 5 * kept.numel() // 4 + 1
         assert T.basis is not None, "full reorthogonalisation keeps the basis"
         ritz = ritz_vectors(T.basis[: T.size], leading_pairs(T, order).coefficients)
         start = ritz @ _unit(draw_normal(order.k, 1, op, generator)[:, 0])
         start += _NOISE * _unit(draw_direction(op, generator))
-
-
-def _less_rows(op: SampledOperator, others: Tensor, B: Tensor) -> LinearOperator:
-    """E, with rows B of the GGN (n, r) taken from it."""
-    return plus_rows(op.subset(others), B, -1.0)
+        part = next(parts)
 
 
 def _unit(x: Tensor) -> Tensor:
     return x / norm(x)
-
-
-def _shift_of(op: object) -> float:
-    """The c of a Hessian with weight decay, which no subset has."""
-    return cast("Parted", op).parts.shift if not hasattr(op, "rows") else 0.0
 
 
 def _least(dim: int, *, k: int | None, **_: object) -> int:

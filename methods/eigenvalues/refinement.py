@@ -17,7 +17,7 @@ from hessbench.estimand.base import Array
 from hessbench.methods.arguments import Which
 from hessbench.methods.eigenvalues.jacobi_davidson import correction
 from hessbench.methods.krylov.vectors import norm, project_out
-from hessbench.methods.small_dense import to_device, to_host, top_pairs
+from hessbench.methods.small_dense import singular_triples_of, to_device, to_host, top_pairs
 from hessbench.operators import LinearOperator
 
 _TINY: Final = 1e-300
@@ -126,7 +126,7 @@ def lobpcg(op: LinearOperator, pairs: Pairs, k: int, which: Which, tolerance: fl
         # Coordinates of P: what the new X has outside of the old one, made orthonormal against the new X.
         outside = np.concatenate([np.zeros((b, b)), C[b:]])
         outside -= C @ (C.T @ outside)
-        directions, sizes, _ = np.linalg.svd(outside, full_matrices=False)
+        directions, sizes, _ = singular_triples_of(outside, full=False)
         turn = to_device(directions[:, sizes > 1e-8], Z)
         space = (torch.cat([pairs.X, Z @ turn], dim=1), torch.cat([pairs.AX, AZ @ turn], dim=1))
 

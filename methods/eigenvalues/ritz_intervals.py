@@ -27,7 +27,6 @@ class IntervalsAsked:
         dtype: That of the operator.
         dim: Its dimension n.
         vectors: Whether Ritz vectors are handed back.
-        bounded: Whether intervals are made; where not, a run ends with its budget.
     """
 
     order: TopEigenvalues
@@ -36,7 +35,6 @@ class IntervalsAsked:
     dtype: torch.dtype
     dim: int
     vectors: bool
-    bounded: bool = True
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,7 @@ def _answer(state: RitzIntervals, known: KnownEnds, before: RitzIntervals | None
     return Estimate(
         value=values,
         vectors=vectors,
-        converged=interval is not None and diagnostics["width"] <= asked.tolerance if asked.bounded else None,
+        converged=interval is not None and diagnostics["width"] <= asked.tolerance,
         diagnostics=diagnostics,
         also={} if vectors is None else {TopEigenspace: Estimate(vectors)},
         interval=interval,

@@ -9,7 +9,7 @@ from hessbench.estimand import Array, Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least
 from hessbench.methods.probes import draw_normal
-from hessbench.methods.small_dense import to_device, to_host, top_pairs
+from hessbench.methods.small_dense import eigenpairs_of, singular_triples_of, to_device, to_host, top_pairs
 from hessbench.operators import LinearOperator
 
 
@@ -56,7 +56,7 @@ def single_pass(
     if not np.isfinite(small).all():
         gone = torch.full((n, wanted), float("nan"), dtype=op.dtype, device=op.device)
         return Estimate(np.full(wanted, np.nan), gone, diagnostics={"width": w}, also={TopEigenspace: Estimate(gone)})
-    left, sizes, right = np.linalg.svd(small)
+    left, sizes, right = singular_triples_of(small)
     Q = basis @ to_device(left[:, :w], basis)
     # Q^T Y is known from the factors of Y: no further product of long vectors.
     B = least_squares_symmetric(to_host(Q.T @ Omega), sizes[:w, None] * right[:w])
@@ -71,7 +71,7 @@ def least_squares_symmetric(G: Array, H: Array) -> Array:
     Setting the derivative among symmetric matrices to zero gives B M + M B = H G^T + G H^T with M = G G^T, which the
     eigenvectors of M turn into a division by the sums of its eigenvalues.
     """
-    squares, P = np.linalg.eigh(G @ G.T)
+    squares, P = eigenpairs_of(G @ G.T)
     right = P.T @ (H @ G.T + G @ H.T) @ P
     sums = squares[:, None] + squares[None, :]
     floor = np.finfo(np.float64).eps * max(float(squares.max()), np.finfo(np.float64).tiny)

@@ -18,6 +18,7 @@ from hessbench.methods.krylov.guards import Guarded, cost_of, spanned, stand_sti
 from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
 from hessbench.methods.krylov.vectors import norm, project_out
 from hessbench.methods.probes import draw_direction
+from hessbench.methods.small_dense import singular_triples_of
 from hessbench.operators import LinearOperator
 
 _TURNED: Final = 0.01  # sine of the angle to the locked rows from which a Ritz vector is locked
@@ -164,7 +165,7 @@ class Selective:
         outside = outside[:, np.linalg.norm(outside, axis=0) > _TURNED]
         if not outside.shape[1] or not np.isfinite(outside).all():
             return 0
-        directions, sizes, _ = np.linalg.svd(outside, full_matrices=False)  # what is outside may be nearly parallel
+        directions, sizes, _ = singular_triples_of(outside, full=False)  # what is outside may be nearly parallel
         new = directions[:, sizes > _TURNED][:, : size - locked]
         new = np.linalg.qr(new - known @ (known.T @ new))[0]
         fresh = new.shape[1]

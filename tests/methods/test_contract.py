@@ -146,6 +146,7 @@ def test_the_registry_holds_the_agreed_names():
         "thick-restart-lanczos",
         "block-krylov",
         "pruned-lanczos",
+        "pruned-krylov",
         "bounded-lanczos",
         "sketch",
         "randomized-eigh",

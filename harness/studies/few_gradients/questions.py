@@ -116,16 +116,23 @@ def diagonal_methods(problem: str, rows: tuple[int, ...], checked: int = 0) -> A
     )  # fmt: skip
 
 
-def top_methods(lanczos: tuple[int, ...], block: tuple[int, ...], pruned: tuple[int, ...]) -> AskedMethods:
-    """Methods of the first 20 eigenvalues, by products; with the interval that one of them gives."""
+def top_methods(
+    lanczos: tuple[int, ...], block: tuple[int, ...], pruned: tuple[int, ...], wide: tuple[int, ...] = ()
+) -> AskedMethods:
+    """Methods of the first 20 eigenvalues, by products; with the interval that one of them gives.
+
+    Args:
+        lanczos: Budgets of single columns.
+        block: Those of blocks of 4.
+        pruned: Those of the heavy samples, by single columns.
+        wide: Those of blocks of 10, with and without pruning.
+    """
     methods = {
-        "lanczos[reorth=full]": lanczos, "block-krylov": block, "pruned-lanczos": pruned,
-        "pruned-lanczos[intervals=false]": pruned,
+        "lanczos[reorth=full]": lanczos, "block-krylov": block, "block-krylov[block=10]": wide,
+        "pruned-lanczos": pruned, "pruned-krylov": wide,
     }  # fmt: skip
     asked = {name: budgets for name, budgets in methods.items() if budgets}
-    return AskedMethods(
-        "top-eigenvalues[k=20]", "max_relative", MappingProxyType(asked), {INTERVAL: TOP_WITH_INTERVAL}
-    )  # fmt: skip
+    return AskedMethods("top-eigenvalues[k=20]", "max_relative", MappingProxyType(asked), {INTERVAL: TOP_WITH_INTERVAL})
 
 
 def top_by_rows(products: AskedMethods, rows: tuple[int, ...]) -> AskedMethods:
@@ -158,6 +165,7 @@ _LARGE_WHOLE: Final[Budgets] = {"hutchinson": (1, 2, 3, 5, 8, 12, 20, 30, 40, 80
 _SMALL_TOP: Final = top_methods(
     (25, 30, 35, 40, 45, 50, 60, 80, 120), (40, 60, 80, 120),
     (30, 35, 40, 45, 50, 55, 60, 70, 80, 90, 100, 110, 120, 130, 140, 160, 180, 200, 240, 280),
+    (50, 60, 70, 80, 90, 100, 120, 140, 160),
 )  # fmt: skip
 _LARGE_TOP: Final = top_methods(
     (30, 34, 36, 38, 40, 42, 44, 48, 54, 60), (),

@@ -70,7 +70,13 @@ def _ggn(network: Network, batch: Batch, *, check: bool) -> Products:
 
 def _products(network: Network, batch: Batch, rules: RulesProducts, multiply: Matmat) -> Products:
     total = network.loss.total(rules.outputs, batch.targets)
-    return Products(lambda block: _scaled(multiply(block), network), total=total, jacobian=rules, width=rules.width)
+    return Products(
+        lambda block: _scaled(multiply(block), network),
+        total,
+        rules,
+        width=rules.width,
+        column_bytes=rules.column_bytes,
+    )
 
 
 def _scaled(product: Tensor, network: Network) -> Tensor:

@@ -50,6 +50,7 @@ class Products:
         jacobian: The derivative of the outputs, where it is kept.
         note: What the ledger shall know beside the engine's name.
         width: Columns that are multiplied at a time; 0 for as many as come.
+        column_bytes: Bytes that one more column takes at most; 0 where that is not known.
     """
 
     multiply: Matmat
@@ -57,6 +58,7 @@ class Products:
     jacobian: Jacobian | None = None
     note: str = ""
     width: int = 0
+    column_bytes: int = 0
 
 
 Make: TypeAlias = Callable[[Network, Batch], Products]

@@ -31,13 +31,15 @@ class SplitBlocks:
         multiply: The product of a block, (n, k) -> (n, k), k at least 1.
         cap_bytes: Bytes that a block's columns may take together.
         measure: Gives the bytes that one more column takes, 0 where columns are multiplied one by one; called once,
-            when the first block of two columns or more comes.
+            when the first block of two columns or more comes that may not fit.
+        most_bytes: Bytes that a column takes at most, where that is known; 0 where it is not.
     """
 
-    def __init__(self, multiply: Matmat, cap_bytes: int, measure: Callable[[], int]) -> None:
+    def __init__(self, multiply: Matmat, cap_bytes: int, measure: Callable[[], int], most_bytes: int = 0) -> None:
         self._multiply = multiply
         self._cap = cap_bytes
         self._measure = measure
+        self._surely = cap_bytes // most_bytes if most_bytes else 1
         self.width: int | None = None
         """Most columns at a time, once that is known."""
 
@@ -51,7 +53,7 @@ class SplitBlocks:
         columns = block.shape[1]
         if columns == 0:
             return torch.empty_like(block)
-        if columns == 1:
+        if columns == 1 or (self.width is None and columns <= self._surely):
             return self._multiply(block)
         if self.width is None:
             size = self._measure()

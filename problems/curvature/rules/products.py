@@ -28,6 +28,9 @@ SERIAL: Final = 2**15
 """Entries of the largest tangent up to which a product takes one thread: torch splits nothing shorter, and what a
 library of matrix products wins by a second thread it loses waiting for it, fiftyfold where others use the machine."""
 
+_ON_THE_WAY: Final = 4
+"""Values of the largest size that a rule makes at most on its way to a tangent or a cotangent."""
+
 _AGREEMENT: Final = 0.02
 """Relative distance up to which two gradients count as the same; a wrong rule is off by its layer's whole part."""
 
@@ -49,6 +52,7 @@ class RulesProducts:
 
     Attributes:
         width: Columns that are multiplied at a time; wider blocks are taken in parts.
+        column_bytes: Bytes that one more column takes at most.
         outputs: Outputs (m, C).
 
     Raises:
@@ -71,6 +75,7 @@ class RulesProducts:
                     gradient = self._linearised.value if self._linearised else program.vjp(cotangent[None])[0]
                     _compare(gradient, tape, cotangent, program.vjp)
         self.width = self._program.width
+        self.column_bytes = _column_bytes(tape, self._program.largest)
         self._loss_hessian = network.loss.bend(self.outputs, batch.targets)
 
     @property
@@ -136,6 +141,12 @@ class RulesProducts:
         finally:
             if is_short:
                 torch.set_num_threads(threads)
+
+
+def _column_bytes(tape: Tape, largest: int) -> int:
+    """Bytes that a column takes at most: tangents and cotangents of all values, and what a rule makes on the way."""
+    entries = 2 * sum(node.output.numel() for node in tape.nodes) + _ON_THE_WAY * largest + 4 * tape.parameters.numel()
+    return entries * tape.parameters.element_size()
 
 
 def _compare(gradient: Tensor, tape: Tape, cotangent: Tensor, vjp: Callable[[Tensor], Tensor]) -> None:
