@@ -14,7 +14,7 @@ from hessbench.estimand import Array, Density, Estimate, Trace
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import check_at_least
 from hessbench.methods.density.deflation import check_share, outside_operator, put_together, rules_outside
-from hessbench.methods.eigenvalues.block_krylov import block_krylov_steps
+from hessbench.methods.krylov.block_recurrence import block_krylov_steps
 from hessbench.methods.krylov.ritz import ritz_vectors
 from hessbench.methods.probes import draw_normal
 from hessbench.methods.small_dense import eigenpairs_of

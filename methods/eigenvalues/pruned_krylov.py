@@ -15,8 +15,6 @@ from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_at_least, check_inside, check_share, count_of
 from hessbench.methods.eigenvalues.block_krylov import (
-    BlockProjection,
-    block_krylov_steps,
     footprint_by_blocks,
     leading_of,
     least_by_blocks,
@@ -25,6 +23,7 @@ from hessbench.methods.eigenvalues.block_krylov import (
 )
 from hessbench.methods.eigenvalues.heavy_parts import HeavyPart, SampledOperator, heavy_parts, num_samples_of
 from hessbench.methods.eigenvalues.light_rows import most_rows
+from hessbench.methods.krylov.block_recurrence import BlockProjection, block_krylov_steps
 from hessbench.methods.krylov.norm_bound import norm_steps
 from hessbench.methods.krylov.ritz import Leading, ritz_vectors
 from hessbench.methods.krylov.vectors import norm
@@ -107,7 +106,7 @@ def pruned_krylov(
     check_inside("tolerance", tolerance, 0, float("inf"))
     check_inside("confidence", confidence, 0, 1)
     order = TopEigenvalues(count_of(k, op.dim, num_matvecs), which)
-    run = _Run(op, order, min(block, op.dim), tolerance, num_matvecs, generator, vectors=vectors)
+    run = _PrunedRun(op, order, min(block, op.dim), tolerance, num_matvecs, generator, vectors=vectors)
     start = draw_normal(op.dim, run.width, op, generator)
     takes_rows = num_matvecs >= max(order.k, run.width) + most_rows(order.k)
     failing, before = 1 - confidence, None
@@ -130,7 +129,7 @@ def _parts(op: SampledOperator, k: int, dropped: float, *, takes_rows: bool) -> 
 
 
 @dataclass
-class _Run:
+class _PrunedRun:
     """What the parts of a run have in common, and the products that are left."""
 
     op: SampledOperator
@@ -143,10 +142,10 @@ class _Run:
 
 
 @dataclass(frozen=True)
-class _State:
+class _PrunedState:
     """A run on S after some blocks, and a bound of ||E|| once it is known to be small enough."""
 
-    run: _Run
+    run: _PrunedRun
     samples: int
     projection: BlockProjection
     left_out: float | None
@@ -172,7 +171,7 @@ class _State:
         return Estimate(value=partial(_answer, replace(self, projection=known)))
 
 
-def _answer(state: _State) -> Estimate:
+def _answer(state: _PrunedState) -> Estimate:
     run = state.run
     found = ritz_estimate(state.projection, run.order, run.op.dtype, run.op.dim)
     said = {**found.diagnostics, "samples": state.samples}
@@ -182,8 +181,8 @@ def _answer(state: _State) -> Estimate:
 
 
 def _run_on(
-    part: HeavyPart, run: _Run, start: Tensor, before: _State | None, failing: float
-) -> Generator[Estimate, None, _State | None]:
+    part: HeavyPart, run: _PrunedRun, start: Tensor, before: _PrunedState | None, failing: float
+) -> Generator[Estimate, None, _PrunedState | None]:
     """Run on a part until the budget is spent, or the part is seen to be too small.
 
     Args:
@@ -200,7 +199,7 @@ def _run_on(
     left_out = 0.0 if rest is None else None
     for projection in block_krylov_steps(S, start, num_matvecs=run.left, generator=run.generator):
         run.left -= projection.last_width
-        state = _State(run, part.kept.numel(), projection, left_out)
+        state = _PrunedState(run, part.kept.numel(), projection, left_out)
         if before is not None and state.is_settled:
             before = None
         yield (before or state).estimate()
@@ -213,7 +212,7 @@ def _run_on(
     return None
 
 
-def _bounded(E: LinearOperator, state: _State, failing: float) -> Generator[Estimate, None, float | None]:
+def _bounded(E: LinearOperator, state: _PrunedState, failing: float) -> Generator[Estimate, None, float | None]:
     """A bound of ||E|| within the tolerance; None where none was found, or the budget is spent."""
     run = state.run
     calls = min(_CALLS, run.left // run.width)
@@ -230,7 +229,7 @@ def _bounded(E: LinearOperator, state: _State, failing: float) -> Generator[Esti
     return None
 
 
-def _restart_of(state: _State) -> Tensor:
+def _restart_of(state: _PrunedState) -> Tensor:
     """Columns of unit length in the space of the first Ritz vectors, and something random beside."""
     run, basis = state.run, state.projection.basis
     assert basis is not None

@@ -34,7 +34,7 @@ from hessbench.catalog import load_catalog
 from hessbench.counting import CountingOperator
 from hessbench.estimand import TopEigenvalues
 from hessbench.estimand.base import Array
-from hessbench.methods.eigenvalues.block_krylov import block_krylov_steps
+from hessbench.methods.krylov.block_recurrence import block_krylov_steps
 from hessbench.methods.krylov.recurrence import lanczos_steps
 from hessbench.methods.krylov.tridiagonal import solve_tridiagonal
 from hessbench.operators import ProductKind

@@ -8,11 +8,12 @@ import torch
 
 from hessbench.estimand import TopEigenvalues
 from hessbench.methods.arguments import Reorth
-from hessbench.methods.eigenvalues.block_krylov import block_krylov, block_krylov_steps
+from hessbench.methods.eigenvalues.block_krylov import block_krylov
 from hessbench.methods.eigenvalues.lanczos import lanczos
 from hessbench.methods.eigenvalues.power import power_iteration
 from hessbench.methods.eigenvalues.simultaneous import simultaneous_iteration, simultaneous_steps
 from hessbench.methods.eigenvalues.thick_restart import thick_restart_lanczos
+from hessbench.methods.krylov.block_recurrence import block_krylov_steps
 from hessbench.methods.krylov.recurrence import lanczos_steps
 from hessbench.methods.krylov.restarted import thick_restart_steps
 from hessbench.methods.krylov.tridiagonal import solve_tridiagonal

@@ -53,21 +53,25 @@ class SplitBlocks:
         columns = block.shape[1]
         if columns == 0:
             return torch.empty_like(block)
-        if columns == 1 or (self.width is None and columns <= self._surely):
+        if columns == 1:
             return self._multiply(block)
-        if self.width is None:
-            size = self._measure()
-            self.width = max(1, self._cap // size) if size else sys.maxsize
+        width = columns if self.width is None and columns <= self._surely else self._known_width()
         parts: list[Tensor] = []
         done = 0
         while done < columns:
-            part = block[:, done : done + self.width]
+            part = block[:, done : done + width]
             try:
                 parts.append(self._multiply(part))
             except (RuntimeError, MemoryError) as failure:
                 if part.shape[1] == 1 or not is_out_of_memory(failure):
                     raise
-                self.width = part.shape[1] // 2
+                self.width = width = part.shape[1] // 2
                 continue
             done += part.shape[1]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _known_width(self) -> int:
+        if self.width is None:
+            size = self._measure()
+            self.width = max(1, self._cap // size) if size else sys.maxsize
+        return self.width

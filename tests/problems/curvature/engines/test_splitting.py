@@ -5,6 +5,8 @@ import torch
 
 from hessbench.exceptions import is_out_of_memory
 from hessbench.problems.curvature.engines.choosing import Limits
+from hessbench.problems.curvature.engines.live_bytes import LiveBytes
+from hessbench.problems.curvature.engines.operator import EngineOperator
 from hessbench.problems.curvature.engines.splitting import SplitBlocks, memory_of
 from hessbench.problems.curvature.matrices import curvature_operator
 
@@ -50,6 +52,30 @@ def test_a_single_column_needs_no_measure_and_no_column_no_product():
     assert (product.widths, product.measured) == ([1], 0)
 
 
+def test_a_block_that_surely_fits_is_not_measured():
+    product = Recorder()
+    split = SplitBlocks(product, 100, product.measure, most_bytes=9)
+    for block in (BLOCK, BLOCK.repeat(1, 2)):
+        torch.testing.assert_close(split(block), A @ block, rtol=0, atol=1e-14)
+    assert (product.widths[0], product.measured) == (11, 1)
+
+
+def test_one_that_surely_fits_is_halved_where_memory_runs_out_all_the_same():
+    product = Recorder(limit=6)
+    SplitBlocks(product, 10**9, product.measure, most_bytes=1)(BLOCK)
+    assert (product.widths, product.measured) == ([11, 5, 5, 1], 0)
+
+
+@pytest.mark.parametrize("name", ["dense", "convolutions"])
+@pytest.mark.parametrize("matrix", ["hessian", "ggn"])
+def test_the_rules_take_no_more_than_they_say(network, name, matrix):
+    op = EngineOperator(network(name), matrix, "rules")
+    for width in (1, 4):
+        with LiveBytes() as meter:
+            op.matmat(torch.ones(op.dim, width, dtype=torch.float64))
+        assert 0 < meter.peak <= width * op._kept[0].column_bytes
+
+
 @pytest.mark.parametrize("failure", [TOO_BIG, torch.OutOfMemoryError("CUDA out of memory"), MemoryError("bad_alloc")])
 def test_where_memory_runs_out_the_block_is_halved_and_the_width_remembered(failure):
     product = Recorder(limit=3, failure=failure)
@@ -84,7 +110,8 @@ def test_a_wide_block_of_a_network_is_cut_under_its_cap(network, engine):
     block = torch.randn(36, 30, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     torch.testing.assert_close(tight.matmat(block), whole.matmat(block), rtol=0, atol=1e-12)
     assert tight._product.width is not None
-    assert 1 <= tight._product.width < 30 <= whole._product.width
+    assert 1 <= tight._product.width < 30
+    assert whole._product.width is None or whole._product.width >= 30
 
 
 def test_blocks_whose_columns_are_looped_over_are_not_cut(network):
