@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -77,16 +77,20 @@ def heavy_rows(
     parts = split(op)
     spent = check_all_flat(op, parts, num_matvecs, chunk, generator)
     ranking = ranked(parts.rows, op.dtype)
-    shift = torch.full((op.dim,), parts.shift, dtype=torch.float64, device=op.device)
-    so_far = _SoFar(shift, 0, ranking, None, count)
-    while so_far.made < ranking.weighing:
-        made = min(so_far.made + next_chunk(chunk, so_far.made, op.dim), ranking.weighing)
+    diagonal = torch.full((op.dim,), parts.shift, dtype=torch.float64, device=op.device)
+    gram = RowGram() if spectrum else None
+    made = 0
+    while made < ranking.weighing:
+        start, made = made, min(made + next_chunk(chunk, made, op.dim), ranking.weighing)
         if spent + made > num_matvecs:
             return
-        B = parts.rows(torch.from_numpy(ranking.order[so_far.made : made]))
-        if spectrum and so_far.gram is None:
-            so_far = replace(so_far, gram=RowGram(min(num_matvecs - spent, ranking.weighing), B))
-        so_far = so_far.plus(B)
+        B = parts.rows(torch.from_numpy(ranking.order[start:made]))
+        diagonal = diagonal.clone()
+        for b in B.unbind(dim=1):  # each is read once, and squared in float64
+            diagonal.addcmul_(b, b)
+        if gram is not None:
+            gram.append(B)
+        so_far = _SoFar(diagonal, made, ranking, gram, count)
         yield Estimate(value=partial(_trace, so_far))
 
 
@@ -120,30 +124,13 @@ def check_all_flat(op: WithRows, parts: Split, num_matvecs: int, chunk: int, gen
 
 @dataclass(frozen=True, eq=False)
 class _SoFar:
-    """What stands after a number of rows: where they are kept, `diagonal` is that without them."""
+    """What stands after a number of rows."""
 
     diagonal: Tensor
     made: int
     ranking: Ranking
     gram: RowGram | None
     count: int
-
-    def plus(self, B: Tensor) -> _SoFar:
-        """With more rows (n, w)."""
-        diagonal = self.diagonal
-        if self.gram is None:
-            diagonal = diagonal.clone()
-            for b in B.unbind(dim=1):  # each is read once, and squared in float64
-                diagonal.addcmul_(b, b)
-        else:
-            self.gram.append(B)
-        return replace(self, diagonal=diagonal, made=self.made + B.shape[1])
-
-    @property
-    def trace(self) -> float:
-        """Sum of the diagonal."""
-        kept = 0.0 if self.gram is None else self.gram.trace(self.made)
-        return float(self.diagonal.sum()) + kept
 
     @property
     def is_whole(self) -> bool:
@@ -155,7 +142,7 @@ class _SoFar:
 
 
 def _trace(so_far: _SoFar) -> Estimate:
-    trace = so_far.trace
+    trace = float(so_far.diagonal.sum())
     said = {
         "lower_bound": trace,
         "rows": so_far.made,
@@ -167,9 +154,7 @@ def _trace(so_far: _SoFar) -> Estimate:
 
 def _others(so_far: _SoFar) -> dict[type[Estimand], Estimate]:
     done, stderr = so_far.is_whole, so_far.stderr
-    found: dict[type[Estimand], Estimate] = {
-        Diagonal: Estimate(partial(_diagonal, so_far), stderr=stderr, converged=done)
-    }
+    found: dict[type[Estimand], Estimate] = {Diagonal: Estimate(so_far.diagonal, stderr=stderr, converged=done)}
     if so_far.gram is None:
         return found
     return found | {
@@ -177,10 +162,6 @@ def _others(so_far: _SoFar) -> dict[type[Estimand], Estimate]:
         TopEigenspace: Estimate(partial(_eigenspace, so_far), converged=done),
         Density: Estimate(partial(_density, so_far), converged=done),
     }
-
-
-def _diagonal(so_far: _SoFar) -> Tensor:
-    return so_far.diagonal if so_far.gram is None else so_far.diagonal + so_far.gram.diagonal(so_far.made)
 
 
 def _eigenvalues(so_far: _SoFar) -> Array:

@@ -21,36 +21,19 @@ class RowPairs(NamedTuple):
 
 @final
 class RowGram:
-    """B^T B of the rows so far, the columns of B (n, r): it grows by the products of new rows with all.
+    """B^T B of the rows so far, the columns of B (n, r): it grows by the products of new rows with old ones.
 
-    Nothing is multiplied before it is asked for, and every pair of rows once: all that came since in one product.
-
-    Args:
-        capacity: Most rows.
-        like: A block of rows (n, w), whose dtype and device they have.
+    Nothing is multiplied before it is asked for, and every chunk once.
     """
 
-    def __init__(self, capacity: int, like: Tensor) -> None:
-        # Rows, so that products with them read them in order.
-        self._rows = torch.empty(capacity, like.shape[0], dtype=like.dtype, device=like.device)
-        self._held = 0
+    def __init__(self) -> None:
+        self._chunks: list[Tensor] = []
         self._gram: Array = np.zeros((0, 0))
+        self._done = 0
 
     def append(self, chunk: Tensor) -> None:
         """Keep the rows of a chunk (n, w)."""
-        self._rows[self._held : self._held + chunk.shape[1]] = chunk.T
-        self._held += chunk.shape[1]
-
-    def diagonal(self, count: int) -> Tensor:
-        """The diagonal (n,) in float64 of the sum of the first rows' outer products. Cost: the rows are read once."""
-        found = torch.zeros(self._rows.shape[1], dtype=torch.float64, device=self._rows.device)
-        for row in self._rows[:count]:
-            found.addcmul_(row, row)
-        return found
-
-    def trace(self, count: int) -> float:
-        """The trace of the sum of the first rows' outer products. Cost: the rows are read once."""
-        return float(torch.linalg.vector_norm(self._rows[:count], dtype=torch.float64)) ** 2
+        self._chunks.append(chunk)
 
     def eigenvalues(self, count: int) -> Array:
         """The min(count, n) largest eigenvalues of the sum of the first rows' outer products, descending.
@@ -58,26 +41,29 @@ class RowGram:
         Cost: count^2 n multiplications in all, and an eigenproblem of size count on the CPU.
         """
         found = eigenvalues_of(self._leading(count))[::-1]
-        return np.maximum(found[: self._rows.shape[1]], 0.0)  # none of a Gram matrix is below 0 but by rounding
+        return np.maximum(found[: self._chunks[0].shape[0]], 0.0)  # none of a Gram matrix is below 0 but by rounding
 
     def pairs(self, count: int, k: int) -> RowPairs:
         """The first k eigenpairs of the first rows, fewer where their rank is smaller: vectors B u / sigma.
 
         Cost: as `eigenvalues`, and count k n multiplications.
         """
-        B = self._rows[:count].T
+        B = torch.cat(self._chunks, dim=1)[:, :count]
         ascending, columns = eigenpairs_of(self._leading(count))
         values, U = ascending[::-1][:k], columns[:, ::-1][:, :k]
         seen = ~(values <= count * torch.finfo(B.dtype).eps * values[:1].max(initial=0.0))
         return RowPairs(values[seen], B @ to_device(U[:, seen] / np.sqrt(values[seen]), B))
 
     def _leading(self, count: int) -> Array:
-        old = self._gram.shape[0]
-        if old < count:
-            columns = to_host(self._rows[:count] @ self._rows[old:count].T)
-            grown = np.empty((count, count))
+        while self._gram.shape[0] < count:
+            new = self._chunks[self._done]
+            beside = [to_host(old.T @ new) for old in self._chunks[: self._done + 1]]
+            columns = np.concatenate(beside)
+            old = self._gram.shape[0]
+            grown = np.empty((columns.shape[0], columns.shape[0]))
             grown[:old, :old] = self._gram
             grown[:, old:] = columns
             grown[old:, :old] = columns[:old].T
             self._gram = grown
+            self._done += 1
         return self._gram[:count, :count]
