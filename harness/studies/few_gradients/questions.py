@@ -41,6 +41,9 @@ BACKPACK_LABEL: Final = "BackPACK DiagGGNExact"
 BACKPACK_BUDGET: Final = 1000
 """More than it takes: a gradient, and a square for each output."""
 
+_CHUNK: Final = 16
+"""Rows of ResNet20 that come at once: where a cost by the number of images is fitted, no budget between is left out."""
+
 MANY_ROWS: Final = (32, 64, 128, 256, 512, 1024, 2048)
 """Of one whose gradient takes less than a row, so that none is left to win with more."""
 
@@ -270,6 +273,6 @@ def _by_resnet_images() -> list[Asked]:
         trace = AskedMethods("trace", "relative", MappingProxyType({**whole, **by_rows}))
         found.append(_question(TRACE_OF_GGN, network, spec, trace, RESNET_IMAGES, samples))
         if samples <= _FEW_IMAGES:
-            top = top_by_rows(top_methods((26, 28, 30, 32, 34, 36), (), ()), rows)
+            top = top_by_rows(top_methods((26, 28, 30, 32, 34, 36), (), ()), tuple(range(32, rows[-1] + 1, _CHUNK)))
             found.append(_question(TOP_OF_GGN, network, spec, top, RESNET_IMAGES, samples))
     return found
