@@ -26,6 +26,7 @@ from hessbench.methods.eigenvalues.light_rows import most_rows
 from hessbench.methods.krylov.block_recurrence import BlockProjection, block_krylov_steps
 from hessbench.methods.krylov.norm_bound import norm_steps
 from hessbench.methods.krylov.ritz import Leading, ritz_vectors
+from hessbench.methods.krylov.ritz import tolerance as rounding_of
 from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.probes import draw_normal
 from hessbench.operators import LinearOperator
@@ -84,9 +85,9 @@ def pruned_krylov(
 
     Yields:
         After each block the Ritz values of S, up to k; after S has grown those of the run before, until the residuals
-        are within `tolerance`. Diagnostics: `samples` in S, `size` of the basis, `residual` on S, and `left_out`, the
-        bound of ||E|| once it is small enough, 0 where S is all of A. `converged`: as of `block_krylov`, and `left_out`
-        known.
+        are within `tolerance` or the basis is as large. Diagnostics: `samples` in S, `size` of the basis, `residual` on
+        S, and `left_out`, the bound of ||E|| once it is small enough, 0 where S is all of A. `converged`: as of
+        `block_krylov`, and `left_out` known.
 
     Cost:
         A forward pass, at most 4 k rows of a Hessian, then `block` products in one call per yield, by the share of
@@ -118,6 +119,7 @@ def pruned_krylov(
         if before is None:
             return
         start, failing = _restart_of(before), failing * (1 - _FIRST)
+        before = before.to_show()  # the basis makes room for the next one
 
 
 def _parts(op: SampledOperator, k: int, dropped: float, *, takes_rows: bool) -> Iterator[HeavyPart]:
@@ -157,18 +159,22 @@ class _PrunedState:
 
     @property
     def allowed(self) -> float:
-        """The tolerance of the k-th value."""
-        return self.run.tolerance * float(np.abs(self.first.values).min())
+        """The tolerance of the k-th value, or what counts as rounding where that is less: the rank may be below k."""
+        sizes = np.abs(self.first.values)
+        return max(self.run.tolerance * float(sizes.min()), rounding_of(self.run.op.dtype) * float(sizes.max()))
 
     @property
     def is_settled(self) -> bool:
         """Whether the first k residuals are within the tolerance."""
         return self.first.values.size == self.run.order.k and self.first.residual <= self.allowed
 
+    def to_show(self) -> _PrunedState:
+        """The same without its basis, where no vectors are asked for."""
+        return self if self.run.vectors else replace(self, projection=replace(self.projection, basis=None))
+
     def estimate(self) -> Estimate:
         """What stands, read when it is asked for."""
-        known = self.projection if self.run.vectors else replace(self.projection, basis=None)
-        return Estimate(value=partial(_answer, replace(self, projection=known)))
+        return Estimate(value=partial(_answer, self.to_show()))
 
 
 def _answer(state: _PrunedState) -> Estimate:
@@ -200,7 +206,7 @@ def _run_on(
     for projection in block_krylov_steps(S, start, num_matvecs=run.left, generator=run.generator):
         run.left -= projection.last_width
         state = _PrunedState(run, part.kept.numel(), projection, left_out)
-        if before is not None and state.is_settled:
+        if before is not None and (state.is_settled or projection.size >= before.projection.size):
             before = None
         yield (before or state).estimate()
         if rest is not None and left_out is None and state.is_settled:

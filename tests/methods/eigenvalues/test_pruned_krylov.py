@@ -104,6 +104,14 @@ def test_repeated_eigenvalues_are_found_with_their_number():
     np.testing.assert_allclose(estimate.value, [4, 4, 4, 1, 0.25], rtol=0.01)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_where_the_rank_is_below_k_the_set_grows_until_only_rounding_is_left_out(dtype):
+    B = torch.zeros(DIM, 18, dtype=dtype)
+    B[0, 0], B[1, 3], B[2, 6], B[3, 9] = 10.0, 3.0, 1.0, 0.1
+    estimate = run(SmallGGN(B), k=6, dropped=0.05)[0][-1][0]
+    np.testing.assert_allclose(estimate.value, [100, 9, 1, 0.01, 0, 0], rtol=1e-3, atol=1e-4)
+
+
 def test_a_network_that_is_sure_of_every_sample_has_the_eigenvalue_zero():
     op = SmallGGN(torch.zeros(DIM, 18, dtype=torch.float64))
     estimate = run(op)[0][-1][0]
