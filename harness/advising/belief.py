@@ -33,9 +33,9 @@ class HeldIntervals:
 
 HELD: Final[Mapping[str, HeldIntervals]] = MappingProxyType(
     {
-        "sampled-rows": HeldIntervals(293, 293),
+        "sampled-rows": HeldIntervals(297, 297),
         "split-trace": HeldIntervals(291, 291),
-        "pruned-lanczos": HeldIntervals(310, 310),
+        "pruned-lanczos": HeldIntervals(315, 315),
     }
 )
 """Intervals of the study few-gradients that were wider than rounding, that of a run which has ended once."""

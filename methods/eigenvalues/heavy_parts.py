@@ -45,13 +45,13 @@ class HeavyPart:
         return 0 if self.rows is None else self.rows.numel()
 
     def split(self) -> tuple[LinearOperator, Callable[[], LinearOperator] | None]:
-        """S, and what makes E; None where nothing is left.
+        """S, and what makes E; A itself and None where nothing is left.
 
         Cost: the rows. E is made when it is asked for, since an engine is built for it.
         """
-        part = shifted(self.op.subset(self.kept), 0.0 if is_ggn(self.op) else cast("Parted", self.op).parts.shift)
         if not self.dropped.numel():
-            return part, None
+            return self.op, None
+        part = shifted(self.op.subset(self.kept), 0.0 if is_ggn(self.op) else cast("Parted", self.op).parts.shift)
         if self.rows is None:
             return part, partial(self.op.subset, self.dropped)
         B = cast("Rowed", cast("Parted", self.op).parts.ggn).rows(self.rows)

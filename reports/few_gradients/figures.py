@@ -149,8 +149,9 @@ def _series(axes: Axes, chosen: Sequence[QuestionRuns], cost: str, *, power_law:
         places = [_place(chosen, place, power_law=power_law) for place in reached]
         if power_law and len(values) > 1:
             slope = exponent(np.asarray(places), np.asarray(values))
-            axes.text(0.03, 0.97 - 0.12 * line, f"N^{slope:.2f}", transform=axes.transAxes, va="top", fontsize=8.5,
-                      color=own.colour, parse_math=False)  # fmt: skip
+            # Below what grows with N, where no curve passes.
+            axes.text(0.97, 0.15 - 0.12 * line, f"N^{slope:.2f}", transform=axes.transAxes, ha="right", va="bottom",
+                      fontsize=8.5, color=own.colour, parse_math=False)  # fmt: skip
         axes.plot(places, values, color=own.colour, marker=own.marker, linestyle=dashes, linewidth=1.5, label=kind)
         seen += values
     _places_axis(axes, chosen, seen, power_law=power_law)
