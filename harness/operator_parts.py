@@ -37,7 +37,7 @@ class Rows(Protocol):
         ...
 
     def sample_norms(self) -> Tensor:
-        """Norms ||S_i||_F of the roots of the samples, (num_samples,): those of the norms of their rows.
+        """Norms ||S_i||_F of the roots of the samples, (num_samples,): their squares sum those of the rows' roots.
 
         Cost: found in the same forward pass, without taking the roots apart into rows.
         """

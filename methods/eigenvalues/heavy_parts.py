@@ -7,16 +7,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, cast
 
+import torch
 from torch import Tensor
 
 from hessbench.methods.eigenvalues.light_rows import light_rows, plus_rows
 from hessbench.methods.eigenvalues.sample_weights import heaviest, sample_weights
+from hessbench.methods.krylov.vectors import norm
+from hessbench.methods.probes import draw_normal
 from hessbench.operator_parts import Parted, Rowed, Sampled
 from hessbench.operators import LinearOperator
 from hessbench.transforms import shifted
 
 _ALL: Final = 0.75
 """Share of the samples from which on all are taken: what is saved on the rest would go into bounding it."""
+
+
+_NOISE: Final = 0.1
+"""Size of the random part of a start beside Ritz vectors of a smaller set, which hold nothing of the new samples."""
 
 
 class SampledOperator(LinearOperator, Sampled, Protocol):
@@ -98,3 +105,17 @@ def heavy_parts(op: SampledOperator, k: int, dropped: float, *, takes_rows: bool
         yield part
         dropped /= 10
         least = 5 * part.kept.numel() // 4 + 1
+
+
+def restart_block(ritz: Tensor, width: int, op: LinearOperator, generator: torch.Generator) -> Tensor:
+    """A start (n, width) of a run on more samples: in the space of the Ritz vectors of a smaller set, and noise beside.
+
+    Args:
+        ritz: The Ritz vectors, orthonormal columns (n, k).
+        width: Columns.
+        op: Whose dtype and device they have.
+        generator: Source of the mixture and of the noise.
+    """
+    mixture = draw_normal(ritz.shape[1], width, op, generator)
+    noise = draw_normal(ritz.shape[0], width, op, generator)
+    return ritz @ (mixture / norm(mixture, dim=0)) + _NOISE * noise / norm(noise, dim=0)

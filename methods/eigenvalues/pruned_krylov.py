@@ -21,13 +21,18 @@ from hessbench.methods.eigenvalues.block_krylov import (
     ritz_estimate,
     widths_by_blocks,
 )
-from hessbench.methods.eigenvalues.heavy_parts import HeavyPart, SampledOperator, heavy_parts, num_samples_of
+from hessbench.methods.eigenvalues.heavy_parts import (
+    HeavyPart,
+    SampledOperator,
+    heavy_parts,
+    num_samples_of,
+    restart_block,
+)
 from hessbench.methods.eigenvalues.light_rows import most_rows
 from hessbench.methods.krylov.block_recurrence import BlockProjection, block_krylov_steps
 from hessbench.methods.krylov.norm_bound import norm_steps
 from hessbench.methods.krylov.ritz import Leading, ritz_vectors
 from hessbench.methods.krylov.ritz import tolerance as rounding_of
-from hessbench.methods.krylov.vectors import norm
 from hessbench.methods.probes import draw_normal
 from hessbench.operators import LinearOperator
 
@@ -43,9 +48,6 @@ _CALLS: Final = 6
 
 _FIRST: Final = 0.9
 """Share of the probability of failure for the first bound; of what is left, again so much for the next."""
-
-_NOISE: Final = 0.1
-"""Size of the random part of a block beside Ritz vectors of a smaller set, which hold nothing of the new samples."""
 
 
 def pruned_krylov(
@@ -236,13 +238,11 @@ def _bounded(E: LinearOperator, state: _PrunedState, failing: float) -> Generato
 
 
 def _restart_of(state: _PrunedState) -> Tensor:
-    """Columns of unit length in the space of the first Ritz vectors, and something random beside."""
+    """The first block of a run on more samples."""
     run, basis = state.run, state.projection.basis
     assert basis is not None
     ritz = ritz_vectors(basis[: state.projection.size], state.first.coefficients)
-    mixed = ritz @ draw_normal(run.order.k, run.width, run.op, run.generator)
-    noise = draw_normal(run.op.dim, run.width, run.op, run.generator)
-    return mixed / norm(mixed, dim=0) + _NOISE * noise / norm(noise, dim=0)
+    return restart_block(ritz, run.width, run.op, run.generator)
 
 
 def _footprint(dim: int, num_matvecs: int, *, block: int, vectors: bool, k: int | None, **_: object) -> Footprint:

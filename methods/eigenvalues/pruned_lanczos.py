@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final
 
 import torch
-from torch import Tensor
 
 from hessbench.estimand import Estimate, TopEigenspace, TopEigenvalues
 from hessbench.method import Footprint, Method
 from hessbench.methods.arguments import Which, check_inside, check_share, count_of, least_of
 from hessbench.methods.eigenvalues.bounded_run import BoundedRun
-from hessbench.methods.eigenvalues.heavy_parts import SampledOperator, heavy_parts, is_ggn
+from hessbench.methods.eigenvalues.heavy_parts import SampledOperator, heavy_parts, is_ggn, restart_block
 from hessbench.methods.eigenvalues.light_rows import most_rows
 from hessbench.methods.eigenvalues.ritz_intervals import IntervalsAsked, leading_pairs
 from hessbench.methods.krylov.ritz import ritz_vectors
-from hessbench.methods.krylov.vectors import norm
-from hessbench.methods.probes import draw_direction, draw_normal, single_columns
-
-_NOISE: Final = 0.1
-"""Size of the random part of a start beside Ritz vectors of a smaller set, which hold nothing of the new samples."""
+from hessbench.methods.probes import draw_direction, single_columns
 
 
 def pruned_lanczos(
@@ -95,13 +89,8 @@ def pruned_lanczos(
             return
         assert T.basis is not None, "full reorthogonalisation keeps the basis"
         ritz = ritz_vectors(T.basis[: T.size], leading_pairs(T, order).coefficients)
-        start = ritz @ _unit(draw_normal(order.k, 1, op, generator)[:, 0])
-        start += _NOISE * _unit(draw_direction(op, generator))
+        start = restart_block(ritz, 1, op, generator)[:, 0]
         part = next(parts)
-
-
-def _unit(x: Tensor) -> Tensor:
-    return x / norm(x)
 
 
 def _least(dim: int, *, k: int | None, **_: object) -> int:

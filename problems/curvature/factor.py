@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
@@ -14,6 +15,7 @@ from hessbench.problems.curvature.engines.engine import Jacobian
 from hessbench.problems.curvature.layer_calls import LayerCalls
 from hessbench.problems.curvature.layer_squares import LayerSize, layer_sizes, layer_squares, summed_work
 from hessbench.problems.networks.inputs import Inputs, mapped, taken
+from hessbench.problems.networks.linearisation import KeptVjp
 from hessbench.problems.networks.losses import LossTotal
 from hessbench.problems.networks.network import Network
 
@@ -165,16 +167,9 @@ def columns_of(root: Tensor, samples: int) -> int:
 
 def _squares_in_turn(network: Network, inputs: Inputs, weights: Tensor) -> Tensor:
     """`example_squares` of few samples and one column, by a backward pass for each: no transform has to be set up."""
-    parameters = network.parameters.detach().clone().requires_grad_()
-    with torch.enable_grad():
-        outputs = network.forward(parameters, inputs)
-    total = torch.zeros_like(network.parameters)
-    for place in range(weights.shape[0]):
-        alone = torch.zeros_like(outputs)
-        alone[place] = weights[place, :, 0]
-        (gradient,) = torch.autograd.grad(outputs, parameters, alone, retain_graph=True)
-        total += gradient.square()
-    return total[:, None]
+    kept = KeptVjp(replace(network, batched=False), lambda parameters: network.forward(parameters, inputs))
+    alone = torch.diag_embed(weights[:, :, 0].T).transpose(0, 1)  # (m, C, m): a column for each sample
+    return kept.vjp(alone).square().sum(dim=1, keepdim=True)
 
 
 def example_squares(network: Network, inputs: Inputs, weights: Tensor) -> Tensor:

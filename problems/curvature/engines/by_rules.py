@@ -60,20 +60,18 @@ def unknown_node(network: Network) -> str | None:
 
 def _hessian(network: Network, batch: Batch, *, check: bool) -> Products:
     rules = _rules(network, batch, hessian=True, check=check)
-    return _products(network, batch, rules, rules.hessian)
+    return _products(network, rules, rules.hessian)
 
 
 def _ggn(network: Network, batch: Batch, *, check: bool) -> Products:
     rules = _rules(network, batch, hessian=False, check=check)
-    return _products(network, batch, rules, rules.ggn)
+    return _products(network, rules, rules.ggn)
 
 
-def _products(network: Network, batch: Batch, rules: RulesProducts, multiply: Matmat) -> Products:
-    total = network.loss.total(rules.outputs, batch.targets)
+def _products(network: Network, rules: RulesProducts, multiply: Matmat) -> Products:
     return Products(
         lambda block: _scaled(multiply(block), network),
-        total,
-        rules,
+        jacobian=rules,
         width=rules.width,
         column_bytes=rules.column_bytes,
     )

@@ -33,7 +33,7 @@ def whole(
             products = first
         else:
             products = engine.of(matrix, again=again or number > 1)(network, batch)
-        refuse_infinite(_total(network, batch) if products.total is None else products.total, number)
+        refuse_infinite(_total(network, batch, products), number)
         kept.append(products)
 
     def multiply(block: Tensor) -> Tensor:
@@ -89,6 +89,11 @@ def pieces(batch: Batch, size: int) -> Generator[Batch]:
         yield batch.part(slice(start, start + size))
 
 
-def _total(network: Network, batch: Batch) -> Tensor:
+def _total(network: Network, batch: Batch, made: Products | None = None) -> Tensor:
+    """Sum of the losses of a batch, from what was set up for it as far as that holds it."""
+    if made is not None and made.total is not None:
+        return made.total
     with torch.no_grad():
-        return network.loss.total(network.forward(network.parameters, batch.inputs), batch.targets)
+        kept = None if made is None else made.jacobian
+        outputs = network.forward(network.parameters, batch.inputs) if kept is None else kept.outputs
+        return network.loss.total(outputs, batch.targets)

@@ -68,8 +68,7 @@ class EngineOperator:
         else:
             choice = Choice(ENGINES[engine], limits.micro_batch)
             product, self._kept = _asked(network, choice, matrix, compared=compared)
-        known = [products.column_bytes for products in self._kept]
-        most = max(known) if known and min(known) else 0
+        most = max((products.column_bytes for products in self._kept), default=0)
         self._product = SplitBlocks(product, cap, self._measure(choice, product), most)
         self.info = OperatorInfo(
             KINDS[matrix], network.num_samples, network.num_samples, _engine_text(network, choice, self._kept)
